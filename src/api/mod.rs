@@ -1,0 +1,28 @@
+//! The words: the three kinds of object, their conditions and reasons, and the validated ids inside them.
+//!
+//! Nothing here does I/O or reads a clock. The `CustomResourceDefinitions` in `crds/` are generated from these
+//! types by [`crds()`].
+
+mod app;
+mod conditions;
+mod crds;
+mod group_id;
+mod reset;
+mod schema;
+
+pub use app::{
+    AllowedNamespaces, AppCredentials, AppLimits, AppStatus, ChatApp, ChatAppSpec, ClusterChatApp, ClusterChatAppSpec,
+    NamespacesFrom, Region, SecretKeyRef,
+};
+pub use conditions::{AppReason, Condition, ConditionStatus, Reason, set_condition};
+pub use crds::{crds, crds_yaml};
+pub use group_id::{GroupId, InvalidGroupId};
+pub use reset::{
+    AppKind, AppRef, Attempt, GroupAttributeReset, OnGroupNotFound, OnUnknownOutcome, Outcome, PastRequest,
+    PendingAttempt, ResetSpec, ResetStatus,
+};
+
+/// API group of all kinds.
+pub const GROUP: &str = "groupattr.dev";
+/// The one served version.
+pub const VERSION: &str = "v1alpha1";

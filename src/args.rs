@@ -1,0 +1,353 @@
+//! The command line, checked as a whole before anything else happens.
+
+use std::{env, ffi::OsString, fs, net::SocketAddr, time::Duration};
+
+use clap::{
+    Arg, CommandFactory, FromArgMatches, Parser, Subcommand,
+    error::{ContextKind, ErrorKind},
+    parser::ValueSource,
+};
+
+use crate::{
+    chat::AllowedEndpoint,
+    cluster::lease::Terms,
+    telemetry::{self, Format},
+};
+
+/// Where Kubernetes tells a pod its own namespace.
+const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// What the user asked for.
+#[derive(Debug)]
+pub enum Command {
+    /// Be the operator.
+    Run(Box<Run>),
+    /// Print the custom resource definitions as YAML.
+    Crd,
+    /// Print this text to standard output and end with 0: `--help` and `--version`.
+    Tell(String),
+}
+
+/// Why the command line cannot be used: one line for standard error. The exit code is 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(String);
+
+/// Clears the custom attributes of Tencent Cloud Chat groups as Kubernetes objects ask for it.
+#[derive(Debug, Parser)]
+#[command(name = "groupattr-operator", version, args_override_self = true)]
+struct Line {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the operator until SIGTERM.
+    #[command(
+        after_help = "Kubernetes is reached as kubectl reaches it: KUBECONFIG or ~/.kube/config, in a pod its service account.\n\
+                      Each flag can be given as the variable shown with it, lists separated by commas; an empty\n\
+                      variable counts as unset and a flag wins over its variable."
+    )]
+    Run(Run),
+    /// Print the custom resource definitions: groupattr-operator crd | kubectl apply --server-side -f -
+    Crd,
+}
+
+/// The flags of `run`, all of them usable, alone and together.
+#[derive(Clone, Debug, clap::Args)]
+#[allow(clippy::doc_markdown)] // The comments below are the help texts: no backticks.
+pub struct Run {
+    /// Serve the ChatApps and resets of this namespace only, with rights in it only; repeatable.
+    /// ClusterChatApps are off then. Without it: all namespaces.
+    #[arg(long = "watch-namespace", value_name = "NS", value_delimiter = ',', value_parser = namespace)]
+    pub watch_namespaces: Vec<String>,
+
+    /// The operator's own namespace: its lease and the Secrets of ClusterChatApps are here.
+    /// In a pod the default is the pod's namespace.
+    #[arg(long, value_name = "NS", default_value = "default", value_parser = namespace)]
+    pub namespace: String,
+
+    /// A host that spec.endpoint of ChatApps may name; repeatable. http:// works for loopback only.
+    #[arg(long = "allow-endpoint", value_name = "HOST[:PORT]", value_delimiter = ',', value_parser = endpoint)]
+    pub allow_endpoints: Vec<AllowedEndpoint>,
+
+    /// Elect one active process by a Lease. Switch it off only if there can never be two processes.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "true",
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    pub leader_elect: bool,
+
+    /// How long others wait for a leader that has gone silent.
+    #[arg(long = "lease-duration-seconds", value_name = "N", default_value = "15", value_parser = seconds)]
+    pub lease_duration: Duration,
+
+    /// How long a leader acts without having renewed its lease; less than the lease's duration.
+    #[arg(long = "lease-renew-deadline-seconds", value_name = "N", default_value = "10", value_parser = seconds)]
+    pub lease_renew_deadline: Duration,
+
+    /// Time between two attempts to take or renew the lease; less than the renew deadline.
+    #[arg(long = "lease-retry-seconds", value_name = "N", default_value = "2", value_parser = seconds)]
+    pub lease_retry: Duration,
+
+    /// Where /livez, /readyz and /metrics are served.
+    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:8080", value_parser = address)]
+    pub listen: SocketAddr,
+
+    /// Shape of the log lines on standard error. Without it: text on a terminal, else json.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub log_format: Option<Format>,
+
+    /// Level, or levels by module: info, debug, groupattr::operator=trace. Other libraries stay silent,
+    /// since what they log can hold credentials.
+    #[arg(long, value_name = "FILTER", default_value = "info", value_parser = telemetry::checked_filter)]
+    pub log_filter: String,
+
+    /// After SIGTERM: time to finish and record the attempts in flight. Keep it below the pod's
+    /// terminationGracePeriodSeconds.
+    #[arg(long = "shutdown-grace-seconds", value_name = "N", default_value = "25", value_parser = seconds)]
+    pub shutdown_grace: Duration,
+}
+
+impl Run {
+    /// The lease flags as leader election takes them.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        Terms { span: self.lease_duration, deadline: self.lease_renew_deadline, retry: self.lease_retry }
+    }
+
+    fn checked(mut self) -> Result<Self, Refusal> {
+        self.watch_namespaces.sort();
+        self.watch_namespaces.dedup();
+        let Terms { span, deadline, retry } = self.terms();
+        if self.leader_elect && !(retry < deadline && deadline < span) {
+            return Err(Refusal(format!(
+                "--lease-retry-seconds {} must be less than --lease-renew-deadline-seconds {}, and that less than \
+                 --lease-duration-seconds {}; 2, 10 and 15 would do",
+                retry.as_secs(),
+                deadline.as_secs(),
+                span.as_secs()
+            )));
+        }
+        Ok(self)
+    }
+}
+
+/// Reads the command line and, for flags not given there, the environment variables `GROUPATTR_…`.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, Refusal> {
+    let namespace = fs::read_to_string(POD_NAMESPACE).ok().filter(|name| !name.trim().is_empty());
+    interpret(args.into_iter().collect(), |name| env::var_os(name), namespace.as_deref())
+}
+
+/// Variables become flags of a second pass. The first pass has proved the flags, so whatever the second one
+/// refuses is a variable's fault.
+fn interpret(
+    mut args: Vec<OsString>,
+    variable: impl Fn(&str) -> Option<OsString>,
+    pod_namespace: Option<&str>,
+) -> Result<Command, Refusal> {
+    let grammar = grammar();
+    let matches = match grammar.clone().try_get_matches_from(&args) {
+        Ok(matches) => matches,
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            return Ok(Command::Tell(error.to_string()));
+        }
+        Err(error) => return Err(refusal(&error, ToOwned::to_owned)),
+    };
+    let (Some(("run", given)), Some(run)) = (matches.subcommand(), grammar.find_subcommand("run")) else {
+        return Ok(Command::Crd);
+    };
+    let mut added = Vec::new();
+    for (arg, long) in run.get_arguments().filter_map(|arg| Some((arg, arg.get_long()?))) {
+        if given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine) {
+            continue;
+        }
+        let fallback = pod_namespace.filter(|_| long == "namespace").map(OsString::from);
+        if let Some(value) = variable(&variable_of(long)).filter(|value| !value.is_empty()).or(fallback) {
+            let mut flag = OsString::from(format!("--{long}="));
+            flag.push(value);
+            added.push(flag);
+        }
+    }
+    // Right behind the program's name and `run`: a `--` further on would turn them into plain words.
+    args.splice(2..2, added);
+    let line = grammar
+        .try_get_matches_from(&args)
+        .and_then(|matches| Line::from_arg_matches(&matches))
+        .map_err(|error| refusal(&error, |flag| variable_of(flag.trim_start_matches("--"))))?;
+    match line.verb {
+        Verb::Run(run) => Ok(Command::Run(Box::new(run.checked()?))),
+        Verb::Crd => Ok(Command::Crd),
+    }
+}
+
+fn grammar() -> clap::Command {
+    let with_variable = |arg: Arg| match (arg.get_long().map(variable_of), arg.get_help()) {
+        (Some(name), Some(help)) => {
+            let help = format!("{help} [env: {name}]");
+            arg.help(help)
+        }
+        _ => arg,
+    };
+    Line::command().mut_subcommand("run", |run| run.mut_args(with_variable))
+}
+
+/// `lease-retry-seconds` → `GROUPATTR_LEASE_RETRY_SECONDS`
+fn variable_of(long: &str) -> String {
+    format!("GROUPATTR_{}", long.to_ascii_uppercase().replace('-', "_"))
+}
+
+/// Clap's errors are small pages; this is the one line that matters, with `blame` for the flag's name.
+fn refusal(error: &clap::Error, blame: impl Fn(&str) -> String) -> Refusal {
+    let context = |kind| error.get(kind).map(|value| value.to_string().chars().take(200).collect::<String>());
+    let argument = context(ContextKind::InvalidArg).unwrap_or_default();
+    let argument = argument.split([' ', '=', '[']).next().unwrap_or_default();
+    Refusal(match error.kind() {
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "say what to do: `groupattr-operator run` (the operator) or `groupattr-operator crd` (print the CRDs)"
+                .to_owned()
+        }
+        ErrorKind::InvalidSubcommand => format!(
+            "unknown command {:?}; there are `run` (the operator) and `crd` (print the CRDs)",
+            context(ContextKind::InvalidSubcommand).unwrap_or_default()
+        ),
+        ErrorKind::UnknownArgument => match context(ContextKind::SuggestedArg) {
+            Some(known) => format!("unknown argument {argument:?}; did you mean {known}?"),
+            None => format!("unknown argument {argument:?}; see `groupattr-operator --help` or `… run --help`"),
+        },
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
+            let value = context(ContextKind::InvalidValue).unwrap_or_default();
+            let remedy = std::error::Error::source(error)
+                .map(ToString::to_string)
+                .or_else(|| context(ContextKind::ValidValue).map(|values| format!("use one of {values}")))
+                .unwrap_or_else(|| "it needs a value".to_owned());
+            format!("{}: unusable value {value:?}: {}", blame(argument), remedy.replace('\n', " "))
+        }
+        _ => error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
+    })
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.trim().parse() {
+        Ok(n @ 1..=3600) => Ok(Duration::from_secs(n)),
+        _ => Err("use whole seconds from 1 to 3600".to_owned()),
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.trim().parse().map_err(|_| "use IP:PORT, for example 0.0.0.0:8080 or [::]:8080".to_owned())
+}
+
+/// A DNS-1123 label: <https://kubernetes.io/docs/concepts/overview/working-with-objects/names/>
+fn namespace(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let ends_plain = name.bytes().next().is_some_and(plain) && name.bytes().last().is_some_and(plain);
+    if ends_plain && name.len() <= 63 && name.bytes().all(|b| plain(b) || b == b'-') {
+        return Ok(name.to_owned());
+    }
+    Err("use a namespace's name: 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends".to_owned())
+}
+
+fn endpoint(text: &str) -> Result<AllowedEndpoint, String> {
+    text.trim().parse::<AllowedEndpoint>().map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str, variables: &[(&str, &str)]) -> Result<Command, Refusal> {
+        let args = ["groupattr-operator"].into_iter().chain(line.split_whitespace()).map(OsString::from);
+        let variable = |name: &str| variables.iter().find(|v| v.0 == name).map(|v| OsString::from(v.1));
+        interpret(args.collect(), variable, Some("chat-system"))
+    }
+
+    fn run(line: &str, variables: &[(&str, &str)]) -> Run {
+        match read(line, variables) {
+            Ok(Command::Run(run)) => *run,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn flags_win_over_variables_and_variables_over_defaults() {
+        let bare = run("run", &[("GROUPATTR_LISTEN", ""), ("GROUPATTR_NAMESPACE", "")]);
+        assert_eq!(
+            (bare.listen.port(), bare.namespace.as_str(), bare.leader_elect),
+            (8080, "chat-system", true)
+        );
+        assert_eq!(
+            (bare.log_filter.as_str(), bare.log_format, bare.shutdown_grace.as_secs()),
+            ("info", None, 25)
+        );
+        let set = [
+            ("GROUPATTR_WATCH_NAMESPACE", "b, a,b"),
+            ("GROUPATTR_LEASE_DURATION_SECONDS", "30"),
+            ("GROUPATTR_LEADER_ELECT", "false"),
+            ("GROUPATTR_NAMESPACE", "own"),
+        ];
+        let from_variables = run("run", &set);
+        assert_eq!(from_variables.watch_namespaces, ["a", "b"]);
+        assert_eq!((from_variables.namespace.as_str(), from_variables.leader_elect), ("own", false));
+        let both = run(
+            "run --watch-namespace c --watch-namespace=d --lease-duration-seconds 20 --leader-elect",
+            &set,
+        );
+        assert_eq!(both.watch_namespaces, ["c", "d"]);
+        assert_eq!((both.lease_duration.as_secs(), both.leader_elect), (20, true));
+        assert!(!run("run --leader-elect=false --lease-retry-seconds 99", &[]).leader_elect);
+        assert_eq!(run("run --listen 1.1.1.1:1 --listen [::]:2", &[]).listen.port(), 2);
+    }
+
+    #[test]
+    fn each_bad_input_is_refused_in_one_line_that_names_it() {
+        for (line, variables, expected) in [
+            ("", &[][..], "`groupattr-operator run`"),
+            ("walk", &[], "\"walk\""),
+            ("run --watch-namespaces a", &[], "--watch-namespace"),
+            ("run --leader-elect false", &[], "\"false\""),
+            (
+                "run --leader-elect=maybe",
+                &[],
+                "--leader-elect: unusable value \"maybe\": use one of true, false",
+            ),
+            ("run --watch-namespace Shop", &[], "--watch-namespace: unusable value \"Shop\""),
+            ("run --watch-namespace a,,b", &[], "--watch-namespace: unusable value \"\""),
+            ("run --lease-retry-seconds 0", &[], "from 1 to 3600"),
+            ("run --shutdown-grace-seconds 0", &[], "--shutdown-grace-seconds"),
+            ("run --lease-retry-seconds 10", &[], "--lease-retry-seconds 10 must be less"),
+            ("run --listen 8080", &[], "0.0.0.0:8080"),
+            ("run --listen", &[], "--listen"),
+            ("run --allow-endpoint bad", &[], "--allow-endpoint: unusable value \"bad\""),
+            ("run --log-format xml", &[], "use one of text, json"),
+            ("run --log-filter inof", &[], "--log-filter: unusable value \"inof\""),
+            ("run extra", &[], "\"extra\""),
+            ("crd --listen 1", &[], "--listen"),
+            ("run", &[("GROUPATTR_LISTEN", "a\nb")], "GROUPATTR_LISTEN: unusable value \"a\\nb\""),
+            ("run", &[("GROUPATTR_LOG_FORMAT", "xml")], "GROUPATTR_LOG_FORMAT: unusable value"),
+        ] {
+            let said = read(line, variables).expect_err(line).to_string();
+            assert!(said.contains(expected) && said.lines().count() == 1, "{line:?} said {said:?}");
+        }
+    }
+
+    #[test]
+    fn help_names_every_flag_with_its_variable() {
+        let Ok(Command::Tell(help)) = read("run --help", &[]) else { panic!("no help") };
+        assert!(
+            help.contains("--lease-renew-deadline-seconds")
+                && help.contains("[env: GROUPATTR_ALLOW_ENDPOINT]")
+        );
+        assert!(
+            matches!(read("--version", &[]), Ok(Command::Tell(text)) if text.contains(env!("CARGO_PKG_VERSION")))
+        );
+        assert!(matches!(read("crd", &[]), Ok(Command::Crd)));
+    }
+}

@@ -1,0 +1,225 @@
+//! The network: one call, one answer. The only file that knows the HTTP client, its errors and the signed
+//! URL.
+//!
+//! A call is written to the network at most once. What matters to everybody else is whether it was: an
+//! answer, or "provably never left", or "perhaps".
+//!
+//! Below this file there is one repetition, and it is safe. A pooled connection may turn out to be closed
+//! when a request is handed to it. hyper gives a request back only while it still sits, unread, in the
+//! connection's queue (`TrySendError::take_message`, "never fully sent" in its words: the head is encoded
+//! only after the request left the queue, and from then on an error never carries it), and hyper-util then
+//! takes the next connection. A request of which a byte may have been written is never given back: it ends as
+//! [`Answer::NoAnswer`]. reqwest's own retries are switched off.
+
+mod fault;
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::{Client, Response, StatusCode, Url};
+
+pub use self::fault::NetworkFault;
+use super::clean::{MAX_TEXT_BYTES, clean_text};
+use super::endpoint::Endpoint;
+use super::usersig::UserSig;
+use super::wire::{self, Command, Reply, Unreadable};
+use crate::api::GroupId;
+
+/// The longest body that is read, in bytes. The longest documented answer, a read of a full group, is below
+/// 20,000.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// DNS, TCP and TLS together. Shorter than any call's timeout, so that a dead host is told from a lost
+/// answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Short, because a server that closes an idle connection just as a request is written leaves its outcome
+/// unknown.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the kernel tries to deliver what was written. Without it, a request that was swallowed by a
+/// broken path is still delivered when the path heals, long after its call timed out and the group was read
+/// back.
+#[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+const TRANSMIT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// What the client has to be told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The `User-Agent` header, for instance `groupattr-operator/0.1.0`.
+    pub user_agent: String,
+}
+
+/// Why there is no client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClientError {
+    /// Nothing to check the vendor's certificate with.
+    #[error(
+        "no CA certificates were found on this system: install them (package ca-certificates) or point SSL_CERT_FILE at a PEM file"
+    )]
+    NoCertificates,
+    /// Anything else, in the HTTP client's own words.
+    #[error("the HTTPS client could not be set up: {0}")]
+    Setup(String),
+}
+
+/// The vendor's client. One for the process: clones share the pool of connections.
+#[derive(Debug, Clone)]
+pub struct ChatClient {
+    http: Client,
+}
+
+/// One call.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    /// Where to.
+    pub endpoint: &'a Endpoint,
+    /// The account.
+    pub sdk_app_id: u32,
+    /// The administrator in whose name the call is made; the one that `usersig` was minted for.
+    pub identifier: &'a str,
+    /// The signature.
+    pub usersig: &'a UserSig,
+    /// The group.
+    pub group: &'a GroupId,
+    /// For connecting, sending and the whole answer together. The vendor's backend may take 3 s.
+    pub timeout: Duration,
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// HTTP 200 with the documented object. Its texts are cleaned.
+    Reply(Reply),
+    /// Any other HTTP status, redirects included; its body is not looked at.
+    HttpStatus(u16),
+    /// HTTP 200 with anything else.
+    Unreadable(Unreadable),
+    /// Not a byte of the request left this process.
+    NotSent(NetworkFault),
+    /// The request was written, or may have been, and no answer came.
+    NoAnswer(NetworkFault),
+}
+
+impl ChatClient {
+    /// Sets up TLS with the system's CA certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others).
+    pub fn new(settings: &Settings) -> Result<Self, ClientError> {
+        let builder = Client::builder()
+            .user_agent(settings.user_agent.as_str())
+            // HTTP/2 is documented nowhere, and would let many calls share the fate of one connection.
+            .http1_only()
+            .http1_max_headers(64)
+            .tls_version_min(reqwest::tls::Version::TLS_1_2)
+            // A redirect's target, a Referer and a proxy would all see the signature.
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            .retry(reqwest::retry::never())
+            // Another crate may switch these features on; the size limit is meant for what arrives.
+            .no_gzip()
+            .no_brotli()
+            .no_zstd()
+            .no_deflate()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .tcp_nodelay(true);
+        #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+        let builder = builder.tcp_user_timeout(TRANSMIT_TIMEOUT);
+        match builder.build() {
+            Ok(http) => Ok(Self { http }),
+            Err(error) => Err(fault::setup(&error)),
+        }
+    }
+
+    /// Clears all attributes of the group.
+    pub async fn clear(&self, call: Call<'_>) -> Answer {
+        self.call(Command::Clear, call).await
+    }
+
+    /// Reads the group's attributes; the reply says how many there are.
+    pub async fn read(&self, call: Call<'_>) -> Answer {
+        self.call(Command::Read, call).await
+    }
+
+    async fn call(&self, command: Command, call: Call<'_>) -> Answer {
+        // When the time is up nobody can tell whether the request was written, so it counts as if.
+        tokio::time::timeout(call.timeout, self.exchange(command, call))
+            .await
+            .unwrap_or(Answer::NoAnswer(NetworkFault::Timeout))
+    }
+
+    async fn exchange(&self, command: Command, call: Call<'_>) -> Answer {
+        let Some(url) = signed_url(command, &call) else { return Answer::NotSent(NetworkFault::BadAddress) };
+        let request = self
+            .http
+            .post(url)
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(wire::request_body(call.group));
+        match request.send().await {
+            Ok(response) if response.status() == StatusCode::OK => match body(response).await {
+                Ok(body) => read_answer(&body, call.usersig),
+                Err(unreadable) => Answer::Unreadable(unreadable),
+            },
+            Ok(response) => Answer::HttpStatus(response.status().as_u16()),
+            Err(error) => fault::answer(&error),
+        }
+    }
+}
+
+/// The URL with the signature in it. It must not leave this file, not even inside an error.
+fn signed_url(command: Command, call: &Call<'_>) -> Option<Url> {
+    let text = format!(
+        "{}{}?sdkappid={}&identifier={}&usersig={}&random={}&contenttype=json",
+        call.endpoint,
+        command.path(),
+        call.sdk_app_id,
+        percent_encoded(call.identifier),
+        // Its alphabet needs no encoding, and the vendor compares it as it stands.
+        call.usersig.expose(),
+        rand::random::<u32>(),
+    );
+    Url::parse(&text).ok()
+}
+
+/// Everything but RFC 3986's unreserved characters is encoded, a space as `%20`.
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
+            // A String takes every write.
+            _ => drop(write!(encoded, "%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+/// The body, if it is whole and not too large. Reading stops at the limit, and dropping the response closes
+/// the connection.
+async fn body(mut response: Response) -> Result<Vec<u8>, Unreadable> {
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() > MAX_BODY_BYTES => return Err(Unreadable::TooLarge),
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => return Ok(body),
+            Err(_) => return Err(Unreadable::Truncated),
+        }
+    }
+}
+
+fn read_answer(body: &[u8], usersig: &UserSig) -> Answer {
+    match wire::parse_reply(body) {
+        Ok(reply) => {
+            let clean = |text: &str| clean_text(text, &[usersig.expose()], MAX_TEXT_BYTES);
+            let error_info = clean(&reply.error_info);
+            let request_id = reply.request_id.as_deref().map(clean);
+            Answer::Reply(Reply { error_info, request_id, ..reply })
+        }
+        Err(unreadable) => Answer::Unreadable(unreadable),
+    }
+}
+
+#[cfg(test)]
+mod tests;

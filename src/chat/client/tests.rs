@@ -1,0 +1,112 @@
+mod answer;
+mod request;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread::{JoinHandle, sleep, spawn};
+
+use super::*;
+use crate::chat::secret_key::SecretKey;
+
+const OK: &str = r#"{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}"#;
+const SOON: Duration = Duration::from_secs(5);
+
+/// A server with a script. The script gets each connection that a test lets it accept.
+fn serve<T: Send + 'static>(
+    script: impl FnOnce(TcpListener) -> T + Send + 'static,
+) -> (Endpoint, JoinHandle<T>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (local(port), spawn(move || script(listener)))
+}
+
+fn local(port: u16) -> Endpoint {
+    Endpoint::parse(&format!("http://127.0.0.1:{port}")).unwrap()
+}
+
+/// A server that takes one request and does `act` with the connection.
+fn serve_one(act: impl FnOnce(BufReader<TcpStream>) + Send + 'static) -> (Endpoint, JoinHandle<()>) {
+    serve(|listener| {
+        let mut stream = accept(&listener);
+        receive(&mut stream).unwrap();
+        act(stream);
+    })
+}
+
+fn accept(listener: &TcpListener) -> BufReader<TcpStream> {
+    let (stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    BufReader::new(stream)
+}
+
+fn comes_nobody(listener: &TcpListener) -> bool {
+    listener.set_nonblocking(true).unwrap();
+    sleep(Duration::from_millis(200));
+    listener.accept().is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+}
+
+struct Received {
+    line: String,
+    headers: BTreeMap<String, String>,
+    body: String,
+}
+
+/// `None` when the peer closed the connection instead.
+fn receive(stream: &mut BufReader<TcpStream>) -> Option<Received> {
+    let mut lines = stream.by_ref().lines().map_while(Result::ok);
+    let line = lines.next()?;
+    let headers: BTreeMap<String, String> = lines
+        .take_while(|line| !line.is_empty())
+        .map(|line| {
+            line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned())).unwrap()
+        })
+        .collect();
+    let mut body = vec![0; headers["content-length"].parse().unwrap()];
+    stream.read_exact(&mut body).unwrap();
+    Some(Received { line, headers, body: String::from_utf8(body).unwrap() })
+}
+
+fn respond(stream: &mut BufReader<TcpStream>, head: &str, body: &str) {
+    let response = format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    stream.get_mut().write_all(response.as_bytes()).unwrap();
+}
+
+fn client() -> ChatClient {
+    ChatClient::new(&Settings { user_agent: "groupattr-operator/test".to_owned() }).unwrap()
+}
+
+fn usersig() -> UserSig {
+    UserSig::mint(&SecretKey::from_bytes(b"canary").unwrap(), 1_400_000_000, "admin", 1_700_000_002, 86_400)
+}
+
+/// One clear. Whatever comes back must not give the signature or the URL away.
+async fn clear(client: &ChatClient, endpoint: &Endpoint, timeout: Duration) -> Answer {
+    let (usersig, group) = (usersig(), GroupId::parse("@TGS#aC5SZEAEF").unwrap());
+    let call = Call {
+        endpoint,
+        sdk_app_id: 1_400_000_000,
+        identifier: "ad min/ü&=~",
+        usersig: &usersig,
+        group: &group,
+        timeout,
+    };
+    let answer = client.clear(call).await;
+    let fault = match &answer {
+        Answer::NotSent(fault) | Answer::NoAnswer(fault) => format!("{fault} {}", fault.label()),
+        _ => String::new(),
+    };
+    let shown = format!("{answer:?} {answer:#?} {client:?} {fault}");
+    for secret in [&usersig.expose()[..16], "usersig=", "sdkappid", "://", "canary"] {
+        assert!(!shown.contains(secret), "{secret} in {shown}");
+    }
+    answer
+}
+
+/// One clear against a server that does `act` after it has received it.
+async fn clear_against(act: impl FnOnce(BufReader<TcpStream>) + Send + 'static) -> Answer {
+    let (endpoint, server) = serve_one(act);
+    let answer = clear(&client(), &endpoint, SOON).await;
+    server.join().unwrap();
+    answer
+}

@@ -1,0 +1,149 @@
+//! What is made of everything that can come back.
+
+use std::time::Instant;
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_connection_that_ends_or_breaks_leaves_the_outcome_open() {
+    assert_eq!(clear_against(drop).await, Answer::NoAnswer(NetworkFault::Closed));
+    assert_eq!(
+        clear_against(|mut stream| stream.get_mut().write_all(b"HTTP/1.1 200 O").unwrap()).await,
+        Answer::NoAnswer(NetworkFault::Closed)
+    );
+    assert_eq!(
+        clear_against(|mut stream| stream
+            .get_mut()
+            .write_all(b"220 mail.example.com ESMTP\r\n\r\n")
+            .unwrap())
+        .await,
+        Answer::NoAnswer(NetworkFault::Garbled)
+    );
+    // Closing with unread bytes makes the kernel send a reset.
+    let (endpoint, server) = serve(|listener| {
+        let mut stream = listener.accept().unwrap().0;
+        stream.read_exact(&mut [0; 10]).unwrap();
+        sleep(Duration::from_millis(50));
+    });
+    assert_eq!(clear(&client(), &endpoint, SOON).await, Answer::NoAnswer(NetworkFault::Reset));
+    server.join().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn any_status_but_200_is_reported_as_such() {
+    for status in [201, 204, 404, 429, 500, 502] {
+        let answer = clear_against(move |mut stream| respond(&mut stream, &format!("{status} X"), OK)).await;
+        assert_eq!(answer, Answer::HttpStatus(status));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_body_that_is_not_the_documented_one_is_unreadable() {
+    for (body, unreadable) in [
+        ("<html>https://x/?usersig=1</html>", Unreadable::NotJson),
+        ("", Unreadable::Truncated),
+        (r#"{"ErrorCode":"0"}"#, Unreadable::NoCode),
+    ] {
+        let answer = clear_against(move |mut stream| respond(&mut stream, "200 OK", body)).await;
+        assert_eq!(answer, Answer::Unreadable(unreadable));
+    }
+    let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"ErrorCode\":0}";
+    let answer = clear_against(move |mut stream| stream.get_mut().write_all(cut).unwrap()).await;
+    assert_eq!(answer, Answer::Unreadable(Unreadable::Truncated));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn reading_stops_at_the_limit() {
+    for head in ["Content-Length: 1073741824", "X-No-Length: until close"] {
+        let answer = clear_against(move |mut stream| {
+            let stream = stream.get_mut();
+            write!(stream, "HTTP/1.1 200 OK\r\n{head}\r\n\r\n").unwrap();
+            let mut written = 0;
+            let spaces = vec![b' '; 65_536];
+            while stream.write_all(&spaces).is_ok() {
+                written += 65_536;
+            }
+            assert!(written < 64 << 20, "the client kept reading: {written}");
+        })
+        .await;
+        assert_eq!(answer, Answer::Unreadable(Unreadable::TooLarge));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn too_many_headers_are_refused() {
+    let answer = clear_against(|mut stream| {
+        let headers = "X-Filler: 1\r\n".repeat(65);
+        let _ = write!(stream.get_mut(), "HTTP/1.1 200 OK\r\n{headers}Content-Length: 0\r\n\r\n");
+    })
+    .await;
+    assert_eq!(answer, Answer::NoAnswer(NetworkFault::Garbled));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn one_timeout_covers_the_whole_answer_and_the_connection_is_dropped() {
+    for sent in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"] {
+        let (endpoint, server) = serve_one(move |mut stream| {
+            stream.get_mut().write_all(sent.as_bytes()).unwrap();
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0, "the client must hang up");
+        });
+        let start = Instant::now();
+        let answer = clear(&client(), &endpoint, Duration::from_millis(200)).await;
+        assert_eq!(answer, Answer::NoAnswer(NetworkFault::Timeout));
+        assert!(start.elapsed() < Duration::from_secs(2));
+        server.join().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_fails_before_the_request_is_written_was_not_sent() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    assert_eq!(clear(&client(), &local(free), SOON).await, Answer::NotSent(NetworkFault::Refused));
+
+    let nowhere = Endpoint::parse("https://chat.invalid").unwrap();
+    let answer = clear(&client(), &nowhere, SOON).await;
+    let slow_resolver = Answer::NotSent(NetworkFault::ConnectTimeout);
+    assert!(answer == Answer::NotSent(NetworkFault::Dns) || answer == slow_resolver, "{answer:?}");
+
+    for greeting in ["", "HTTP/1.1 400 Bad Request\r\n\r\n"] {
+        let (endpoint, server) = serve(move |listener| {
+            let mut stream = listener.accept().unwrap().0;
+            let mut hello = [0; 4096];
+            let length = stream.read(&mut hello).unwrap();
+            stream.write_all(greeting.as_bytes()).unwrap();
+            String::from_utf8_lossy(&hello[..length]).into_owned()
+        });
+        let tls = Endpoint::parse(&format!("https://{}", endpoint.authority())).unwrap();
+        assert_eq!(clear(&client(), &tls, SOON).await, Answer::NotSent(NetworkFault::Tls));
+        let hello = server.join().unwrap();
+        assert!(
+            hello.contains("http/1.1") && !hello.contains("h2") && !hello.contains("group_open"),
+            "{hello}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_handshake_that_hangs_was_not_sent() {
+    let (endpoint, server) = serve(|listener| {
+        let mut stream = accept(&listener);
+        std::io::copy(&mut stream, &mut std::io::sink()).ok();
+    });
+    let tls = Endpoint::parse(&format!("https://{}", endpoint.authority())).unwrap();
+    assert_eq!(clear(&client(), &tls, SOON).await, Answer::NotSent(NetworkFault::ConnectTimeout));
+    server.join().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_vendors_text_is_cleaned_of_the_signature() {
+    for echo in [usersig().expose().to_owned(), "http://x/?usersig=1".to_owned()] {
+        let body = format!(r#"{{"ErrorCode":70003,"ErrorInfo":"bad: {echo}","RequestId":"{echo}"}}"#);
+        let Answer::Reply(reply) =
+            clear_against(move |mut stream| respond(&mut stream, "200 OK", &body)).await
+        else {
+            panic!("no reply")
+        };
+        assert_eq!((reply.error_code, reply.error_info.as_str()), (70003, ""));
+        assert_eq!(reply.request_id.as_deref(), Some(""));
+    }
+}

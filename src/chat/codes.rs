@@ -1,0 +1,152 @@
+//! The vendor's error codes: what each means for a call, and what a human can do about it.
+//!
+//! Source: the vendor's page "Error Codes" and the tables on the pages of the two commands, several revisions
+//! compared. "Not executed" is a closed list: a code that is not on it counts as an unknown outcome.
+
+mod table;
+
+/// What an error code says about the call that it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Done.
+    Success,
+    /// Not executed: there is no such group.
+    GroupNotFound,
+    /// Not executed: this type of group has no attributes.
+    NotSupported,
+    /// Not executed: the request itself is wrong.
+    Invalid,
+    /// Not executed: too many writes to this group.
+    ThrottledGroup,
+    /// Not executed: too many calls of this account.
+    ThrottledAccount,
+    /// Not executed: the signature is too old; a fresh one may do.
+    SignatureExpired,
+    /// Not executed: the account, not the group, is the problem.
+    Account(AccountTrouble),
+    /// Perhaps executed.
+    Unknown,
+}
+
+/// Who has to act when the vendor refuses the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AccountTrouble {
+    /// Key, identifier or account number do not fit together: mended in the Secret or the manifest.
+    Credentials,
+    /// Disabled, unpaid, not in the plan, refused by address: mended in the vendor's console.
+    Unavailable,
+    /// The account lives in another data centre.
+    WrongRegion,
+}
+
+/// One error code. The texts are sentences without their full stop, together at most 300 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    /// As in `ErrorCode`; 0 is success.
+    pub number: i64,
+    /// What it means for the call.
+    pub class: Class,
+    /// What happened, in plain words.
+    pub explanation: &'static str,
+    /// What to do, as an imperative.
+    pub remedy: &'static str,
+    /// Whether the vendor's pages list it, alone or as part of a family. One that is not is worth a look.
+    pub listed: bool,
+}
+
+/// Finds a code. Every number has an answer; an unlisted one is [`Class::Unknown`].
+#[must_use]
+pub fn lookup(number: i64) -> Code {
+    if let Some(code) = all_listed().find(|code| code.number == number) {
+        return code;
+    }
+    match number {
+        // Families in which every code is about the signature or the account.
+        70_000..=70_099 | 70_340..=70_349 => Code { number, ..table::SIGNATURE_FAMILY },
+        _ => Code { number, ..table::UNLISTED },
+    }
+}
+
+/// All codes that are listed by number, families left out.
+pub fn all_listed() -> impl Iterator<Item = Code> {
+    table::CODES.iter().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::AccountTrouble::{Credentials, Unavailable, WrongRegion};
+    use super::*;
+
+    fn class(number: i64) -> Class {
+        lookup(number).class
+    }
+
+    #[test]
+    fn the_codes_have_the_classes_of_the_vendors_pages() {
+        let expected: &[(Class, &[i64])] = &[
+            (Class::Success, &[0]),
+            (Class::Unknown, &[10002, 10016, 10056, 60008, 60013, 60014, 70169, 70202, 70500]),
+            (Class::Invalid, &[10003, 10004, 10011, 10045, 10046, 10047, 10048, 60002, 60003, 60009, 60015]),
+            (Class::ThrottledAccount, &[10006, 60007, 60011, 60018, 60019]),
+            (Class::ThrottledGroup, &[10049]),
+            (Class::NotSupported, &[10007]),
+            (Class::GroupNotFound, &[10010, 10015]),
+            (Class::SignatureExpired, &[70001, 70052]),
+            (Class::Account(WrongRegion), &[60026]),
+            (Class::Account(Unavailable), &[10026, 10058, 10059, 60016, 60017, 60020, 60021, 60027, 60028]),
+            (Class::Account(Unavailable), &[70051, 70398, 72000, 72002, 80005]),
+            (
+                Class::Account(Credentials),
+                &[10012, 60004, 60005, 60006, 60010, 60012, 60025, 70002, 70003, 70005],
+            ),
+            (Class::Account(Credentials), &[70009, 70013, 70014, 70016, 70020, 70050, 70107, 70402, 70403]),
+        ];
+        let mut count = 0;
+        for (class, numbers) in expected {
+            for number in *numbers {
+                let code = lookup(*number);
+                assert_eq!((code.class, code.listed), (*class, true), "{number}");
+                count += 1;
+            }
+        }
+        assert_eq!(count, all_listed().count(), "a listed code is missing above");
+    }
+
+    #[test]
+    fn families_speak_of_the_account_and_everything_else_is_unknown() {
+        for number in [70_000, 70_004, 70_099, 70_340, 70_346, 70_349] {
+            assert_eq!((lookup(number).class, lookup(number).listed), (Class::Account(Credentials), true));
+            assert_eq!(lookup(number).number, number);
+        }
+        for number in [-1, 1, 10_001, 69_999, 70_100, 70_339, 70_350, i64::MIN, i64::MAX] {
+            assert_eq!((lookup(number).class, lookup(number).listed), (Class::Unknown, false), "{number}");
+            assert_eq!(lookup(number).number, number);
+        }
+        assert_eq!(class(10_002), Class::Unknown);
+    }
+
+    #[test]
+    fn every_text_is_one_short_sentence_that_a_condition_can_hold() {
+        let families = [lookup(70_099), lookup(-1)];
+        for code in all_listed().chain(families) {
+            for text in [code.explanation, code.remedy] {
+                assert!(!text.is_empty() && text.starts_with(char::is_uppercase), "{text}");
+                assert!(!text.ends_with(['.', ' ', '!']) && !text.contains(". "), "{text}");
+                assert!(text.is_ascii() && !text.contains(char::is_control), "{text}");
+            }
+            assert!(code.explanation.len() + code.remedy.len() <= 300, "{}", code.number);
+        }
+    }
+
+    #[test]
+    fn every_code_stands_once_and_is_explained_in_its_own_words() {
+        let numbers: Vec<i64> = all_listed().map(|code| code.number).collect();
+        assert!(numbers.is_sorted());
+        let unique: HashSet<i64> = numbers.iter().copied().collect();
+        assert_eq!(unique.len(), numbers.len());
+        let explanations: HashSet<&str> = all_listed().map(|code| code.explanation).collect();
+        assert_eq!(explanations.len(), numbers.len());
+    }
+}

@@ -1,0 +1,207 @@
+//! Where calls go: an endpoint, and the endpoints that an operator may be pointed at.
+//!
+//! Hosts are parsed by the rules of the URL standard, the same that the HTTP client follows, so that the host
+//! that was compared with the list of allowed ones is the host that is connected to, however oddly it was
+//! written.
+
+use std::fmt;
+use std::str::FromStr;
+
+use url::Host;
+
+use super::region;
+use crate::api::Region;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+/// Scheme, host and port of the vendor's API, normalised: two ways to write one place are equal.
+///
+/// Host and port are also part of an account's identity, because the vendor's limits count per account.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Endpoint {
+    scheme: Scheme,
+    host: String,
+    port: u16,
+}
+
+/// What the operator was told to allow, `HOST[:PORT]`. Without a port, every port of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowedEndpoint {
+    scheme: Option<Scheme>,
+    host: String,
+    port: Option<u16>,
+}
+
+/// What is wrong with an endpoint and what to write instead. Does not repeat the text: it may hold a
+/// password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidEndpoint {
+    /// A URL without a scheme, or with one that is neither `https` nor `http`.
+    #[error("the endpoint must start with https://, for example https://chat.example.com")]
+    Scheme,
+    /// `http` to a host that is not this machine: the signature would travel in the clear.
+    #[error("http:// is accepted for loopback hosts only: write https://")]
+    Insecure,
+    /// A user name or password.
+    #[error("the endpoint must not have a user or an @: write the host only")]
+    User,
+    /// A path, query or fragment.
+    #[error("the endpoint must not have a path, query or fragment: end it after the host and port")]
+    Path,
+    /// Not a port number.
+    #[error("the port must be a number from 1 to 65535")]
+    Port,
+    /// No host, or one that cannot exist.
+    #[error("the host must be a DNS name, an IPv4 address or an IPv6 address in brackets, without wildcards")]
+    Host,
+    /// White space, control characters, backslashes or letters beyond ASCII.
+    #[error("the endpoint must be plain ASCII without spaces: write international names in their xn-- form")]
+    Characters,
+}
+
+impl Endpoint {
+    /// Parses `https://HOST[:PORT]`, or `http://` for a loopback host. A single `/` at the end is accepted.
+    pub fn parse(url: &str) -> Result<Self, InvalidEndpoint> {
+        let written = Written::parse(url)?;
+        let scheme = written.scheme.ok_or(InvalidEndpoint::Scheme)?;
+        let default = if scheme == Scheme::Https { 443 } else { 80 };
+        Ok(Self { scheme, host: written.host, port: written.port.unwrap_or(default) })
+    }
+
+    /// The vendor's endpoint of a region.
+    #[must_use]
+    pub fn of_region(region: Region) -> Self {
+        Self { scheme: Scheme::Https, host: region::host(region).to_owned(), port: 443 }
+    }
+
+    /// `host:port`, the port always written.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// Lower-case DNS name, IPv4 address, or IPv6 address in brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, also when it is the scheme's own.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+/// The URL without a path; the scheme's own port is left out.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.scheme, self.port) {
+            (Scheme::Https, 443) => write!(f, "https://{}", self.host),
+            (Scheme::Https, port) => write!(f, "https://{}:{port}", self.host),
+            (Scheme::Http, 80) => write!(f, "http://{}", self.host),
+            (Scheme::Http, port) => write!(f, "http://{}:{port}", self.host),
+        }
+    }
+}
+
+impl AllowedEndpoint {
+    /// Whether `endpoint` may be called. A scheme counts if it was written.
+    #[must_use]
+    pub fn admits(&self, endpoint: &Endpoint) -> bool {
+        self.host == endpoint.host
+            && self.port.is_none_or(|port| port == endpoint.port)
+            && self.scheme.is_none_or(|scheme| scheme == endpoint.scheme)
+    }
+}
+
+impl FromStr for AllowedEndpoint {
+    type Err = InvalidEndpoint;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEndpoint> {
+        let Written { scheme, host, port } = Written::parse(text)?;
+        Ok(Self { scheme, host, port })
+    }
+}
+
+/// The parts as somebody wrote them, host normalised, nothing filled in.
+struct Written {
+    scheme: Option<Scheme>,
+    host: String,
+    port: Option<u16>,
+}
+
+impl Written {
+    fn parse(text: &str) -> Result<Self, InvalidEndpoint> {
+        // The URL standard drops tabs and newlines and reads \ as /: nobody means that.
+        if !text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
+            return Err(InvalidEndpoint::Characters);
+        }
+        let (scheme, rest) = match text.split_once("://") {
+            None => (None, text),
+            Some((s, rest)) if s.eq_ignore_ascii_case("https") => (Some(Scheme::Https), rest),
+            Some((s, rest)) if s.eq_ignore_ascii_case("http") => (Some(Scheme::Http), rest),
+            Some(_) => return Err(InvalidEndpoint::Scheme),
+        };
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        if authority.contains('@') {
+            return Err(InvalidEndpoint::User);
+        }
+        if authority.contains(['/', '?', '#']) {
+            return Err(InvalidEndpoint::Path);
+        }
+        let (host, port) = split_port(authority)?;
+        let host = Host::parse(host).map_err(|_| InvalidEndpoint::Host)?;
+        if scheme == Some(Scheme::Http) && !is_loopback(&host) {
+            return Err(InvalidEndpoint::Insecure);
+        }
+        Ok(Self { scheme, host: normalise(&host)?, port })
+    }
+}
+
+fn split_port(authority: &str) -> Result<(&str, Option<u16>), InvalidEndpoint> {
+    let colon = match authority.rfind(']') {
+        Some(bracket) => authority[bracket..].find(':').map(|colon| bracket + colon),
+        None => authority.find(':'),
+    };
+    let Some(colon) = colon else { return Ok((authority, None)) };
+    let digits = &authority[colon + 1..];
+    if !digits.bytes().all(|b| b.is_ascii_digit()) {
+        // A bare IPv6 address ends up here too, and its mistake is the missing brackets.
+        return Err(if digits.contains(':') { InvalidEndpoint::Host } else { InvalidEndpoint::Port });
+    }
+    match digits.parse() {
+        Ok(0) | Err(_) => Err(InvalidEndpoint::Port),
+        Ok(port) => Ok((&authority[..colon], Some(port))),
+    }
+}
+
+fn is_loopback(host: &Host) -> bool {
+    match host {
+        Host::Domain(name) => name.strip_suffix('.').unwrap_or(name) == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+/// The host's one spelling: lower case, no dot at the end, IPv6 in brackets.
+fn normalise(host: &Host) -> Result<String, InvalidEndpoint> {
+    let Host::Domain(name) = host else { return Ok(host.to_string()) };
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    if name.len() <= 253 && name.split('.').all(label) {
+        Ok(name.to_owned())
+    } else {
+        Err(InvalidEndpoint::Host)
+    }
+}
+
+#[cfg(test)]
+mod tests;

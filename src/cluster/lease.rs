@@ -1,0 +1,329 @@
+//! One active process: leader election by a `coordination.k8s.io` Lease.
+//!
+//! Others may take the Lease after watching it unchanged for its whole span, by their own clocks; a leader stops
+//! acting after the shorter renew deadline, by its own. Clocks of different machines are never compared.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::{api::coordination::v1::Lease, apimachinery::pkg::apis::meta::v1::MicroTime};
+use kube::{
+    Api,
+    api::{ObjectMeta, PostParams},
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until, timeout, timeout_at},
+};
+
+use super::kubernetes::{Complaints, explain};
+
+/// Name of the Lease in the operator's namespace.
+pub const LEASE: &str = "groupattr-operator";
+
+/// How patient everybody is: `retry` < `deadline` < `span`.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// How long others leave a silent leader's Lease alone.
+    pub span: Duration,
+    /// How long a leader acts without having renewed.
+    pub deadline: Duration,
+    /// Time between two attempts to take or to renew.
+    pub retry: Duration,
+}
+
+impl Terms {
+    /// Limit of one attempt: a call that hangs leaves time for another within the deadline.
+    fn patience(&self) -> Duration {
+        self.deadline / 2
+    }
+}
+
+/// Whether this process may act. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Leadership(watch::Receiver<Tenure>);
+
+#[derive(Clone, Copy, Debug)]
+enum Tenure {
+    Unelected,
+    Until(Instant),
+    Over,
+}
+
+impl Leadership {
+    /// For a process that runs without election: it always holds.
+    #[must_use]
+    pub fn alone() -> Self {
+        Self(watch::channel(Tenure::Unelected).1)
+    }
+
+    /// Renewed less than the renew deadline before `now`. A process that was frozen learns the truth at once.
+    #[must_use]
+    pub fn holds(&self, now: Instant) -> bool {
+        match *self.0.borrow() {
+            Tenure::Unelected => true,
+            Tenure::Until(end) => now < end,
+            Tenure::Over => false,
+        }
+    }
+
+    /// Ends when leadership was lost or given back for good; never without election.
+    pub async fn lost(&self) {
+        let mut tenure = self.0.clone();
+        if matches!(*tenure.borrow(), Tenure::Unelected) {
+            std::future::pending::<()>().await;
+        }
+        // An error means that the `Held` is gone, and with it whoever renewed.
+        let _ = tenure.wait_for(|tenure| matches!(tenure, Tenure::Over)).await;
+    }
+}
+
+/// The Lease as last read; `at` is our own clock at the moment its record last changed.
+struct Seen {
+    lease: Lease,
+    at: Instant,
+}
+
+impl Seen {
+    fn note(self, lease: Lease, now: Instant) -> Self {
+        let at = if lease.spec == self.lease.spec { self.at } else { now };
+        Seen { lease, at }
+    }
+
+    /// Free, ours already, or not renewed for its whole span while we watched.
+    fn is_ours_to_take(&self, me: &str, terms: Terms, now: Instant) -> bool {
+        let recorded =
+            self.lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or_default();
+        let recorded = u64::try_from(recorded).ok().filter(|seconds| *seconds > 0);
+        let span = recorded.map_or(terms.span, Duration::from_secs);
+        let holder = holder(&self.lease);
+        holder.is_empty() || holder == me || now.saturating_duration_since(self.at) >= span
+    }
+}
+
+fn holder(lease: &Lease) -> &str {
+    lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default()
+}
+
+/// `lease` in our name. It keeps its resourceVersion, so a write that raced another is refused.
+fn claim(mut lease: Lease, me: &str, terms: Terms, now: Timestamp) -> Lease {
+    let spec = lease.spec.get_or_insert_default();
+    if spec.holder_identity.as_deref() != Some(me) {
+        spec.lease_transitions = Some(spec.lease_transitions.map_or(0, |count| count.saturating_add(1)));
+        spec.acquire_time = Some(MicroTime(now));
+    }
+    spec.holder_identity = Some(me.to_owned());
+    spec.lease_duration_seconds = Some(i32::try_from(terms.span.as_secs()).unwrap_or(i32::MAX));
+    spec.renew_time = Some(MicroTime(now));
+    lease
+}
+
+/// The Lease in our name. Poll [`Held::keep`], or it runs out.
+pub struct Held {
+    api: Api<Lease>,
+    lease: Lease,
+    me: String,
+    terms: Terms,
+    renewed: Instant,
+    tenure: watch::Sender<Tenure>,
+}
+
+/// Waits until the Lease is ours. `me` must be unique to this process; `api` is for the operator's namespace.
+pub async fn acquire(api: Api<Lease>, me: &str, terms: Terms) -> Held {
+    let mut seen: Option<Seen> = None;
+    let mut complaints = Complaints::default();
+    loop {
+        let renewed = Instant::now();
+        let trouble = match timeout(terms.patience(), attempt(&api, me, terms, &mut seen)).await {
+            Ok(Ok(Some(lease))) => {
+                tracing::info!(holder = me, "leading");
+                let tenure = watch::Sender::new(Tenure::Until(renewed + terms.deadline));
+                return Held { api, lease, me: me.to_owned(), terms, renewed, tenure };
+            }
+            Ok(Ok(None)) => None,
+            Ok(Err(error)) => Some(worded(&error, api.namespace())),
+            Err(_) => Some(format!("no answer within {:?}", terms.patience())),
+        };
+        if let Some(trouble) = trouble
+            && complaints.due(&trouble, renewed)
+        {
+            tracing::warn!("the lease {LEASE} cannot be taken: {trouble}");
+        }
+        sleep_until(renewed + terms.retry).await;
+    }
+}
+
+/// Trouble, with what would end it.
+fn worded(error: &kube::Error, namespace: Option<&str>) -> String {
+    let (said, namespace) = (explain(error), namespace.unwrap_or("default"));
+    match error {
+        kube::Error::Api(status) if status.is_forbidden() => format!(
+            "{said}; allow this account to create leases.coordination.k8s.io in namespace {namespace}, and to get \
+             and update {LEASE}"
+        ),
+        kube::Error::Api(status) if status.is_not_found() => {
+            format!("{said}; is there a namespace {namespace}?")
+        }
+        _ => said,
+    }
+}
+
+async fn attempt(
+    api: &Api<Lease>,
+    me: &str,
+    terms: Terms,
+    seen: &mut Option<Seen>,
+) -> kube::Result<Option<Lease>> {
+    let Some(lease) = api.get_opt(LEASE).await? else {
+        // Deleted under a leader who may not know yet: as if it still stood there.
+        if seen.as_ref().is_some_and(|seen| !seen.is_ours_to_take(me, terms, Instant::now())) {
+            return Ok(None);
+        }
+        let metadata = ObjectMeta { name: Some(LEASE.to_owned()), ..Default::default() };
+        let fresh = claim(Lease { metadata, spec: None }, me, terms, Timestamp::now());
+        return ours(api.create(&PostParams::default(), &fresh).await);
+    };
+    let now = Instant::now();
+    let before = seen.take();
+    if before.as_ref().is_none_or(|before| holder(&before.lease) != holder(&lease)) && holder(&lease) != me {
+        tracing::info!(holder = holder(&lease), "waiting for the lease");
+    }
+    let latest = match before {
+        Some(before) => before.note(lease, now),
+        None => Seen { lease, at: now },
+    };
+    let latest = seen.insert(latest);
+    if !latest.is_ours_to_take(me, terms, now) {
+        return Ok(None);
+    }
+    let claimed = claim(latest.lease.clone(), me, terms, Timestamp::now());
+    ours(api.replace(LEASE, &PostParams::default(), &claimed).await)
+}
+
+/// A lost race is an answer, not a failure.
+fn ours(written: kube::Result<Lease>) -> kube::Result<Option<Lease>> {
+    match written {
+        Ok(lease) => Ok(Some(lease)),
+        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Held {
+    /// The handle for everybody who acts as leader.
+    #[must_use]
+    pub fn leadership(&self) -> Leadership {
+        Leadership(self.tenure.subscribe())
+    }
+
+    /// Renews until that has failed for the whole deadline, or the Lease is gone or another's. Then leadership is
+    /// over for good. Dropping the future before that only pauses renewing.
+    pub async fn keep(&mut self) {
+        let mut tried = self.renewed;
+        loop {
+            let end = self.renewed + self.terms.deadline;
+            sleep_until((tried + self.terms.retry).min(end)).await;
+            tried = Instant::now();
+            if tried >= end {
+                tracing::error!("the lease could not be renewed within {:?}", self.terms.deadline);
+                break;
+            }
+            let next = claim(self.lease.clone(), &self.me, self.terms, Timestamp::now());
+            match timeout_at(end.min(tried + self.terms.patience()), self.write(next)).await {
+                Ok(Ok(true)) => {
+                    self.renewed = tried;
+                    self.tenure.send_replace(Tenure::Until(tried + self.terms.deadline));
+                }
+                Ok(Ok(false)) => {
+                    tracing::error!("the lease was deleted or taken by another process");
+                    break;
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!("lease not renewed: {}", worded(&error, self.api.namespace()));
+                }
+                Err(_) => tracing::warn!("lease not renewed: no answer"),
+            }
+        }
+        self.tenure.send_replace(Tenure::Over);
+    }
+
+    /// Writes `next` over the Lease while that is ours; false if it is not, or is no more.
+    async fn write(&mut self, mut next: Lease) -> kube::Result<bool> {
+        loop {
+            match ours(self.api.replace(LEASE, &PostParams::default(), &next).await) {
+                Ok(Some(lease)) => {
+                    self.lease = lease;
+                    return Ok(true);
+                }
+                // Who may have made a new one meanwhile, nobody can tell.
+                Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(false),
+                Err(error) => return Err(error),
+                Ok(None) => {}
+            }
+            match self.api.get_opt(LEASE).await? {
+                // Refused because of our own earlier write, whose answer was lost.
+                Some(lease) if holder(&lease) == self.me => next.metadata = lease.metadata,
+                _ => return Ok(false),
+            }
+        }
+    }
+
+    /// Hands the Lease over at once, if it is still ours. Call it after the last write made as leader.
+    pub async fn release(mut self) {
+        self.tenure.send_replace(Tenure::Over);
+        let mut free = self.lease.clone();
+        let spec = free.spec.get_or_insert_default();
+        spec.holder_identity = Some(String::new());
+        spec.lease_duration_seconds = Some(1);
+        let trouble = match timeout(self.terms.patience(), self.write(free)).await {
+            Ok(Ok(still_ours)) => return tracing::info!(still_ours, "lease released"),
+            Ok(Err(error)) => explain(&error),
+            Err(_) => "no answer".to_owned(),
+        };
+        tracing::warn!("lease not released, so that others wait for its span: {trouble}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TERMS: Terms = Terms {
+        span: Duration::from_secs(15),
+        deadline: Duration::from_secs(10),
+        retry: Duration::from_secs(2),
+    };
+
+    fn held_by(me: &str) -> Lease {
+        claim(Lease::default(), me, TERMS, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_lease_is_taken_after_its_span_of_silence_by_our_own_clock() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let seen = Seen { lease: held_by("a"), at: start };
+        assert!(seen.is_ours_to_take("a", TERMS, start) && !seen.is_ours_to_take("b", TERMS, after(14)));
+        let seen = seen.note(held_by("a"), after(14));
+        assert!(seen.is_ours_to_take("b", TERMS, after(15)), "an unchanged record is silence");
+        let seen = seen.note(claim(held_by("a"), "a", TERMS, Timestamp::MAX), after(14));
+        assert!(!seen.is_ours_to_take("b", TERMS, after(28)) && seen.is_ours_to_take("b", TERMS, after(29)));
+        let mut endless = held_by("a");
+        endless.spec.get_or_insert_default().lease_duration_seconds = None;
+        assert!(!Seen { lease: endless, at: start }.is_ours_to_take("b", TERMS, after(14)));
+        assert!(Seen { lease: held_by(""), at: start }.is_ours_to_take("b", TERMS, start));
+    }
+
+    #[tokio::test]
+    async fn leadership_runs_out_by_itself_and_ends_for_good() {
+        let now = Instant::now();
+        assert!(Leadership::alone().holds(now));
+        assert!(timeout(Duration::from_millis(10), Leadership::alone().lost()).await.is_err());
+        let tenure = watch::Sender::new(Tenure::Until(now + TERMS.deadline));
+        let leadership = Leadership(tenure.subscribe());
+        assert!(leadership.holds(now) && !leadership.holds(now + TERMS.deadline));
+        tenure.send_replace(Tenure::Over);
+        leadership.lost().await;
+        assert!(!leadership.holds(now));
+    }
+}

@@ -1,0 +1,8 @@
+//! The hands: one kind of Kubernetes I/O in each file, and no decisions.
+
+pub mod credentials;
+pub mod discovery;
+pub mod events;
+pub mod kubernetes;
+pub mod lease;
+pub mod statuses;

@@ -1,0 +1,158 @@
+//! Writes statuses and deletes finished resets. Each write carries uid and resourceVersion of the copy it was planned
+//! on: who planned on an old copy is refused.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use super::kubernetes::explain;
+use crate::api::{AppStatus, ChatApp, ClusterChatApp, GroupAttributeReset, ResetStatus};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why Kubernetes did not take something.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WriteFault {
+    /// The object has changed since; nothing was stored.
+    #[error("the object has changed since")]
+    Conflict,
+    /// The object does not exist any more.
+    #[error("the object is gone")]
+    Gone,
+    /// Refused; nothing was stored.
+    #[error("{0}")]
+    Refused(String),
+    /// Nobody knows whether it was stored.
+    #[error("{0}")]
+    Unclear(String),
+}
+
+impl WriteFault {
+    /// Word for metrics.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Gone => "gone",
+            Self::Refused(_) => "refused",
+            Self::Unclear(_) => "unclear",
+        }
+    }
+}
+
+/// The hand that writes statuses.
+#[derive(Clone)]
+pub struct Statuses {
+    client: Client,
+}
+
+impl Statuses {
+    /// Writes through `client`, which must not repeat requests by itself.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    fn resets(&self, namespace: Option<&str>) -> Api<GroupAttributeReset> {
+        Api::namespaced(self.client.clone(), namespace.unwrap_or_default())
+    }
+
+    /// Stores `status` if the object is still the one that `seen` is a copy of. Returns it as stored.
+    pub async fn put(
+        &self,
+        seen: &GroupAttributeReset,
+        status: ResetStatus,
+    ) -> Result<GroupAttributeReset, WriteFault> {
+        let mut body = GroupAttributeReset::new(&seen.name_any(), seen.spec.clone());
+        body.status = Some(status);
+        replace(&self.resets(seen.metadata.namespace.as_deref()), seen, body).await
+    }
+
+    /// The object as it stands, whatever its uid.
+    pub async fn get(&self, namespace: Option<&str>, name: &str) -> Result<GroupAttributeReset, WriteFault> {
+        within(self.resets(namespace).get(name)).await
+    }
+
+    /// Deletes exactly the object that `uid` and `resource_version` name.
+    pub async fn delete(
+        &self,
+        namespace: Option<&str>,
+        name: &str,
+        uid: &str,
+        resource_version: &str,
+    ) -> Result<(), WriteFault> {
+        let preconditions = Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: Some(resource_version.to_owned()),
+        };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        within(self.resets(namespace).delete(name, &params)).await.map(drop)
+    }
+
+    /// Stores the status of a `ChatApp`.
+    pub async fn put_app(&self, seen: &ChatApp, status: AppStatus) -> Result<ChatApp, WriteFault> {
+        let mut body = ChatApp::new(&seen.name_any(), seen.spec.clone());
+        body.status = Some(status);
+        let api = Api::namespaced(self.client.clone(), seen.metadata.namespace.as_deref().unwrap_or_default());
+        replace(&api, seen, body).await
+    }
+
+    /// Stores the status of a `ClusterChatApp`.
+    pub async fn put_cluster_app(
+        &self,
+        seen: &ClusterChatApp,
+        status: AppStatus,
+    ) -> Result<ClusterChatApp, WriteFault> {
+        let mut body = ClusterChatApp::new(&seen.name_any(), seen.spec.clone());
+        body.status = Some(status);
+        replace(&Api::all(self.client.clone()), seen, body).await
+    }
+
+    /// Says in the conditions of an object that cannot be decoded what is wrong with it. A merge patch, because
+    /// the object cannot be written back whole.
+    pub async fn patch_conditions<K>(&self, api: &Api<K>, name: &str, status: &serde_json::Value) -> Result<(), WriteFault>
+    where
+        K: Clone + Debug + DeserializeOwned,
+    {
+        let patch = serde_json::json!({ "status": status });
+        within(api.patch_status(name, &PatchParams::default(), &Patch::Merge(&patch))).await.map(drop)
+    }
+}
+
+/// A PUT of the status with the metadata of `seen`. The server takes nothing but the status from the body.
+async fn replace<K>(api: &Api<K>, seen: &K, mut body: K) -> Result<K, WriteFault>
+where
+    K: Resource + Clone + Debug + Serialize + DeserializeOwned,
+{
+    let from = seen.meta();
+    let meta = body.meta_mut();
+    meta.namespace.clone_from(&from.namespace);
+    meta.uid.clone_from(&from.uid);
+    meta.resource_version.clone_from(&from.resource_version);
+    within(api.replace_status(&seen.name_any(), &PostParams::default(), &body)).await
+}
+
+async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, WriteFault> {
+    match timeout(PATIENCE, call).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(fault(&error)),
+        Err(_) => Err(WriteFault::Unclear("the API server did not answer within 10 s".to_owned())),
+    }
+}
+
+fn fault(error: &kube::Error) -> WriteFault {
+    match error {
+        kube::Error::Api(status) => match status.code {
+            404 => WriteFault::Gone,
+            409 => WriteFault::Conflict,
+            400..=499 => WriteFault::Refused(explain(error)),
+            _ => WriteFault::Unclear(explain(error)),
+        },
+        _ => WriteFault::Unclear(explain(error)),
+    }
+}

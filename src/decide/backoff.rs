@@ -1,0 +1,68 @@
+//! Waiting after a failed attempt: 2 s, doubled each time, at most 300 s, with jitter on the upper half.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Now;
+
+/// Longest wait after this many failures.
+#[must_use]
+pub fn longest(failures: i32) -> Duration {
+    let doublings = failures.clamp(1, 20) - 1;
+    Duration::from_secs((2_u64 << doublings).min(300))
+}
+
+/// Wait after this many failures; `dice` is uniform in 0..1.
+#[must_use]
+pub fn wait(failures: i32, dice: f64) -> Duration {
+    longest(failures).mul_f64(0.5 + dice.clamp(0.0, 1.0) / 2.0)
+}
+
+/// `now + wait` as a status says it: whole seconds, never earlier than the wait is over.
+#[must_use]
+pub fn next_attempt_time(now: Now, wait: Duration) -> Timestamp {
+    let end = now.wall + wait;
+    let second = Timestamp::from_second(end.as_second()).unwrap_or(end);
+    if second < end { Timestamp::from_second(end.as_second() + 1).unwrap_or(end) } else { second }
+}
+
+/// Moment on the process's own clock until which `next` holds the reset back. A clock that was wrong when `next`
+/// was written must not delay the attempt by more than the computed backoff.
+#[must_use]
+pub fn hold_until(next: Timestamp, failures: i32, now: Now) -> Duration {
+    let left = Duration::try_from(next.duration_since(now.wall)).unwrap_or_default();
+    now.mono + left.min(longest(failures) + Duration::from_secs(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Now {
+        Now { wall: Timestamp::from_millisecond(millis).unwrap(), mono: Duration::from_secs(7) }
+    }
+
+    #[test]
+    fn it_doubles_from_two_seconds_to_five_minutes() {
+        let longest: Vec<_> = (1..=10).map(|n| longest(n).as_secs()).collect();
+        assert_eq!(longest, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+        assert_eq!(wait(3, 0.0), Duration::from_secs(4));
+        assert_eq!(wait(3, 1.0), Duration::from_secs(8));
+    }
+
+    #[test]
+    fn times_are_whole_seconds_and_never_early() {
+        assert_eq!(next_attempt_time(at(1_500), Duration::from_secs(2)).as_millisecond(), 4_000);
+        assert_eq!(next_attempt_time(at(1_000), Duration::from_secs(2)).as_millisecond(), 3_000);
+    }
+
+    #[test]
+    fn a_wrong_clock_cannot_delay_beyond_the_backoff() {
+        let next = Timestamp::from_second(1_000_000).unwrap();
+        assert_eq!(hold_until(next, 1, at(0)), Duration::from_secs(7 + 3));
+        assert_eq!(hold_until(Timestamp::from_second(-5).unwrap(), 1, at(0)), Duration::from_secs(7));
+    }
+}

@@ -1,0 +1,287 @@
+//! Whether an app's account works. While its circuit is open nothing is sent for it but probes: one harmless read
+//! after 5 s, then doubling up to 60 s.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::time::Duration;
+
+use super::judge::{NotSent, Ruling, Verdict};
+use super::words;
+use crate::api::AppReason;
+use crate::chat::{AccountTrouble, Class};
+
+/// Faults in a row that open the circuit.
+const IN_A_ROW: u32 = 3;
+const FIRST_PROBE: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// "Failing signatures asked too often": the vendor wants a minute of silence.
+const WAIT_A_MINUTE: i64 = 70050;
+
+/// Why an app does not work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// One word.
+    pub reason: AppReason,
+    /// The vendor's code, if one came.
+    pub code: Option<i64>,
+    /// Cause and remedy.
+    pub message: String,
+}
+
+/// The circuit of one app. Moments are durations since the process started.
+#[derive(Clone, Debug)]
+pub struct Circuit {
+    state: State,
+    since: Duration,
+    network_faults: u32,
+    unknown: u32,
+    expired: u32,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Closed,
+    Open { trouble: Option<Trouble>, wait: Duration, probe_at: Duration },
+}
+
+/// What an event did to the circuit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing that others need to know.
+    None,
+    /// It opened, or is open for another reason.
+    Opened,
+    /// It closed.
+    Closed,
+}
+
+impl Circuit {
+    /// Of an app that was proved since its last spec change.
+    #[must_use]
+    pub fn closed() -> Self {
+        Self { state: State::Closed, since: Duration::ZERO, network_faults: 0, unknown: 0, expired: 0 }
+    }
+
+    /// Of an app that has to be proved, with the trouble it was last seen in.
+    #[must_use]
+    pub fn unproved(last: Option<Trouble>, now: Duration) -> Self {
+        let state = State::Open { trouble: last, wait: FIRST_PROBE, probe_at: now };
+        Self { state, since: now, ..Self::closed() }
+    }
+
+    /// Whether clears may be sent.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    /// What is wrong, if that is known.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&Trouble> {
+        match &self.state {
+            State::Open { trouble, .. } => trouble.as_ref(),
+            State::Closed => None,
+        }
+    }
+
+    /// When the next probe is due.
+    #[must_use]
+    pub fn probe_at(&self) -> Option<Duration> {
+        match self.state {
+            State::Open { probe_at, .. } => Some(probe_at),
+            State::Closed => None,
+        }
+    }
+
+    /// A probe begins; the next one is due after the wait even if this one never ends.
+    pub fn probing(&mut self, now: Duration) {
+        if let State::Open { wait, probe_at, .. } = &mut self.state {
+            *probe_at = now + *wait;
+        }
+    }
+
+    /// Something else than the vendor keeps the app from working: its Secret, for example.
+    pub fn blocked(&mut self, trouble: Trouble, now: Duration) -> Change {
+        let wait = self.next_wait();
+        self.open(trouble, wait, now)
+    }
+
+    /// A clear or a read sent at `sent` came to this.
+    pub fn heard(&mut self, verdict: &Verdict, sent: Duration, now: Duration) -> Change {
+        if !self.is_closed() || sent < self.since {
+            return Change::None;
+        }
+        match verdict.ruling {
+            Ruling::Sent(Class::Account(trouble)) => self.refused(trouble, verdict, now),
+            Ruling::Sent(Class::SignatureExpired) => {
+                self.expired += 1;
+                if self.expired >= 2 { self.refused(AccountTrouble::Credentials, verdict, now) } else { Change::None }
+            }
+            Ruling::NotSent(NotSent::Network(_)) => {
+                self.network_faults += 1;
+                if self.network_faults >= IN_A_ROW { self.unreachable(verdict, now) } else { Change::None }
+            }
+            Ruling::Sent(Class::Unknown) => {
+                self.unknown += 1;
+                if self.unknown >= IN_A_ROW { self.unreachable(verdict, now) } else { Change::None }
+            }
+            Ruling::Sent(_) => {
+                (self.network_faults, self.unknown, self.expired) = (0, 0, 0);
+                Change::None
+            }
+            Ruling::NotSent(NotSent::TooLate(_) | NotSent::IntentLost) => Change::None,
+        }
+    }
+
+    /// A probe came to this. Whatever shows that the vendor accepted the signature closes the circuit.
+    pub fn probed(&mut self, verdict: &Verdict, now: Duration) -> Change {
+        if self.is_closed() {
+            return Change::None;
+        }
+        match verdict.ruling {
+            Ruling::Sent(Class::Success | Class::GroupNotFound | Class::NotSupported | Class::Invalid) => {
+                *self = Self { since: now, ..Self::closed() };
+                Change::Closed
+            }
+            Ruling::Sent(Class::Account(trouble)) => self.refused(trouble, verdict, now),
+            Ruling::Sent(Class::SignatureExpired) => {
+                self.expired += 1;
+                if self.expired >= 2 {
+                    return self.refused(AccountTrouble::Credentials, verdict, now);
+                }
+                self.probe_again_at(now);
+                Change::None
+            }
+            Ruling::Sent(Class::ThrottledGroup | Class::ThrottledAccount) => {
+                self.probe_again_at(now + FIRST_PROBE);
+                Change::None
+            }
+            Ruling::Sent(Class::Unknown) | Ruling::NotSent(_) => self.unreachable(verdict, now),
+        }
+    }
+
+    fn probe_again_at(&mut self, moment: Duration) {
+        if let State::Open { probe_at, .. } = &mut self.state {
+            *probe_at = moment;
+        }
+    }
+
+    fn refused(&mut self, trouble: AccountTrouble, verdict: &Verdict, now: Duration) -> Change {
+        let reason = match trouble {
+            AccountTrouble::Credentials => AppReason::CredentialsRejected,
+            AccountTrouble::Unavailable => AppReason::AccountUnavailable,
+            AccountTrouble::WrongRegion => AppReason::WrongRegion,
+        };
+        let wait = if verdict.code == Some(WAIT_A_MINUTE) { LONGEST_WAIT } else { self.next_wait() };
+        let message = format!("The vendor refuses the account: {}", words::verdict(verdict));
+        self.open(Trouble { reason, code: verdict.code, message }, wait, now)
+    }
+
+    fn unreachable(&mut self, verdict: &Verdict, now: Duration) -> Change {
+        let message = format!(
+            "No usable answer from the vendor: {} Check the region or endpoint, DNS, and the network policy for port 443.",
+            words::verdict(verdict)
+        );
+        let wait = self.next_wait();
+        self.open(Trouble { reason: AppReason::Unreachable, code: verdict.code, message }, wait, now)
+    }
+
+    fn next_wait(&self) -> Duration {
+        match &self.state {
+            State::Open { trouble: Some(_), wait, .. } => (*wait * 2).min(LONGEST_WAIT),
+            _ => FIRST_PROBE,
+        }
+    }
+
+    fn open(&mut self, trouble: Trouble, wait: Duration, now: Duration) -> Change {
+        let change = if self.trouble() == Some(&trouble) { Change::None } else { Change::Opened };
+        let state = State::Open { trouble: Some(trouble), wait, probe_at: now + wait };
+        *self = Self { state, since: now, ..Self::closed() };
+        change
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::NetworkFault;
+    use crate::decide::judge::Verdict;
+
+    const fn s(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    fn answered(class: Class, code: i64) -> Verdict {
+        Verdict {
+            ruling: Ruling::Sent(class),
+            http_status: Some(200),
+            code: Some(code),
+            error_info: String::new(),
+            fault: String::new(),
+            attributes: 0,
+        }
+    }
+
+    fn refused(code: i64) -> Verdict {
+        answered(Class::Account(AccountTrouble::Credentials), code)
+    }
+
+    #[test]
+    fn an_unproved_app_is_probed_at_once_and_closes_on_acceptance() {
+        let mut circuit = Circuit::unproved(None, s(1));
+        assert_eq!(circuit.probe_at(), Some(s(1)));
+        assert!(circuit.trouble().is_none());
+        circuit.probing(s(1));
+        assert_eq!(circuit.probed(&answered(Class::GroupNotFound, 10010), s(2)), Change::Closed);
+        assert!(circuit.is_closed());
+    }
+
+    #[test]
+    fn one_refusal_opens_it_and_probes_double_up_to_a_minute() {
+        let mut circuit = Circuit::closed();
+        assert_eq!(circuit.heard(&refused(70003), s(0), s(10)), Change::Opened);
+        let mut now = s(10);
+        for wait in [5, 10, 20, 40, 60, 60] {
+            assert_eq!(circuit.probe_at(), Some(now + s(wait)));
+            now += s(wait);
+            assert_eq!(circuit.probed(&refused(70003), now), Change::None, "same trouble, no news");
+        }
+    }
+
+    #[test]
+    fn the_code_that_asks_for_a_minute_gets_a_minute() {
+        let mut circuit = Circuit::closed();
+        circuit.heard(&refused(70050), s(0), s(0));
+        assert_eq!(circuit.probe_at(), Some(s(60)));
+    }
+
+    #[test]
+    fn three_faults_in_a_row_open_it_and_a_good_answer_starts_the_count_anew() {
+        let fault = Verdict::not_sent(NotSent::Network(NetworkFault::Refused));
+        let mut circuit = Circuit::closed();
+        for now in [1, 2] {
+            assert_eq!(circuit.heard(&fault, s(now), s(now)), Change::None);
+        }
+        circuit.heard(&answered(Class::Success, 0), s(3), s(3));
+        for now in [4, 5] {
+            assert_eq!(circuit.heard(&fault, s(now), s(now)), Change::None);
+        }
+        assert_eq!(circuit.heard(&fault, s(6), s(6)), Change::Opened);
+        assert_eq!(circuit.trouble().map(|t| t.reason), Some(AppReason::Unreachable));
+    }
+
+    #[test]
+    fn an_expired_signature_is_forgiven_once() {
+        let mut circuit = Circuit::closed();
+        assert_eq!(circuit.heard(&answered(Class::SignatureExpired, 70001), s(1), s(1)), Change::None);
+        assert_eq!(circuit.heard(&answered(Class::SignatureExpired, 70001), s(2), s(2)), Change::Opened);
+    }
+
+    #[test]
+    fn answers_to_calls_from_before_the_last_change_say_nothing() {
+        let mut circuit = Circuit::unproved(None, s(0));
+        circuit.probed(&answered(Class::Success, 0), s(9));
+        assert_eq!(circuit.heard(&refused(70003), s(8), s(10)), Change::None);
+        assert!(circuit.is_closed());
+    }
+}

@@ -1,0 +1,124 @@
+//! The vendor's limit per group. The people in the room share it, so we use a small part: one write an interval,
+//! counted from the answer of one write to the send of the next.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::time::Duration;
+
+/// Longest interval, however often the vendor says "too frequent".
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// One group at one account. Moments are durations since the process started.
+#[derive(Clone, Debug, Default)]
+pub struct GroupPace {
+    busy: bool,
+    last_write: Option<Duration>,
+    doublings: u32,
+}
+
+/// Whether a group may be written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupTurn {
+    /// Now.
+    Free,
+    /// Not before this moment.
+    At(Duration),
+    /// After the write that is under way.
+    AfterAnother,
+}
+
+impl GroupPace {
+    /// A group that may have been written to by another process until `moment`.
+    #[must_use]
+    pub fn written_at(moment: Duration) -> Self {
+        Self { last_write: Some(moment), ..Self::default() }
+    }
+
+    /// The interval in force.
+    #[must_use]
+    pub fn interval(&self, base: Duration) -> Duration {
+        base.saturating_mul(1 << self.doublings.min(16)).min(LONGEST.max(base))
+    }
+
+    /// Whether the group may be written to now.
+    #[must_use]
+    pub fn turn(&self, base: Duration, now: Duration) -> GroupTurn {
+        if self.busy {
+            return GroupTurn::AfterAnother;
+        }
+        match self.last_write.map(|last| last + self.interval(base)) {
+            Some(free) if free > now => GroupTurn::At(free),
+            _ => GroupTurn::Free,
+        }
+    }
+
+    /// A write begins.
+    pub fn begin(&mut self) {
+        self.busy = true;
+    }
+
+    /// The write was answered at `moment`, or its deadline was then; `None` if nothing was sent.
+    pub fn end(&mut self, moment: Option<Duration>) {
+        self.busy = false;
+        self.last_write = moment.max(self.last_write);
+    }
+
+    /// The vendor said "too frequent" for this group.
+    pub fn throttled(&mut self) {
+        self.doublings = (self.doublings + 1).min(16);
+    }
+
+    /// A write went through: the interval relaxes again.
+    pub fn relax(&mut self) {
+        self.doublings = self.doublings.saturating_sub(1);
+    }
+
+    /// Whether there is nothing left to remember.
+    #[must_use]
+    pub fn is_forgettable(&self, base: Duration, now: Duration) -> bool {
+        self.doublings == 0 && self.turn(base, now) == GroupTurn::Free
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: Duration = Duration::from_secs(1);
+    const fn s(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    #[test]
+    fn the_interval_counts_from_the_answer() {
+        let mut group = GroupPace::default();
+        assert_eq!(group.turn(BASE, s(0)), GroupTurn::Free);
+        group.begin();
+        assert_eq!(group.turn(BASE, s(9)), GroupTurn::AfterAnother);
+        group.end(Some(s(9)));
+        assert_eq!(group.turn(BASE, s(9)), GroupTurn::At(s(10)));
+        assert_eq!(group.turn(BASE, s(10)), GroupTurn::Free);
+    }
+
+    #[test]
+    fn a_write_that_never_left_changes_nothing() {
+        let mut group = GroupPace::written_at(s(5));
+        group.begin();
+        group.end(None);
+        assert_eq!(group.turn(BASE, s(5)), GroupTurn::At(s(6)));
+    }
+
+    #[test]
+    fn too_frequent_doubles_up_to_a_minute_and_relaxes() {
+        let mut group = GroupPace::default();
+        for expected in [2, 4, 8, 16, 32, 60, 60] {
+            group.throttled();
+            assert_eq!(group.interval(BASE), s(expected));
+        }
+        for _ in 0..7 {
+            group.relax();
+        }
+        assert_eq!(group.interval(BASE), BASE);
+        assert!(group.is_forgettable(BASE, s(1)));
+    }
+}

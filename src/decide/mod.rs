@@ -1,0 +1,56 @@
+//! Pure decisions. No I/O, no clock, no async: what time it is, and how the dice fell, are arguments.
+//!
+//! | question | file |
+//! |---|---|
+//! | what is the next step for this reset? | `plan` |
+//! | what does this answer mean? | `judge` |
+//! | what does the status say after an attempt or a read-back? | `outcome` |
+//! | how is a status written, and what does it say? | `status`, `words` |
+//! | may this call go now? | `pace` (account), `group_pace` (group), `last_look` (just before sending) |
+//! | whose turn is it? | `turns` |
+//! | how long until the next attempt? | `backoff` |
+//! | does this app work? | `circuit` |
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod backoff;
+pub mod circuit;
+pub mod group_pace;
+pub mod judge;
+pub mod last_look;
+pub mod notice;
+pub mod outcome;
+pub mod pace;
+pub mod plan;
+pub mod status;
+pub mod turns;
+pub mod words;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// One moment on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// The clock on the wall, which users and other processes share, and which can jump.
+    pub wall: Timestamp,
+    /// Time since this process started, which cannot.
+    pub mono: Duration,
+}
+
+impl Now {
+    /// When `moment` comes, on this process's own clock: at most a minute from now, because the wall clock can be
+    /// set and looking once more costs nothing.
+    #[must_use]
+    pub fn until(self, moment: Timestamp) -> Duration {
+        let left = Duration::try_from(moment.duration_since(self.wall)).unwrap_or_default();
+        self.mono + left.min(Duration::from_secs(60))
+    }
+
+    /// The wall clock in whole seconds, as conditions are stamped.
+    #[must_use]
+    pub fn second(self) -> Timestamp {
+        Timestamp::from_second(self.wall.as_second()).unwrap_or(self.wall)
+    }
+}

@@ -1,0 +1,234 @@
+//! What the status says once something is known about an attempt: after its intent, after its answer, and after
+//! the group was read back.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::time::Duration;
+
+use super::judge::{NotSent, Ruling, Verdict};
+use super::{Now, backoff, status, words};
+use crate::api::{
+    AppKind, Attempt, GroupAttributeReset, OnGroupNotFound, OnUnknownOutcome, Outcome, PendingAttempt, Reason,
+    ResetStatus,
+};
+use crate::chat::Class;
+
+/// What the writer of an outcome knows besides the verdict.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances {
+    /// The moment of the write.
+    pub now: Now,
+    /// Uniform in 0..1, for the backoff's jitter.
+    pub dice: f64,
+    /// How long a limit of the vendor holds the next attempt back.
+    pub throttle: Duration,
+}
+
+/// The status that commits to one call.
+#[must_use]
+pub fn intent(reset: &GroupAttributeReset, attempt: PendingAttempt, now: Now) -> ResetStatus {
+    let mut next = status::seen(reset);
+    let generation = reset.metadata.generation.unwrap_or_default();
+    next.start_time = next.start_time.or(Some(now.second()));
+    next.next_attempt_time = None;
+    let message = format!("Attempt {} is under way.", attempt.number);
+    next.pending_attempt = Some(attempt);
+    status::state(&mut next, generation, Reason::Sending, &message, now);
+    next
+}
+
+/// The status after `verdict` about the pending attempt. An unknown outcome keeps the attempt pending, so that
+/// nobody forgets it. If the spec asks for another request by now, the same write begins that one.
+#[must_use]
+pub fn after_attempt(
+    reset: &GroupAttributeReset,
+    pending: &PendingAttempt,
+    verdict: &Verdict,
+    at: Circumstances,
+) -> ResetStatus {
+    let mut next = status::seen(reset);
+    let generation = reset.metadata.generation.unwrap_or_default();
+    let hide = reset.spec.app_ref.kind == AppKind::ClusterChatApp
+        && matches!(verdict.ruling, Ruling::Sent(Class::Account(_) | Class::SignatureExpired));
+    next.last_attempt = Some(remembered(pending, verdict, hide, at.now));
+    if matches!(verdict.ruling, Ruling::Sent(_)) {
+        next.attempts = next.attempts.max(pending.number);
+    }
+    if verdict.ruling == Ruling::Sent(Class::Unknown) {
+        let message = verifying(&verdict.cause());
+        status::state(&mut next, generation, Reason::Verifying, &message, at.now);
+        return next;
+    }
+    next.pending_attempt = None;
+    settle(&mut next, reset, verdict, at);
+    begin_other_request(reset, next, at.now)
+}
+
+fn settle(next: &mut ResetStatus, reset: &GroupAttributeReset, verdict: &Verdict, at: Circumstances) {
+    let generation = reset.metadata.generation.unwrap_or_default();
+    let said = words::verdict(verdict);
+    let (reason, message) = match verdict.ruling {
+        Ruling::Sent(Class::Success) => (Reason::Cleared, "All attributes of the group were cleared.".to_owned()),
+        Ruling::Sent(Class::GroupNotFound) => group_missing(reset, &said),
+        Ruling::Sent(Class::NotSupported) => (Reason::GroupTypeNotSupported, words::capital(&said)),
+        Ruling::Sent(Class::Invalid) => (Reason::InvalidRequest, words::capital(&said)),
+        Ruling::Sent(Class::ThrottledGroup | Class::ThrottledAccount) => {
+            next.next_attempt_time = Some(backoff::next_attempt_time(at.now, at.throttle));
+            (Reason::RateLimited, format!("The vendor asks for fewer calls: {said} It is tried again by itself."))
+        }
+        Ruling::Sent(Class::SignatureExpired) => {
+            (Reason::RetryScheduled, "The vendor took the signature for expired; a fresh one follows at once.".to_owned())
+        }
+        Ruling::Sent(Class::Account(_)) => (Reason::AppNotReady, account_message(reset, verdict)),
+        Ruling::NotSent(NotSent::Network(_)) => return failed(next, reset, &format!("Nothing was sent: {said}"), at),
+        Ruling::NotSent(NotSent::TooLate(_) | NotSent::IntentLost) => {
+            (Reason::Pending, format!("Nothing was sent: {said} It is planned anew."))
+        }
+        Ruling::Sent(Class::Unknown) => return, // Handled by the caller: the attempt stays pending.
+    };
+    status::state(next, generation, reason, &message, at.now);
+}
+
+/// Counts a failure: another attempt after the backoff, or the end.
+fn failed(next: &mut ResetStatus, reset: &GroupAttributeReset, why: &str, at: Circumstances) {
+    let generation = reset.metadata.generation.unwrap_or_default();
+    next.failures += 1;
+    if next.failures > reset.spec.backoff_limit {
+        let message = format!(
+            "{} attempts failed, more than backoffLimit ({}). Last: {why} Remove the cause and set a new requestID.",
+            next.failures, reset.spec.backoff_limit
+        );
+        status::state(next, generation, Reason::BackoffLimitExceeded, &message, at.now);
+        return;
+    }
+    next.next_attempt_time =
+        Some(backoff::next_attempt_time(at.now, backoff::wait(next.failures, at.dice)));
+    status::state(next, generation, Reason::RetryScheduled, &format!("{why} It is tried again by itself."), at.now);
+}
+
+fn group_missing(reset: &GroupAttributeReset, said: &str) -> (Reason, String) {
+    match reset.spec.on_group_not_found {
+        OnGroupNotFound::Fail => (Reason::GroupNotFound, words::capital(said)),
+        OnGroupNotFound::Succeed => (Reason::GroupGone, "The group does not exist any more.".to_owned()),
+    }
+}
+
+fn account_message(reset: &GroupAttributeReset, verdict: &Verdict) -> String {
+    let app = &reset.spec.app_ref;
+    match app.kind {
+        AppKind::ChatApp => format!(
+            "The account of ChatApp {} does not work: {} The reset goes on by itself once it does.",
+            app.name,
+            words::verdict(verdict)
+        ),
+        AppKind::ClusterChatApp => format!(
+            "The account of ClusterChatApp {} does not work ({}). Ask the platform team.",
+            app.name,
+            verdict.cause()
+        ),
+    }
+}
+
+fn remembered(pending: &PendingAttempt, verdict: &Verdict, hide_text: bool, now: Now) -> Attempt {
+    Attempt {
+        id: pending.id.clone(),
+        number: pending.number,
+        start_time: pending.start_time,
+        completion_time: Some(now.wall),
+        outcome: match verdict.ruling {
+            Ruling::Sent(Class::Success) => Outcome::Succeeded,
+            Ruling::Sent(Class::Unknown) => Outcome::Unknown,
+            Ruling::Sent(_) => Outcome::Rejected,
+            Ruling::NotSent(_) => Outcome::NotSent,
+        },
+        http_status: verdict.http_status.map(i32::from),
+        error_code: verdict.code,
+        error_info: Some(verdict.error_info.clone()).filter(|text| !text.is_empty() && !hide_text),
+        sdk_app_id: pending.sdk_app_id,
+        host: pending.host.clone(),
+    }
+}
+
+/// What the condition says while a group waits to be read back.
+fn verifying(cause: &str) -> String {
+    format!("The outcome of the call was not seen ({cause}). The group is read back to find out.")
+}
+
+/// The status of a reset whose pending attempt waits to be settled; for an attempt of another process, which may
+/// have been sent, it counts as sent.
+#[must_use]
+pub fn awaiting_settlement(reset: &GroupAttributeReset, pending: &PendingAttempt, now: Now) -> ResetStatus {
+    let mut next = status::seen(reset);
+    let generation = reset.metadata.generation.unwrap_or_default();
+    next.attempts = next.attempts.max(pending.number);
+    let verdict = Verdict {
+        ruling: Ruling::Sent(Class::Unknown),
+        http_status: None,
+        code: None,
+        error_info: String::new(),
+        fault: "the process that made it ended".to_owned(),
+        attributes: 0,
+    };
+    if next.last_attempt.as_ref().is_none_or(|last| last.id != pending.id) {
+        next.last_attempt = Some(Attempt { completion_time: None, ..remembered(pending, &verdict, false, now) });
+    }
+    status::state(&mut next, generation, Reason::Verifying, &verifying(&verdict.fault), now);
+    next
+}
+
+/// The status after the group of an unsettled attempt was read back. `None` if the answer settles nothing.
+#[must_use]
+pub fn after_read_back(
+    reset: &GroupAttributeReset,
+    pending: &PendingAttempt,
+    read: &Verdict,
+    at: Circumstances,
+) -> Option<ResetStatus> {
+    let mut next = status::seen(reset);
+    let generation = reset.metadata.generation.unwrap_or_default();
+    next.attempts = next.attempts.max(pending.number);
+    let end = |next: &mut ResetStatus, reason, message: &str| {
+        status::state(next, generation, reason, message, at.now);
+    };
+    match read.ruling {
+        Ruling::Sent(Class::Success) if read.attributes == 0 => {
+            end(&mut next, Reason::VerifiedEmpty, "The call's outcome was not seen, and the group was read back empty.");
+        }
+        Ruling::Sent(Class::Success) => {
+            let found = format!(
+                "A call's outcome was not seen, and the group, read back, still has {} attributes",
+                read.attributes
+            );
+            next.pending_attempt = None;
+            match reset.spec.on_unknown_outcome {
+                OnUnknownOutcome::Retry => failed(&mut next, reset, &format!("{found}."), at),
+                OnUnknownOutcome::Stop => {
+                    end(&mut next, Reason::OutcomeUnknown, &words::outcome_unknown(&format!("{found}, set before or after it")));
+                }
+            }
+        }
+        Ruling::Sent(Class::GroupNotFound) => {
+            let (reason, message) = group_missing(reset, &words::verdict(read));
+            end(&mut next, reason, &message);
+        }
+        _ => return None,
+    }
+    Some(begin_other_request(reset, next, at.now))
+}
+
+/// The end of a reset whose pending attempt nobody can settle any more.
+#[must_use]
+pub fn unsettled(reset: &GroupAttributeReset, pending: &PendingAttempt, why: &str, now: Now) -> ResetStatus {
+    let mut next = status::seen(reset);
+    let generation = reset.metadata.generation.unwrap_or_default();
+    next.attempts = next.attempts.max(pending.number);
+    status::state(&mut next, generation, Reason::OutcomeUnknown, &words::outcome_unknown(why), now);
+    begin_other_request(reset, next, now)
+}
+
+fn begin_other_request(reset: &GroupAttributeReset, settled: ResetStatus, now: Now) -> ResetStatus {
+    if status::is_other_request(reset, &settled) {
+        return status::other_request(reset, &settled, now);
+    }
+    settled
+}

@@ -1,0 +1,341 @@
+//! The next step for one reset, from what its object says, what its app is able to, and what this process remembers.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::status::{about_generation, is_other_request, message, other_request, seen, state};
+use super::{Now, outcome, words};
+use crate::api::{
+    AppReason, GroupAttributeReset, GroupId, PendingAttempt, Reason, ResetStatus,
+};
+
+/// Waiting for a limit is explained in the status after this long.
+const EXPLAIN_LIMITS_AFTER: Duration = Duration::from_secs(10);
+/// The vendor's backend may work on a call for this long after nobody waits for it any more.
+pub const SETTLING: Duration = Duration::from_secs(5);
+
+/// What a reset sees of its app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppView {
+    /// Whether it can be used.
+    pub state: AppState,
+    /// The account it names, whether it works or not.
+    pub account: Option<AccountName>,
+}
+
+/// Whether an app can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppState {
+    /// There is none of this name.
+    Missing,
+    /// The cluster's app is missing, closed to this namespace, or switched off.
+    NotAllowed,
+    /// Its stop switch is on.
+    Suspended,
+    /// It is being proved; soon it works or does not.
+    Checking,
+    /// It does not work.
+    NotReady(AppReason, Option<i64>),
+    /// It works.
+    Working,
+}
+
+/// An account as attempts name it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AccountName {
+    /// The vendor's number.
+    pub sdk_app_id: i64,
+    /// Host and port.
+    pub host: String,
+}
+
+/// What this process remembers of a reset, in its own time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recall {
+    /// When the group of the pending attempt may be read back.
+    pub read_back_at: Option<Duration>,
+    /// Until when `nextAttemptTime` holds it back.
+    pub hold_until: Option<Duration>,
+    /// Since when it could go but for the limits.
+    pub could_go_since: Option<Duration>,
+}
+
+/// The next step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Nothing before this moment of the process's own clock, unless something changes.
+    Wait(Option<Duration>),
+    /// Store this status.
+    Record(Box<ResetStatus>),
+    /// Make a call as soon as the limits allow.
+    Send,
+    /// Read the group of the pending attempt back.
+    ReadBack(Box<PendingAttempt>),
+    /// Delete the object; its time after the end is over.
+    Delete,
+}
+
+/// A step, and what the status should say meanwhile if that is not what it says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// What to do.
+    pub step: Step,
+    /// An explanation to store when there is time for it.
+    pub explain: Option<Box<ResetStatus>>,
+}
+
+impl From<Step> for Plan {
+    fn from(step: Step) -> Self {
+        Self { step, explain: None }
+    }
+}
+
+/// Plans the next step.
+#[must_use]
+pub fn plan(reset: &GroupAttributeReset, app: &AppView, recall: &Recall, now: Now) -> Plan {
+    if reset.metadata.deletion_timestamp.is_some() {
+        return Step::Wait(None).into();
+    }
+    let status = seen(reset);
+    if let Some(pending) = status.pending_attempt.clone() {
+        return settle(reset, &status, pending, app, recall, now);
+    }
+    if is_other_request(reset, &status) {
+        return record(other_request(reset, &status, now));
+    }
+    if status.is_final() {
+        return finished(reset, &status, now);
+    }
+    unfinished(reset, status, app, recall, now)
+}
+
+fn record(status: ResetStatus) -> Plan {
+    Step::Record(Box::new(status)).into()
+}
+
+fn end(mut status: ResetStatus, generation: i64, reason: Reason, message: &str, now: Now) -> Plan {
+    state(&mut status, generation, reason, message, now);
+    record(status)
+}
+
+/// A spec that no CRD of ours would have let pass can still be stored: by an older or a loosened one.
+struct Terms {
+    not_after: Option<Timestamp>,
+    ends: Option<(Timestamp, bool)>,
+}
+
+fn terms(reset: &GroupAttributeReset, status: &ResetStatus) -> Result<Terms, String> {
+    GroupId::parse(&reset.spec.group_id).map_err(|why| format!("{why}. Create a reset with a valid groupID."))?;
+    let not_after = not_after(reset)?;
+    let deadline = status.start_time.and_then(|start| {
+        start.checked_add(jiff::SignedDuration::from_secs(reset.spec.active_deadline_seconds)).ok()
+    });
+    let ends = match (deadline, not_after) {
+        (Some(deadline), Some(last)) if last <= deadline => Some((last, true)),
+        (Some(deadline), _) => Some((deadline, false)),
+        (None, Some(last)) => Some((last, true)),
+        (None, None) => None,
+    };
+    Ok(Terms { not_after, ends })
+}
+
+fn not_after(reset: &GroupAttributeReset) -> Result<Option<Timestamp>, String> {
+    let parse = |text: &String| {
+        text.parse().map_err(|_| "notAfter is not a date and time. Write it like 2026-12-31T23:00:00Z.".to_owned())
+    };
+    reset.spec.not_after.as_ref().map(parse).transpose()
+}
+
+/// The moment at which this reset's own time is over: `notAfter` or its deadline. For a spec that names no valid
+/// moment there is none, and `plan` ends such a reset.
+#[must_use]
+pub fn ends_at(reset: &GroupAttributeReset) -> Option<Timestamp> {
+    terms(reset, &seen(reset)).ok().and_then(|terms| terms.ends).map(|(end, _)| end)
+}
+
+fn unfinished(
+    reset: &GroupAttributeReset,
+    mut status: ResetStatus,
+    app: &AppView,
+    recall: &Recall,
+    now: Now,
+) -> Plan {
+    let generation = reset.metadata.generation.unwrap_or_default();
+    let terms = match terms(reset, &status) {
+        Ok(terms) => terms,
+        Err(why) => return end(status, generation, Reason::InvalidRequest, &words::capital(&why), now),
+    };
+    if let Some(last) = terms.not_after.filter(|last| *last <= now.wall) {
+        return end(status, generation, Reason::Expired, &words::expired(last), now);
+    }
+    if reset.spec.suspend {
+        return suspended(reset, status, &terms, now);
+    }
+    if status.reason() == Reason::Suspended {
+        status.start_time = Some(now.second());
+        state(&mut status, generation, Reason::Pending, "Resumed; its clock starts anew.", now);
+        return record(status);
+    }
+    if terms.ends.is_some_and(|(end, _)| end <= now.wall) {
+        let text = words::deadline_exceeded(reset.spec.active_deadline_seconds, message(&status));
+        return end(status, generation, Reason::DeadlineExceeded, &text, now);
+    }
+    let until_end = terms.ends.map(|(end, _)| now.until(end));
+    let app_ref = &reset.spec.app_ref;
+    let waiting = |reason, message: String| Plan {
+        step: Step::Wait(until_end),
+        explain: explanation(&status, generation, reason, &message, now),
+    };
+    match app.state {
+        AppState::Missing => waiting(Reason::AppNotFound, words::app_not_found(app_ref)),
+        AppState::NotAllowed => waiting(Reason::AppNotAllowed, words::app_not_allowed(app_ref)),
+        AppState::Suspended => waiting(Reason::AppSuspended, words::app_suspended(app_ref)),
+        AppState::NotReady(reason, code) => {
+            waiting(Reason::AppNotReady, words::app_not_ready(app_ref, reason, code))
+        }
+        AppState::Checking => Step::Wait(until_end).into(),
+        AppState::Working => match recall.hold_until.filter(|hold| *hold > now.mono) {
+            Some(hold) => Plan {
+                step: Step::Wait(Some(until_end.map_or(hold, |end| end.min(hold)))),
+                explain: restated(&status, generation),
+            },
+            None => Plan { step: Step::Send, explain: limits_explanation(&status, generation, recall, now) },
+        },
+    }
+}
+
+fn suspended(reset: &GroupAttributeReset, mut status: ResetStatus, terms: &Terms, now: Now) -> Plan {
+    let generation = reset.metadata.generation.unwrap_or_default();
+    if status.reason() == Reason::Suspended && status.start_time.is_none() && status.observed_generation == generation {
+        return Step::Wait(terms.not_after.map(|last| now.until(last))).into();
+    }
+    status.start_time = None;
+    state(&mut status, generation, Reason::Suspended, "Suspended. Set spec.suspend to false to go on.", now);
+    record(status)
+}
+
+/// What the status should say, if it says something else.
+fn explanation(
+    status: &ResetStatus,
+    generation: i64,
+    reason: Reason,
+    text: &str,
+    now: Now,
+) -> Option<Box<ResetStatus>> {
+    if status.is_written() && status.reason() == reason && message(status) == text {
+        return restated(status, generation);
+    }
+    let mut next = status.clone();
+    state(&mut next, generation, reason, text, now);
+    Some(Box::new(next))
+}
+
+/// The same words about the present spec, if the status speaks about an older one.
+fn restated(status: &ResetStatus, generation: i64) -> Option<Box<ResetStatus>> {
+    (status.is_written() && status.observed_generation != generation)
+        .then(|| Box::new(about_generation(status, generation)))
+}
+
+fn limits_explanation(
+    status: &ResetStatus,
+    generation: i64,
+    recall: &Recall,
+    now: Now,
+) -> Option<Box<ResetStatus>> {
+    let since = recall.could_go_since?;
+    if now.mono < since + EXPLAIN_LIMITS_AFTER {
+        return None;
+    }
+    if status.reason() == Reason::RateLimited {
+        return restated(status, generation);
+    }
+    let text = "Ready to go, and waiting for its turn under the limits of the account and the group.";
+    explanation(status, generation, Reason::RateLimited, text, now)
+}
+
+fn finished(reset: &GroupAttributeReset, status: &ResetStatus, now: Now) -> Plan {
+    let generation = reset.metadata.generation.unwrap_or_default();
+    if status.observed_generation != generation {
+        return record(about_generation(status, generation));
+    }
+    match ttl_ends(reset, status) {
+        Some(end) if is_made_again(reset).is_none() => {
+            if end <= now.wall { Step::Delete.into() } else { Step::Wait(Some(now.until(end))).into() }
+        }
+        _ => Step::Wait(None).into(),
+    }
+}
+
+/// When a finished reset is to be deleted.
+#[must_use]
+pub fn ttl_ends(reset: &GroupAttributeReset, status: &ResetStatus) -> Option<Timestamp> {
+    let ttl = i64::from(reset.spec.ttl_seconds_after_finished?.max(0));
+    status.completion_time?.checked_add(jiff::SignedDuration::from_secs(ttl)).ok()
+}
+
+/// The mark of a tool that would create the object again if it were deleted, and so clear the room again.
+#[must_use]
+pub fn is_made_again(reset: &GroupAttributeReset) -> Option<&'static str> {
+    const ANNOTATIONS: [&str; 2] = ["argocd.argoproj.io/tracking-id", "meta.helm.sh/release-name"];
+    const LABELS: [&str; 3] =
+        ["argocd.argoproj.io/instance", "kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name"];
+    let has = |map: &Option<std::collections::BTreeMap<String, String>>, key: &str| {
+        map.as_ref().is_some_and(|map| map.contains_key(key))
+    };
+    let annotation = ANNOTATIONS.into_iter().find(|key| has(&reset.metadata.annotations, key));
+    annotation.or_else(|| LABELS.into_iter().find(|key| has(&reset.metadata.labels, key)))
+}
+
+fn settle(
+    reset: &GroupAttributeReset,
+    status: &ResetStatus,
+    pending: PendingAttempt,
+    app: &AppView,
+    recall: &Recall,
+    now: Now,
+) -> Plan {
+    let generation = reset.metadata.generation.unwrap_or_default();
+    let ends = terms(reset, status).ok().and_then(|terms| terms.ends);
+    if ends.is_some_and(|(end, _)| end <= now.wall) {
+        let why = "its time was over before the group could be read back";
+        return record(outcome::unsettled(reset, &pending, why, now));
+    }
+    let same_account = |account: &AccountName| {
+        account.sdk_app_id == pending.sdk_app_id && account.host == pending.host
+    };
+    if app.account.as_ref().is_some_and(|account| !same_account(account)) {
+        let why = "the app names another account or host by now, so the group cannot be read back";
+        return record(outcome::unsettled(reset, &pending, why, now));
+    }
+    let explain = if status.reason() == Reason::Verifying {
+        restated(status, generation)
+    } else {
+        Some(Box::new(outcome::awaiting_settlement(reset, &pending, now)))
+    };
+    let until_end = ends.map(|(end, _)| now.until(end));
+    let wait = |moment: Option<Duration>| Step::Wait(moment.into_iter().chain(until_end).min());
+    let step = match recall.read_back_at {
+        Some(at) if at > now.mono => wait(Some(at)),
+        Some(_) if app.state == AppState::Working => Step::ReadBack(Box::new(pending)),
+        _ => wait(None),
+    };
+    Plan { step, explain }
+}
+
+/// When the group of an attempt of another process may be read back: the attempt's own length and the settling time
+/// from first sight on this process's clock, so that no skew between clocks matters.
+#[must_use]
+pub fn read_back_of_foreign(pending: &PendingAttempt, first_sight: Duration) -> Duration {
+    first_sight + attempt_length(pending) + SETTLING
+}
+
+/// How long an attempt may take, as its intent says; never more than twice our own attempts take.
+#[must_use]
+pub fn attempt_length(pending: &PendingAttempt) -> Duration {
+    Duration::try_from(pending.deadline.duration_since(pending.start_time))
+        .unwrap_or_default()
+        .min(super::last_look::ATTEMPT * 2)
+}

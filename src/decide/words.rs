@@ -1,0 +1,91 @@
+//! What the messages say: the cause and the remedy, in one or two plain sentences.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use jiff::Timestamp;
+
+use super::judge::Verdict;
+use crate::api::{AppKind, AppReason, AppRef};
+use crate::chat::codes::lookup;
+
+/// A vendor code in plain words: "code 10010: the group does not exist. Check the id."
+#[must_use]
+pub fn code(number: i64) -> String {
+    let code = lookup(number);
+    format!("code {number}: {}. {}.", code.explanation.trim_end_matches('.'), code.remedy.trim_end_matches('.'))
+}
+
+/// What a verdict says about an attempt.
+#[must_use]
+pub fn verdict(verdict: &Verdict) -> String {
+    match verdict.code {
+        Some(number) => self::code(number),
+        None => format!("{}.", verdict.fault.trim_end_matches('.')),
+    }
+}
+
+/// The app does not exist.
+#[must_use]
+pub fn app_not_found(app: &AppRef) -> String {
+    format!("ChatApp {} does not exist in this namespace. Create it, or name another in spec.appRef.", app.name)
+}
+
+/// The cluster's app is not for this namespace; a missing, a closed and a switched-off one read alike.
+#[must_use]
+pub fn app_not_allowed(app: &AppRef) -> String {
+    format!("ClusterChatApp {} may not be used from this namespace. Ask the platform team to open it.", app.name)
+}
+
+/// The app's stop switch is on.
+#[must_use]
+pub fn app_suspended(app: &AppRef) -> String {
+    format!("ChatApp {} is suspended. Set its spec.suspend to false to go on.", app.name)
+}
+
+/// The app does not work. A tenant learns only reason and code of a `ClusterChatApp`.
+#[must_use]
+pub fn app_not_ready(app: &AppRef, reason: AppReason, number: Option<i64>) -> String {
+    let number_text = number.map(|number| format!(", code {number}")).unwrap_or_default();
+    match app.kind {
+        AppKind::ChatApp => {
+            format!(
+                "ChatApp {} is not ready ({reason}{number_text}). See its Ready condition: kubectl describe chatapp {}",
+                app.name, app.name
+            )
+        }
+        AppKind::ClusterChatApp => {
+            format!("ClusterChatApp {} is not ready ({reason}{number_text}). Ask the platform team.", app.name)
+        }
+    }
+}
+
+/// The end by deadline, with what it was waiting for.
+#[must_use]
+pub fn deadline_exceeded(seconds: i64, waiting_for: &str) -> String {
+    format!(
+        "Not cleared within activeDeadlineSeconds ({seconds} s). Last: {waiting_for} \
+         Remove the cause and ask again with a new requestID or a new object."
+    )
+}
+
+/// The end by `notAfter`.
+#[must_use]
+pub fn expired(not_after: Timestamp) -> String {
+    format!("notAfter ({not_after}) has passed, so nothing is sent. Ask again with a later notAfter and a new requestID.")
+}
+
+/// An unsettled attempt that can no longer be settled.
+#[must_use]
+pub fn outcome_unknown(why: &str) -> String {
+    format!(
+        "A call was perhaps executed and perhaps not: {why}. Look at the room, and ask again with a new requestID if it \
+         must be cleared."
+    )
+}
+
+/// A sentence begins with a capital letter.
+#[must_use]
+pub fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}

@@ -1,0 +1,22 @@
+//! Clears the attributes of live audio rooms: the library of `groupattr-operator`.
+//!
+//! A `GroupAttributeReset` names a group of Tencent Cloud Chat; the operator makes the vendor's call for it and writes
+//! into its status what came of it. Read one folder per layer; an arrow only ever points to an earlier line.
+//!
+//! | folder | what lives there |
+//! |---|---|
+//! | [`api`] | the words: the kinds of object, conditions and reasons |
+//! | [`chat`] | the vendor: wire format, signature, error codes, the HTTP client |
+//! | [`decide`] | pure decisions: what is next, what does this answer mean, may it go now |
+//! | [`cluster`] | hands: one kind of Kubernetes I/O in each file |
+//! | [`operator`] | the desk where events come in and steps go out, and the memory of the process |
+//! | [`args`], [`admin`], [`telemetry`] | the process around it |
+
+pub mod admin;
+pub mod api;
+pub mod args;
+pub mod chat;
+pub mod cluster;
+pub mod decide;
+pub mod operator;
+pub mod telemetry;

@@ -1,0 +1,69 @@
+//! `groupattr-operator run` and `groupattr-operator crd`.
+
+use std::process::ExitCode;
+
+use groupattr::args::{self, Command, Run};
+use groupattr::operator::lifecycle::{Exit, run};
+use groupattr::{api, telemetry};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+fn main() -> ExitCode {
+    match args::parse(std::env::args_os()) {
+        Ok(Command::Crd) => match api::crds_yaml() {
+            Ok(yaml) => print(&yaml),
+            Err(error) => fail(&error, 1),
+        },
+        Ok(Command::Tell(text)) => print(&text),
+        Ok(Command::Run(settings)) => operate(*settings),
+        Err(refusal) => fail(&refusal, 2),
+    }
+}
+
+/// One line for a person or a log, and the exit code for programs.
+fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    eprintln!("groupattr-operator: {error}");
+    ExitCode::from(code)
+}
+
+/// To a pipe that may have been closed, as by `| head`.
+fn print(text: &str) -> ExitCode {
+    use std::io::Write as _;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(1),
+    }
+}
+
+fn operate(settings: Run) -> ExitCode {
+    if let Err(error) = telemetry::install(settings.log_format, &settings.log_filter) {
+        return fail(&error, 1);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error, 1),
+    };
+    let exit = runtime.block_on(async {
+        let told = CancellationToken::new();
+        listen_for_signals(&told)?;
+        run(settings, told).await.map_err(Box::<dyn std::error::Error>::from)
+    });
+    // Nothing that is still running may hold the process up.
+    runtime.shutdown_background();
+    match exit {
+        Ok(Exit::Told) => ExitCode::SUCCESS,
+        Ok(Exit::OutOfTime | Exit::LeadershipLost | Exit::Broken) => ExitCode::from(1),
+        Err(error) => fail(&error, 1),
+    }
+}
+
+fn listen_for_signals(told: &CancellationToken) -> std::io::Result<()> {
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let (mut arrived, told) = (signal(kind)?, told.clone());
+        tokio::spawn(async move {
+            arrived.recv().await;
+            told.cancel();
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! The limits of the accounts, as the desk keeps them.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use crate::api::GroupId;
+use crate::decide::group_pace::{GroupPace, GroupTurn};
+use crate::decide::pace::Pace;
+use crate::decide::turns::Turns;
+
+/// Time between two probes of the unverified apps of one account.
+const PROBE_SPACING: Duration = Duration::from_secs(5);
+
+/// The limits of one account at the vendor, and who waits for them.
+pub struct Account {
+    /// Permits for clears.
+    pub clears: Pace,
+    /// Permits for reads.
+    pub reads: Pace,
+    /// Resets that could be sent.
+    pub turns: Turns,
+    /// Resets whose group could be read back.
+    pub read_turns: Turns,
+    /// Least time between two writes to one group.
+    pub interval: Duration,
+    /// Not before this moment may the next unverified app be probed.
+    pub next_probe: Duration,
+    groups: HashMap<GroupId, GroupPace>,
+    parked: HashMap<GroupId, HashSet<String>>,
+    took_over: Duration,
+}
+
+impl Account {
+    /// An account that another process may have used until `took_over`: its first call waits a second, and each
+    /// group waits for its interval.
+    #[must_use]
+    pub fn new(took_over: Duration) -> Self {
+        let first_call = took_over + Duration::from_secs(1);
+        Self {
+            clears: Pace::new(1, first_call),
+            reads: Pace::new(1, Duration::ZERO),
+            turns: Turns::default(),
+            read_turns: Turns::default(),
+            interval: Duration::from_secs(1),
+            next_probe: Duration::ZERO,
+            groups: HashMap::new(),
+            parked: HashMap::new(),
+            took_over,
+        }
+    }
+
+    /// Sets the limits that the verified apps of this account agree on.
+    pub fn set_limits(&mut self, calls_per_second: u32, interval: Duration) {
+        self.clears.set_limit(calls_per_second);
+        self.reads.set_limit(calls_per_second);
+        self.interval = interval;
+    }
+
+    /// A probe is sent now.
+    pub fn probed(&mut self, now: Duration) {
+        self.next_probe = now + PROBE_SPACING;
+    }
+
+    /// The memory of one group. A group nobody remembers may have been written to by the process before us.
+    pub fn group(&mut self, group: &GroupId) -> &mut GroupPace {
+        let took_over = self.took_over;
+        self.groups.entry(group.clone()).or_insert_with(|| GroupPace::written_at(took_over))
+    }
+
+    /// Whether the group may be written to now.
+    pub fn group_turn(&mut self, group: &GroupId, now: Duration) -> GroupTurn {
+        let interval = self.interval;
+        self.group(group).turn(interval, now)
+    }
+
+    /// `uid` waits for the write to its group that is under way.
+    pub fn park(&mut self, group: &GroupId, uid: &str) {
+        self.parked.entry(group.clone()).or_default().insert(uid.to_owned());
+    }
+
+    /// Who waited for a write to this group.
+    pub fn unpark(&mut self, group: &GroupId) -> HashSet<String> {
+        self.parked.remove(group).unwrap_or_default()
+    }
+
+    /// Forgets the groups that nothing needs to be remembered of.
+    pub fn forget_idle_groups(&mut self, now: Duration) {
+        let interval = self.interval;
+        self.groups.retain(|_, group| !group.is_forgettable(interval, now));
+    }
+}

@@ -1,0 +1,294 @@
+//! The apps, as the desk remembers them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::api::ObjectMeta;
+use kube::{Resource, ResourceExt as _};
+
+use super::metrics::AppLabel;
+use super::signer::Signer;
+use crate::api::{
+    AllowedNamespaces, AppKind, AppReason, AppStatus, ChatApp, ChatAppSpec, ClusterChatApp, Condition,
+    GroupAttributeReset, set_condition,
+};
+use crate::chat::{AllowedEndpoint, Endpoint};
+use crate::decide::Now;
+use crate::decide::circuit::{Circuit, Trouble};
+use crate::decide::plan::AccountName;
+
+/// Names an app; the namespace of a `ClusterChatApp` is empty.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AppKey {
+    /// Which kind.
+    pub kind: AppKind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl AppKey {
+    /// As metrics name it.
+    #[must_use]
+    pub fn label(&self) -> AppLabel {
+        let app_kind = match self.kind {
+            AppKind::ChatApp => "ChatApp",
+            AppKind::ClusterChatApp => "ClusterChatApp",
+        };
+        AppLabel { app_kind, app_namespace: self.namespace.clone(), app: self.name.clone() }
+    }
+}
+
+/// The app that a reset refers to.
+#[must_use]
+pub fn key_of(reset: &GroupAttributeReset) -> AppKey {
+    let reference = &reset.spec.app_ref;
+    let namespace = match reference.kind {
+        AppKind::ChatApp => reset.namespace().unwrap_or_default(),
+        AppKind::ClusterChatApp => String::new(),
+    };
+    AppKey { kind: reference.kind, namespace, name: reference.name.clone() }
+}
+
+/// Either kind of app.
+#[derive(Clone, Debug)]
+pub enum AppObject {
+    /// Of a namespace.
+    Chat(Box<ChatApp>),
+    /// Of the cluster.
+    Cluster(Box<ClusterChatApp>),
+}
+
+impl AppObject {
+    /// Its metadata.
+    #[must_use]
+    pub fn meta(&self) -> &ObjectMeta {
+        match self {
+            Self::Chat(app) => app.meta(),
+            Self::Cluster(app) => app.meta(),
+        }
+    }
+
+    /// What both kinds have in common.
+    #[must_use]
+    pub fn spec(&self) -> &ChatAppSpec {
+        match self {
+            Self::Chat(app) => &app.spec,
+            Self::Cluster(app) => &app.spec.app,
+        }
+    }
+
+    /// Its status.
+    #[must_use]
+    pub fn status(&self) -> Option<&AppStatus> {
+        match self {
+            Self::Chat(app) => app.status.as_ref(),
+            Self::Cluster(app) => app.status.as_ref(),
+        }
+    }
+
+    /// Which namespaces may refer to it; only the cluster kind has such a list.
+    #[must_use]
+    pub fn allowed(&self) -> Option<&AllowedNamespaces> {
+        match self {
+            Self::Chat(_) => None,
+            Self::Cluster(app) => Some(&app.spec.allowed_namespaces),
+        }
+    }
+
+    /// As an event refers to it.
+    #[must_use]
+    pub fn reference(&self) -> k8s_openapi::api::core::v1::ObjectReference {
+        match self {
+            Self::Chat(app) => app.object_ref(&()),
+            Self::Cluster(app) => app.object_ref(&()),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn key(&self) -> AppKey {
+        let kind = match self {
+            Self::Chat(_) => AppKind::ChatApp,
+            Self::Cluster(_) => AppKind::ClusterChatApp,
+        };
+        let meta = self.meta();
+        AppKey {
+            kind,
+            namespace: meta.namespace.clone().unwrap_or_default(),
+            name: meta.name.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Generation of its spec.
+    #[must_use]
+    pub fn generation(&self) -> i64 {
+        self.meta().generation.unwrap_or_default()
+    }
+}
+
+/// What a task needs to call in the name of an app.
+pub struct AppTerms {
+    /// Which app.
+    pub key: AppKey,
+    /// Where to.
+    pub endpoint: Endpoint,
+    /// The vendor's number of the account.
+    pub sdk_app_id: u32,
+    /// In whose name.
+    pub identifier: String,
+    /// Signs.
+    pub signer: Signer,
+}
+
+impl AppTerms {
+    /// Whose permits its calls hold.
+    #[must_use]
+    pub fn account(&self) -> AccountName {
+        AccountName { sdk_app_id: i64::from(self.sdk_app_id), host: self.endpoint.authority() }
+    }
+}
+
+/// What the process remembers of an app.
+pub struct App {
+    /// As last seen.
+    pub object: AppObject,
+    /// For tasks; or why its endpoint cannot be used.
+    pub terms: Result<Arc<AppTerms>, String>,
+    /// The account that it names.
+    pub account: Option<AccountName>,
+    /// Whether it works.
+    pub circuit: Circuit,
+    /// When the vendor last accepted a probe.
+    pub verified: Option<Timestamp>,
+    /// A probe is under way.
+    pub probing: bool,
+    /// A status write is under way.
+    pub writing: bool,
+    /// Not before this moment is a failed status write repeated.
+    pub write_at: Duration,
+}
+
+impl App {
+    /// An app as it is first seen, or seen with a new spec.
+    #[must_use]
+    pub fn new(object: AppObject, own_namespace: &str, allowed: &[AllowedEndpoint], now: Now) -> Self {
+        let spec = object.spec();
+        let endpoint = endpoint(spec, allowed);
+        let account = named_endpoint(spec)
+            .map(|endpoint| AccountName { sdk_app_id: spec.sdk_app_id, host: endpoint.authority() });
+        let terms = endpoint.and_then(|endpoint| terms(&object, endpoint, own_namespace));
+        let status = object.status().cloned().unwrap_or_default();
+        let is_current = status.observed_generation == object.generation();
+        let circuit = match status.reason() {
+            AppReason::Verified if is_current => Circuit::closed(),
+            AppReason::Pending | AppReason::Verified | AppReason::Suspended | AppReason::EndpointNotAllowed => {
+                Circuit::unproved(None, now.mono)
+            }
+            _ if !is_current => Circuit::unproved(None, now.mono),
+            reason => {
+                let ready = status.conditions.iter().find(|c| c.type_ == "Ready");
+                let message = ready.map(|c| c.message.clone()).unwrap_or_default();
+                Circuit::unproved(Some(Trouble { reason, code: status.last_error_code, message }), now.mono)
+            }
+        };
+        Self {
+            terms,
+            account,
+            circuit,
+            verified: status.last_verified_time,
+            probing: false,
+            writing: false,
+            write_at: Duration::ZERO,
+            object,
+        }
+    }
+
+    /// Whether clears may be sent for it.
+    #[must_use]
+    pub fn works(&self) -> bool {
+        self.terms.is_ok() && !self.object.spec().suspend && self.circuit.is_closed()
+    }
+
+    /// What keeps it from working; `None` while it works or is being proved.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        let trouble = |reason, message: String| Some(Trouble { reason, code: None, message });
+        if let Err(why) = &self.terms {
+            return trouble(AppReason::EndpointNotAllowed, why.clone());
+        }
+        if self.object.spec().suspend {
+            let message = "Suspended: no calls are made. Set spec.suspend to false to go on.".to_owned();
+            return trouble(AppReason::Suspended, message);
+        }
+        self.circuit.trouble().cloned()
+    }
+
+    /// The status it should have, if that is another than it has.
+    #[must_use]
+    pub fn due_status(&self, now: Now) -> Option<AppStatus> {
+        let old = self.object.status().cloned().unwrap_or_default();
+        let (reason, message, code) = match self.trouble() {
+            Some(trouble) => (trouble.reason, trouble.message, trouble.code),
+            None if self.circuit.is_closed() => {
+                (AppReason::Verified, "The vendor accepts the account's signature.".to_owned(), None)
+            }
+            None => return None,
+        };
+        let mut next = AppStatus {
+            observed_generation: self.object.generation(),
+            conditions: old.conditions.clone(),
+            last_error_code: code,
+            last_verified_time: self.verified,
+        };
+        let condition = Condition {
+            type_: "Ready".to_owned(),
+            status: reason.ready(),
+            reason: reason.to_string(),
+            message,
+            last_transition_time: now.second(),
+            observed_generation: Some(self.object.generation()),
+        };
+        set_condition(&mut next.conditions, condition);
+        (next != old).then_some(next)
+    }
+}
+
+fn named_endpoint(spec: &ChatAppSpec) -> Option<Endpoint> {
+    match (spec.region, &spec.endpoint) {
+        (Some(region), None) => Some(Endpoint::of_region(region)),
+        (None, Some(url)) => Endpoint::parse(url).ok(),
+        _ => None,
+    }
+}
+
+/// Only the vendor's own hosts, and those that the operator was started with, are ever called.
+fn endpoint(spec: &ChatAppSpec, allowed: &[AllowedEndpoint]) -> Result<Endpoint, String> {
+    match (spec.region, &spec.endpoint) {
+        (Some(region), None) => Ok(Endpoint::of_region(region)),
+        (None, Some(url)) => {
+            let endpoint = Endpoint::parse(url).map_err(|why| format!("spec.endpoint cannot be used: {why}"))?;
+            if allowed.iter().any(|host| host.admits(&endpoint)) {
+                return Ok(endpoint);
+            }
+            let authority = endpoint.authority();
+            Err(format!(
+                "The operator was not started for this endpoint. Name a region, or start it with \
+                 --allow-endpoint {authority}"
+            ))
+        }
+        _ => Err("Set exactly one of spec.region and spec.endpoint.".to_owned()),
+    }
+}
+
+fn terms(object: &AppObject, endpoint: Endpoint, own_namespace: &str) -> Result<Arc<AppTerms>, String> {
+    let spec = object.spec();
+    let sdk_app_id = u32::try_from(spec.sdk_app_id)
+        .map_err(|_| "spec.sdkAppID is not a number that the vendor gives out.".to_owned())?;
+    let namespace = object.meta().namespace.clone().unwrap_or_else(|| own_namespace.to_owned());
+    let reference = spec.credentials.secret_key_ref.clone();
+    let signer = Signer::new(namespace, reference, sdk_app_id, spec.identifier.clone());
+    Ok(Arc::new(AppTerms { key: object.key(), endpoint, sdk_app_id, identifier: spec.identifier.clone(), signer }))
+}

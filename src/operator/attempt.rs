@@ -1,0 +1,238 @@
+//! One attempt: signature, intent, last look, call, outcome. The order is the protocol.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt as _;
+use rand::random;
+use uuid::Uuid;
+
+use super::apps::AppTerms;
+use super::hands::Hands;
+use super::record::{look, record_attempt};
+use super::report::{CallEnded, Report, ResetDone, Seen};
+use crate::api::{GroupAttributeReset, GroupId, PendingAttempt};
+use crate::chat::{Answer, Call, Class, UserSig};
+use crate::cluster::credentials::CredentialsFault;
+use crate::cluster::statuses::WriteFault;
+use crate::decide::judge::{NotSent, Ruling, Verdict, judge};
+use crate::decide::last_look::{ATTEMPT, Bounds, last_look};
+use crate::decide::outcome::{Circumstances, after_attempt, intent};
+use crate::decide::plan::{SETTLING, ends_at};
+use crate::decide::status::seen as seen_status;
+
+/// What the desk decided to do.
+pub struct Order {
+    /// The copy that was planned on.
+    pub reset: Arc<GroupAttributeReset>,
+    /// The group to clear.
+    pub group: GroupId,
+    /// The app to call for.
+    pub app: Arc<AppTerms>,
+    /// What `nextAttemptTime` says if the vendor finds the writes to this group too frequent.
+    pub group_wait: Duration,
+}
+
+/// The end of one attempt.
+struct End {
+    seen: Seen,
+    read_back_at: Option<Duration>,
+    never_called: Option<String>,
+}
+
+impl From<Seen> for End {
+    fn from(seen: Seen) -> Self {
+        Self { seen, read_back_at: None, never_called: None }
+    }
+}
+
+/// Makes the attempt and reports its end. The desk has taken a permit and the group for it; they are handed back
+/// by [`Report::CallEnded`], as soon as the call is over and before its outcome is stored.
+pub async fn attempt(hands: Arc<Hands>, order: Order) {
+    let uid = order.reset.uid().unwrap_or_default();
+    let End { seen, read_back_at, never_called } = steps(&hands, &order).await;
+    hands.report(Report::ResetDone(ResetDone {
+        read_back_at,
+        never_called,
+        ..ResetDone::seen(&uid, seen)
+    }));
+}
+
+async fn steps(hands: &Hands, order: &Order) -> End {
+    // The signature comes first: without one there must be no intent.
+    let usersig = match order.app.signer.usersig(&hands.client, hands.clock).await {
+        Ok(usersig) => usersig,
+        Err(fault) => return not_made(hands, order, without_signature(hands, order, fault)),
+    };
+    let planned = hands.clock.now();
+    let pending = PendingAttempt {
+        id: Uuid::new_v4().to_string(),
+        number: seen_status(&order.reset).attempts + 1,
+        start_time: planned.wall,
+        deadline: planned.wall + ATTEMPT,
+        holder: hands.identity.clone(),
+        sdk_app_id: i64::from(order.app.sdk_app_id),
+        host: order.app.endpoint.authority(),
+    };
+    let committed = match commit(hands, order, &pending).await {
+        Ok(committed) => committed,
+        Err(end) => return not_made(hands, order, end),
+    };
+    let bounds = Bounds {
+        deadline_mono: planned.mono + ATTEMPT,
+        deadline_wall: pending.deadline,
+        reset_ends: ends_at(&committed),
+    };
+    let sent = hands.clock.now();
+    let verdict = match last_look(bounds, hands.leads(), sent) {
+        Err(too_late) => Verdict::not_sent(NotSent::TooLate(too_late)),
+        Ok(()) => judge(&call(hands, order, &usersig, bounds.deadline_mono.saturating_sub(sent.mono)).await),
+    };
+    let over = if answered(&verdict) { hands.clock.now().mono } else { bounds.deadline_mono };
+    let was_sent = matches!(verdict.ruling, Ruling::Sent(_));
+    call_ended(hands, order, was_sent.then_some((sent.mono, over)), Some(verdict.clone()));
+    if matches!(verdict.ruling, Ruling::Sent(Class::Account(_) | Class::SignatureExpired)) {
+        order.app.signer.reject(&usersig).await;
+    }
+    log(&committed, &pending, &verdict, sent.mono, hands.clock.now().mono);
+    let throttle = match verdict.ruling {
+        Ruling::Sent(Class::ThrottledGroup) => order.group_wait,
+        _ => Duration::from_secs(1),
+    };
+    let dice = random();
+    let next = |reset: &GroupAttributeReset| {
+        let at = Circumstances { now: hands.clock.now(), dice, throttle };
+        after_attempt(reset, &pending, &verdict, at)
+    };
+    let seen = record_attempt(hands, committed, &pending, next).await;
+    let unknown = verdict.ruling == Ruling::Sent(Class::Unknown);
+    End { seen, read_back_at: unknown.then_some(over + SETTLING), never_called: None }
+}
+
+/// Stores the intent. Only an object that came back with our uid, our attempt and no deletion under way is one that
+/// we may call for.
+async fn commit(
+    hands: &Hands,
+    order: &Order,
+    pending: &PendingAttempt,
+) -> Result<Arc<GroupAttributeReset>, End> {
+    if hands.stop.is_cancelled() || !hands.leads() {
+        return Err(Seen::Unchanged.into());
+    }
+    let next = intent(&order.reset, pending.clone(), hands.clock.now());
+    let committed = match hands.put("intent", &order.reset, next).await {
+        Ok(stored) => stored,
+        Err(WriteFault::Conflict) => return Err(look(hands, &order.reset).await.into()),
+        Err(WriteFault::Gone) => return Err(Seen::Gone.into()),
+        Err(refused @ WriteFault::Refused(_)) => return Err(Seen::Fault(refused).into()),
+        Err(WriteFault::Unclear(why)) => return Err(take_back(hands, order, pending, &why).await),
+    };
+    let stored = committed.status.as_ref().and_then(|status| status.pending_attempt.as_ref());
+    if committed.metadata.uid != order.reset.metadata.uid || stored.is_none_or(|stored| stored.id != pending.id) {
+        let why = "the intent was not stored whole: the CRD is older than the operator. Install its CRDs: \
+                   groupattr-operator crd | kubectl apply --server-side -f -";
+        return Err(Seen::Fault(WriteFault::Refused(why.to_owned())).into());
+    }
+    if committed.metadata.deletion_timestamp.is_some() {
+        return Err(end_without_call(hands, committed, pending).await.into());
+    }
+    Ok(committed)
+}
+
+/// The answer to the intent's write was lost. It may be stored, but the call was not made, and only we know that.
+async fn take_back(hands: &Hands, order: &Order, pending: &PendingAttempt, why: &str) -> End {
+    tracing::warn!(
+        namespace = order.reset.metadata.namespace,
+        reset = order.reset.metadata.name,
+        attempt = pending.id,
+        "no call is made, because nobody knows whether its intent was stored: {why}"
+    );
+    let seen = end_without_call(hands, Arc::clone(&order.reset), pending).await;
+    End { seen, read_back_at: None, never_called: Some(pending.id.clone()) }
+}
+
+async fn end_without_call(hands: &Hands, seen: Arc<GroupAttributeReset>, pending: &PendingAttempt) -> Seen {
+    let now = match look(hands, &seen).await {
+        Seen::Fresh(now) => now,
+        other => return other,
+    };
+    if now.status.as_ref().and_then(|s| s.pending_attempt.as_ref()).is_none_or(|p| p.id != pending.id) {
+        return Seen::Fresh(now);
+    }
+    record_attempt(hands, now, pending, |reset| without_call(hands, reset, pending)).await
+}
+
+/// The status after an attempt whose intent is stored and whose call was never made.
+#[must_use]
+pub fn without_call(
+    hands: &Hands,
+    reset: &GroupAttributeReset,
+    pending: &PendingAttempt,
+) -> crate::api::ResetStatus {
+    let at = Circumstances { now: hands.clock.now(), dice: random(), throttle: Duration::ZERO };
+    after_attempt(reset, pending, &Verdict::not_sent(NotSent::IntentLost), at)
+}
+
+fn not_made(hands: &Hands, order: &Order, end: End) -> End {
+    call_ended(hands, order, None, None);
+    end
+}
+
+fn call_ended(hands: &Hands, order: &Order, sent: Option<(Duration, Duration)>, verdict: Option<Verdict>) {
+    hands.report(Report::CallEnded(CallEnded {
+        app: order.app.key.clone(),
+        account: order.app.account(),
+        group: Some(order.group.clone()),
+        sent,
+        verdict,
+    }));
+}
+
+/// A Secret that is wrong concerns the app; Kubernetes not answering concerns nobody but this attempt.
+fn without_signature(hands: &Hands, order: &Order, fault: CredentialsFault) -> End {
+    if let CredentialsFault::NoAnswer(why) = fault {
+        return Seen::Fault(WriteFault::Refused(why)).into();
+    }
+    hands.report(Report::NoCredentials(order.app.key.clone(), fault));
+    Seen::Unchanged.into()
+}
+
+async fn call(hands: &Hands, order: &Order, usersig: &UserSig, timeout: Duration) -> Answer {
+    let call = Call {
+        endpoint: &order.app.endpoint,
+        sdk_app_id: order.app.sdk_app_id,
+        identifier: &order.app.identifier,
+        usersig,
+        group: &order.group,
+        timeout,
+    };
+    hands.chat.clear(call).await
+}
+
+/// Whether an answer of any kind came: then nothing of this call arrives any more.
+fn answered(verdict: &Verdict) -> bool {
+    verdict.http_status.is_some()
+}
+
+fn log(
+    reset: &GroupAttributeReset,
+    pending: &PendingAttempt,
+    verdict: &Verdict,
+    sent: Duration,
+    over: Duration,
+) {
+    tracing::info!(
+        namespace = reset.metadata.namespace,
+        reset = reset.metadata.name,
+        uid = reset.metadata.uid,
+        request = seen_status(reset).request_id,
+        attempt = pending.id,
+        number = pending.number,
+        class = verdict.label(),
+        code = verdict.code,
+        http = verdict.http_status,
+        fault = (!verdict.fault.is_empty()).then_some(verdict.fault.as_str()),
+        milliseconds = over.saturating_sub(sent).as_secs_f64() * 1000.0,
+        "attempt ended"
+    );
+}

@@ -1,0 +1,186 @@
+//! Whether an app works, what its status says, and which limits its account has.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Desk, Wake};
+use crate::api::AppReason;
+use crate::cluster::credentials::CredentialsFault;
+use crate::cluster::statuses::WriteFault;
+use crate::decide::circuit::{Change, Trouble};
+use crate::decide::judge::Verdict;
+use crate::decide::plan::AccountName;
+use crate::operator::apps::{AppKey, AppObject};
+use crate::operator::read_back::probe;
+use crate::operator::report::Report;
+
+impl Desk {
+    /// Probes an app if that is due, and writes its status if it should be another.
+    pub(super) fn app_step(&mut self, key: &AppKey) {
+        if !self.is_listed() || self.hands.stop.is_cancelled() {
+            return;
+        }
+        self.probe_if_due(key);
+        self.write_app_if_due(key);
+    }
+
+    fn probe_if_due(&mut self, key: &AppKey) {
+        let now = self.now().mono;
+        let Some(app) = self.apps.get(key) else { return };
+        let (Ok(terms), Some(due)) = (&app.terms, app.circuit.probe_at()) else { return };
+        if app.probing || app.object.spec().suspend {
+            return;
+        }
+        let (terms, generation) = (Arc::clone(terms), app.object.generation());
+        let account = self.account(&terms.account());
+        let moment = due.max(account.next_probe).max(account.reads.ready(now).err().unwrap_or_default());
+        if moment > now {
+            return self.timers.set(moment, Wake::App(key.clone()));
+        }
+        account.probed(now);
+        account.reads.take(now);
+        if let Some(app) = self.apps.get_mut(key) {
+            app.probing = true;
+            app.circuit.probing(now);
+        }
+        self.tasks.spawn(probe(Arc::clone(&self.hands), terms, generation));
+    }
+
+    fn write_app_if_due(&mut self, key: &AppKey) {
+        let now = self.now();
+        let Some(app) = self.apps.get_mut(key) else { return };
+        if app.writing {
+            return;
+        }
+        let Some(status) = app.due_status(now) else { return };
+        if app.write_at > now.mono {
+            return self.timers.set(app.write_at, Wake::App(key.clone()));
+        }
+        app.writing = true;
+        let (object, hands, key) = (app.object.clone(), Arc::clone(&self.hands), key.clone());
+        self.tasks.spawn(async move {
+            let written = match &object {
+                AppObject::Chat(app) => {
+                    hands.statuses.put_app(app, status).await.map(|app| AppObject::Chat(Box::new(app)))
+                }
+                AppObject::Cluster(app) => {
+                    let written = hands.statuses.put_cluster_app(app, status).await;
+                    written.map(|app| AppObject::Cluster(Box::new(app)))
+                }
+            };
+            hands.metrics.api_write("app", written.as_ref().err().map_or("ok", WriteFault::label));
+            hands.report(Report::AppDone(key, written));
+        });
+    }
+
+    pub(super) fn app_written(&mut self, key: &AppKey, written: Result<AppObject, WriteFault>) {
+        let now = self.now().mono;
+        let Some(app) = self.apps.get_mut(key) else { return };
+        app.writing = false;
+        match written {
+            Ok(object) if object.meta().uid == app.object.meta().uid => {
+                if object.generation() == app.object.generation() {
+                    app.object = object;
+                }
+            }
+            Ok(_) | Err(WriteFault::Gone) => {}
+            // The watch brings what it changed to.
+            Err(WriteFault::Conflict) => app.write_at = now + Duration::from_millis(500),
+            Err(fault) => {
+                app.write_at = now + Duration::from_secs(2);
+                let AppKey { kind, namespace, name } = key;
+                tracing::warn!(%kind, namespace, name, "status not written, tried again: {fault}");
+            }
+        }
+        self.app_step(key);
+    }
+
+    pub(super) fn probed(
+        &mut self,
+        key: &AppKey,
+        generation: i64,
+        outcome: Result<Verdict, CredentialsFault>,
+    ) {
+        let now = self.now();
+        let Some(app) = self.apps.get_mut(key) else { return };
+        app.probing = false;
+        if app.object.generation() != generation {
+            return self.app_step(key);
+        }
+        let had_trouble = app.circuit.trouble().is_some();
+        let change = match outcome {
+            Ok(verdict) => app.circuit.probed(&verdict, now.mono),
+            Err(fault) => match trouble(fault) {
+                Some(trouble) => app.circuit.blocked(trouble, now.mono),
+                None => Change::None,
+            },
+        };
+        if change == Change::Closed {
+            app.verified = Some(now.second());
+        }
+        self.app_changed(key, change, had_trouble);
+        self.app_step(key);
+    }
+
+    pub(super) fn no_credentials(&mut self, key: &AppKey, fault: CredentialsFault) {
+        let now = self.now().mono;
+        let (Some(app), Some(trouble)) = (self.apps.get_mut(key), trouble(fault)) else { return };
+        if app.circuit.is_closed() {
+            let change = app.circuit.blocked(trouble, now);
+            self.app_changed(key, change, false);
+            self.app_step(key);
+        }
+    }
+
+    /// Tells everybody whom the change of a circuit concerns.
+    pub(super) fn app_changed(&mut self, key: &AppKey, change: Change, had_trouble: bool) {
+        let Some(app) = self.apps.get(key) else { return };
+        let AppKey { kind, namespace, name } = key;
+        let reference = app.object.reference();
+        match (change, app.circuit.trouble()) {
+            (Change::None, _) => return,
+            (Change::Opened, Some(Trouble { reason, code, message })) => {
+                tracing::warn!(%kind, namespace, name, %reason, code, "circuit open, nothing is sent: {message}");
+                self.hands.event(reference, "CircuitOpened", true, message.clone());
+            }
+            (Change::Opened, None) | (Change::Closed, _) => {
+                tracing::info!(%kind, namespace, name, "the account works");
+                if had_trouble {
+                    let note = "The vendor accepts the account again; resets go on.".to_owned();
+                    self.hands.event(reference, "CircuitClosed", false, note);
+                }
+            }
+        }
+        self.hands.metrics.circuit(&key.label(), change == Change::Opened);
+        if let Some(account) = app.account.clone() {
+            self.agree_limits(&account);
+        }
+        self.look_at_app(key);
+    }
+
+    /// The lowest rate and the longest interval of the working apps that name the account. An app that the vendor
+    /// did not accept has no say, or anybody could slow down somebody else's account by naming it.
+    pub(super) fn agree_limits(&mut self, name: &AccountName) {
+        let working = self.apps.values().filter(|app| app.works() && app.account.as_ref() == Some(name));
+        let limits = working.map(|app| app.object.spec().limits.clone());
+        let agreed = limits.reduce(|a, b| crate::api::AppLimits {
+            calls_per_second: a.calls_per_second.min(b.calls_per_second),
+            group_interval_milliseconds: a.group_interval_milliseconds.max(b.group_interval_milliseconds),
+        });
+        let Some(agreed) = agreed else { return };
+        let calls = u32::try_from(agreed.calls_per_second).unwrap_or(1);
+        let interval = u64::try_from(agreed.group_interval_milliseconds).unwrap_or(1000);
+        self.account(name).set_limits(calls, Duration::from_millis(interval));
+        self.stirred.insert(name.clone());
+    }
+}
+
+/// What a Secret that cannot be used means for the app; nothing if Kubernetes just did not answer.
+fn trouble(fault: CredentialsFault) -> Option<Trouble> {
+    let (reason, message) = match fault {
+        CredentialsFault::NotFound(message) => (AppReason::SecretNotFound, message),
+        CredentialsFault::KeyMissing(message) => (AppReason::SecretKeyMissing, message),
+        CredentialsFault::NoAnswer(_) => return None,
+    };
+    Some(Trouble { reason, code: None, message })
+}

@@ -1,0 +1,111 @@
+//! Who goes now: the limits of each account, and whose turn it is.
+
+use std::sync::Arc;
+
+use super::{Desk, Wake};
+use crate::api::GroupId;
+use crate::decide::Now;
+use crate::decide::group_pace::GroupTurn;
+use crate::decide::plan::{AccountName, Step};
+use crate::operator::apps::AppTerms;
+use crate::operator::attempt::{Order, attempt};
+use crate::operator::read_back::read_back;
+
+impl Desk {
+    pub(super) fn dispatch_stirred(&mut self) {
+        while let Some(account) = self.stirred.pop_first() {
+            self.dispatch(&account);
+        }
+    }
+
+    fn dispatch(&mut self, name: &AccountName) {
+        if !self.is_listed() || !self.hands.leads() {
+            return;
+        }
+        let now = self.now();
+        loop {
+            let account = self.account(name);
+            if account.turns.is_empty() {
+                break;
+            }
+            if let Err(moment) = account.clears.ready(now.mono) {
+                self.timers.set(moment, Wake::Account(name.clone()));
+                break;
+            }
+            let Some(place) = account.turns.next() else { break };
+            self.start_clear(name, &place.uid, now);
+        }
+        loop {
+            let account = self.account(name);
+            if account.read_turns.is_empty() {
+                break;
+            }
+            if let Err(moment) = account.reads.ready(now.mono) {
+                self.timers.set(moment, Wake::Account(name.clone()));
+                break;
+            }
+            let Some(place) = account.read_turns.next() else { break };
+            self.start_read(name, &place.uid, now);
+        }
+    }
+
+    /// It is this reset's turn. Much may have changed since it queued, so it is planned once more.
+    fn start_clear(&mut self, name: &AccountName, uid: &str, now: Now) {
+        let Some((step, app, group)) = self.called(uid, now) else { return };
+        if step != Step::Send || app.account() != *name {
+            return self.take(uid, step, now);
+        }
+        if self.account(name).group_turn(&group, now.mono) != GroupTurn::Free {
+            return self.take(uid, Step::Send, now);
+        }
+        let account = self.account(name);
+        account.clears.take(now.mono);
+        let pace = account.group(&group);
+        pace.begin();
+        let mut throttled = pace.clone();
+        throttled.throttled();
+        let group_wait = throttled.interval(account.interval);
+        let hands = Arc::clone(&self.hands);
+        let Some(open) = self.resets.open(uid) else { return };
+        open.busy = true;
+        if let Some(since) = open.recall.could_go_since.take() {
+            hands.metrics.permit_wait(now.mono.saturating_sub(since));
+        }
+        let reset = Arc::clone(&open.object);
+        self.tasks.spawn(attempt(hands, Order { reset, group, app, group_wait }));
+    }
+
+    fn start_read(&mut self, name: &AccountName, uid: &str, now: Now) {
+        let Some((step, app, group)) = self.called(uid, now) else { return };
+        let Step::ReadBack(pending) = step else { return self.take(uid, step, now) };
+        if app.account() != *name {
+            return self.take(uid, Step::ReadBack(pending), now);
+        }
+        self.account(name).reads.take(now.mono);
+        let hands = Arc::clone(&self.hands);
+        let Some(open) = self.resets.open(uid) else { return };
+        open.busy = true;
+        let reset = Arc::clone(&open.object);
+        self.tasks.spawn(read_back(hands, reset, *pending, group, app));
+    }
+
+    /// Takes a reset out of its queue and plans it anew. `None` if it is at work, or was taken care of.
+    fn called(&mut self, uid: &str, now: Now) -> Option<(Step, Arc<AppTerms>, GroupId)> {
+        let open = self.resets.open(uid)?;
+        open.queued = None;
+        if open.busy {
+            return None;
+        }
+        let group = GroupId::parse(&open.object.spec.group_id);
+        let key = open.app.clone();
+        let step = self.plan(uid, now)?.step;
+        let terms = self.apps.get(&key).and_then(|app| app.terms.as_ref().ok()).map(Arc::clone);
+        match (terms, group) {
+            (Some(terms), Ok(group)) => Some((step, terms, group)),
+            _ => {
+                self.take(uid, step, now);
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What came of the tasks.
+
+use std::time::Duration;
+
+use super::Desk;
+use crate::api::Reason;
+use crate::chat::Class;
+use crate::chat::codes::lookup;
+use crate::cluster::statuses::WriteFault;
+use crate::decide::judge::{Ruling, Verdict};
+use crate::operator::apps::AppKey;
+use crate::operator::metrics::Code;
+use crate::operator::report::{CallEnded, Report, ResetDone, Seen};
+
+/// Longest pause after writes that Kubernetes refused.
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+
+impl Desk {
+    pub(super) fn hear(&mut self, report: Report) {
+        match report {
+            Report::CallEnded(ended) => self.call_ended(ended),
+            Report::NoCredentials(key, fault) => self.no_credentials(&key, fault),
+            Report::Probed(key, generation, outcome) => self.probed(&key, generation, outcome),
+            Report::ResetDone(done) => self.reset_done(done),
+            Report::AppDone(key, written) => self.app_written(&key, written),
+            Report::Ended { app, reason, took } => self.count_end(&app, reason, took),
+        }
+    }
+
+    fn call_ended(&mut self, ended: CallEnded) {
+        let CallEnded { app: key, account: name, group, sent, verdict } = ended;
+        let now = self.now().mono;
+        let account = self.account(&name);
+        let pace = if group.is_some() { &mut account.clears } else { &mut account.reads };
+        match sent {
+            Some((_, over)) => pace.answered(over),
+            None => pace.give_back(),
+        }
+        let ruling = verdict.as_ref().map(|verdict| verdict.ruling);
+        if let (Some((at, _)), Some(Ruling::Sent(Class::ThrottledAccount))) = (sent, ruling) {
+            pace.throttled(at, now);
+        }
+        let mut parked = Default::default();
+        if let Some(group) = &group {
+            let pace = account.group(group);
+            pace.end(sent.map(|(_, over)| over));
+            match ruling {
+                Some(Ruling::Sent(Class::ThrottledGroup)) => pace.throttled(),
+                Some(Ruling::Sent(Class::Success)) => pace.relax(),
+                _ => {}
+            }
+            parked = account.unpark(group);
+        }
+        if let Some(verdict) = &verdict {
+            if group.is_some() {
+                self.count_attempt(&key, verdict, sent);
+            }
+            let at = sent.map_or(now, |(at, _)| at);
+            let change = self.apps.get_mut(&key).map(|app| app.circuit.heard(verdict, at, now));
+            if let Some(change) = change {
+                self.app_changed(&key, change, false);
+                self.app_step(&key);
+            }
+        }
+        parked.iter().for_each(|uid: &String| self.look(uid));
+        self.stirred.insert(name);
+    }
+
+    fn reset_done(&mut self, done: ResetDone) {
+        let ResetDone { uid, seen, read_back_at, never_called, was_writer } = done;
+        if let Some(open) = self.resets.open(&uid) {
+            open.busy = false;
+            open.never_called = never_called.or(open.never_called.take());
+            if !matches!(seen, Seen::Fault(_)) {
+                (open.faults, open.write_at) = (0, None);
+            }
+        }
+        if self.resets.all.contains_key(&uid) {
+            match seen {
+                Seen::Fresh(object) => {
+                    let now = self.now();
+                    self.resets.show(object, &self.hands.identity, now);
+                }
+                Seen::Unchanged => {}
+                Seen::Gone => self.forget_reset(&uid),
+                Seen::Fault(fault) => self.pause(&uid, &fault),
+            }
+        }
+        if let (Some(open), Some(moment)) = (self.resets.open(&uid), read_back_at) {
+            open.recall.read_back_at = Some(moment);
+        }
+        self.resets.settle(&uid);
+        self.look(&uid);
+        if was_writer {
+            self.writers = self.writers.saturating_sub(1);
+            if let Some(next) = self.backlog.pop_front() {
+                self.look(&next);
+            }
+        }
+    }
+
+    /// Kubernetes refused something about this reset; it is tried again after a pause that grows.
+    fn pause(&mut self, uid: &str, fault: &WriteFault) {
+        let now = self.now().mono;
+        let Some(open) = self.resets.open(uid) else { return };
+        let pause = Duration::from_secs(1 << open.faults.min(5)).min(LONGEST_PAUSE);
+        open.faults += 1;
+        open.write_at = Some(now + pause);
+        let meta = &open.object.metadata;
+        tracing::warn!(
+            namespace = meta.namespace,
+            reset = meta.name,
+            seconds = pause.as_secs(),
+            "Kubernetes did not take a step, tried again after a pause: {fault}"
+        );
+    }
+
+    fn count_attempt(&self, key: &AppKey, verdict: &Verdict, sent: Option<(Duration, Duration)>) {
+        let (metrics, app) = (&self.hands.metrics, key.label());
+        let code = match verdict.code {
+            None => Code::Absent,
+            Some(code) if lookup(code).listed => Code::Listed(code),
+            Some(code) => Code::Unlisted(code),
+        };
+        metrics.attempt(&app, verdict.label(), code);
+        if let Some((at, over)) = sent {
+            metrics.call_duration(&app, over.saturating_sub(at));
+        }
+        if verdict.ruling == Ruling::Sent(Class::Unknown) {
+            metrics.unknown_outcome();
+        }
+    }
+
+    fn count_end(&self, key: &AppKey, reason: Reason, took: Option<jiff::SignedDuration>) {
+        let took = took.and_then(|took| Duration::try_from(took).ok()).unwrap_or_default();
+        self.hands.metrics.result(&key.label(), reason.word(), took);
+    }
+}

@@ -1,0 +1,46 @@
+//! Gauges, and forgetting what needs no remembering.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::{Desk, Wake};
+use crate::decide::status;
+use crate::operator::apps::AppKey;
+use crate::operator::watches::{CHAT_APP, CLUSTER_CHAT_APP, RESET};
+
+const EVERY: Duration = Duration::from_secs(2);
+
+impl Desk {
+    pub(super) fn housekeeping(&mut self) {
+        let now = self.now();
+        self.timers.set(now.mono + EVERY, Wake::Housekeeping);
+        for account in self.accounts.values_mut() {
+            account.forget_idle_groups(now.mono);
+        }
+        let mut waiting: HashMap<&AppKey, (usize, Duration)> = HashMap::new();
+        for (_, open) in self.resets.open_ones() {
+            let status = status::seen(&open.object);
+            if status.is_final() {
+                continue;
+            }
+            let age = status.start_time.map(|start| now.wall.duration_since(start));
+            let age = age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default();
+            let (count, oldest) = waiting.entry(&open.app).or_default();
+            *count += 1;
+            *oldest = (*oldest).max(age);
+        }
+        let metrics = &self.hands.metrics;
+        for (key, app) in &self.apps {
+            let label = key.label();
+            let (count, oldest) = waiting.get(key).copied().unwrap_or_default();
+            metrics.waiting(&label, count, oldest);
+            metrics.circuit(&label, !app.circuit.is_closed());
+            if let Some(account) = app.account.as_ref().and_then(|name| self.accounts.get_mut(name)) {
+                metrics.limit(&label, account.clears.in_use(now.mono), account.clears.rate(now.mono));
+            }
+        }
+        for kind in [RESET, CHAT_APP, CLUSTER_CHAT_APP] {
+            metrics.malformed_objects(kind, self.malformed.keys().filter(|(known, _)| *known == kind).count());
+        }
+    }
+}

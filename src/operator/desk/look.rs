@@ -1,0 +1,263 @@
+//! What is next for a reset.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use super::{Desk, Wake};
+use crate::api::{AppKind, GroupAttributeReset, GroupId, NamespacesFrom, ResetStatus};
+use crate::decide::group_pace::GroupTurn;
+use crate::decide::plan::{AccountName, AppState, AppView, Plan, Step, plan};
+use crate::decide::turns::Place;
+use crate::decide::{Now, status};
+use crate::operator::attempt::without_call;
+use crate::operator::record;
+use crate::operator::resets::{Open, Queued, Stage};
+
+/// Writes under way that are not part of an attempt.
+const WRITERS: usize = 32;
+/// Explanations a second, in all.
+const EXPLANATIONS: u32 = 20;
+
+impl Desk {
+    /// Plans the next step of a reset and takes it.
+    pub(super) fn look(&mut self, uid: &str) {
+        if !self.is_listed() || self.hands.stop.is_cancelled() {
+            return;
+        }
+        let now = self.now();
+        let Some(tracked) = self.resets.all.get(uid) else { return };
+        if let Stage::Finished(end) = &tracked.stage {
+            return self.look_at_finished(uid, *end, now);
+        }
+        let Some(open) = self.resets.open(uid) else { return };
+        if open.busy {
+            return;
+        }
+        if let Some(moment) = open.write_at.filter(|moment| *moment > now.mono) {
+            self.leave_queue(uid);
+            return self.wake_at(uid, moment);
+        }
+        if let Some(status) = self.taken_back(uid) {
+            return self.write(uid, "record", status);
+        }
+        let Some(Plan { step, explain }) = self.plan(uid, now) else { return };
+        if explain.is_some() {
+            self.queue_explanation(uid);
+        }
+        self.take(uid, step, now);
+    }
+
+    pub(super) fn plan(&mut self, uid: &str, now: Now) -> Option<Plan> {
+        let open = self.resets.open(uid)?;
+        let (object, recall) = (Arc::clone(&open.object), open.recall.clone());
+        Some(plan(&object, &self.view(&object), &recall, now))
+    }
+
+    pub(super) fn take(&mut self, uid: &str, step: Step, now: Now) {
+        match step {
+            Step::Wait(moment) => {
+                self.leave_queue(uid);
+                if let Some(open) = self.resets.open(uid) {
+                    open.recall.could_go_since = None;
+                }
+                if let Some(moment) = moment {
+                    self.wake_at(uid, moment);
+                }
+                self.resets.settle(uid);
+            }
+            Step::Record(status) => self.write(uid, "record", *status),
+            Step::Delete => self.delete(uid),
+            Step::Send => self.queue_clear(uid, now),
+            Step::ReadBack(_) => self.queue_read(uid),
+        }
+    }
+
+    fn look_at_finished(&mut self, uid: &str, end: Option<jiff::Timestamp>, now: Now) {
+        match end {
+            Some(end) if end <= now.wall => self.delete(uid),
+            Some(end) => self.wake_at(uid, now.until(end)),
+            None => {}
+        }
+    }
+
+    /// An attempt of ours whose intent turned up after all, though its write seemed lost: it was never called.
+    fn taken_back(&mut self, uid: &str) -> Option<ResetStatus> {
+        let hands = Arc::clone(&self.hands);
+        let open = self.resets.open(uid)?;
+        let pending = open.object.status.as_ref()?.pending_attempt.as_ref()?;
+        (open.never_called.as_deref() == Some(pending.id.as_str()))
+            .then(|| without_call(&hands, &open.object, pending))
+    }
+
+    /// What a reset sees of its app.
+    pub(super) fn view(&self, reset: &GroupAttributeReset) -> AppView {
+        let key = crate::operator::apps::key_of(reset);
+        let of_cluster = key.kind == AppKind::ClusterChatApp;
+        let Some(app) = self.apps.get(&key) else {
+            let state = if of_cluster { AppState::NotAllowed } else { AppState::Missing };
+            return AppView { state, account: None };
+        };
+        let namespace = reset.metadata.namespace.as_deref().unwrap_or_default();
+        let is_suspended = app.object.spec().suspend;
+        let state = match app.trouble() {
+            _ if of_cluster && (is_suspended || !self.is_open_to(app, namespace)) => AppState::NotAllowed,
+            _ if is_suspended => AppState::Suspended,
+            Some(trouble) => AppState::NotReady(trouble.reason, trouble.code),
+            None if app.works() => AppState::Working,
+            None => AppState::Checking,
+        };
+        AppView { state, account: app.account.clone() }
+    }
+
+    fn is_open_to(&self, app: &crate::operator::apps::App, namespace: &str) -> bool {
+        let Some(allowed) = app.object.allowed() else { return true };
+        match (allowed.from, &allowed.selector) {
+            (NamespacesFrom::All, _) => true,
+            (NamespacesFrom::Selector, Some(selector)) => {
+                self.namespaces.get(namespace).is_some_and(|labels| matches(selector, labels))
+            }
+            _ => false,
+        }
+    }
+
+    fn queue_clear(&mut self, uid: &str, now: Now) {
+        let Some(open) = self.resets.open(uid) else { return };
+        open.recall.could_go_since.get_or_insert(now.mono);
+        // Looks again when the limits have to be explained, however long the turn takes.
+        let explain_at = now.mono + Duration::from_secs(10);
+        let object = Arc::clone(&open.object);
+        let is_queued = open.queued.is_some();
+        let Ok(group) = GroupId::parse(&object.spec.group_id) else { return };
+        let Some(account) = self.view(&object).account else { return };
+        match self.account(&account).group_turn(&group, now.mono) {
+            GroupTurn::Free if !is_queued => self.join_queue(uid, account, false),
+            GroupTurn::Free => {}
+            GroupTurn::At(moment) => {
+                self.leave_queue(uid);
+                return self.wake_at(uid, moment.min(explain_at));
+            }
+            GroupTurn::AfterAnother => {
+                self.leave_queue(uid);
+                self.account(&account).park(&group, uid);
+            }
+        }
+        self.wake_at(uid, explain_at);
+    }
+
+    fn queue_read(&mut self, uid: &str) {
+        let Some(open) = self.resets.open(uid) else { return };
+        if open.queued.as_ref().is_some_and(|queued| queued.read) {
+            return;
+        }
+        let object = Arc::clone(&open.object);
+        if let Some(account) = self.view(&object).account {
+            self.join_queue(uid, account, true);
+        }
+    }
+
+    fn join_queue(&mut self, uid: &str, account: AccountName, read: bool) {
+        self.leave_queue(uid);
+        let Some(open) = self.resets.open(uid) else { return };
+        let since = status::seen(&open.object).start_time.unwrap_or_default();
+        let place = Place { since, uid: uid.to_owned() };
+        let namespace = open.object.metadata.namespace.clone().unwrap_or_default();
+        open.queued = Some(Queued { account: account.clone(), read, place: place.clone() });
+        let limits = self.account(&account);
+        let turns = if read { &mut limits.read_turns } else { &mut limits.turns };
+        turns.join(&namespace, place);
+        self.stirred.insert(account);
+    }
+
+    pub(super) fn leave_queue(&mut self, uid: &str) {
+        let Some(open) = self.resets.open(uid) else { return };
+        let namespace = open.object.metadata.namespace.clone().unwrap_or_default();
+        let Some(Queued { account, read, place }) = open.queued.take() else { return };
+        let limits = self.account(&account);
+        let turns = if read { &mut limits.read_turns } else { &mut limits.turns };
+        turns.leave(&namespace, &place);
+    }
+
+    /// Looks at a reset again at `moment`; one timer each.
+    pub(super) fn wake_at(&mut self, uid: &str, moment: Duration) {
+        let Some(tracked) = self.resets.all.get_mut(uid) else { return };
+        if let Some(old) = tracked.timer.replace(moment) {
+            self.timers.clear(old, Wake::Reset(uid.to_owned()));
+        }
+        self.timers.set(moment, Wake::Reset(uid.to_owned()));
+    }
+
+    fn write(&mut self, uid: &str, kind: &'static str, status: ResetStatus) {
+        self.leave_queue(uid);
+        if self.writers >= WRITERS {
+            self.backlog.push_back(uid.to_owned());
+            return;
+        }
+        let hands = Arc::clone(&self.hands);
+        let Some(open) = self.resets.open(uid) else { return };
+        open.busy = true;
+        let object = Arc::clone(&open.object);
+        self.writers += 1;
+        self.tasks.spawn(record::record(hands, kind, object, status));
+    }
+
+    fn delete(&mut self, uid: &str) {
+        let Some(tracked) = self.resets.all.get_mut(uid) else { return };
+        if let Stage::Open(open) = &mut tracked.stage {
+            open.busy = true;
+        }
+        // Looked at again if nothing comes of it.
+        let again = self.hands.clock.now().mono + Duration::from_secs(30);
+        let key = (tracked.namespace.clone(), tracked.name.clone());
+        let deletion = record::delete(Arc::clone(&self.hands), key, uid.to_owned(), tracked.version.clone());
+        self.writers += 1;
+        self.tasks.spawn(deletion);
+        self.wake_at(uid, again);
+    }
+
+    fn queue_explanation(&mut self, uid: &str) {
+        let Some(Open { explaining, .. }) = self.resets.open(uid) else { return };
+        if !std::mem::replace(explaining, true) {
+            self.explanations.push_back(uid.to_owned());
+            self.timers.set(self.explain_at, Wake::Explanation);
+        }
+    }
+
+    /// Lets the next reset explain itself, if it still has something to explain.
+    pub(super) fn explain_next(&mut self) {
+        let now = self.now();
+        if now.mono < self.explain_at {
+            return self.timers.set(self.explain_at, Wake::Explanation);
+        }
+        while let Some(uid) = self.explanations.pop_front() {
+            let Some(open) = self.resets.open(&uid) else { continue };
+            open.explaining = false;
+            if open.busy {
+                continue;
+            }
+            let Some(explain) = self.plan(&uid, now).and_then(|plan| plan.explain) else { continue };
+            self.write(&uid, "explanation", *explain);
+            self.explain_at = now.mono + Duration::from_secs(1) / EXPLANATIONS;
+            self.timers.set(self.explain_at, Wake::Explanation);
+            return;
+        }
+    }
+}
+
+/// Whether labels match a selector, as Kubernetes matches them; an unknown operator matches nothing.
+fn matches(selector: &LabelSelector, labels: &std::collections::BTreeMap<String, String>) -> bool {
+    let wanted = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+    let expressions = selector.match_expressions.iter().flatten().all(|expression| {
+        let value = labels.get(&expression.key);
+        let listed = value.is_some_and(|value| expression.values.iter().flatten().any(|one| one == value));
+        match expression.operator.as_str() {
+            "In" => listed,
+            "NotIn" => !listed,
+            "Exists" => value.is_some(),
+            "DoesNotExist" => value.is_none(),
+            _ => false,
+        }
+    });
+    wanted && expressions
+}

@@ -1,0 +1,192 @@
+//! The desk: one task that owns the memory of the process. Watches and tasks tell it what happened, it decides with
+//! the pure functions of `decide`, and hands the work to tasks. Nothing here waits for I/O.
+//!
+//! | question | file |
+//! |---|---|
+//! | what did a watch show? | `observe` |
+//! | what is next for a reset? | `look` |
+//! | who goes now under the limits? | `dispatch` |
+//! | does an app work, and what does its status say? | `app_steps` |
+//! | what came of a task? | `hear` |
+//! | gauges and forgetting | `housekeeping` |
+
+mod app_steps;
+mod dispatch;
+mod hear;
+mod housekeeping;
+mod look;
+mod observe;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::accounts::Account;
+use super::apps::{App, AppKey};
+use super::hands::Hands;
+use super::report::Report;
+use super::resets::Resets;
+use super::timers::{Timers, Wake};
+use super::watches::{Event, Source};
+use crate::admin::Health;
+use crate::chat::AllowedEndpoint;
+use crate::decide::Now;
+use crate::decide::plan::AccountName;
+
+/// What the command line says about deciding.
+pub struct Rules {
+    /// Where the Secrets of `ClusterChatApps` are.
+    pub own_namespace: String,
+    /// Hosts that apps may name.
+    pub allow_endpoints: Vec<AllowedEndpoint>,
+}
+
+/// How the desk's work ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was told to stop, and nothing is in flight.
+    Stopped,
+    /// A task or a watch broke; the process must not go on.
+    Broken,
+}
+
+/// The memory of the process.
+pub struct Desk {
+    hands: Arc<Hands>,
+    rules: Rules,
+    health: Arc<Health>,
+    resets: Resets,
+    apps: HashMap<AppKey, App>,
+    accounts: HashMap<AccountName, Account>,
+    namespaces: HashMap<String, BTreeMap<String, String>>,
+    malformed: HashMap<(&'static str, String), i64>,
+    timers: Timers,
+    tasks: JoinSet<()>,
+    unlisted: HashSet<Source>,
+    took_over: Duration,
+    /// Writes under way that are not part of an attempt, and resets that wait for one.
+    writers: usize,
+    backlog: VecDeque<String>,
+    /// Resets that wait for their turn to explain themselves, and when the next may.
+    explanations: VecDeque<String>,
+    explain_at: Duration,
+    /// Accounts whose queues have to be looked at before the desk rests.
+    stirred: BTreeSet<AccountName>,
+}
+
+impl Desk {
+    /// A desk that begins its work now, with everything still to be listed.
+    #[must_use]
+    pub fn new(hands: Arc<Hands>, rules: Rules, health: Arc<Health>, sources: Vec<Source>) -> Self {
+        let took_over = hands.clock.now().mono;
+        Self {
+            hands,
+            rules,
+            health,
+            resets: Resets::default(),
+            apps: HashMap::new(),
+            accounts: HashMap::new(),
+            namespaces: HashMap::new(),
+            malformed: HashMap::new(),
+            timers: Timers::default(),
+            tasks: JoinSet::new(),
+            unlisted: sources.into_iter().collect(),
+            took_over,
+            writers: 0,
+            backlog: VecDeque::new(),
+            explanations: VecDeque::new(),
+            explain_at: Duration::ZERO,
+            stirred: BTreeSet::new(),
+        }
+    }
+
+    /// Works until it is told to stop and nothing is in flight any more.
+    pub async fn work(
+        &mut self,
+        mut events: mpsc::Receiver<Event>,
+        mut reports: mpsc::UnboundedReceiver<Report>,
+    ) -> Ending {
+        let stop = self.hands.stop.clone();
+        self.timers.set(self.took_over, Wake::Housekeeping);
+        loop {
+            let ring = self.timers.next().map(|moment| self.hands.clock.instant(moment));
+            let stopping = stop.is_cancelled();
+            tokio::select! {
+                () = stop.cancelled(), if !stopping => {}
+                event = events.recv(), if !stopping => match event {
+                    Some(event) => self.observe(event),
+                    None => return Ending::Broken,
+                },
+                Some(report) = reports.recv() => self.hear(report),
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => if ended.is_err() {
+                    return Ending::Broken;
+                },
+                () = ring_at(ring) => {}
+            }
+            // Whatever has piled up is looked at before anything is decided.
+            while let Ok(report) = reports.try_recv() {
+                self.hear(report);
+            }
+            self.health.beat();
+            if stop.is_cancelled() {
+                if self.tasks.is_empty() {
+                    return Ending::Stopped;
+                }
+                self.timers = Timers::default();
+                continue;
+            }
+            self.ring();
+            self.dispatch_stirred();
+        }
+    }
+
+    /// Waits for nothing any more: tasks that are still in flight are dropped.
+    pub fn abandon(&mut self) -> usize {
+        let left = self.tasks.len();
+        self.tasks.abort_all();
+        left
+    }
+
+    fn is_listed(&self) -> bool {
+        self.unlisted.is_empty()
+    }
+
+    fn now(&self) -> Now {
+        self.hands.clock.now()
+    }
+
+    fn ring(&mut self) {
+        let now = self.now().mono;
+        while let Some(wake) = self.timers.due(now) {
+            match wake {
+                Wake::Reset(uid) => {
+                    if let Some(tracked) = self.resets.all.get_mut(&uid) {
+                        tracked.timer = None;
+                    }
+                    self.look(&uid);
+                }
+                Wake::Account(account) => {
+                    self.stirred.insert(account);
+                }
+                Wake::App(key) => self.app_step(&key),
+                Wake::Explanation => self.explain_next(),
+                Wake::Housekeeping => self.housekeeping(),
+            }
+        }
+    }
+
+    fn account(&mut self, name: &AccountName) -> &mut Account {
+        let took_over = self.took_over;
+        self.accounts.entry(name.clone()).or_insert_with(|| Account::new(took_over))
+    }
+}
+
+async fn ring_at(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,213 @@
+//! What the watches show.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use kube::Api;
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use serde_json::json;
+
+use super::Desk;
+use crate::api::{AppKind, GROUP, GroupAttributeReset, Reason, ResetStatus, VERSION};
+use crate::decide::group_pace::GroupPace;
+use crate::decide::status;
+use crate::operator::apps::{App, AppKey, AppObject};
+use crate::operator::resets::{Shown, Stage};
+use crate::operator::watches::{
+    CHAT_APP, CLUSTER_CHAT_APP, Event, Identity, Malformed, NAMESPACE, RESET, Source,
+};
+
+impl Desk {
+    pub(super) fn observe(&mut self, event: Event) {
+        match event {
+            Event::Reset(object) => self.show(Arc::new(*object)),
+            Event::App(object) => self.show_app(object),
+            Event::Namespace(name, labels) => {
+                let known = self.namespaces.insert(name.clone(), labels.clone());
+                if known.as_ref() != Some(&labels) {
+                    self.look_at_namespace(&name);
+                }
+            }
+            Event::Malformed(malformed) => self.show_malformed(malformed),
+            Event::Gone(kind, identity) => self.forget(kind, &identity),
+            Event::Listed(source, uids) => self.listed(&source, &uids),
+        }
+    }
+
+    /// Notes an object, and looks what is next for it.
+    pub(super) fn show(&mut self, object: Arc<GroupAttributeReset>) {
+        let uid = object.metadata.uid.clone().unwrap_or_default();
+        self.malformed.remove(&(RESET, uid.clone()));
+        let group = crate::api::GroupId::parse(&object.spec.group_id).ok();
+        let now = self.now();
+        match self.resets.show(object, &self.hands.identity, now) {
+            Shown::Stale => return,
+            Shown::Noted(Some(foreign)) => {
+                let account = self.account(&foreign.account);
+                account.clears.hold_for_another(foreign.deadline);
+                if let Some(group) = group {
+                    *account.group(&group) = GroupPace::written_at(foreign.deadline);
+                }
+            }
+            Shown::Noted(None) => {}
+        }
+        self.look(&uid);
+    }
+
+    fn show_app(&mut self, object: AppObject) {
+        let key = object.key();
+        let uid = object.meta().uid.clone().unwrap_or_default();
+        self.malformed.remove(&(kind_of(&key), uid));
+        let now = self.now();
+        let known = self.apps.get_mut(&key).filter(|app| {
+            app.object.meta().uid == object.meta().uid && app.object.generation() == object.generation()
+        });
+        if let Some(app) = known {
+            app.object = object;
+            return self.app_step(&key);
+        }
+        let app = App::new(object, &self.rules.own_namespace, &self.rules.allow_endpoints, now);
+        let before = self.apps.insert(key.clone(), app).and_then(|app| app.account);
+        let after = self.apps.get(&key).and_then(|app| app.account.clone());
+        for account in before.into_iter().chain(after) {
+            self.agree_limits(&account);
+        }
+        self.app_step(&key);
+        self.look_at_app(&key);
+    }
+
+    /// An object that cannot be decoded must not stop the others; it is told, and counted, and left alone.
+    fn show_malformed(&mut self, malformed: Malformed) {
+        let Malformed { kind, identity, generation, error } = malformed;
+        if self.malformed.insert((kind, identity.uid.clone()), generation) == Some(generation) {
+            return;
+        }
+        let Identity { uid, namespace, name } = identity.clone();
+        tracing::error!(kind, namespace, name, uid, "the stored object cannot be read: {error}. Apply it again.");
+        self.forget_object(kind, &identity);
+        if kind == RESET {
+            self.explain_malformed(&identity, generation, &error);
+        }
+    }
+
+    fn explain_malformed(&mut self, identity: &Identity, generation: i64, error: &str) {
+        let mut said = ResetStatus::default();
+        let text = format!("The stored object cannot be read: {error}. Mend its spec, or delete it and create it anew.");
+        status::state(&mut said, generation, Reason::Pending, &text, self.now());
+        let said = json!({ "observedGeneration": generation, "conditions": said.conditions });
+        let kind = ApiResource::from_gvk_with_plural(
+            &GroupVersionKind::gvk(GROUP, VERSION, RESET),
+            "groupattributeresets",
+        );
+        let hands = Arc::clone(&self.hands);
+        let Identity { namespace, name, .. } = identity.clone();
+        self.tasks.spawn(async move {
+            let api: Api<DynamicObject> = Api::namespaced_with(hands.client.clone(), &namespace, &kind);
+            if let Err(fault) = hands.statuses.patch_conditions(&api, &name, &said).await {
+                tracing::warn!(namespace, name, "its conditions could not say so: {fault}");
+            }
+        });
+    }
+
+    fn forget(&mut self, kind: &'static str, identity: &Identity) {
+        self.malformed.remove(&(kind, identity.uid.clone()));
+        if kind == NAMESPACE {
+            self.namespaces.remove(&identity.name);
+            return self.look_at_namespace(&identity.name);
+        }
+        self.forget_object(kind, identity);
+    }
+
+    fn forget_object(&mut self, kind: &'static str, identity: &Identity) {
+        match kind {
+            RESET => self.forget_reset(&identity.uid),
+            CHAT_APP | CLUSTER_CHAT_APP => {
+                let app_kind = if kind == CHAT_APP { AppKind::ChatApp } else { AppKind::ClusterChatApp };
+                let key =
+                    AppKey { kind: app_kind, namespace: identity.namespace.clone(), name: identity.name.clone() };
+                let is_same = |app: &App| app.object.meta().uid.as_deref() == Some(identity.uid.as_str());
+                if self.apps.get(&key).is_some_and(is_same) {
+                    self.forget_app(&key);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn forget_reset(&mut self, uid: &str) {
+        self.leave_queue(uid);
+        if let Some(tracked) = self.resets.all.remove(uid)
+            && let Some(moment) = tracked.timer
+        {
+            self.timers.clear(moment, super::Wake::Reset(uid.to_owned()));
+        }
+    }
+
+    fn forget_app(&mut self, key: &AppKey) {
+        if let Some(account) = self.apps.remove(key).and_then(|app| app.account) {
+            self.agree_limits(&account);
+        }
+        self.hands.metrics.forget_app(&key.label());
+        self.look_at_app(key);
+    }
+
+    fn listed(&mut self, source: &Source, uids: &HashSet<String>) {
+        let inside = |namespace: &str| source.namespace.is_empty() || source.namespace == namespace;
+        let is_gone = |uid: Option<&String>, namespace: &str| {
+            inside(namespace) && uid.is_none_or(|uid| !uids.contains(uid))
+        };
+        match source.kind {
+            RESET => {
+                let all = self.resets.all.iter();
+                let gone: Vec<_> = all
+                    .filter(|(uid, tracked)| is_gone(Some(uid), &tracked.namespace))
+                    .map(|(uid, _)| uid.clone())
+                    .collect();
+                gone.iter().for_each(|uid| self.forget_reset(uid));
+            }
+            CHAT_APP | CLUSTER_CHAT_APP => {
+                let apps = self.apps.iter().filter(|(key, _)| kind_of(key) == source.kind);
+                let gone: Vec<_> = apps
+                    .filter(|(key, app)| is_gone(app.object.meta().uid.as_ref(), &key.namespace))
+                    .map(|(key, _)| key.clone())
+                    .collect();
+                gone.iter().for_each(|key| self.forget_app(key));
+            }
+            _ => {}
+        }
+        if self.unlisted.remove(source) && self.is_listed() {
+            tracing::info!(resets = self.resets.all.len(), apps = self.apps.len(), "all objects are known");
+            self.health.ready();
+            self.begin();
+        }
+    }
+
+    /// The first look at everything, once everything is known.
+    fn begin(&mut self) {
+        let apps: Vec<_> = self.apps.keys().cloned().collect();
+        apps.iter().for_each(|key| self.app_step(key));
+        let uids: Vec<_> = self.resets.all.keys().cloned().collect();
+        uids.iter().for_each(|uid| self.look(uid));
+    }
+
+    pub(super) fn look_at_app(&mut self, key: &AppKey) {
+        self.resets.of_app(key).iter().for_each(|uid| self.look(uid));
+    }
+
+    /// Whether a `ClusterChatApp` is open to a namespace can change with the namespace's labels.
+    fn look_at_namespace(&mut self, name: &str) {
+        let refer = |uid: &&String| match self.resets.all.get(*uid).map(|tracked| (&tracked.namespace, &tracked.stage)) {
+            Some((namespace, Stage::Open(open))) => namespace == name && open.app.kind == AppKind::ClusterChatApp,
+            _ => false,
+        };
+        let uids: Vec<_> = self.resets.all.keys().filter(refer).cloned().collect();
+        uids.iter().for_each(|uid| self.look(uid));
+    }
+}
+
+fn kind_of(key: &AppKey) -> &'static str {
+    match key.kind {
+        AppKind::ChatApp => CHAT_APP,
+        AppKind::ClusterChatApp => CLUSTER_CHAT_APP,
+    }
+}

@@ -1,0 +1,105 @@
+//! What a task holds in its hands.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{Client, Resource};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Clock;
+use super::metrics::Metrics;
+use super::report::Report;
+use crate::api::{GroupAttributeReset, ResetStatus};
+use crate::chat::ChatClient;
+use crate::cluster::events::{Events, Notice};
+use crate::cluster::lease::Leadership;
+use crate::cluster::statuses::{Statuses, WriteFault};
+use crate::decide::notice::notice;
+use crate::decide::plan::is_made_again;
+use crate::decide::status;
+
+/// Everything a task needs to act for the desk.
+pub struct Hands {
+    /// For the few reads that have no hand of their own.
+    pub client: Client,
+    /// Status writes.
+    pub statuses: Statuses,
+    /// The vendor.
+    pub chat: ChatClient,
+    /// Kubernetes events.
+    pub events: Events,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Whether this process may act.
+    pub leadership: Leadership,
+    /// Time.
+    pub clock: Clock,
+    /// Pod name and a random part: what `holder` says in the attempts of this process.
+    pub identity: String,
+    /// Cancelled when nothing new may start.
+    pub stop: CancellationToken,
+    /// Where tasks report to.
+    pub reports: mpsc::UnboundedSender<Report>,
+}
+
+impl Hands {
+    /// Tells the desk. After the desk has ended nobody listens, and nothing is lost by that.
+    pub fn report(&self, report: Report) {
+        let _ = self.reports.send(report);
+    }
+
+    /// Whether this process leads at this moment.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.leadership.holds(self.clock.instant(self.clock.now().mono))
+    }
+
+    /// Stores a status, counts the write, and tells the world if it is news. `kind` is for the metric.
+    pub async fn put(
+        &self,
+        kind: &'static str,
+        seen: &GroupAttributeReset,
+        next: ResetStatus,
+    ) -> Result<Arc<GroupAttributeReset>, WriteFault> {
+        let written = self.statuses.put(seen, next).await;
+        self.metrics.api_write(kind, written.as_ref().err().map_or("ok", WriteFault::label));
+        let stored = written?;
+        self.announce(seen, &stored);
+        Ok(Arc::new(stored))
+    }
+
+    fn announce(&self, before: &GroupAttributeReset, after: &GroupAttributeReset) {
+        let (old, new) = (status::seen(before), status::seen(after));
+        if let Some(notice) = notice(&old, &new) {
+            self.event(after.object_ref(&()), notice.reason, notice.warning, notice.note);
+        }
+        if old.is_final() || !new.is_final() {
+            return;
+        }
+        let took = new.start_time.map(|start| self.clock.now().wall.duration_since(start));
+        tracing::info!(
+            namespace = after.metadata.namespace,
+            reset = after.metadata.name,
+            uid = after.metadata.uid,
+            request = new.request_id,
+            reason = %new.reason(),
+            attempts = new.attempts,
+            code = new.last_attempt.as_ref().and_then(|attempt| attempt.error_code),
+            seconds = took.map(|took| took.as_secs_f64()),
+            "reset ended"
+        );
+        self.report(Report::Ended { app: super::apps::key_of(after), reason: new.reason(), took });
+        if let Some(mark) = is_made_again(after).filter(|_| after.spec.ttl_seconds_after_finished.is_some()) {
+            let note = format!("Not deleted after its end: {mark} shows that a tool would create it again.");
+            self.event(after.object_ref(&()), "TTLSkipped", false, note);
+        }
+    }
+
+    /// Queues an event; a full queue is counted.
+    pub fn event(&self, regarding: ObjectReference, reason: &'static str, warning: bool, note: String) {
+        if !self.events.send(Notice { reason, warning, note, regarding }) {
+            self.metrics.event_dropped();
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! From start to end: connect, be ready to be asked, wait for the kinds, lead, work, stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Api;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::clock::Clock;
+use super::desk::{Desk, Ending, Rules};
+use super::hands::Hands;
+use super::metrics::Metrics;
+use super::watches;
+use crate::admin::{self, BindError, Health};
+use crate::args::Run;
+use crate::chat::{ChatClient, ClientError, Settings};
+use crate::cluster::discovery::{Needed, wait_for_kinds};
+use crate::cluster::events::Events;
+use crate::cluster::kubernetes::{Clients, ConnectError, connect};
+use crate::cluster::lease::{Held, Leadership, acquire};
+use crate::cluster::statuses::Statuses;
+
+/// Events that may wait for the desk before the watches wait.
+const EVENTS: usize = 1024;
+/// What giving the lease back may take.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Why the operator could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No way to Kubernetes.
+    #[error(transparent)]
+    Kubernetes(#[from] ConnectError),
+    /// No way to the vendor.
+    #[error(transparent)]
+    Chat(#[from] ClientError),
+    /// No port.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+/// How the operator ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It was told to, and everything in flight is recorded.
+    Told,
+    /// The time to stop was over before everything in flight was recorded.
+    OutOfTime,
+    /// Another process may lead by now.
+    LeadershipLost,
+    /// Something broke that must not.
+    Broken,
+}
+
+/// Runs until `told` is cancelled, the lease is lost, or something breaks.
+pub async fn run(settings: Run, told: CancellationToken) -> Result<Exit, StartError> {
+    let clients = connect().await?;
+    let chat = ChatClient::new(&Settings { user_agent: concat!("groupattr-operator/", env!("CARGO_PKG_VERSION")).to_owned() })?;
+    let (metrics, registry) = Metrics::new();
+    let health = Arc::new(Health::new());
+    let listener = admin::bind(settings.listen).await?;
+    let closing = CancellationToken::new();
+    let _close = closing.clone().drop_guard();
+    tokio::spawn(admin::serve(listener, Arc::clone(&health), Arc::new(registry), closing));
+    let process = Process { clients, chat, metrics, health, clock: Clock::start(), identity: identity(), settings };
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), holder = process.identity, "starting");
+    Ok(process.run(told).await)
+}
+
+/// Pod name and a random part: what is "mine" must not survive a restart of the same pod.
+fn identity() -> String {
+    let pod = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
+    let pod: String = pod.unwrap_or_else(|| "groupattr-operator".to_owned()).chars().take(253).collect();
+    format!("{pod}_{}", Uuid::new_v4())
+}
+
+struct Process {
+    clients: Clients,
+    chat: ChatClient,
+    metrics: Metrics,
+    health: Arc<Health>,
+    clock: Clock,
+    identity: String,
+    settings: Run,
+}
+
+impl Process {
+    async fn run(self, told: CancellationToken) -> Exit {
+        let heartbeat = beat(Arc::clone(&self.health));
+        let exit = tokio::select! {
+            () = told.cancelled() => Exit::Told,
+            () = self.wait_for_kinds() => {
+                heartbeat.abort();
+                self.lead(&told).await
+            }
+        };
+        tracing::info!(?exit, "ended");
+        exit
+    }
+
+    async fn wait_for_kinds(&self) {
+        let mut needed = vec![Needed::RESETS, Needed::CHAT_APPS];
+        if self.settings.watch_namespaces.is_empty() {
+            needed.push(Needed::CLUSTER_CHAT_APPS);
+        }
+        wait_for_kinds(&self.clients.main, &needed, |line| self.health.not_ready(line)).await;
+    }
+
+    /// Waits for its turn to lead, then works. Followers are ready, so that a rolling update does not wait for ever.
+    async fn lead(self, told: &CancellationToken) -> Exit {
+        if !self.settings.leader_elect {
+            return self.work(Leadership::alone(), told).await;
+        }
+        self.health.ready();
+        self.metrics.leader(false);
+        let leases = Api::namespaced(self.clients.lease.clone(), &self.settings.namespace);
+        let waiting = beat(Arc::clone(&self.health));
+        let held = tokio::select! {
+            () = told.cancelled() => return Exit::Told,
+            held = acquire(leases, &self.identity, self.settings.terms()) => held,
+        };
+        waiting.abort();
+        self.metrics.leader(true);
+        let leadership = held.leadership();
+        let done = CancellationToken::new();
+        let keeper = tokio::spawn(keep(held, done.clone()));
+        let exit = self.work(leadership, told).await;
+        done.cancel();
+        // The lease goes back after the last write, so that the successor need not wait for it to run out.
+        if timeout(FAREWELL, keeper).await.is_err() {
+            tracing::warn!("the lease could not be given back in time; others wait until it runs out");
+        }
+        exit
+    }
+
+    async fn work(self, leadership: Leadership, told: &CancellationToken) -> Exit {
+        self.health.not_ready("the objects are being listed");
+        let (reports, heard) = mpsc::unbounded_channel();
+        let (events, observed) = mpsc::channel(EVENTS);
+        let stop = CancellationToken::new();
+        let Self { clients, chat, metrics, health, clock, identity, settings } = self;
+        let hands = Arc::new(Hands {
+            statuses: Statuses::new(clients.main.clone()),
+            chat,
+            events: Events::new(clients.main.clone(), &identity),
+            client: clients.main,
+            metrics,
+            leadership: leadership.clone(),
+            clock,
+            identity,
+            stop: stop.clone(),
+            reports,
+        });
+        let mut watching = JoinSet::new();
+        let sources = watches::start(&hands.client, &settings.watch_namespaces, &mut watching, &events);
+        drop(events);
+        let rules =
+            Rules { own_namespace: settings.namespace, allow_endpoints: settings.allow_endpoints };
+        let mut desk = Desk::new(hands, rules, health, sources);
+        let exit = {
+            let working = desk.work(observed, heard);
+            tokio::pin!(working);
+            let why = tokio::select! {
+                ending = &mut working => return broken(ending),
+                ended = watching.join_next() => {
+                    tracing::error!(?ended, "a watch ended");
+                    Exit::Broken
+                }
+                () = told.cancelled() => Exit::Told,
+                () = leadership.lost() => Exit::LeadershipLost,
+            };
+            tracing::info!(?why, "stopping: nothing new is started, what is in flight is finished and recorded");
+            stop.cancel();
+            match timeout(settings.shutdown_grace, working).await {
+                Ok(Ending::Stopped) => why,
+                Ok(Ending::Broken) => Exit::Broken,
+                Err(_) => Exit::OutOfTime,
+            }
+        };
+        if exit == Exit::OutOfTime {
+            let left = desk.abandon();
+            tracing::error!(left, "the time to stop is over; what is unrecorded is read back by the next leader");
+        }
+        exit
+    }
+}
+
+fn broken(ending: Ending) -> Exit {
+    tracing::error!(?ending, "the desk ended");
+    Exit::Broken
+}
+
+async fn keep(mut held: Held, done: CancellationToken) {
+    tokio::select! {
+        () = held.keep() => {}
+        () = done.cancelled() => held.release().await,
+    }
+}
+
+/// While there is no desk yet, waiting is a sign of life.
+fn beat(health: Arc<Health>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        loop {
+            health.beat();
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+    })
+}

@@ -1,0 +1,349 @@
+//! What the process counts. Labels come from closed sets: an app's kind, namespace and name, classes, codes and
+//! reasons; never a group, a reset or a URL.
+
+use std::{
+    collections::HashMap,
+    fmt::{Debug, Error},
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    time::Duration,
+};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder},
+    metrics::{MetricType, TypedMetric, counter::Counter, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::{Metric, Registry, Unit},
+};
+
+/// Unlisted codes counted one by one; the rest are counted as `other`.
+const UNLISTED_CODES: usize = 100;
+
+/// Names an app.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AppLabel {
+    /// `ChatApp` or `ClusterChatApp`.
+    pub app_kind: &'static str,
+    /// Empty for a `ClusterChatApp`.
+    pub app_namespace: String,
+    /// The app's name.
+    pub app: String,
+}
+
+/// The vendor's code in an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// No readable answer.
+    Absent,
+    /// A code the program knows.
+    Listed(i64),
+    /// A code the program does not know.
+    Unlisted(i64),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AttemptLabel {
+    #[prometheus(flatten)]
+    app: AppLabel,
+    class: &'static str,
+    code: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    #[prometheus(flatten)]
+    app: AppLabel,
+    reason: &'static str,
+}
+
+/// Labels of a metric that has nothing to do with an app: names and values.
+type Plain<V, const N: usize> = [(&'static str, V); N];
+type FloatGauge = Gauge<f64, AtomicU64>;
+
+/// Series by label that can be forgotten by a part of their label, which the library's `Family` cannot.
+#[derive(Debug)]
+struct Series<L, M> {
+    series: Arc<Mutex<HashMap<L, M>>>,
+    fresh: fn() -> M,
+}
+
+impl<L, M> Clone for Series<L, M> {
+    fn clone(&self) -> Self {
+        Self { series: Arc::clone(&self.series), fresh: self.fresh }
+    }
+}
+
+impl<L: Eq + Hash, M: Default> Default for Series<L, M> {
+    fn default() -> Self {
+        Self::of(M::default)
+    }
+}
+
+impl<L: Eq + Hash, M> Series<L, M> {
+    fn of(fresh: fn() -> M) -> Self {
+        Self { series: Arc::default(), fresh }
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<L, M>> {
+        self.series.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with(&self, label: L, change: impl FnOnce(&M)) {
+        change(self.all().entry(label).or_insert_with(self.fresh));
+    }
+}
+
+impl<L, M> EncodeMetric for Series<L, M>
+where
+    L: EncodeLabelSet + Eq + Hash,
+    M: EncodeMetric + TypedMetric,
+{
+    fn encode(&self, mut encoder: MetricEncoder) -> Result<(), Error> {
+        self.all().iter().try_for_each(|(label, metric)| metric.encode(encoder.encode_family(label)?))
+    }
+
+    fn metric_type(&self) -> MetricType {
+        M::TYPE
+    }
+
+    fn is_empty(&self) -> bool {
+        self.all().is_empty()
+    }
+}
+
+/// Everything that is counted and measured. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    attempts: Series<AttemptLabel, Counter>,
+    results: Series<ResultLabel, Counter>,
+    call_duration: Series<AppLabel, Histogram>,
+    permit_wait: Histogram,
+    end_to_end: Histogram,
+    waiting_resets: Series<AppLabel, Gauge>,
+    oldest_waiting: Series<AppLabel, FloatGauge>,
+    permits_in_use: Series<AppLabel, Gauge>,
+    effective_rate: Series<AppLabel, FloatGauge>,
+    circuit_open: Series<AppLabel, Gauge>,
+    usersig_expiry: Series<AppLabel, Gauge>,
+    unknown_outcomes: Counter,
+    unlisted_codes: Series<Plain<String, 1>, Counter>,
+    api_writes: Series<Plain<&'static str, 2>, Counter>,
+    leader: Gauge,
+    malformed_objects: Series<Plain<&'static str, 1>, Gauge>,
+    events_dropped: Counter,
+}
+
+impl Metrics {
+    /// The metrics, and the registry that shows them.
+    #[must_use]
+    pub fn new() -> (Self, Registry) {
+        let mut registry = Registry::with_prefix("groupattr");
+        let r = &mut registry;
+        let calls = || Histogram::new([0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]);
+        let waits = Histogram::new([0.005, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0]);
+        let lives = Histogram::new([0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 3600.0]);
+        // The library adds `_total`, the unit and the full stop.
+        let metrics = Self {
+            attempts: add(r, "attempts", "Calls made for resets, by class of outcome and vendor's code"),
+            results: add(r, "results", "Resets that ended, by reason of the condition Succeeded"),
+            call_duration: timed(r, "call_duration", "From sending a call to its end", Series::of(calls)),
+            permit_wait: timed(r, "permit_wait", "From when a reset could go to its account's permit", waits),
+            end_to_end: timed(r, "end_to_end", "From a reset's status.startTime to its end", lives),
+            waiting_resets: add(r, "waiting_resets", "Resets that have not ended and are not in flight"),
+            oldest_waiting: add(r, "oldest_waiting_seconds", "Age of the app's oldest waiting reset"),
+            permits_in_use: add(r, "permits_in_use", "Permits held of the account's limit for clears"),
+            effective_rate: add(r, "effective_rate", "Calls a second that the account's limit allows"),
+            circuit_open: add(r, "circuit_open", "1 while nothing is sent for the app, else 0"),
+            usersig_expiry: add(r, "usersig_expiry_timestamp_seconds", "Unix time of the signature's end"),
+            unknown_outcomes: add(r, "unknown_outcomes", "Calls whose outcome nobody saw"),
+            unlisted_codes: add(r, "unlisted_codes", "Answers with a code the program does not know"),
+            api_writes: add(r, "api_writes", "Writes to the API server, by what and how it went"),
+            leader: add(r, "leader", "1 while this process leads, else 0"),
+            malformed_objects: add(r, "malformed_objects", "Stored objects that do not decode"),
+            events_dropped: add(r, "events_dropped", "Events dropped because too many waited"),
+        };
+        r.register("build", "The running program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        (metrics, registry)
+    }
+
+    /// One call for a reset came to an end of `class`; an unlisted code is counted by itself, too.
+    pub fn attempt(&self, app: &AppLabel, class: &'static str, code: Code) {
+        let shown = match code {
+            Code::Absent => "none".to_owned(),
+            Code::Listed(code) => code.to_string(),
+            Code::Unlisted(_) => "unlisted".to_owned(),
+        };
+        self.attempts.with(AttemptLabel { app: app.clone(), class, code: shown }, count);
+        if let Code::Unlisted(code) = code {
+            let mut label = [("code", code.to_string())];
+            let known = self.unlisted_codes.all();
+            if known.len() >= UNLISTED_CODES && !known.contains_key(&label) {
+                label = [("code", "other".to_owned())];
+            }
+            drop(known);
+            self.unlisted_codes.with(label, count);
+        }
+    }
+
+    /// A reset ended with `reason`, `since_start` after its `status.startTime`.
+    pub fn result(&self, app: &AppLabel, reason: &'static str, since_start: Duration) {
+        self.results.with(ResultLabel { app: app.clone(), reason }, count);
+        self.end_to_end.observe(since_start.as_secs_f64());
+    }
+
+    /// A call took this long.
+    pub fn call_duration(&self, app: &AppLabel, took: Duration) {
+        self.call_duration.with(app.clone(), |histogram| histogram.observe(took.as_secs_f64()));
+    }
+
+    /// A permit came after this long.
+    pub fn permit_wait(&self, waited: Duration) {
+        self.permit_wait.observe(waited.as_secs_f64());
+    }
+
+    /// `resets` wait for the app, the oldest for `oldest`.
+    pub fn waiting(&self, app: &AppLabel, resets: usize, oldest: Duration) {
+        self.waiting_resets.with(app.clone(), |gauge| set(gauge, resets));
+        self.oldest_waiting.with(app.clone(), |gauge| _ = gauge.set(oldest.as_secs_f64()));
+    }
+
+    /// The limit of the app's account: permits held, and calls a second it allows now.
+    pub fn limit(&self, app: &AppLabel, permits_in_use: usize, effective_rate: f64) {
+        self.permits_in_use.with(app.clone(), |gauge| set(gauge, permits_in_use));
+        self.effective_rate.with(app.clone(), |gauge| _ = gauge.set(effective_rate));
+    }
+
+    /// Whether the app's circuit is open.
+    pub fn circuit(&self, app: &AppLabel, open: bool) {
+        self.circuit_open.with(app.clone(), |gauge| _ = gauge.set(open.into()));
+    }
+
+    /// The app's signature runs out at this Unix time, in seconds.
+    pub fn usersig_expiry(&self, app: &AppLabel, unix_seconds: i64) {
+        self.usersig_expiry.with(app.clone(), |gauge| _ = gauge.set(unix_seconds));
+    }
+
+    /// A call ended without anybody seeing its outcome.
+    pub fn unknown_outcome(&self) {
+        self.unknown_outcomes.inc();
+    }
+
+    /// A write of `kind` (`intent`, `outcome`, `record`, `app`, `delete`) went as `result` says (`ok` or an error's
+    /// label).
+    pub fn api_write(&self, kind: &'static str, result: &'static str) {
+        self.api_writes.with([("kind", kind), ("result", result)], count);
+    }
+
+    /// Whether this process leads.
+    pub fn leader(&self, leads: bool) {
+        self.leader.set(leads.into());
+    }
+
+    /// `objects` stored objects of `kind` do not decode.
+    pub fn malformed_objects(&self, kind: &'static str, objects: usize) {
+        self.malformed_objects.with([("kind", kind)], |gauge| set(gauge, objects));
+    }
+
+    /// An event was dropped.
+    pub fn event_dropped(&self) {
+        self.events_dropped.inc();
+    }
+
+    /// Removes the series of an app that was deleted.
+    pub fn forget_app(&self, app: &AppLabel) {
+        self.attempts.all().retain(|label, _| label.app != *app);
+        self.results.all().retain(|label, _| label.app != *app);
+        self.call_duration.all().remove(app);
+        for gauges in [&self.waiting_resets, &self.permits_in_use, &self.circuit_open, &self.usersig_expiry] {
+            gauges.all().remove(app);
+        }
+        for gauges in [&self.oldest_waiting, &self.effective_rate] {
+            gauges.all().remove(app);
+        }
+    }
+}
+
+/// Registers a new metric; a name that ends in `_seconds` says its unit.
+fn add<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    match name.strip_suffix("_seconds") {
+        Some(stem) => registry.register_with_unit(stem, help, Unit::Seconds, metric.clone()),
+        None => registry.register(name, help, metric.clone()),
+    }
+    metric
+}
+
+fn timed<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, seconds: M) -> M {
+    registry.register_with_unit(name, help, Unit::Seconds, seconds.clone());
+    seconds
+}
+
+fn count(counter: &Counter) {
+    counter.inc();
+}
+
+fn set(gauge: &Gauge, value: usize) {
+    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app() -> AppLabel {
+        AppLabel { app_kind: "ChatApp", app_namespace: "shop".to_owned(), app: "default".to_owned() }
+    }
+
+    fn shown(registry: &Registry) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, registry).unwrap();
+        text
+    }
+
+    #[test]
+    fn names_carry_prefix_unit_and_one_total() {
+        let (metrics, registry) = Metrics::new();
+        metrics.attempt(&app(), "Success", Code::Listed(0));
+        metrics.result(&app(), "Cleared", Duration::from_millis(300));
+        metrics.usersig_expiry(&app(), 1_700_000_000);
+        metrics.api_write("intent", "ok");
+        let text = shown(&registry);
+        let labels = r#"app_kind="ChatApp",app_namespace="shop",app="default""#;
+        for line in [
+            &*format!(r#"groupattr_attempts_total{{{labels},class="Success",code="0"}} 1"#),
+            &*format!(r#"groupattr_results_total{{{labels},reason="Cleared"}} 1"#),
+            &*format!("groupattr_usersig_expiry_timestamp_seconds{{{labels}}} 1700000000"),
+            "# UNIT groupattr_end_to_end_seconds seconds",
+            "groupattr_end_to_end_seconds_count 1",
+            r#"groupattr_api_writes_total{kind="intent",result="ok"} 1"#,
+            "groupattr_leader 0",
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
+        }
+        assert!(text.contains("groupattr_build_info{version=") && !text.contains("total_total"), "{text}");
+    }
+
+    #[test]
+    fn unlisted_codes_cannot_flood_the_series() {
+        let (metrics, registry) = Metrics::new();
+        (0..300).for_each(|code| metrics.attempt(&app(), "Unknown", Code::Unlisted(code)));
+        let text = shown(&registry);
+        assert_eq!(text.matches("groupattr_unlisted_codes_total{").count(), UNLISTED_CODES + 1);
+        assert!(text.contains(r#"groupattr_unlisted_codes_total{code="other"} 200"#), "{text}");
+        assert!(text.contains(r#"code="unlisted"} 300"#), "{text}");
+    }
+
+    #[test]
+    fn a_forgotten_app_leaves_no_series() {
+        let (metrics, registry) = Metrics::new();
+        metrics.attempt(&app(), "Success", Code::Absent);
+        metrics.result(&app(), "Cleared", Duration::ZERO);
+        metrics.call_duration(&app(), Duration::ZERO);
+        metrics.waiting(&app(), 1, Duration::ZERO);
+        metrics.limit(&app(), 1, 200.0);
+        metrics.circuit(&app(), true);
+        metrics.usersig_expiry(&app(), 1);
+        assert!(shown(&registry).contains("shop"));
+        metrics.forget_app(&app());
+        assert!(!shown(&registry).contains("shop"));
+    }
+}

@@ -1,0 +1,104 @@
+//! Reads at the vendor: the group of an attempt whose outcome nobody saw, and the reserved group of a probe.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt as _;
+use rand::random;
+
+use super::apps::AppTerms;
+use super::hands::Hands;
+use super::record::record_attempt;
+use super::report::{CallEnded, Report, ResetDone, Seen};
+use crate::api::{GroupAttributeReset, GroupId, PendingAttempt};
+use crate::chat::{Call, Class};
+use crate::cluster::credentials::CredentialsFault;
+use crate::decide::judge::{Ruling, Verdict, judge};
+use crate::decide::last_look::ATTEMPT;
+use crate::decide::outcome::{Circumstances, after_read_back, awaiting_settlement};
+use crate::decide::plan::SETTLING;
+
+/// Reads the group of `pending` back and stores what that shows.
+pub async fn read_back(
+    hands: Arc<Hands>,
+    reset: Arc<GroupAttributeReset>,
+    pending: PendingAttempt,
+    group: GroupId,
+    app: Arc<AppTerms>,
+) {
+    let uid = reset.uid().unwrap_or_default();
+    let verdict = match read(&hands, &app, &group).await {
+        Ok(verdict) => verdict,
+        Err(fault) => {
+            if !matches!(fault, CredentialsFault::NoAnswer(_)) {
+                hands.report(Report::NoCredentials(app.key.clone(), fault));
+            }
+            let again = Some(hands.clock.now().mono + SETTLING);
+            let done = ResetDone { read_back_at: again, ..ResetDone::seen(&uid, Seen::Unchanged) };
+            return hands.report(Report::ResetDone(done));
+        }
+    };
+    tracing::info!(
+        namespace = reset.metadata.namespace,
+        reset = reset.metadata.name,
+        uid,
+        attempt = pending.id,
+        class = verdict.label(),
+        code = verdict.code,
+        attributes = verdict.attributes,
+        "group read back"
+    );
+    let dice = random();
+    let next = |reset: &GroupAttributeReset| {
+        let at = Circumstances { now: hands.clock.now(), dice, throttle: Duration::ZERO };
+        after_read_back(reset, &pending, &verdict, at)
+    };
+    let done = if next(&reset).is_some() {
+        let store = |reset: &GroupAttributeReset| {
+            next(reset).unwrap_or_else(|| awaiting_settlement(reset, &pending, hands.clock.now()))
+        };
+        ResetDone::seen(&uid, record_attempt(&hands, reset, &pending, store).await)
+    } else {
+        let again = Some(hands.clock.now().mono + SETTLING);
+        ResetDone { read_back_at: again, ..ResetDone::seen(&uid, Seen::Unchanged) }
+    };
+    hands.report(Report::ResetDone(done));
+}
+
+/// Proves an app by one harmless read.
+pub async fn probe(hands: Arc<Hands>, app: Arc<AppTerms>, generation: i64) {
+    let verdict = read(&hands, &app, &GroupId::reserved_for_probes()).await;
+    if let Some(expires) = app.signer.expires().await {
+        hands.metrics.usersig_expiry(&app.key.label(), expires);
+    }
+    hands.report(Report::Probed(app.key.clone(), generation, verdict));
+}
+
+async fn read(
+    hands: &Hands,
+    app: &AppTerms,
+    group: &GroupId,
+) -> Result<Verdict, CredentialsFault> {
+    let ended = |sent, verdict| {
+        let (app, account) = (app.key.clone(), app.account());
+        hands.report(Report::CallEnded(CallEnded { app, account, group: None, sent, verdict }));
+    };
+    let usersig = app.signer.usersig(&hands.client, hands.clock).await.inspect_err(|_| ended(None, None))?;
+    let sent = hands.clock.now().mono;
+    let call = Call {
+        endpoint: &app.endpoint,
+        sdk_app_id: app.sdk_app_id,
+        identifier: &app.identifier,
+        usersig: &usersig,
+        group,
+        timeout: ATTEMPT,
+    };
+    let verdict = judge(&hands.chat.read(call).await);
+    let over = if verdict.http_status.is_some() { hands.clock.now().mono } else { sent + ATTEMPT };
+    let was_sent = matches!(verdict.ruling, Ruling::Sent(_));
+    ended(was_sent.then_some((sent, over)), Some(verdict.clone()));
+    if matches!(verdict.ruling, Ruling::Sent(Class::Account(_) | Class::SignatureExpired)) {
+        app.signer.reject(&usersig).await;
+    }
+    Ok(verdict)
+}

@@ -1,0 +1,91 @@
+//! Storing what is known: once for a step that can be planned anew, and as often as it takes for an attempt.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt as _;
+use tokio::time::sleep;
+
+use super::hands::Hands;
+use super::report::{Report, ResetDone, Seen};
+use crate::api::{GroupAttributeReset, PendingAttempt, ResetStatus};
+use crate::cluster::statuses::WriteFault;
+
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Stores a status that the desk planned. Who planned on an old copy gets the new one, and plans anew.
+pub async fn record(hands: Arc<Hands>, kind: &'static str, seen: Arc<GroupAttributeReset>, next: ResetStatus) {
+    let uid = seen.uid().unwrap_or_default();
+    let seen = match hands.put(kind, &seen, next).await {
+        Ok(stored) => Seen::Fresh(stored),
+        Err(WriteFault::Conflict) => look(&hands, &seen).await,
+        Err(WriteFault::Gone) => Seen::Gone,
+        Err(fault) => Seen::Fault(fault),
+    };
+    hands.report(Report::ResetDone(ResetDone::written(&uid, seen)));
+}
+
+/// The object as it stands now, if it is still the same one.
+pub async fn look(hands: &Hands, seen: &GroupAttributeReset) -> Seen {
+    match hands.statuses.get(seen.metadata.namespace.as_deref(), &seen.name_any()).await {
+        Ok(now) if now.metadata.uid == seen.metadata.uid => Seen::Fresh(Arc::new(now)),
+        Ok(_) | Err(WriteFault::Gone) => Seen::Gone,
+        Err(fault) => Seen::Fault(fault),
+    }
+}
+
+/// Stores what `next` makes of the object, as long as `pending` is still its pending attempt: somebody else may
+/// have settled it. Repeats for as long as the process lives, because what it says is known nowhere else.
+pub async fn record_attempt(
+    hands: &Hands,
+    mut seen: Arc<GroupAttributeReset>,
+    pending: &PendingAttempt,
+    next: impl Fn(&GroupAttributeReset) -> ResetStatus,
+) -> Seen {
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        match hands.put("outcome", &seen, next(&seen)).await {
+            Ok(stored) => return Seen::Fresh(stored),
+            Err(WriteFault::Gone) => return Seen::Gone,
+            Err(WriteFault::Conflict) => {}
+            Err(fault) => {
+                tracing::warn!(
+                    namespace = seen.metadata.namespace,
+                    reset = seen.metadata.name,
+                    attempt = pending.id,
+                    "the outcome is not stored yet and is tried again: {fault}"
+                );
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+        seen = loop {
+            match look(hands, &seen).await {
+                Seen::Fresh(now) if is_pending(&now, pending) => break now,
+                Seen::Fault(_) => sleep(pause).await,
+                settled => return settled,
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        };
+    }
+}
+
+fn is_pending(reset: &GroupAttributeReset, pending: &PendingAttempt) -> bool {
+    let stored = reset.status.as_ref().and_then(|status| status.pending_attempt.as_ref());
+    stored.is_some_and(|stored| stored.id == pending.id)
+}
+
+/// Deletes a reset whose time after its end is over.
+pub async fn delete(hands: Arc<Hands>, key: (String, String), uid: String, version: String) {
+    let (namespace, name) = key;
+    let deleted = hands.statuses.delete(Some(&namespace), &name, &uid, &version).await;
+    hands.metrics.api_write("delete", deleted.as_ref().err().map_or("ok", WriteFault::label));
+    let seen = match deleted {
+        Ok(()) | Err(WriteFault::Gone) => Seen::Gone,
+        // It has changed, and the watch tells how.
+        Err(WriteFault::Conflict) => Seen::Unchanged,
+        Err(fault) => Seen::Fault(fault),
+    };
+    hands.report(Report::ResetDone(ResetDone::written(&uid, seen)));
+}

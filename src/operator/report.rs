@@ -1,0 +1,92 @@
+//! What tasks tell the desk.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::apps::{AppKey, AppObject};
+use crate::api::{GroupAttributeReset, GroupId, Reason};
+use crate::cluster::credentials::CredentialsFault;
+use crate::cluster::statuses::WriteFault;
+use crate::decide::judge::Verdict;
+use crate::decide::plan::AccountName;
+
+/// What tasks tell the desk.
+#[derive(Debug)]
+pub enum Report {
+    /// A call has ended, or was not made: its permit and its group can be counted down.
+    CallEnded(CallEnded),
+    /// The app's key could not be had.
+    NoCredentials(AppKey, CredentialsFault),
+    /// A probe of this generation of the app has ended.
+    Probed(AppKey, i64, Result<Verdict, CredentialsFault>),
+    /// A task about a reset is over.
+    ResetDone(ResetDone),
+    /// A write of an app's status is over.
+    AppDone(AppKey, Result<AppObject, WriteFault>),
+    /// A reset has ended; how long after the start of its clock.
+    Ended {
+        /// Its app.
+        app: AppKey,
+        /// Why.
+        reason: Reason,
+        /// Time since the start of its clock.
+        took: Option<jiff::SignedDuration>,
+    },
+}
+
+/// The end of a call, for limits and circuit.
+#[derive(Debug)]
+pub struct CallEnded {
+    /// For which app it was made.
+    pub app: AppKey,
+    /// Whose permit it held.
+    pub account: AccountName,
+    /// The group that was written to; none for a read.
+    pub group: Option<GroupId>,
+    /// When it was sent, and when it was answered or, without an answer, its deadline. `None`: nothing left.
+    pub sent: Option<(Duration, Duration)>,
+    /// What it came to; `None` if nothing was tried.
+    pub verdict: Option<Verdict>,
+}
+
+/// The end of a task about a reset.
+#[derive(Debug)]
+pub struct ResetDone {
+    /// uid of the reset.
+    pub uid: String,
+    /// What the task last saw of the object.
+    pub seen: Seen,
+    /// When the group may be read back, if the outcome of its call is unknown.
+    pub read_back_at: Option<Duration>,
+    /// Id of an attempt whose intent may be stored, and whose call was never made.
+    pub never_called: Option<String>,
+    /// It took one of the writers that are not part of an attempt.
+    pub was_writer: bool,
+}
+
+/// What a task last saw of its object.
+#[derive(Debug)]
+pub enum Seen {
+    /// This.
+    Fresh(Arc<GroupAttributeReset>),
+    /// Nothing newer than the desk knows.
+    Unchanged,
+    /// It does not exist any more.
+    Gone,
+    /// Kubernetes did not take or give something.
+    Fault(WriteFault),
+}
+
+impl ResetDone {
+    /// Nothing but what was seen.
+    #[must_use]
+    pub fn seen(uid: &str, seen: Seen) -> Self {
+        Self { uid: uid.to_owned(), seen, read_back_at: None, never_called: None, was_writer: false }
+    }
+
+    /// The end of a write that was not part of an attempt.
+    #[must_use]
+    pub fn written(uid: &str, seen: Seen) -> Self {
+        Self { was_writer: true, ..Self::seen(uid, seen) }
+    }
+}

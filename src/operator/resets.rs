@@ -1,0 +1,219 @@
+//! The resets, as the desk remembers them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use super::apps::{AppKey, key_of};
+use crate::api::GroupAttributeReset;
+use crate::decide::plan::{AccountName, Recall, attempt_length, is_made_again, read_back_of_foreign, ttl_ends};
+use crate::decide::turns::Place;
+use crate::decide::{Now, backoff, status};
+
+/// What the process remembers of a reset.
+pub struct Tracked {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// resourceVersion of what is remembered.
+    pub version: String,
+    /// When its timer rings.
+    pub timer: Option<Duration>,
+    /// Whole while something may be left to do, else just enough to delete it in time.
+    pub stage: Stage,
+}
+
+/// Whether something may be left to do.
+pub enum Stage {
+    /// Yes.
+    Open(Box<Open>),
+    /// No, except that it is deleted at this moment.
+    Finished(Option<Timestamp>),
+}
+
+/// A reset that has not ended, or whose end is not written down completely.
+pub struct Open {
+    /// As last seen.
+    pub object: Arc<GroupAttributeReset>,
+    /// Its app.
+    pub app: AppKey,
+    /// In the process's own time.
+    pub recall: Recall,
+    /// A task is at work on it.
+    pub busy: bool,
+    /// Where it waits for its turn.
+    pub queued: Option<Queued>,
+    /// Kubernetes refused this many writes in a row.
+    pub faults: u32,
+    /// No write before this moment.
+    pub write_at: Option<Duration>,
+    /// It waits for its turn to explain itself.
+    pub explaining: bool,
+    /// An attempt whose intent may be stored and whose call was never made.
+    pub never_called: Option<String>,
+    pending: Option<String>,
+    next_attempt: Option<Timestamp>,
+}
+
+/// A place in one of the queues of an account.
+pub struct Queued {
+    /// Whose queue.
+    pub account: AccountName,
+    /// For a read, not for a clear.
+    pub read: bool,
+    /// Where in it.
+    pub place: Place,
+}
+
+/// An attempt of another process, seen for the first time.
+pub struct Foreign {
+    /// The account it names.
+    pub account: AccountName,
+    /// Its deadline by our own clock.
+    pub deadline: Duration,
+}
+
+impl Open {
+    fn new(object: Arc<GroupAttributeReset>) -> Self {
+        Self {
+            app: key_of(&object),
+            object,
+            recall: Recall::default(),
+            busy: false,
+            queued: None,
+            faults: 0,
+            write_at: None,
+            explaining: false,
+            never_called: None,
+            pending: None,
+            next_attempt: None,
+        }
+    }
+
+    /// Brings what is remembered in line with what the object says. Returns an attempt that this process did not
+    /// make and has not seen before.
+    fn recollect(&mut self, identity: &str, now: Now) -> Option<Foreign> {
+        let status = status::seen(&self.object);
+        if status.next_attempt_time != self.next_attempt {
+            self.next_attempt = status.next_attempt_time;
+            self.recall.hold_until =
+                status.next_attempt_time.map(|next| backoff::hold_until(next, status.failures, now));
+        }
+        let pending = status.pending_attempt.as_ref();
+        if self.pending.as_deref() == pending.map(|pending| pending.id.as_str()) {
+            return None;
+        }
+        self.pending = pending.map(|pending| pending.id.clone());
+        self.recall.read_back_at = pending.map(|pending| read_back_of_foreign(pending, now.mono));
+        self.recall.could_go_since = None;
+        pending.filter(|pending| pending.holder != identity).map(|pending| Foreign {
+            account: AccountName { sdk_app_id: pending.sdk_app_id, host: pending.host.clone() },
+            deadline: now.mono + attempt_length(pending),
+        })
+    }
+}
+
+/// The memory of all resets, by uid.
+#[derive(Default)]
+pub struct Resets {
+    /// All of them.
+    pub all: HashMap<String, Tracked>,
+}
+
+/// What became of an object that was shown to the memory.
+pub enum Shown {
+    /// It is older than what is remembered.
+    Stale,
+    /// It is remembered; perhaps with an attempt of another process.
+    Noted(Option<Foreign>),
+}
+
+impl Resets {
+    /// Remembers `object`, unless something newer is remembered.
+    pub fn show(&mut self, object: Arc<GroupAttributeReset>, identity: &str, now: Now) -> Shown {
+        let uid = object.uid().unwrap_or_default();
+        let version = object.resource_version().unwrap_or_default();
+        let tracked = self.all.entry(uid).or_insert_with(|| Tracked {
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+            version: String::new(),
+            timer: None,
+            stage: Stage::Finished(None),
+        });
+        if is_older(&version, &tracked.version) {
+            return Shown::Stale;
+        }
+        tracked.version = version;
+        match &mut tracked.stage {
+            Stage::Open(open) => open.object = object,
+            Stage::Finished(_) if is_done(&object) => {
+                tracked.stage = Stage::Finished(deletion(&object));
+                return Shown::Noted(None);
+            }
+            Stage::Finished(_) => tracked.stage = Stage::Open(Box::new(Open::new(object))),
+        }
+        let Stage::Open(open) = &mut tracked.stage else { return Shown::Noted(None) };
+        let foreign = open.recollect(identity, now);
+        if !open.busy && is_done(&open.object) {
+            tracked.stage = Stage::Finished(deletion(&open.object));
+        }
+        Shown::Noted(foreign)
+    }
+
+    /// The reset, while something may be left to do.
+    pub fn open(&mut self, uid: &str) -> Option<&mut Open> {
+        match self.all.get_mut(uid).map(|tracked| &mut tracked.stage) {
+            Some(Stage::Open(open)) => Some(open),
+            _ => None,
+        }
+    }
+
+    /// A task about it has ended: if nothing is left to do, most of it can be forgotten.
+    pub fn settle(&mut self, uid: &str) {
+        if let Some(tracked) = self.all.get_mut(uid)
+            && let Stage::Open(open) = &tracked.stage
+            && !open.busy
+            && is_done(&open.object)
+        {
+            tracked.stage = Stage::Finished(deletion(&open.object));
+        }
+    }
+
+    /// uids of the open resets that refer to this app.
+    #[must_use]
+    pub fn of_app(&self, app: &AppKey) -> Vec<String> {
+        self.open_ones().filter(|(_, open)| open.app == *app).map(|(uid, _)| uid.clone()).collect()
+    }
+
+    /// All open resets.
+    pub fn open_ones(&self) -> impl Iterator<Item = (&String, &Open)> {
+        self.all.iter().filter_map(|(uid, tracked)| match &tracked.stage {
+            Stage::Open(open) => Some((uid, &**open)),
+            Stage::Finished(_) => None,
+        })
+    }
+}
+
+/// Whether this is an older version of the object. Since Kubernetes 1.35 the numbers may be compared; where they are
+/// none, every version counts as news, and the resourceVersion of the next write decides.
+fn is_older(version: &str, known: &str) -> bool {
+    matches!((version.parse::<u64>(), known.parse::<u64>()), (Ok(version), Ok(known)) if version < known)
+}
+
+/// Ended, and written down for the present spec.
+fn is_done(object: &GroupAttributeReset) -> bool {
+    let status = status::seen(object);
+    status.is_final()
+        && status.pending_attempt.is_none()
+        && object.metadata.generation == Some(status.observed_generation)
+        && !status::is_other_request(object, &status)
+}
+
+fn deletion(object: &GroupAttributeReset) -> Option<Timestamp> {
+    let end = ttl_ends(object, &status::seen(object))?;
+    (is_made_again(object).is_none() && object.metadata.deletion_timestamp.is_none()).then_some(end)
+}

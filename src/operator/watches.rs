@@ -1,0 +1,212 @@
+//! What Kubernetes shows: a watch for each kind.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Debug;
+
+use futures::{Stream, StreamExt as _, pin_mut};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::runtime::watcher::{self, watcher};
+use kube::runtime::WatchStreamExt as _;
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::apps::AppObject;
+use crate::api::{ChatApp, ClusterChatApp, GroupAttributeReset};
+use crate::cluster::kubernetes::one_line;
+
+/// A watch: of what, and where. An empty namespace means all.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Source {
+    /// Of which kind.
+    pub kind: &'static str,
+    /// In which namespace.
+    pub namespace: String,
+}
+
+/// What the watches tell the desk.
+pub enum Event {
+    /// A reset as it stands.
+    Reset(Box<GroupAttributeReset>),
+    /// An app as it stands.
+    App(AppObject),
+    /// A namespace with its labels.
+    Namespace(String, BTreeMap<String, String>),
+    /// An object that cannot be decoded.
+    Malformed(Malformed),
+    /// The object with this kind, uid, namespace and name is gone.
+    Gone(&'static str, Identity),
+    /// A list is complete; objects of this source that are not in it are gone.
+    Listed(Source, HashSet<String>),
+}
+
+/// What is always known of an object.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Its uid.
+    pub uid: String,
+    /// Its namespace, empty for a cluster-scoped one.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// An object that cannot be decoded.
+#[derive(Clone, Debug)]
+pub struct Malformed {
+    /// Of which kind.
+    pub kind: &'static str,
+    /// Which one.
+    pub identity: Identity,
+    /// Generation of its spec.
+    pub generation: i64,
+    /// What is wrong with it, in one line.
+    pub error: String,
+}
+
+/// Kinds, as events and metrics name them.
+pub const RESET: &str = "GroupAttributeReset";
+/// See [`RESET`].
+pub const CHAT_APP: &str = "ChatApp";
+/// See [`RESET`].
+pub const CLUSTER_CHAT_APP: &str = "ClusterChatApp";
+/// See [`RESET`].
+pub const NAMESPACE: &str = "Namespace";
+
+/// Starts all watches: of the given namespaces only, or of all with the cluster's kinds. Returns the sources, all of
+/// which have to be listed before anything is decided.
+pub fn start(
+    client: &Client,
+    namespaces: &[String],
+    tasks: &mut JoinSet<()>,
+    events: &mpsc::Sender<Event>,
+) -> Vec<Source> {
+    let mut sources = Vec::new();
+    let mut begin = |kind, namespace: &str| {
+        let source = Source { kind, namespace: namespace.to_owned() };
+        sources.push(source.clone());
+        source
+    };
+    if namespaces.is_empty() {
+        let client = || client.clone();
+        tasks.spawn(follow(Api::all(client()), begin(RESET, ""), reset, events.clone()));
+        tasks.spawn(follow(Api::all(client()), begin(CHAT_APP, ""), chat_app, events.clone()));
+        tasks.spawn(follow(Api::all(client()), begin(CLUSTER_CHAT_APP, ""), cluster_chat_app, events.clone()));
+        let labels = watcher(Api::<PartialObjectMeta<Namespace>>::all(client()), config());
+        tasks.spawn(forward(labels, begin(NAMESPACE, ""), namespace, events.clone()));
+    }
+    for name in namespaces {
+        let (resets, apps) = (Api::namespaced(client.clone(), name), Api::namespaced(client.clone(), name));
+        tasks.spawn(follow(resets, begin(RESET, name), reset, events.clone()));
+        tasks.spawn(follow(apps, begin(CHAT_APP, name), chat_app, events.clone()));
+    }
+    sources
+}
+
+/// Watches die silently behind load balancers, so the server is asked to end them after a while.
+fn config() -> watcher::Config {
+    watcher::Config::default().timeout(200)
+}
+
+fn reset(object: GroupAttributeReset) -> Event {
+    Event::Reset(Box::new(object))
+}
+
+fn chat_app(object: ChatApp) -> Event {
+    Event::App(AppObject::Chat(Box::new(object)))
+}
+
+fn cluster_chat_app(object: ClusterChatApp) -> Event {
+    Event::App(AppObject::Cluster(Box::new(object)))
+}
+
+fn namespace(object: PartialObjectMeta<Namespace>) -> Event {
+    Event::Namespace(object.name_any(), object.labels().clone())
+}
+
+async fn follow<K>(
+    api: Api<DeserializeGuard<K>>,
+    source: Source,
+    event: fn(K) -> Event,
+    events: mpsc::Sender<Event>,
+) where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let kind = source.kind;
+    let stream = watcher(api, config());
+    forward(stream, source, move |DeserializeGuard(object)| decoded(kind, object, event), events).await;
+}
+
+fn decoded<K: Resource<DynamicType = ()>>(
+    kind: &'static str,
+    object: Result<K, kube::core::error_boundary::InvalidObject>,
+    event: fn(K) -> Event,
+) -> Event {
+    match object {
+        Ok(mut object) => {
+            object.meta_mut().managed_fields = None;
+            event(object)
+        }
+        Err(invalid) => Event::Malformed(Malformed {
+            kind,
+            identity: Identity {
+                uid: invalid.metadata.uid.unwrap_or_default(),
+                namespace: invalid.metadata.namespace.unwrap_or_default(),
+                name: invalid.metadata.name.unwrap_or_default(),
+            },
+            generation: invalid.metadata.generation.unwrap_or_default(),
+            error: one_line(&invalid.error, 200),
+        }),
+    }
+}
+
+/// Hands events on for as long as somebody listens; the stream itself never ends.
+async fn forward<K>(
+    stream: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
+    source: Source,
+    event: impl Fn(K) -> Event,
+    events: mpsc::Sender<Event>,
+) where
+    K: ResourceExt,
+{
+    let stream = stream.default_backoff();
+    pin_mut!(stream);
+    let mut listed = HashSet::new();
+    while let Some(next) = stream.next().await {
+        let event = match next {
+            Ok(watcher::Event::Init) => {
+                listed.clear();
+                continue;
+            }
+            Ok(watcher::Event::InitApply(object)) => {
+                listed.insert(object.uid().unwrap_or_default());
+                event(object)
+            }
+            Ok(watcher::Event::InitDone) => Event::Listed(source.clone(), std::mem::take(&mut listed)),
+            Ok(watcher::Event::Apply(object)) => event(object),
+            Ok(watcher::Event::Delete(object)) => Event::Gone(
+                source.kind,
+                Identity {
+                    uid: object.uid().unwrap_or_default(),
+                    namespace: object.namespace().unwrap_or_default(),
+                    name: object.name_any(),
+                },
+            ),
+            Err(error) => {
+                let Source { kind, namespace } = &source;
+                tracing::warn!(kind, namespace, "watch interrupted, goes on by itself: {}", trouble(&error));
+                continue;
+            }
+        };
+        if events.send(event).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What is wrong with a watch, with the right that is missing if one is.
+fn trouble(error: &watcher::Error) -> String {
+    one_line(&error.to_string(), 300)
+}

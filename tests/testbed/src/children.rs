@@ -1,0 +1,105 @@
+//! Child processes that never outlive this one, however it ends.
+//!
+//! Tests keep a control plane in a static, which is never dropped, and a test runner may be killed. So the kernel
+//! does it: `PR_SET_PDEATHSIG`. That signal comes when the *thread* that started the child ends, not the process,
+//! and test threads come and go. Hence one thread that never ends and starts all children.
+
+use std::{
+    io,
+    os::unix::process::{CommandExt, ExitStatusExt},
+    process::{Child, Command, ExitStatus},
+    sync::{Mutex, OnceLock, mpsc},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, getpid, getppid, kill_process, set_parent_process_death_signal};
+
+use crate::until::poll;
+
+/// A running child; killed when dropped, and when this process ends in any other way.
+#[derive(Debug)]
+pub(crate) struct Guarded {
+    pid: Pid,
+    child: Mutex<Child>,
+}
+
+struct Order {
+    command: Command,
+    started: mpsc::SyncSender<io::Result<Child>>,
+}
+
+/// Starts `command`.
+pub(crate) fn start(command: Command) -> io::Result<Guarded> {
+    static ORDERS: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
+    let orders = ORDERS.get_or_init(|| {
+        let (sender, orders) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("children".into())
+            .spawn(move || start_all(&orders))
+            .expect("a thread can be started");
+        sender
+    });
+    let (started, answer) = mpsc::sync_channel(1);
+    orders.send(Order { command, started }).expect("the thread that starts children never ends");
+    let child = answer.recv().expect("the thread that starts children always answers")?;
+    Ok(Guarded { pid: Pid::from_child(&child), child: Mutex::new(child) })
+}
+
+fn start_all(orders: &mpsc::Receiver<Order>) {
+    for Order { mut command, started } in orders {
+        die_with_parent(&mut command);
+        let _ = started.send(command.spawn());
+    }
+}
+
+#[allow(unsafe_code)]
+fn die_with_parent(command: &mut Command) {
+    let parent = getpid();
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed. The closure makes two system calls
+    // (prctl and getppid), allocates nothing and takes no lock.
+    unsafe {
+        command.pre_exec(move || {
+            set_parent_process_death_signal(Some(Signal::KILL))?;
+            // The parent may have ended before the line above; then nobody would ever send the signal.
+            if getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::NotConnected.into()) }
+        });
+    }
+}
+
+impl Guarded {
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
+    /// Sends a signal. A child that has ended already is no error: it was about to.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let mut child = self.child.lock().expect("no panic while holding this lock");
+        // Only a child that nobody has waited for still owns its pid.
+        if let Ok(None) = child.try_wait() {
+            let _ = kill_process(self.pid, signal);
+        }
+    }
+
+    /// How it ended, `None` while it runs.
+    pub(crate) fn exit_status(&self) -> Option<ExitStatus> {
+        self.child.lock().expect("no panic while holding this lock").try_wait().ok().flatten()
+    }
+
+    /// Waits for the end; `None` when it still runs at the deadline.
+    pub(crate) async fn wait_exit(&self, deadline: Duration) -> Option<ExitStatus> {
+        poll(deadline, || async { self.exit_status().ok_or(()) }).await.ok()
+    }
+
+    /// Ends it at once and waits until it is gone.
+    pub(crate) fn kill(&self) -> ExitStatus {
+        let mut child = self.child.lock().expect("no panic while holding this lock");
+        let _ = child.kill();
+        child.wait().unwrap_or_else(|_| ExitStatus::from_raw(Signal::KILL.as_raw()))
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,201 @@
+//! Who did what at the API server, as its audit log tells it.
+//!
+//! A request is written to the log when its answer is ready, which can be a moment after the caller has it. A test
+//! that counts requests calls [`ControlPlane::audit_marker`] first.
+
+use std::{
+    fs::File,
+    io::{Read as _, Seek as _, SeekFrom},
+    path::PathBuf,
+    sync::{Arc, Mutex, atomic::Ordering},
+    time::Duration,
+};
+
+use anyhow::{Result, bail};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::ControlPlane;
+use crate::until::poll;
+
+/// One line of the audit log. A watch has two: `ResponseStarted` and, when it ends, `ResponseComplete`.
+#[derive(Debug, Clone)]
+pub struct AuditEvent {
+    /// `ResponseStarted`, `ResponseComplete` or `Panic`.
+    pub stage: String,
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, …
+    pub verb: String,
+    /// Such as `system:serviceaccount:ns:name`.
+    pub user: String,
+    /// The client's `User-Agent`.
+    pub user_agent: String,
+    /// API group; empty for the core group and for URLs that are no resources.
+    pub group: String,
+    /// Plural resource; empty for URLs that are no resources.
+    pub resource: String,
+    /// Such as `status`; empty for the object itself.
+    pub subresource: String,
+    /// Empty for cluster-scoped requests.
+    pub namespace: String,
+    /// Empty for lists and watches.
+    pub name: String,
+    /// HTTP status of the answer.
+    pub code: u16,
+    /// When the request came in.
+    pub received: Timestamp,
+    /// When the answer was ready.
+    pub answered: Timestamp,
+    /// Path and query.
+    pub request_uri: String,
+    /// What was sent; only for `*/status` of the operator's kinds.
+    pub request_object: Value,
+    /// What was answered; only for `*/status` of the operator's kinds.
+    pub response_object: Value,
+}
+
+#[derive(Default)]
+struct ReadSoFar {
+    offset: u64,
+    events: Vec<Arc<AuditEvent>>,
+}
+
+/// The growing log file; each line is parsed once.
+pub(super) struct AuditLog {
+    file: PathBuf,
+    read: Mutex<ReadSoFar>,
+}
+
+impl ControlPlane {
+    /// All requests so far, in the order of the log.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn audit(&self) -> Result<Vec<Arc<AuditEvent>>> {
+        self.audit.events()
+    }
+
+    /// The requests of one user.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn audit_of(&self, user: &str) -> Result<Vec<Arc<AuditEvent>>> {
+        Ok(self.audit()?.into_iter().filter(|event| event.user == user).collect())
+    }
+
+    /// The whole log as text, to search it for what must not be there.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn audit_text(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(&self.audit.file)?)
+    }
+
+    /// Waits until everything that was answered before this call is in the log: makes a harmless request that can be
+    /// recognised and waits for its line.
+    ///
+    /// # Errors
+    /// When the line does not come within 10 seconds.
+    pub async fn audit_marker(&self) -> Result<()> {
+        let name = format!("audit-marker-{}", self.names_given.fetch_add(1, Ordering::Relaxed));
+        let nothing: Api<ConfigMap> = Api::namespaced(self.admin().await, "default");
+        nothing.get_opt(&name).await?;
+        let seen = poll(Duration::from_secs(10), || async {
+            let found = self.audit().is_ok_and(|events| events.iter().rev().any(|event| event.name == name));
+            found.then_some(()).ok_or(())
+        });
+        if seen.await.is_err() {
+            bail!("the audit log lags by more than 10 s");
+        }
+        Ok(())
+    }
+}
+
+impl AuditLog {
+    pub(super) fn new(file: PathBuf) -> Self {
+        Self { file, read: Mutex::default() }
+    }
+
+    fn events(&self) -> Result<Vec<Arc<AuditEvent>>> {
+        let mut read = self.read.lock().expect("no panic while holding this lock");
+        let mut file = File::open(&self.file)?;
+        file.seek(SeekFrom::Start(read.offset))?;
+        let mut new = Vec::new();
+        file.read_to_end(&mut new)?;
+        // A line that is still being written is left for the next time.
+        let complete = new.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        for line in new[..complete].split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+            read.events.push(Arc::new(serde_json::from_slice::<Line>(line)?.into()));
+        }
+        read.offset += complete as u64;
+        Ok(read.events.clone())
+    }
+}
+
+/// A line as kube-apiserver writes it (`audit.k8s.io/v1`, kind `Event`).
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    stage: String,
+    verb: String,
+    user: User,
+    #[serde(default)]
+    user_agent: String,
+    #[serde(default)]
+    object_ref: ObjectRef,
+    #[serde(default)]
+    response_status: ResponseStatus,
+    request_received_timestamp: Timestamp,
+    stage_timestamp: Timestamp,
+    #[serde(rename = "requestURI")]
+    request_uri: String,
+    #[serde(default)]
+    request_object: Value,
+    #[serde(default)]
+    response_object: Value,
+}
+
+#[derive(Deserialize)]
+struct User {
+    username: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct ObjectRef {
+    api_group: String,
+    resource: String,
+    subresource: String,
+    namespace: String,
+    name: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ResponseStatus {
+    code: u16,
+}
+
+impl From<Line> for AuditEvent {
+    fn from(line: Line) -> Self {
+        Self {
+            stage: line.stage,
+            verb: line.verb,
+            user: line.user.username,
+            user_agent: line.user_agent,
+            group: line.object_ref.api_group,
+            resource: line.object_ref.resource,
+            subresource: line.object_ref.subresource,
+            namespace: line.object_ref.namespace,
+            name: line.object_ref.name,
+            code: line.response_status.code,
+            received: line.request_received_timestamp,
+            answered: line.stage_timestamp,
+            request_uri: line.request_uri,
+            request_object: line.request_object,
+            response_object: line.response_object,
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Real parts to test the operator against: an API server with etcd, the operator as a process with the rights of
+//! its own service account, and a simulated vendor that checks signatures and enforces limits.
+//!
+//! | question | module |
+//! |---|---|
+//! | Where does the API server come from, how do I talk to it, who did what? | [`control_plane`] |
+//! | How do I start, watch, freeze and kill the operator? | [`operator_process`] |
+//! | What did the vendor receive, and how do I make it misbehave? | [`vendor`] |
+//! | What would Helm and Flux think of this object? | [`kstatus`] |
+//! | How do I wait for something? | [`until`](mod@until) |
+//! | Who signs the certificates? | [`certificates`] |
+//!
+//! Nothing here uses the operator's library. What this crate knows of the vendor is written a second time from the
+//! vendor's pages, so that a mistake in one of the two shows.
+
+pub mod certificates;
+mod children;
+pub mod control_plane;
+pub mod kstatus;
+pub mod operator_process;
+mod ports;
+mod scratch;
+pub mod until;
+pub mod vendor;
+
+pub use control_plane::{ControlPlane, Options};
+pub use operator_process::{Launch, OperatorProcess};
+pub use until::{until, until_ok};
+pub use vendor::Vendor;

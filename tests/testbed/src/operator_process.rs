@@ -1,0 +1,241 @@
+//! The operator as a real process: started, watched, frozen and killed from outside, as in a cluster.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::{
+    children::{self, Guarded},
+    ports::free_port,
+    scratch,
+    until::{until, until_ok},
+};
+
+/// How to start it.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The program, such as `env!("CARGO_BIN_EXE_groupattr-operator")`.
+    pub binary: PathBuf,
+    /// With the token of its service account; see [`crate::ControlPlane::kubeconfig`].
+    pub kubeconfig: PathBuf,
+    /// Arguments after `run`. `--listen` is always added, `--log-format json` unless one is given here.
+    pub args: Vec<String>,
+    /// Environment on top of `PATH` and `KUBECONFIG`; nothing else is inherited.
+    pub env: Vec<(String, String)>,
+}
+
+/// A running operator; killed when dropped, and when this process ends in any other way.
+pub struct OperatorProcess {
+    child: Guarded,
+    port: u16,
+    http: reqwest::Client,
+    log: PathBuf,
+    _folder: TempDir,
+}
+
+impl OperatorProcess {
+    /// Starts it; it is not ready yet.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn start(launch: Launch) -> Result<Self> {
+        let folder = scratch::folder("operator-")?;
+        let log = folder.path().join("operator.log");
+        let port = free_port();
+        let output = File::options().create(true).append(true).open(&log)?;
+
+        let mut command = Command::new(&launch.binary);
+        command.arg("run").args(["--listen", &format!("127.0.0.1:{port}")]).args(&launch.args);
+        if !launch.args.iter().any(|arg| arg.starts_with("--log-format")) {
+            command.args(["--log-format", "json"]);
+        }
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("KUBECONFIG", &launch.kubeconfig).envs(launch.env);
+        // One file for both, as a container runtime would mix them; no pipe, so that a frozen test never blocks it.
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let child =
+            children::start(command).with_context(|| format!("cannot start {}", launch.binary.display()))?;
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
+        Ok(Self { child, port, http, log, _folder: folder })
+    }
+
+    /// Everything it wrote so far, standard output and standard error in their order.
+    #[must_use]
+    pub fn logs(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Where [`OperatorProcess::logs`] are kept; the file goes away with this object.
+    #[must_use]
+    pub fn log_file(&self) -> &Path {
+        &self.log
+    }
+
+    /// Waits until the log contains a text.
+    ///
+    /// # Panics
+    /// When it does not before the deadline; with the end of the log.
+    pub async fn wait_for_log(&self, text: &str, deadline: Duration) {
+        until_ok(deadline, &format!("the operator to log {text:?}"), || async {
+            let logs = self.logs();
+            if logs.contains(text) { Ok(()) } else { Err(self.last_words()) }
+        })
+        .await;
+    }
+
+    /// Waits until `/readyz` answers 200.
+    ///
+    /// # Panics
+    /// When it does not before the deadline; with the end of the log.
+    pub async fn ready(&self, deadline: Duration) {
+        until_ok(deadline, "the operator to be ready", || async {
+            match self.get("/readyz").await {
+                Ok((200, _)) => Ok(()),
+                other => Err(format!(
+                    "{other:?}; exit: {:?}; log: {}",
+                    self.child.exit_status(),
+                    self.last_words()
+                )),
+            }
+        })
+        .await;
+    }
+
+    /// Whether `/readyz` answers 200 now.
+    pub async fn is_ready(&self) -> bool {
+        matches!(self.get("/readyz").await, Ok((200, _)))
+    }
+
+    /// The text of `/metrics`.
+    ///
+    /// # Errors
+    /// When it does not answer within 5 seconds.
+    pub async fn metrics(&self) -> Result<String> {
+        Ok(self.get("/metrics").await?.1)
+    }
+
+    /// The sum of all series of one metric that carry at least these labels; `None` when there is none, or no answer.
+    /// Counters are found with and without their suffix `_total`.
+    pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        metric_in(&self.metrics().await.ok()?, name, labels)
+    }
+
+    /// A GET at its own port: status and body.
+    ///
+    /// # Errors
+    /// When it does not answer within 5 seconds.
+    pub async fn get(&self, path: &str) -> Result<(u16, String)> {
+        let answer = self.http.get(format!("http://127.0.0.1:{}{path}", self.port)).send().await?;
+        Ok((answer.status().as_u16(), answer.text().await?))
+    }
+
+    /// Ends it with SIGKILL and waits until it is gone.
+    pub fn kill9(&self) -> ExitStatus {
+        self.child.kill()
+    }
+
+    /// Asks it to end (SIGTERM).
+    pub fn terminate(&self) {
+        self.child.signal(Signal::TERM);
+    }
+
+    /// Freezes it (SIGSTOP).
+    pub fn stop(&self) {
+        self.child.signal(Signal::STOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn cont(&self) {
+        self.child.signal(Signal::CONT);
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Panics
+    /// When it has not before the deadline.
+    pub async fn wait_exit(&self, deadline: Duration) -> ExitStatus {
+        until(deadline, "the operator to end", || async { self.child.exit_status() }).await
+    }
+
+    /// How it ended, `None` while it runs.
+    #[must_use]
+    pub fn exit_status(&self) -> Option<ExitStatus> {
+        self.child.exit_status()
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.child.pid()
+    }
+
+    /// Its command line, to look for what must not be there.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn command_line(&self) -> io::Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(format!("/proc/{}/cmdline", self.pid()))?).replace('\0', " "))
+    }
+
+    /// Resident memory in KiB; `None` when it has ended.
+    #[must_use]
+    pub fn rss_kib(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.split_whitespace().next()?.parse().ok()
+    }
+
+    fn last_words(&self) -> String {
+        crate::control_plane::logs::last_lines(&self.log, 8)
+    }
+}
+
+fn metric_in(text: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+    let total = format!("{name}_total");
+    let values = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
+        let end = line.find(['{', ' '])?;
+        let (series, rest) = line.split_at(end);
+        if series != name && series != total {
+            return None;
+        }
+        let (carried, value) =
+            rest.strip_prefix('{').map_or(Some(("", rest)), |rest| rest.rsplit_once('}'))?;
+        let carries = |(label, value): &(&str, &str)| {
+            let pair = format!("{label}=\"{value}\"");
+            carried.starts_with(&pair) || carried.contains(&format!(",{pair}"))
+        };
+        labels.iter().all(carries).then(|| value.split_whitespace().next()?.parse::<f64>().ok())?
+    });
+    values.reduce(|sum, value| sum + value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const METRICS: &str = "\
+# HELP calls Calls.
+# TYPE calls counter
+calls_total{class=\"Success\",app=\"a b\"} 3 1700000000
+calls_total{class=\"Unknown\",app=\"a b\"} 2
+calls_created{class=\"Success\",app=\"a b\"} 99
+leader 1
+# EOF
+";
+
+    #[test]
+    fn a_metric_is_the_sum_of_the_series_that_carry_the_labels() {
+        assert_eq!(metric_in(METRICS, "calls", &[]), Some(5.0));
+        assert_eq!(metric_in(METRICS, "calls_total", &[("app", "a b"), ("class", "Success")]), Some(3.0));
+        assert_eq!(metric_in(METRICS, "leader", &[]), Some(1.0));
+        assert_eq!(metric_in(METRICS, "calls", &[("class", "Other")]), None);
+    }
+}

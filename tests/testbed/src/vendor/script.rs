@@ -1,0 +1,192 @@
+//! Scripted misbehaviour: what to do wrong, for whom and how often.
+
+use std::time::Duration;
+
+use super::Command;
+
+/// Which requests a script is for. What is not given matches everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct When {
+    /// Only this command.
+    pub command: Option<Command>,
+    /// Only this group, by the `GroupId` of the body.
+    pub group: Option<String>,
+    /// Only this account, by the `sdkappid` of the query.
+    pub sdkappid: Option<u64>,
+    /// So many times; `None` for ever.
+    pub times: Option<u32>,
+}
+
+impl When {
+    /// Every request.
+    #[must_use]
+    pub fn any() -> Self {
+        Self::default()
+    }
+
+    /// Every clear.
+    #[must_use]
+    pub fn clear() -> Self {
+        Self { command: Some(Command::Clear), ..Self::default() }
+    }
+
+    /// Every read.
+    #[must_use]
+    pub fn get() -> Self {
+        Self { command: Some(Command::Get), ..Self::default() }
+    }
+
+    /// Only for this group.
+    #[must_use]
+    pub fn of(self, group: impl Into<String>) -> Self {
+        Self { group: Some(group.into()), ..self }
+    }
+
+    /// Only for this account.
+    #[must_use]
+    pub fn by(self, sdkappid: u64) -> Self {
+        Self { sdkappid: Some(sdkappid), ..self }
+    }
+
+    /// Only the first so many.
+    #[must_use]
+    pub fn times(self, times: u32) -> Self {
+        Self { times: Some(times), ..self }
+    }
+
+    fn matches(&self, command: Command, group: Option<&str>, sdkappid: Option<u64>) -> bool {
+        self.times != Some(0)
+            && self.command.is_none_or(|wanted| wanted == command)
+            && self.group.as_deref().is_none_or(|wanted| group == Some(wanted))
+            && self.sdkappid.is_none_or(|wanted| sdkappid == Some(wanted))
+    }
+}
+
+/// What the vendor does wrong. A request that is at fault itself (say, signed with a wrong key) executes nothing
+/// here either.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Misbehaviour {
+    /// Refuses with this code; nothing is executed.
+    Code(i64),
+    /// Executes, and answers this code nevertheless.
+    CodeAfterExecuting(i64),
+    /// Waits, then behaves.
+    DelayBefore(Duration),
+    /// Executes, waits, then answers as it should.
+    DelayAfter(Duration),
+    /// Never answers; keeps the connection until the client gives up.
+    Hang {
+        /// Whether the call takes effect.
+        execute: bool,
+    },
+    /// Resets the connection (RST).
+    Reset {
+        /// Whether the call takes effect.
+        execute: bool,
+    },
+    /// Executes; closes the connection in the middle of the answer's body.
+    Truncate,
+    /// Executes; status 200 with this body.
+    WrongBody(String),
+    /// This HTTP status from a gateway; nothing is executed.
+    Status(u16),
+    /// Executes, then this HTTP status from a gateway.
+    StatusAfterExecuting(u16),
+    /// A gateway's HTML page with status 200; nothing is executed.
+    Html,
+    /// Executes; an answer of so many bytes, sent as fast as the client takes them.
+    HugeBody(u64),
+    /// Executes; the right answer, but four bytes a second.
+    SlowBytes,
+    /// Redirects to this URL; nothing is executed.
+    Redirect(String),
+    /// Executes; a gzip-encoded answer that unpacks to 1 GiB.
+    GzipBomb,
+    /// Executes; the right answer, called `text/html`.
+    WrongContentType,
+    /// Executes; `ErrorCode` is a string.
+    CodeAsString,
+    /// Executes; the right answer without `ActionStatus`. That is a success.
+    MissingActionStatus,
+    /// Executes; the right answer without `ErrorInfo`. That is a success.
+    MissingErrorInfo,
+    /// `FAIL`, but with code 0; nothing is executed.
+    FailWithCodeZero,
+    /// Behaves, then closes the connection without having said so.
+    CloseIdle,
+}
+
+impl Misbehaviour {
+    /// Whether the call takes effect although it is answered badly or not at all.
+    #[must_use]
+    pub fn executes(&self) -> bool {
+        match self {
+            Self::Hang { execute } | Self::Reset { execute } => *execute,
+            Self::Code(_) | Self::Status(_) | Self::Html | Self::Redirect(_) | Self::FailWithCodeZero => {
+                false
+            }
+            Self::CodeAfterExecuting(_)
+            | Self::DelayBefore(_)
+            | Self::DelayAfter(_)
+            | Self::Truncate
+            | Self::WrongBody(_)
+            | Self::StatusAfterExecuting(_)
+            | Self::HugeBody(_)
+            | Self::SlowBytes
+            | Self::GzipBomb
+            | Self::WrongContentType
+            | Self::CodeAsString
+            | Self::MissingActionStatus
+            | Self::MissingErrorInfo
+            | Self::CloseIdle => true,
+        }
+    }
+}
+
+/// All scripts, in the order in which they were given; the first that matches is played.
+#[derive(Debug, Default)]
+pub(super) struct Scripts {
+    scripts: Vec<(When, Misbehaviour)>,
+}
+
+impl Scripts {
+    pub(super) fn add(&mut self, when: When, misbehaviour: Misbehaviour) {
+        self.scripts.push((when, misbehaviour));
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.scripts.clear();
+    }
+
+    /// The script for a request, which is thereby used up once.
+    pub(super) fn play(
+        &mut self,
+        command: Command,
+        group: Option<&str>,
+        sdkappid: Option<u64>,
+    ) -> Option<Misbehaviour> {
+        let (when, misbehaviour) =
+            self.scripts.iter_mut().find(|(when, _)| when.matches(command, group, sdkappid))?;
+        if let Some(times) = &mut when.times {
+            *times -= 1;
+        }
+        Some(misbehaviour.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_script_that_matches_is_played_as_often_as_it_says() {
+        let mut scripts = Scripts::default();
+        scripts.add(When::clear().of("a").times(2), Misbehaviour::Code(1));
+        scripts.add(When::any().by(7), Misbehaviour::Code(2));
+        assert_eq!(scripts.play(Command::Get, Some("a"), Some(7)), Some(Misbehaviour::Code(2)));
+        assert_eq!(scripts.play(Command::Clear, Some("a"), Some(7)), Some(Misbehaviour::Code(1)));
+        assert_eq!(scripts.play(Command::Clear, Some("a"), Some(7)), Some(Misbehaviour::Code(1)));
+        assert_eq!(scripts.play(Command::Clear, Some("a"), Some(7)), Some(Misbehaviour::Code(2)));
+        assert_eq!(scripts.play(Command::Clear, Some("b"), Some(8)), None);
+    }
+}

@@ -1,0 +1,166 @@
+//! Listening, on a thread and a runtime of its own.
+//!
+//! Of its own for two reasons: a busy test must not move the arrival times, and a simulator in a static must outlive
+//! the runtime of the test that happened to start it.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    runtime,
+    sync::watch,
+    task::JoinSet,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        crypto::aws_lc_rs,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    },
+};
+
+use super::{Shared, conversation::serve};
+use crate::{certificates::ServerCertificate, ports::free_port};
+
+/// What the thread is told, and tells back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Up,
+    Down,
+    Gone,
+}
+
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    wanted: watch::Sender<State>,
+    reached: watch::Receiver<State>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Listens on a free port of 127.0.0.1.
+    pub(super) fn start(shared: Arc<Shared>, tls: Option<TlsAcceptor>) -> Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, free_port()))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let (wanted, orders) = watch::channel(State::Up);
+        let (report, reached) = watch::channel(State::Up);
+        let thread = std::thread::Builder::new()
+            .name("vendor".into())
+            .spawn(move || runtime.block_on(listen(listener, address, shared, tls, orders, report)))?;
+        Ok(Self { address, wanted, reached, thread: Some(thread) })
+    }
+
+    /// Closes the port and all connections: from now on, "connection refused".
+    pub(super) fn go_down(&self) {
+        self.go(State::Down);
+    }
+
+    /// Opens the same port again.
+    pub(super) fn come_back(&self) {
+        self.go(State::Up);
+    }
+
+    fn go(&self, state: State) {
+        self.wanted.send_replace(state);
+        while *self.reached.borrow() != state {
+            assert!(
+                self.thread.as_ref().is_some_and(|thread| !thread.is_finished()),
+                "the simulator has crashed"
+            );
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.wanted.send_replace(State::Gone);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn listen(
+    first: std::net::TcpListener,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    tls: Option<TlsAcceptor>,
+    mut orders: watch::Receiver<State>,
+    report: watch::Sender<State>,
+) {
+    let mut listener = Some(TcpListener::from_std(first).expect("a listener that does not block"));
+    let mut connections = JoinSet::new();
+    let mut number = 0;
+    loop {
+        let order = *orders.borrow_and_update();
+        match order {
+            State::Gone => return,
+            State::Down => {
+                listener = None;
+                connections.shutdown().await;
+            }
+            State::Up if listener.is_some() => {}
+            State::Up => listener = Some(TcpListener::bind(address).await.expect("the port is still ours")),
+        }
+        report.send_replace(order);
+        loop {
+            tokio::select! {
+                changed = orders.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    break;
+                }
+                Some(stream) = accept(listener.as_ref()) => {
+                    connections.spawn(converse(stream, number, Arc::clone(&shared), tls.clone()));
+                    number += 1;
+                }
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    }
+}
+
+async fn accept(listener: Option<&TcpListener>) -> Option<TcpStream> {
+    match listener {
+        Some(listener) => listener.accept().await.ok().map(|(stream, _)| stream),
+        None => std::future::pending().await,
+    }
+}
+
+async fn converse(stream: TcpStream, number: u64, shared: Arc<Shared>, tls: Option<TlsAcceptor>) {
+    let _ = stream.set_nodelay(true);
+    shared.connected();
+    match tls {
+        None => serve(stream, number, shared).await,
+        Some(tls) => {
+            // A client that does not trust the certificate ends it here.
+            if let Ok(stream) = tls.accept(stream).await {
+                serve(stream, number, shared).await;
+            }
+        }
+    }
+}
+
+/// TLS with this certificate, HTTP/1.1 only.
+pub(super) fn acceptor(certificate: &ServerCertificate) -> Result<TlsAcceptor> {
+    let chain =
+        CertificateDer::pem_slice_iter(certificate.certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
+    let key = PrivateKeyDer::from_pem_slice(certificate.key.as_bytes()).context("the key just made")?;
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
