@@ -1,7 +1,7 @@
 //! What the end-to-end tests share: one API server for each test binary, and for each test a namespace, a vendor and
 //! an operator of its own, which runs as a process with the rights of its own service account.
 
-#![allow(dead_code)] // Each test binary uses its part of it.
+#![allow(dead_code, unreachable_pub)] // Each test binary uses its part of it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -56,7 +56,6 @@ impl World {
     /// How an operator for this namespace is started, logging at the most talkative level.
     pub fn launch(&self, more: &[&str]) -> Launch {
         let mut args = vec![
-            "run".to_owned(),
             format!("--watch-namespace={}", self.namespace),
             format!("--namespace={}", self.namespace),
             format!("--allow-endpoint={}", self.vendor.address()),

@@ -99,11 +99,10 @@ impl OperatorProcess {
         until_ok(deadline, "the operator to be ready", || async {
             match self.get("/readyz").await {
                 Ok((200, _)) => Ok(()),
-                other => Err(format!(
-                    "{other:?}; exit: {:?}; log: {}",
-                    self.child.exit_status(),
-                    self.last_words()
-                )),
+                other => {
+                    let said = other.map_or_else(|error| format!("{error:#}"), |(code, text)| format!("{code} {text}"));
+                    Err(format!("{said}; exit: {:?}; log: {}", self.child.exit_status(), self.last_words()))
+                }
             }
         })
         .await;
