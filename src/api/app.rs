@@ -23,8 +23,16 @@ use super::schema::{date_time, never_observed};
     status = "AppStatus",
     derive = "PartialEq",
     doc = "A Tencent Cloud Chat account for the resets of its own namespace. The operator signs with its key.",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
     printcolumn(name = "SDKAppID", type_ = "integer", json_path = ".spec.sdkAppID"),
     printcolumn(name = "Code", type_ = "integer", json_path = ".status.lastErrorCode"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
@@ -80,8 +88,16 @@ pub struct ChatAppSpec {
     status = "AppStatus",
     derive = "PartialEq",
     doc = "A Tencent Cloud Chat account that a platform team opens to chosen namespaces. Its key stays with the operator.",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason"
+    ),
     printcolumn(name = "SDKAppID", type_ = "integer", json_path = ".spec.sdkAppID"),
     printcolumn(name = "Open", type_ = "string", json_path = ".spec.allowedNamespaces.from"),
     printcolumn(name = "Code", type_ = "integer", json_path = ".status.lastErrorCode"),

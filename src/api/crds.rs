@@ -9,9 +9,9 @@ use super::{ChatApp, ClusterChatApp, GroupAttributeReset};
 #[must_use]
 pub fn crds() -> Vec<Value> {
     vec![
-        finish(&GroupAttributeReset::crd(), "Succeeded"),
         finish(&ChatApp::crd(), "Ready"),
         finish(&ClusterChatApp::crd(), "Ready"),
+        finish(&GroupAttributeReset::crd(), "Succeeded"),
     ]
 }
 
@@ -61,7 +61,8 @@ fn tidy(schema: &mut Value) {
             all.retain(|value| !value.is_null());
             all.iter_mut().for_each(tidy);
         }
-        Value::Number(number) => {
+        Value::Number(number) =>
+        {
             #[allow(clippy::cast_possible_truncation)]
             if let Some(whole) = number.as_f64().filter(|n| n.fract() == 0.0) {
                 *number = (whole as i64).into();

@@ -11,8 +11,8 @@ mod reset;
 mod schema;
 
 pub use app::{
-    AllowedNamespaces, AppCredentials, AppLimits, AppStatus, ChatApp, ChatAppSpec, ClusterChatApp, ClusterChatAppSpec,
-    NamespacesFrom, Region, SecretKeyRef,
+    AllowedNamespaces, AppCredentials, AppLimits, AppStatus, ChatApp, ChatAppSpec, ClusterChatApp,
+    ClusterChatAppSpec, NamespacesFrom, Region, SecretKeyRef,
 };
 pub use conditions::{AppReason, Condition, ConditionStatus, Reason, set_condition};
 pub use crds::{crds, crds_yaml};

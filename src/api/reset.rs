@@ -117,7 +117,8 @@ pub struct ResetSpec {
 }
 
 /// RFC 3339 with seconds and `Z` or an offset up to 14 hours: the API server itself lets `+99:99` pass.
-const NOT_AFTER: &str = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-](0\d|1[0-3]):[0-5]\d|[+-]14:00)$";
+const NOT_AFTER: &str =
+    r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-](0\d|1[0-3]):[0-5]\d|[+-]14:00)$";
 
 fn an_hour() -> i64 {
     3600
@@ -151,7 +152,9 @@ impl Default for AppRef {
 }
 
 /// The two kinds of account.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum AppKind {
     /// In the namespace of the reset.
     #[default]

@@ -48,7 +48,9 @@ pub async fn read_key(
     let secret = match timeout(PATIENCE, api.get(name)).await {
         Ok(Ok(secret)) => secret,
         Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
-            let text = format!("Secret {name} does not exist in namespace {namespace}. Create it with the key {key}.");
+            let text = format!(
+                "Secret {name} does not exist in namespace {namespace}. Create it with the key {key}."
+            );
             return Err(CredentialsFault::NotFound(text));
         }
         Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
@@ -68,7 +70,9 @@ pub async fn read_key(
         CredentialsFault::KeyMissing(text)
     };
     let Some(value) = secret.data.as_ref().and_then(|data| data.get(key)) else {
-        return Err(missing("is not in it. Add it, or name another in credentials.secretKeyRef.key.".to_owned()));
+        return Err(missing(
+            "is not in it. Add it, or name another in credentials.secretKeyRef.key.".to_owned(),
+        ));
     };
     SecretKey::from_bytes(&value.0).map_err(|why| missing(format!("{why}.")))
 }

@@ -86,10 +86,8 @@ impl Statuses {
         uid: &str,
         resource_version: &str,
     ) -> Result<(), WriteFault> {
-        let preconditions = Preconditions {
-            uid: Some(uid.to_owned()),
-            resource_version: Some(resource_version.to_owned()),
-        };
+        let preconditions =
+            Preconditions { uid: Some(uid.to_owned()), resource_version: Some(resource_version.to_owned()) };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
         within(self.resets(namespace).delete(name, &params)).await.map(drop)
     }
@@ -98,7 +96,8 @@ impl Statuses {
     pub async fn put_app(&self, seen: &ChatApp, status: AppStatus) -> Result<ChatApp, WriteFault> {
         let mut body = ChatApp::new(&seen.name_any(), seen.spec.clone());
         body.status = Some(status);
-        let api = Api::namespaced(self.client.clone(), seen.metadata.namespace.as_deref().unwrap_or_default());
+        let api =
+            Api::namespaced(self.client.clone(), seen.metadata.namespace.as_deref().unwrap_or_default());
         replace(&api, seen, body).await
     }
 
@@ -115,7 +114,12 @@ impl Statuses {
 
     /// Says in the conditions of an object that cannot be decoded what is wrong with it. A merge patch, because
     /// the object cannot be written back whole.
-    pub async fn patch_conditions<K>(&self, api: &Api<K>, name: &str, status: &serde_json::Value) -> Result<(), WriteFault>
+    pub async fn patch_conditions<K>(
+        &self,
+        api: &Api<K>,
+        name: &str,
+        status: &serde_json::Value,
+    ) -> Result<(), WriteFault>
     where
         K: Clone + Debug + DeserializeOwned,
     {

@@ -13,7 +13,7 @@ use crate::chat::{AccountTrouble, Class};
 /// Faults in a row that open the circuit.
 const IN_A_ROW: u32 = 3;
 const FIRST_PROBE: Duration = Duration::from_secs(5);
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// "Failing signatures asked too often": the vendor wants a minute of silence.
 const WAIT_A_MINUTE: i64 = 70050;
 
@@ -115,7 +115,11 @@ impl Circuit {
             Ruling::Sent(Class::Account(trouble)) => self.refused(trouble, verdict, now),
             Ruling::Sent(Class::SignatureExpired) => {
                 self.expired += 1;
-                if self.expired >= 2 { self.refused(AccountTrouble::Credentials, verdict, now) } else { Change::None }
+                if self.expired >= 2 {
+                    self.refused(AccountTrouble::Credentials, verdict, now)
+                } else {
+                    Change::None
+                }
             }
             Ruling::NotSent(NotSent::Network(_)) => {
                 self.network_faults += 1;

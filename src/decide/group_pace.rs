@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 /// Longest interval, however often the vendor says "too frequent".
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// One group at one account. Moments are durations since the process started.
 #[derive(Clone, Debug, Default)]

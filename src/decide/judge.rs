@@ -113,8 +113,12 @@ pub fn judge(answer: &Answer) -> Verdict {
             fault: String::new(),
             attributes: reply.attributes,
         },
-        Answer::HttpStatus(429) => verdict(Ruling::Sent(Class::ThrottledAccount), Some(429), "HTTP 429".to_owned()),
-        Answer::HttpStatus(status) => verdict(Ruling::Sent(Class::Unknown), Some(*status), format!("HTTP {status}")),
+        Answer::HttpStatus(429) => {
+            verdict(Ruling::Sent(Class::ThrottledAccount), Some(429), "HTTP 429".to_owned())
+        }
+        Answer::HttpStatus(status) => {
+            verdict(Ruling::Sent(Class::Unknown), Some(*status), format!("HTTP {status}"))
+        }
         Answer::Unreadable(why) => verdict(Ruling::Sent(Class::Unknown), Some(200), why.to_string()),
         Answer::NotSent(fault) => Verdict::not_sent(NotSent::Network(*fault)),
         Answer::NoAnswer(fault) => verdict(Ruling::Sent(Class::Unknown), None, fault.to_string()),

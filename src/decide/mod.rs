@@ -45,7 +45,13 @@ impl Now {
     #[must_use]
     pub fn until(self, moment: Timestamp) -> Duration {
         let left = Duration::try_from(moment.duration_since(self.wall)).unwrap_or_default();
-        self.mono + left.min(Duration::from_secs(60))
+        self.mono + left.min(Duration::from_mins(1))
+    }
+
+    /// The wall clock in microseconds, as attempts are stamped.
+    #[must_use]
+    pub fn microsecond(self) -> Timestamp {
+        Timestamp::from_microsecond(self.wall.as_microsecond()).unwrap_or(self.wall)
     }
 
     /// The wall clock in whole seconds, as conditions are stamped.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::judge::{NotSent, Ruling, Verdict};
 use super::{Now, backoff, status, words};
 use crate::api::{
-    AppKind, Attempt, GroupAttributeReset, OnGroupNotFound, OnUnknownOutcome, Outcome, PendingAttempt, Reason,
-    ResetStatus,
+    AppKind, Attempt, GroupAttributeReset, OnGroupNotFound, OnUnknownOutcome, Outcome, PendingAttempt,
+    Reason, ResetStatus,
 };
 use crate::chat::Class;
 
@@ -68,19 +68,27 @@ fn settle(next: &mut ResetStatus, reset: &GroupAttributeReset, verdict: &Verdict
     let generation = reset.metadata.generation.unwrap_or_default();
     let said = words::verdict(verdict);
     let (reason, message) = match verdict.ruling {
-        Ruling::Sent(Class::Success) => (Reason::Cleared, "All attributes of the group were cleared.".to_owned()),
+        Ruling::Sent(Class::Success) => {
+            (Reason::Cleared, "All attributes of the group were cleared.".to_owned())
+        }
         Ruling::Sent(Class::GroupNotFound) => group_missing(reset, &said),
         Ruling::Sent(Class::NotSupported) => (Reason::GroupTypeNotSupported, words::capital(&said)),
         Ruling::Sent(Class::Invalid) => (Reason::InvalidRequest, words::capital(&said)),
         Ruling::Sent(Class::ThrottledGroup | Class::ThrottledAccount) => {
             next.next_attempt_time = Some(backoff::next_attempt_time(at.now, at.throttle));
-            (Reason::RateLimited, format!("The vendor asks for fewer calls: {said} It is tried again by itself."))
+            (
+                Reason::RateLimited,
+                format!("The vendor asks for fewer calls: {said} It is tried again by itself."),
+            )
         }
-        Ruling::Sent(Class::SignatureExpired) => {
-            (Reason::RetryScheduled, "The vendor took the signature for expired; a fresh one follows at once.".to_owned())
-        }
+        Ruling::Sent(Class::SignatureExpired) => (
+            Reason::RetryScheduled,
+            "The vendor took the signature for expired; a fresh one follows at once.".to_owned(),
+        ),
         Ruling::Sent(Class::Account(_)) => (Reason::AppNotReady, account_message(reset, verdict)),
-        Ruling::NotSent(NotSent::Network(_)) => return failed(next, reset, &format!("Nothing was sent: {said}"), at),
+        Ruling::NotSent(NotSent::Network(_)) => {
+            return failed(next, reset, &format!("Nothing was sent: {said}"), at);
+        }
         Ruling::NotSent(NotSent::TooLate(_) | NotSent::IntentLost) => {
             (Reason::Pending, format!("Nothing was sent: {said} It is planned anew."))
         }
@@ -101,9 +109,14 @@ fn failed(next: &mut ResetStatus, reset: &GroupAttributeReset, why: &str, at: Ci
         status::state(next, generation, Reason::BackoffLimitExceeded, &message, at.now);
         return;
     }
-    next.next_attempt_time =
-        Some(backoff::next_attempt_time(at.now, backoff::wait(next.failures, at.dice)));
-    status::state(next, generation, Reason::RetryScheduled, &format!("{why} It is tried again by itself."), at.now);
+    next.next_attempt_time = Some(backoff::next_attempt_time(at.now, backoff::wait(next.failures, at.dice)));
+    status::state(
+        next,
+        generation,
+        Reason::RetryScheduled,
+        &format!("{why} It is tried again by itself."),
+        at.now,
+    );
 }
 
 fn group_missing(reset: &GroupAttributeReset, said: &str) -> (Reason, String) {
@@ -134,7 +147,7 @@ fn remembered(pending: &PendingAttempt, verdict: &Verdict, hide_text: bool, now:
         id: pending.id.clone(),
         number: pending.number,
         start_time: pending.start_time,
-        completion_time: Some(now.wall),
+        completion_time: Some(now.microsecond()),
         outcome: match verdict.ruling {
             Ruling::Sent(Class::Success) => Outcome::Succeeded,
             Ruling::Sent(Class::Unknown) => Outcome::Unknown,
@@ -170,7 +183,8 @@ pub fn awaiting_settlement(reset: &GroupAttributeReset, pending: &PendingAttempt
         attributes: 0,
     };
     if next.last_attempt.as_ref().is_none_or(|last| last.id != pending.id) {
-        next.last_attempt = Some(Attempt { completion_time: None, ..remembered(pending, &verdict, false, now) });
+        next.last_attempt =
+            Some(Attempt { completion_time: None, ..remembered(pending, &verdict, false, now) });
     }
     status::state(&mut next, generation, Reason::Verifying, &verifying(&verdict.fault), now);
     next
@@ -192,7 +206,11 @@ pub fn after_read_back(
     };
     match read.ruling {
         Ruling::Sent(Class::Success) if read.attributes == 0 => {
-            end(&mut next, Reason::VerifiedEmpty, "The call's outcome was not seen, and the group was read back empty.");
+            end(
+                &mut next,
+                Reason::VerifiedEmpty,
+                "The call's outcome was not seen, and the group was read back empty.",
+            );
         }
         Ruling::Sent(Class::Success) => {
             let found = format!(
@@ -203,7 +221,11 @@ pub fn after_read_back(
             match reset.spec.on_unknown_outcome {
                 OnUnknownOutcome::Retry => failed(&mut next, reset, &format!("{found}."), at),
                 OnUnknownOutcome::Stop => {
-                    end(&mut next, Reason::OutcomeUnknown, &words::outcome_unknown(&format!("{found}, set before or after it")));
+                    end(
+                        &mut next,
+                        Reason::OutcomeUnknown,
+                        &words::outcome_unknown(&format!("{found}, set before or after it")),
+                    );
                 }
             }
         }

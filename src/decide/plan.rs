@@ -8,9 +8,7 @@ use jiff::Timestamp;
 
 use super::status::{about_generation, is_other_request, message, other_request, seen, state};
 use super::{Now, outcome, words};
-use crate::api::{
-    AppReason, GroupAttributeReset, GroupId, PendingAttempt, Reason, ResetStatus,
-};
+use crate::api::{AppReason, GroupAttributeReset, GroupId, PendingAttempt, Reason, ResetStatus};
 
 /// Waiting for a limit is explained in the status after this long.
 const EXPLAIN_LIMITS_AFTER: Duration = Duration::from_secs(10);
@@ -128,7 +126,8 @@ struct Terms {
 }
 
 fn terms(reset: &GroupAttributeReset, status: &ResetStatus) -> Result<Terms, String> {
-    GroupId::parse(&reset.spec.group_id).map_err(|why| format!("{why}. Create a reset with a valid groupID."))?;
+    GroupId::parse(&reset.spec.group_id)
+        .map_err(|why| format!("{why}. Create a reset with a valid groupID."))?;
     let not_after = not_after(reset)?;
     let deadline = status.start_time.and_then(|start| {
         start.checked_add(jiff::SignedDuration::from_secs(reset.spec.active_deadline_seconds)).ok()
@@ -144,7 +143,8 @@ fn terms(reset: &GroupAttributeReset, status: &ResetStatus) -> Result<Terms, Str
 
 fn not_after(reset: &GroupAttributeReset) -> Result<Option<Timestamp>, String> {
     let parse = |text: &String| {
-        text.parse().map_err(|_| "notAfter is not a date and time. Write it like 2026-12-31T23:00:00Z.".to_owned())
+        text.parse()
+            .map_err(|_| "notAfter is not a date and time. Write it like 2026-12-31T23:00:00Z.".to_owned())
     };
     reset.spec.not_after.as_ref().map(parse).transpose()
 }
@@ -209,7 +209,10 @@ fn unfinished(
 
 fn suspended(reset: &GroupAttributeReset, mut status: ResetStatus, terms: &Terms, now: Now) -> Plan {
     let generation = reset.metadata.generation.unwrap_or_default();
-    if status.reason() == Reason::Suspended && status.start_time.is_none() && status.observed_generation == generation {
+    if status.reason() == Reason::Suspended
+        && status.start_time.is_none()
+        && status.observed_generation == generation
+    {
         return Step::Wait(terms.not_after.map(|last| now.until(last))).into();
     }
     status.start_time = None;
@@ -263,7 +266,11 @@ fn finished(reset: &GroupAttributeReset, status: &ResetStatus, now: Now) -> Plan
     }
     match ttl_ends(reset, status) {
         Some(end) if is_made_again(reset).is_none() => {
-            if end <= now.wall { Step::Delete.into() } else { Step::Wait(Some(now.until(end))).into() }
+            if end <= now.wall {
+                Step::Delete.into()
+            } else {
+                Step::Wait(Some(now.until(end))).into()
+            }
         }
         _ => Step::Wait(None).into(),
     }
@@ -303,9 +310,8 @@ fn settle(
         let why = "its time was over before the group could be read back";
         return record(outcome::unsettled(reset, &pending, why, now));
     }
-    let same_account = |account: &AccountName| {
-        account.sdk_app_id == pending.sdk_app_id && account.host == pending.host
-    };
+    let same_account =
+        |account: &AccountName| account.sdk_app_id == pending.sdk_app_id && account.host == pending.host;
     if app.account.as_ref().is_some_and(|account| !same_account(account)) {
         let why = "the app names another account or host by now, so the group cannot be read back";
         return record(outcome::unsettled(reset, &pending, why, now));

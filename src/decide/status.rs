@@ -5,7 +5,9 @@
 use jiff::Timestamp;
 
 use super::Now;
-use crate::api::{Condition, ConditionStatus, GroupAttributeReset, PastRequest, Reason, ResetStatus, set_condition};
+use crate::api::{
+    Condition, ConditionStatus, GroupAttributeReset, PastRequest, Reason, ResetStatus, set_condition,
+};
 
 /// Earlier requests that a status remembers.
 const HISTORY: usize = 5;

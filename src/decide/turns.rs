@@ -44,7 +44,7 @@ impl Turns {
     }
 
     /// Takes the next one out of the queue.
-    pub fn next(&mut self) -> Option<Place> {
+    pub fn call_next(&mut self) -> Option<Place> {
         let namespace = self.round.pop_front()?;
         let queue = self.waiting.get_mut(&namespace)?;
         let place = queue.pop_first();
@@ -93,7 +93,7 @@ mod tests {
         turns.join("a", place(1, "a1"));
         assert_eq!(turns.len(), 4);
         assert_eq!(turns.oldest(), Some(Timestamp::from_second(1).unwrap()));
-        let order: Vec<_> = std::iter::from_fn(|| turns.next()).map(|p| p.uid).collect();
+        let order: Vec<_> = std::iter::from_fn(|| turns.call_next()).map(|p| p.uid).collect();
         assert_eq!(order, ["a1", "b9", "a2", "a3"]);
         assert!(turns.is_empty());
     }
@@ -105,7 +105,7 @@ mod tests {
         turns.join("b", place(1, "b1"));
         turns.leave("a", &place(1, "a1"));
         turns.leave("a", &place(1, "a1"));
-        assert_eq!(turns.next().map(|p| p.uid), Some("b1".to_owned()));
-        assert_eq!(turns.next(), None);
+        assert_eq!(turns.call_next().map(|p| p.uid), Some("b1".to_owned()));
+        assert_eq!(turns.call_next(), None);
     }
 }

@@ -12,7 +12,11 @@ use crate::chat::codes::lookup;
 #[must_use]
 pub fn code(number: i64) -> String {
     let code = lookup(number);
-    format!("code {number}: {}. {}.", code.explanation.trim_end_matches('.'), code.remedy.trim_end_matches('.'))
+    format!(
+        "code {number}: {}. {}.",
+        code.explanation.trim_end_matches('.'),
+        code.remedy.trim_end_matches('.')
+    )
 }
 
 /// What a verdict says about an attempt.
@@ -27,13 +31,19 @@ pub fn verdict(verdict: &Verdict) -> String {
 /// The app does not exist.
 #[must_use]
 pub fn app_not_found(app: &AppRef) -> String {
-    format!("ChatApp {} does not exist in this namespace. Create it, or name another in spec.appRef.", app.name)
+    format!(
+        "ChatApp {} does not exist in this namespace. Create it, or name another in spec.appRef.",
+        app.name
+    )
 }
 
 /// The cluster's app is not for this namespace; a missing, a closed and a switched-off one read alike.
 #[must_use]
 pub fn app_not_allowed(app: &AppRef) -> String {
-    format!("ClusterChatApp {} may not be used from this namespace. Ask the platform team to open it.", app.name)
+    format!(
+        "ClusterChatApp {} may not be used from this namespace. Ask the platform team to open it.",
+        app.name
+    )
 }
 
 /// The app's stop switch is on.
@@ -54,7 +64,10 @@ pub fn app_not_ready(app: &AppRef, reason: AppReason, number: Option<i64>) -> St
             )
         }
         AppKind::ClusterChatApp => {
-            format!("ClusterChatApp {} is not ready ({reason}{number_text}). Ask the platform team.", app.name)
+            format!(
+                "ClusterChatApp {} is not ready ({reason}{number_text}). Ask the platform team.",
+                app.name
+            )
         }
     }
 }
@@ -71,7 +84,9 @@ pub fn deadline_exceeded(seconds: i64, waiting_for: &str) -> String {
 /// The end by `notAfter`.
 #[must_use]
 pub fn expired(not_after: Timestamp) -> String {
-    format!("notAfter ({not_after}) has passed, so nothing is sent. Ask again with a later notAfter and a new requestID.")
+    format!(
+        "notAfter ({not_after}) has passed, so nothing is sent. Ask again with a later notAfter and a new requestID."
+    )
 }
 
 /// An unsettled attempt that can no longer be settled.

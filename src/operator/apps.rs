@@ -184,9 +184,10 @@ impl App {
         let is_current = status.observed_generation == object.generation();
         let circuit = match status.reason() {
             AppReason::Verified if is_current => Circuit::closed(),
-            AppReason::Pending | AppReason::Verified | AppReason::Suspended | AppReason::EndpointNotAllowed => {
-                Circuit::unproved(None, now.mono)
-            }
+            AppReason::Pending
+            | AppReason::Verified
+            | AppReason::Suspended
+            | AppReason::EndpointNotAllowed => Circuit::unproved(None, now.mono),
             _ if !is_current => Circuit::unproved(None, now.mono),
             reason => {
                 let ready = status.conditions.iter().find(|c| c.type_ == "Ready");
@@ -269,7 +270,8 @@ fn endpoint(spec: &ChatAppSpec, allowed: &[AllowedEndpoint]) -> Result<Endpoint,
     match (spec.region, &spec.endpoint) {
         (Some(region), None) => Ok(Endpoint::of_region(region)),
         (None, Some(url)) => {
-            let endpoint = Endpoint::parse(url).map_err(|why| format!("spec.endpoint cannot be used: {why}"))?;
+            let endpoint =
+                Endpoint::parse(url).map_err(|why| format!("spec.endpoint cannot be used: {why}"))?;
             if allowed.iter().any(|host| host.admits(&endpoint)) {
                 return Ok(endpoint);
             }
@@ -290,5 +292,11 @@ fn terms(object: &AppObject, endpoint: Endpoint, own_namespace: &str) -> Result<
     let namespace = object.meta().namespace.clone().unwrap_or_else(|| own_namespace.to_owned());
     let reference = spec.credentials.secret_key_ref.clone();
     let signer = Signer::new(namespace, reference, sdk_app_id, spec.identifier.clone());
-    Ok(Arc::new(AppTerms { key: object.key(), endpoint, sdk_app_id, identifier: spec.identifier.clone(), signer }))
+    Ok(Arc::new(AppTerms {
+        key: object.key(),
+        endpoint,
+        sdk_app_id,
+        identifier: spec.identifier.clone(),
+        signer,
+    }))
 }

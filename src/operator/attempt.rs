@@ -51,11 +51,7 @@ impl From<Seen> for End {
 pub async fn attempt(hands: Arc<Hands>, order: Order) {
     let uid = order.reset.uid().unwrap_or_default();
     let End { seen, read_back_at, never_called } = steps(&hands, &order).await;
-    hands.report(Report::ResetDone(ResetDone {
-        read_back_at,
-        never_called,
-        ..ResetDone::seen(&uid, seen)
-    }));
+    hands.report(Report::ResetDone(ResetDone { read_back_at, never_called, ..ResetDone::seen(&uid, seen) }));
 }
 
 async fn steps(hands: &Hands, order: &Order) -> End {
@@ -68,8 +64,8 @@ async fn steps(hands: &Hands, order: &Order) -> End {
     let pending = PendingAttempt {
         id: Uuid::new_v4().to_string(),
         number: seen_status(&order.reset).attempts + 1,
-        start_time: planned.wall,
-        deadline: planned.wall + ATTEMPT,
+        start_time: planned.microsecond(),
+        deadline: planned.microsecond() + ATTEMPT,
         holder: hands.identity.clone(),
         sdk_app_id: i64::from(order.app.sdk_app_id),
         host: order.app.endpoint.authority(),
@@ -128,7 +124,9 @@ async fn commit(
         Err(WriteFault::Unclear(why)) => return Err(take_back(hands, order, pending, &why).await),
     };
     let stored = committed.status.as_ref().and_then(|status| status.pending_attempt.as_ref());
-    if committed.metadata.uid != order.reset.metadata.uid || stored.is_none_or(|stored| stored.id != pending.id) {
+    if committed.metadata.uid != order.reset.metadata.uid
+        || stored.is_none_or(|stored| stored.id != pending.id)
+    {
         let why = "the intent was not stored whole: the CRD is older than the operator. Install its CRDs: \
                    groupattr-operator crd | kubectl apply --server-side -f -";
         return Err(Seen::Fault(WriteFault::Refused(why.to_owned())).into());

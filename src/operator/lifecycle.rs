@@ -59,14 +59,17 @@ pub enum Exit {
 /// Runs until `told` is cancelled, the lease is lost, or something breaks.
 pub async fn run(settings: Run, told: CancellationToken) -> Result<Exit, StartError> {
     let clients = connect().await?;
-    let chat = ChatClient::new(&Settings { user_agent: concat!("groupattr-operator/", env!("CARGO_PKG_VERSION")).to_owned() })?;
+    let chat = ChatClient::new(&Settings {
+        user_agent: concat!("groupattr-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
+    })?;
     let (metrics, registry) = Metrics::new();
     let health = Arc::new(Health::new());
     let listener = admin::bind(settings.listen).await?;
     let closing = CancellationToken::new();
     let _close = closing.clone().drop_guard();
     tokio::spawn(admin::serve(listener, Arc::clone(&health), Arc::new(registry), closing));
-    let process = Process { clients, chat, metrics, health, clock: Clock::start(), identity: identity(), settings };
+    let process =
+        Process { clients, chat, metrics, health, clock: Clock::start(), identity: identity(), settings };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), holder = process.identity, "starting");
     Ok(process.run(told).await)
 }
@@ -158,8 +161,7 @@ impl Process {
         let mut watching = JoinSet::new();
         let sources = watches::start(&hands.client, &settings.watch_namespaces, &mut watching, &events);
         drop(events);
-        let rules =
-            Rules { own_namespace: settings.namespace, allow_endpoints: settings.allow_endpoints };
+        let rules = Rules { own_namespace: settings.namespace, allow_endpoints: settings.allow_endpoints };
         let mut desk = Desk::new(hands, rules, health, sources);
         let exit = {
             let working = desk.work(observed, heard);
@@ -173,7 +175,10 @@ impl Process {
                 () = told.cancelled() => Exit::Told,
                 () = leadership.lost() => Exit::LeadershipLost,
             };
-            tracing::info!(?why, "stopping: nothing new is started, what is in flight is finished and recorded");
+            tracing::info!(
+                ?why,
+                "stopping: nothing new is started, what is in flight is finished and recorded"
+            );
             stop.cancel();
             match timeout(settings.shutdown_grace, working).await {
                 Ok(Ending::Stopped) => why,
@@ -183,7 +188,10 @@ impl Process {
         };
         if exit == Exit::OutOfTime {
             let left = desk.abandon();
-            tracing::error!(left, "the time to stop is over; what is unrecorded is read back by the next leader");
+            tracing::error!(
+                left,
+                "the time to stop is over; what is unrecorded is read back by the next leader"
+            );
         }
         exit
     }

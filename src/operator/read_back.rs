@@ -74,11 +74,7 @@ pub async fn probe(hands: Arc<Hands>, app: Arc<AppTerms>, generation: i64) {
     hands.report(Report::Probed(app.key.clone(), generation, verdict));
 }
 
-async fn read(
-    hands: &Hands,
-    app: &AppTerms,
-    group: &GroupId,
-) -> Result<Verdict, CredentialsFault> {
+async fn read(hands: &Hands, app: &AppTerms, group: &GroupId) -> Result<Verdict, CredentialsFault> {
     let ended = |sent, verdict| {
         let (app, account) = (app.key.clone(), app.account());
         hands.report(Report::CallEnded(CallEnded { app, account, group: None, sent, verdict }));

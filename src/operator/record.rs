@@ -15,7 +15,12 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Stores a status that the desk planned. Who planned on an old copy gets the new one, and plans anew.
-pub async fn record(hands: Arc<Hands>, kind: &'static str, seen: Arc<GroupAttributeReset>, next: ResetStatus) {
+pub async fn record(
+    hands: Arc<Hands>,
+    kind: &'static str,
+    seen: Arc<GroupAttributeReset>,
+    next: ResetStatus,
+) {
     let uid = seen.uid().unwrap_or_default();
     let seen = match hands.put(kind, &seen, next).await {
         Ok(stored) => Seen::Fresh(stored),

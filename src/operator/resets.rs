@@ -9,7 +9,9 @@ use kube::ResourceExt as _;
 
 use super::apps::{AppKey, key_of};
 use crate::api::GroupAttributeReset;
-use crate::decide::plan::{AccountName, Recall, attempt_length, is_made_again, read_back_of_foreign, ttl_ends};
+use crate::decide::plan::{
+    AccountName, Recall, attempt_length, is_made_again, read_back_of_foreign, ttl_ends,
+};
 use crate::decide::turns::Place;
 use crate::decide::{Now, backoff, status};
 

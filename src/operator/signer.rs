@@ -13,7 +13,7 @@ use crate::chat::{SecretKey, UserSig};
 use crate::cluster::credentials::{CredentialsFault, read_key};
 
 /// A key is kept in memory at most this long.
-const KEEP_KEY: Duration = Duration::from_secs(60);
+const KEEP_KEY: Duration = Duration::from_mins(1);
 
 /// Signs for one app. Keeps the key for a minute and the signature for half of its validity.
 pub struct Signer {

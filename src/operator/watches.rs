@@ -6,8 +6,8 @@ use std::fmt::Debug;
 use futures::{Stream, StreamExt as _, pin_mut};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
-use kube::runtime::watcher::{self, watcher};
 use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
@@ -93,7 +93,12 @@ pub fn start(
         let client = || client.clone();
         tasks.spawn(follow(Api::all(client()), begin(RESET, ""), reset, events.clone()));
         tasks.spawn(follow(Api::all(client()), begin(CHAT_APP, ""), chat_app, events.clone()));
-        tasks.spawn(follow(Api::all(client()), begin(CLUSTER_CHAT_APP, ""), cluster_chat_app, events.clone()));
+        tasks.spawn(follow(
+            Api::all(client()),
+            begin(CLUSTER_CHAT_APP, ""),
+            cluster_chat_app,
+            events.clone(),
+        ));
         let labels = watcher(Api::<PartialObjectMeta<Namespace>>::all(client()), config());
         tasks.spawn(forward(labels, begin(NAMESPACE, ""), namespace, events.clone()));
     }
@@ -123,7 +128,8 @@ fn cluster_chat_app(object: ClusterChatApp) -> Event {
 }
 
 fn namespace(object: PartialObjectMeta<Namespace>) -> Event {
-    Event::Namespace(object.name_any(), object.labels().clone())
+    let name = object.name_any();
+    Event::Namespace(name, object.metadata.labels.unwrap_or_default())
 }
 
 async fn follow<K>(

@@ -32,7 +32,7 @@ impl Desk {
                 self.timers.set(moment, Wake::Account(name.clone()));
                 break;
             }
-            let Some(place) = account.turns.next() else { break };
+            let Some(place) = account.turns.call_next() else { break };
             self.start_clear(name, &place.uid, now);
         }
         loop {
@@ -44,7 +44,7 @@ impl Desk {
                 self.timers.set(moment, Wake::Account(name.clone()));
                 break;
             }
-            let Some(place) = account.read_turns.next() else { break };
+            let Some(place) = account.read_turns.call_next() else { break };
             self.start_read(name, &place.uid, now);
         }
     }
@@ -100,12 +100,10 @@ impl Desk {
         let key = open.app.clone();
         let step = self.plan(uid, now)?.step;
         let terms = self.apps.get(&key).and_then(|app| app.terms.as_ref().ok()).map(Arc::clone);
-        match (terms, group) {
-            (Some(terms), Ok(group)) => Some((step, terms, group)),
-            _ => {
-                self.take(uid, step, now);
-                None
-            }
+        if let (Some(terms), Ok(group)) = (terms, group) {
+            return Some((step, terms, group));
         }
+        self.take(uid, step, now);
+        None
     }
 }

@@ -1,5 +1,6 @@
 //! What came of the tasks.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::Desk;
@@ -40,7 +41,7 @@ impl Desk {
         if let (Some((at, _)), Some(Ruling::Sent(Class::ThrottledAccount))) = (sent, ruling) {
             pace.throttled(at, now);
         }
-        let mut parked = Default::default();
+        let mut parked = HashSet::new();
         if let Some(group) = &group {
             let pace = account.group(group);
             pace.end(sent.map(|(_, over)| over));
@@ -62,7 +63,9 @@ impl Desk {
                 self.app_step(&key);
             }
         }
-        parked.iter().for_each(|uid: &String| self.look(uid));
+        for uid in &parked {
+            self.look(uid);
+        }
         self.stirred.insert(name);
     }
 

@@ -40,7 +40,8 @@ impl Desk {
             }
         }
         for kind in [RESET, CHAT_APP, CLUSTER_CHAT_APP] {
-            metrics.malformed_objects(kind, self.malformed.keys().filter(|(known, _)| *known == kind).count());
+            metrics
+                .malformed_objects(kind, self.malformed.keys().filter(|(known, _)| *known == kind).count());
         }
     }
 }

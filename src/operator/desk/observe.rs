@@ -83,7 +83,13 @@ impl Desk {
             return;
         }
         let Identity { uid, namespace, name } = identity.clone();
-        tracing::error!(kind, namespace, name, uid, "the stored object cannot be read: {error}. Apply it again.");
+        tracing::error!(
+            kind,
+            namespace,
+            name,
+            uid,
+            "the stored object cannot be read: {error}. Apply it again."
+        );
         self.forget_object(kind, &identity);
         if kind == RESET {
             self.explain_malformed(&identity, generation, &error);
@@ -92,7 +98,9 @@ impl Desk {
 
     fn explain_malformed(&mut self, identity: &Identity, generation: i64, error: &str) {
         let mut said = ResetStatus::default();
-        let text = format!("The stored object cannot be read: {error}. Mend its spec, or delete it and create it anew.");
+        let text = format!(
+            "The stored object cannot be read: {error}. Mend its spec, or delete it and create it anew."
+        );
         status::state(&mut said, generation, Reason::Pending, &text, self.now());
         let said = json!({ "observedGeneration": generation, "conditions": said.conditions });
         let kind = ApiResource::from_gvk_with_plural(
@@ -123,8 +131,11 @@ impl Desk {
             RESET => self.forget_reset(&identity.uid),
             CHAT_APP | CLUSTER_CHAT_APP => {
                 let app_kind = if kind == CHAT_APP { AppKind::ChatApp } else { AppKind::ClusterChatApp };
-                let key =
-                    AppKey { kind: app_kind, namespace: identity.namespace.clone(), name: identity.name.clone() };
+                let key = AppKey {
+                    kind: app_kind,
+                    namespace: identity.namespace.clone(),
+                    name: identity.name.clone(),
+                };
                 let is_same = |app: &App| app.object.meta().uid.as_deref() == Some(identity.uid.as_str());
                 if self.apps.get(&key).is_some_and(is_same) {
                     self.forget_app(&key);
@@ -163,7 +174,9 @@ impl Desk {
                     .filter(|(uid, tracked)| is_gone(Some(uid), &tracked.namespace))
                     .map(|(uid, _)| uid.clone())
                     .collect();
-                gone.iter().for_each(|uid| self.forget_reset(uid));
+                for uid in &gone {
+                    self.forget_reset(uid);
+                }
             }
             CHAT_APP | CLUSTER_CHAT_APP => {
                 let apps = self.apps.iter().filter(|(key, _)| kind_of(key) == source.kind);
@@ -171,7 +184,9 @@ impl Desk {
                     .filter(|(key, app)| is_gone(app.object.meta().uid.as_ref(), &key.namespace))
                     .map(|(key, _)| key.clone())
                     .collect();
-                gone.iter().for_each(|key| self.forget_app(key));
+                for key in &gone {
+                    self.forget_app(key);
+                }
             }
             _ => {}
         }
@@ -185,23 +200,38 @@ impl Desk {
     /// The first look at everything, once everything is known.
     fn begin(&mut self) {
         let apps: Vec<_> = self.apps.keys().cloned().collect();
-        apps.iter().for_each(|key| self.app_step(key));
+        for key in &apps {
+            self.app_step(key);
+        }
         let uids: Vec<_> = self.resets.all.keys().cloned().collect();
-        uids.iter().for_each(|uid| self.look(uid));
+        for uid in &uids {
+            self.look(uid);
+        }
     }
 
     pub(super) fn look_at_app(&mut self, key: &AppKey) {
-        self.resets.of_app(key).iter().for_each(|uid| self.look(uid));
+        for uid in &self.resets.of_app(key) {
+            self.look(uid);
+        }
     }
 
     /// Whether a `ClusterChatApp` is open to a namespace can change with the namespace's labels.
     fn look_at_namespace(&mut self, name: &str) {
-        let refer = |uid: &&String| match self.resets.all.get(*uid).map(|tracked| (&tracked.namespace, &tracked.stage)) {
-            Some((namespace, Stage::Open(open))) => namespace == name && open.app.kind == AppKind::ClusterChatApp,
+        let refer = |uid: &&String| match self
+            .resets
+            .all
+            .get(*uid)
+            .map(|tracked| (&tracked.namespace, &tracked.stage))
+        {
+            Some((namespace, Stage::Open(open))) => {
+                namespace == name && open.app.kind == AppKind::ClusterChatApp
+            }
             _ => false,
         };
         let uids: Vec<_> = self.resets.all.keys().filter(refer).cloned().collect();
-        uids.iter().for_each(|uid| self.look(uid));
+        for uid in &uids {
+            self.look(uid);
+        }
     }
 }
 
