@@ -2,10 +2,12 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | what is the next step for this reset? | `plan` |
+//! | what is the next step for this reset? | `plan`; with an unsettled attempt `settle` |
+//! | when is its time over? | `ends` |
 //! | what does this answer mean? | `judge` |
 //! | what does the status say after an attempt or a read-back? | `outcome` |
 //! | how is a status written, and what does it say? | `status`, `words` |
+//! | which change is worth an event? | `notice` |
 //! | may this call go now? | `pace` (account), `group_pace` (group), `last_look` (just before sending) |
 //! | whose turn is it? | `turns` |
 //! | how long until the next attempt? | `backoff` |
@@ -15,6 +17,7 @@
 
 pub mod backoff;
 pub mod circuit;
+pub mod ends;
 pub mod group_pace;
 pub mod judge;
 pub mod last_look;
@@ -22,6 +25,7 @@ pub mod notice;
 pub mod outcome;
 pub mod pace;
 pub mod plan;
+pub mod settle;
 pub mod status;
 pub mod turns;
 pub mod words;

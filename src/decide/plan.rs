@@ -4,17 +4,14 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
+use super::ends::{Terms, is_made_again, terms, ttl_ends};
+use super::settle::settle;
 use super::status::{about_generation, is_other_request, message, other_request, seen, state};
-use super::{Now, outcome, words};
-use crate::api::{AppReason, GroupAttributeReset, GroupId, PendingAttempt, Reason, ResetStatus};
+use super::{Now, words};
+use crate::api::{AppReason, GroupAttributeReset, PendingAttempt, Reason, ResetStatus};
 
 /// Waiting for a limit is explained in the status after this long.
 const EXPLAIN_LIMITS_AFTER: Duration = Duration::from_secs(10);
-/// The vendor's backend may work on a call for this long after nobody waits for it any more.
-pub const SETTLING: Duration = Duration::from_secs(5);
-
 /// What a reset sees of its app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppView {
@@ -110,50 +107,13 @@ pub fn plan(reset: &GroupAttributeReset, app: &AppView, recall: &Recall, now: No
     unfinished(reset, status, app, recall, now)
 }
 
-fn record(status: ResetStatus) -> Plan {
+pub(super) fn record(status: ResetStatus) -> Plan {
     Step::Record(Box::new(status)).into()
 }
 
 fn end(mut status: ResetStatus, generation: i64, reason: Reason, message: &str, now: Now) -> Plan {
     state(&mut status, generation, reason, message, now);
     record(status)
-}
-
-/// A spec that no CRD of ours would have let pass can still be stored: by an older or a loosened one.
-struct Terms {
-    not_after: Option<Timestamp>,
-    ends: Option<(Timestamp, bool)>,
-}
-
-fn terms(reset: &GroupAttributeReset, status: &ResetStatus) -> Result<Terms, String> {
-    GroupId::parse(&reset.spec.group_id)
-        .map_err(|why| format!("{why}. Create a reset with a valid groupID."))?;
-    let not_after = not_after(reset)?;
-    let deadline = status.start_time.and_then(|start| {
-        start.checked_add(jiff::SignedDuration::from_secs(reset.spec.active_deadline_seconds)).ok()
-    });
-    let ends = match (deadline, not_after) {
-        (Some(deadline), Some(last)) if last <= deadline => Some((last, true)),
-        (Some(deadline), _) => Some((deadline, false)),
-        (None, Some(last)) => Some((last, true)),
-        (None, None) => None,
-    };
-    Ok(Terms { not_after, ends })
-}
-
-fn not_after(reset: &GroupAttributeReset) -> Result<Option<Timestamp>, String> {
-    let parse = |text: &String| {
-        text.parse()
-            .map_err(|_| "notAfter is not a date and time. Write it like 2026-12-31T23:00:00Z.".to_owned())
-    };
-    reset.spec.not_after.as_ref().map(parse).transpose()
-}
-
-/// The moment at which this reset's own time is over: `notAfter` or its deadline. For a spec that names no valid
-/// moment there is none, and `plan` ends such a reset.
-#[must_use]
-pub fn ends_at(reset: &GroupAttributeReset) -> Option<Timestamp> {
-    terms(reset, &seen(reset)).ok().and_then(|terms| terms.ends).map(|(end, _)| end)
 }
 
 fn unfinished(
@@ -179,11 +139,11 @@ fn unfinished(
         state(&mut status, generation, Reason::Pending, "Resumed; its clock starts anew.", now);
         return record(status);
     }
-    if terms.ends.is_some_and(|(end, _)| end <= now.wall) {
+    if terms.ends.is_some_and(|end| end <= now.wall) {
         let text = words::deadline_exceeded(reset.spec.active_deadline_seconds, message(&status));
         return end(status, generation, Reason::DeadlineExceeded, &text, now);
     }
-    let until_end = terms.ends.map(|(end, _)| now.until(end));
+    let until_end = terms.ends.map(|end| now.until(end));
     let app_ref = &reset.spec.app_ref;
     let waiting = |reason, message: String| Plan {
         step: Step::Wait(until_end),
@@ -237,7 +197,7 @@ fn explanation(
 }
 
 /// The same words about the present spec, if the status speaks about an older one.
-fn restated(status: &ResetStatus, generation: i64) -> Option<Box<ResetStatus>> {
+pub(super) fn restated(status: &ResetStatus, generation: i64) -> Option<Box<ResetStatus>> {
     (status.is_written() && status.observed_generation != generation)
         .then(|| Box::new(about_generation(status, generation)))
 }
@@ -276,72 +236,5 @@ fn finished(reset: &GroupAttributeReset, status: &ResetStatus, now: Now) -> Plan
     }
 }
 
-/// When a finished reset is to be deleted.
-#[must_use]
-pub fn ttl_ends(reset: &GroupAttributeReset, status: &ResetStatus) -> Option<Timestamp> {
-    let ttl = i64::from(reset.spec.ttl_seconds_after_finished?.max(0));
-    status.completion_time?.checked_add(jiff::SignedDuration::from_secs(ttl)).ok()
-}
-
-/// The mark of a tool that would create the object again if it were deleted, and so clear the room again.
-#[must_use]
-pub fn is_made_again(reset: &GroupAttributeReset) -> Option<&'static str> {
-    const ANNOTATIONS: [&str; 2] = ["argocd.argoproj.io/tracking-id", "meta.helm.sh/release-name"];
-    const LABELS: [&str; 3] =
-        ["argocd.argoproj.io/instance", "kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name"];
-    let has = |map: &Option<std::collections::BTreeMap<String, String>>, key: &str| {
-        map.as_ref().is_some_and(|map| map.contains_key(key))
-    };
-    let annotation = ANNOTATIONS.into_iter().find(|key| has(&reset.metadata.annotations, key));
-    annotation.or_else(|| LABELS.into_iter().find(|key| has(&reset.metadata.labels, key)))
-}
-
-fn settle(
-    reset: &GroupAttributeReset,
-    status: &ResetStatus,
-    pending: PendingAttempt,
-    app: &AppView,
-    recall: &Recall,
-    now: Now,
-) -> Plan {
-    let generation = reset.metadata.generation.unwrap_or_default();
-    let ends = terms(reset, status).ok().and_then(|terms| terms.ends);
-    if ends.is_some_and(|(end, _)| end <= now.wall) {
-        let why = "its time was over before the group could be read back";
-        return record(outcome::unsettled(reset, &pending, why, now));
-    }
-    let same_account =
-        |account: &AccountName| account.sdk_app_id == pending.sdk_app_id && account.host == pending.host;
-    if app.account.as_ref().is_some_and(|account| !same_account(account)) {
-        let why = "the app names another account or host by now, so the group cannot be read back";
-        return record(outcome::unsettled(reset, &pending, why, now));
-    }
-    let explain = if status.reason() == Reason::Verifying {
-        restated(status, generation)
-    } else {
-        Some(Box::new(outcome::awaiting_settlement(reset, &pending, now)))
-    };
-    let until_end = ends.map(|(end, _)| now.until(end));
-    let wait = |moment: Option<Duration>| Step::Wait(moment.into_iter().chain(until_end).min());
-    let step = match recall.read_back_at {
-        Some(at) if at > now.mono => wait(Some(at)),
-        Some(_) if app.state == AppState::Working => Step::ReadBack(Box::new(pending)),
-        _ => wait(None),
-    };
-    Plan { step, explain }
-}
-
-/// When the group of an attempt of another process may be read back: the attempt's own length and the settling time
-/// from first sight on this process's clock, so that no skew between clocks matters.
-#[must_use]
-pub fn read_back_of_foreign(pending: &PendingAttempt, first_sight: Duration) -> Duration {
-    first_sight + attempt_length(pending) + SETTLING
-}
-
-/// How long an attempt may take, as its intent says; never more than twice our own attempts take.
-#[must_use]
-pub fn attempt_length(pending: &PendingAttempt) -> Duration {
-    Duration::try_from(pending.deadline.duration_since(pending.start_time))
-        .unwrap_or_default()
-        .min(super::last_look::ATTEMPT * 2)
-}
+#[cfg(test)]
+mod tests;

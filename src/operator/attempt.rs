@@ -15,10 +15,11 @@ use crate::api::{GroupAttributeReset, GroupId, PendingAttempt};
 use crate::chat::{Answer, Call, Class, UserSig};
 use crate::cluster::credentials::CredentialsFault;
 use crate::cluster::statuses::WriteFault;
+use crate::decide::ends::ends_at;
 use crate::decide::judge::{NotSent, Ruling, Verdict, judge};
 use crate::decide::last_look::{ATTEMPT, Bounds, last_look};
 use crate::decide::outcome::{Circumstances, after_attempt, intent};
-use crate::decide::plan::{SETTLING, ends_at};
+use crate::decide::settle::SETTLING;
 use crate::decide::status::seen as seen_status;
 
 /// What the desk decided to do.

@@ -15,8 +15,8 @@ use crate::chat::ChatClient;
 use crate::cluster::events::{Events, Notice};
 use crate::cluster::lease::Leadership;
 use crate::cluster::statuses::{Statuses, WriteFault};
+use crate::decide::ends::is_made_again;
 use crate::decide::notice::notice;
-use crate::decide::plan::is_made_again;
 use crate::decide::status;
 
 /// Everything a task needs to act for the desk.

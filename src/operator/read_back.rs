@@ -16,7 +16,7 @@ use crate::cluster::credentials::CredentialsFault;
 use crate::decide::judge::{Ruling, Verdict, judge};
 use crate::decide::last_look::ATTEMPT;
 use crate::decide::outcome::{Circumstances, after_read_back, awaiting_settlement};
-use crate::decide::plan::SETTLING;
+use crate::decide::settle::SETTLING;
 
 /// Reads the group of `pending` back and stores what that shows.
 pub async fn read_back(

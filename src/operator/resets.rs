@@ -9,9 +9,9 @@ use kube::ResourceExt as _;
 
 use super::apps::{AppKey, key_of};
 use crate::api::GroupAttributeReset;
-use crate::decide::plan::{
-    AccountName, Recall, attempt_length, is_made_again, read_back_of_foreign, ttl_ends,
-};
+use crate::decide::ends::{is_made_again, ttl_ends};
+use crate::decide::plan::{AccountName, Recall};
+use crate::decide::settle::{attempt_length, read_back_of_foreign};
 use crate::decide::turns::Place;
 use crate::decide::{Now, backoff, status};
 

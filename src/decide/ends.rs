@@ -1,0 +1,65 @@
+//! When a reset's time is over: `notAfter`, its deadline, and the time to live after its end.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::status::seen;
+use crate::api::{GroupAttributeReset, GroupId, ResetStatus};
+
+/// The moments that bound a reset.
+pub struct Terms {
+    /// No attempt starts from here on, whatever the clock of the request says.
+    pub not_after: Option<Timestamp>,
+    /// No attempt starts from here on: `notAfter` or the deadline, whichever comes first.
+    pub ends: Option<Timestamp>,
+}
+
+/// The moments that bound this reset. A spec that no CRD of ours would have let pass can still be stored, by an older
+/// or a loosened one; the error says what is wrong with it.
+pub fn terms(reset: &GroupAttributeReset, status: &ResetStatus) -> Result<Terms, String> {
+    GroupId::parse(&reset.spec.group_id)
+        .map_err(|why| format!("{why}. Create a reset with a valid groupID."))?;
+    let not_after = not_after(reset)?;
+    let length = SignedDuration::from_secs(reset.spec.active_deadline_seconds);
+    let deadline = status.start_time.and_then(|start| start.checked_add(length).ok());
+    let ends = deadline.into_iter().chain(not_after).min();
+    Ok(Terms { not_after, ends })
+}
+
+fn not_after(reset: &GroupAttributeReset) -> Result<Option<Timestamp>, String> {
+    let parse = |text: &String| {
+        text.parse()
+            .map_err(|_| "notAfter is not a date and time. Write it like 2026-12-31T23:00:00Z.".to_owned())
+    };
+    reset.spec.not_after.as_ref().map(parse).transpose()
+}
+
+/// The moment at which this reset's own time is over: `notAfter` or its deadline. For a spec that names no valid
+/// moment there is none, and `plan` ends such a reset.
+#[must_use]
+pub fn ends_at(reset: &GroupAttributeReset) -> Option<Timestamp> {
+    terms(reset, &seen(reset)).ok().and_then(|terms| terms.ends)
+}
+
+/// When a finished reset is to be deleted.
+#[must_use]
+pub fn ttl_ends(reset: &GroupAttributeReset, status: &ResetStatus) -> Option<Timestamp> {
+    let ttl = i64::from(reset.spec.ttl_seconds_after_finished?.max(0));
+    status.completion_time?.checked_add(SignedDuration::from_secs(ttl)).ok()
+}
+
+/// The mark of a tool that would create the object again if it were deleted, and so clear the room again.
+#[must_use]
+pub fn is_made_again(reset: &GroupAttributeReset) -> Option<&'static str> {
+    const ANNOTATIONS: [&str; 2] = ["argocd.argoproj.io/tracking-id", "meta.helm.sh/release-name"];
+    const LABELS: [&str; 3] =
+        ["argocd.argoproj.io/instance", "kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name"];
+    let has = |map: &Option<BTreeMap<String, String>>, key: &str| {
+        map.as_ref().is_some_and(|map| map.contains_key(key))
+    };
+    let annotation = ANNOTATIONS.into_iter().find(|key| has(&reset.metadata.annotations, key));
+    annotation.or_else(|| LABELS.into_iter().find(|key| has(&reset.metadata.labels, key)))
+}

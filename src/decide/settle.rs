@@ -1,0 +1,65 @@
+//! The step for a reset whose pending attempt is not settled: its group is read back, when that may be done.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::time::Duration;
+
+use super::ends::terms;
+use super::last_look::ATTEMPT;
+use super::plan::{AccountName, AppState, AppView, Plan, Recall, Step, record, restated};
+use super::{Now, outcome};
+use crate::api::{GroupAttributeReset, PendingAttempt, Reason, ResetStatus};
+
+/// The vendor's backend may work on a call for this long after nobody waits for it any more.
+pub const SETTLING: Duration = Duration::from_secs(5);
+
+/// Plans the settlement of `pending`.
+pub(super) fn settle(
+    reset: &GroupAttributeReset,
+    status: &ResetStatus,
+    pending: PendingAttempt,
+    app: &AppView,
+    recall: &Recall,
+    now: Now,
+) -> Plan {
+    let generation = reset.metadata.generation.unwrap_or_default();
+    let ends = terms(reset, status).ok().and_then(|terms| terms.ends);
+    if ends.is_some_and(|end| end <= now.wall) {
+        let why = "its time was over before the group could be read back";
+        return record(outcome::unsettled(reset, &pending, why, now));
+    }
+    let same_account =
+        |account: &AccountName| account.sdk_app_id == pending.sdk_app_id && account.host == pending.host;
+    if app.account.as_ref().is_some_and(|account| !same_account(account)) {
+        let why = "the app names another account or host by now, so the group cannot be read back";
+        return record(outcome::unsettled(reset, &pending, why, now));
+    }
+    let explain = if status.reason() == Reason::Verifying {
+        restated(status, generation)
+    } else {
+        Some(Box::new(outcome::awaiting_settlement(reset, &pending, now)))
+    };
+    let until_end = ends.map(|end| now.until(end));
+    let wait = |moment: Option<Duration>| Step::Wait(moment.into_iter().chain(until_end).min());
+    let step = match recall.read_back_at {
+        Some(at) if at > now.mono => wait(Some(at)),
+        Some(_) if app.state == AppState::Working => Step::ReadBack(Box::new(pending)),
+        _ => wait(None),
+    };
+    Plan { step, explain }
+}
+
+/// When the group of an attempt of another process may be read back: the attempt's own length and the settling time
+/// from first sight on this process's clock, so that no skew between clocks matters.
+#[must_use]
+pub fn read_back_of_foreign(pending: &PendingAttempt, first_sight: Duration) -> Duration {
+    first_sight + attempt_length(pending) + SETTLING
+}
+
+/// How long an attempt may take, as its intent says; never more than twice our own attempts take.
+#[must_use]
+pub fn attempt_length(pending: &PendingAttempt) -> Duration {
+    Duration::try_from(pending.deadline.duration_since(pending.start_time))
+        .unwrap_or_default()
+        .min(ATTEMPT * 2)
+}
