@@ -225,7 +225,7 @@ fn refusal(error: &clap::Error, blame: impl Fn(&str) -> String) -> Refusal {
             let value = context(ContextKind::InvalidValue).unwrap_or_default();
             let remedy = std::error::Error::source(error)
                 .map(ToString::to_string)
-                .or_else(|| context(ContextKind::ValidValue).map(|values| format!("use one of {values}")))
+                .or_else(|| Some(format!("use one of {}", context(ContextKind::ValidValue).filter(|v| !v.is_empty())?)))
                 .unwrap_or_else(|| "it needs a value".to_owned());
             format!("{}: unusable value {value:?}: {}", blame(argument), remedy.replace('\n', " "))
         }
@@ -324,7 +324,7 @@ mod tests {
             ("run --shutdown-grace-seconds 0", &[], "--shutdown-grace-seconds"),
             ("run --lease-retry-seconds 10", &[], "--lease-retry-seconds 10 must be less"),
             ("run --listen 8080", &[], "0.0.0.0:8080"),
-            ("run --listen", &[], "--listen"),
+            ("run --listen", &[], "--listen: unusable value \"\": it needs a value"),
             ("run --allow-endpoint bad", &[], "--allow-endpoint: unusable value \"bad\""),
             ("run --log-format xml", &[], "use one of text, json"),
             ("run --log-filter inof", &[], "--log-filter: unusable value \"inof\""),

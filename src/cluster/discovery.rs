@@ -52,7 +52,8 @@ pub async fn wait_for_kinds(client: &Client, needed: &[Needed], mut on_missing: 
 async fn obstacle(client: &Client, needed: &[Needed]) -> Option<String> {
     match timeout(CALL, client.list_api_group_resources(GROUP_VERSION)).await {
         Ok(Ok(served)) => install(&missing(&served, needed)),
-        Ok(Err(kube::Error::Api(status))) if status.is_not_found() => {
+        // By code: for a group nobody serves the body is plain text, without a reason.
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
             install(&missing(&APIResourceList::default(), needed))
         }
         Ok(Err(error @ kube::Error::Api(_))) => Some(format!(

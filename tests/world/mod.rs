@@ -3,10 +3,17 @@
 
 #![allow(dead_code, unreachable_pub)] // Each test binary uses its part of it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use kube::{
+    Api, Client,
+    api::{DynamicObject, ListParams, PostParams},
+    core::{ApiResource, GroupVersionKind},
+};
+use serde_json::{Value, json};
 use testbed::control_plane::{OperatorRights, Scope, ServiceAccount};
 use testbed::vendor::When;
 use testbed::{ControlPlane, Launch, OperatorProcess, Options, Vendor, until};
@@ -38,19 +45,32 @@ pub struct World {
     pub namespace: String,
     pub vendor: Vendor,
     pub account: ServiceAccount,
+    /// An administrator's client, of the runtime of this test.
+    pub client: Client,
 }
 
 impl World {
     /// A namespace of its own, with a vendor that knows the account.
     pub async fn new() -> Self {
-        let plane = plane().await;
+        Self::on(plane().await).await
+    }
+
+    /// The same on another API server.
+    pub async fn on(plane: &'static ControlPlane) -> Self {
+        let world = Self::without_rights(plane).await;
+        let scope = Scope::Namespaces(vec![world.namespace.clone()]);
+        plane.grant(&world.account, &rights(), &scope).await.expect("rights");
+        world
+    }
+
+    /// The same with a service account that may do nothing yet.
+    pub async fn without_rights(plane: &'static ControlPlane) -> Self {
         let namespace = plane.namespace().await.expect("namespace");
         let vendor = Vendor::start().expect("vendor");
         vendor.account(APP_ID, KEY, &["administrator"]);
         let account = plane.service_account(&namespace, "operator").await.expect("service account");
-        let scope = Scope::Namespaces(vec![namespace.clone()]);
-        plane.grant(&account, &rights(), &scope).await.expect("rights");
-        Self { plane, namespace, vendor, account }
+        let client = plane.admin().await;
+        Self { plane, namespace, vendor, account, client }
     }
 
     /// How an operator for this namespace is started, logging at the most talkative level.
@@ -80,18 +100,7 @@ impl World {
     /// The Secret and the `ChatApp` named `default`, for this vendor; `more` are further lines of the spec.
     pub async fn app(&self, more: &str) {
         self.secret("chat", KEY).await;
-        self.apply(&format!(
-            "apiVersion: groupattr.dev/v1alpha1
-kind: ChatApp
-metadata: {{ name: default }}
-spec:
-  sdkAppID: {APP_ID}
-  endpoint: {}
-  credentials: {{ secretKeyRef: {{ name: chat }} }}
-{more}",
-            self.vendor.url()
-        ))
-        .await;
+        self.apply(&chat_app("default", APP_ID, &self.vendor.url(), more)).await;
     }
 
     /// A Secret with a key.
@@ -143,6 +152,10 @@ spec:
 
     /// The object as it stands.
     pub async fn object(&self, kind: &str, name: &str) -> Option<Value> {
+        // kubectl costs a tenth of a second of a processor, which many looks at once cannot afford.
+        if let Some(api) = self.api(kind) {
+            return api.get_opt(name).await.ok()?.map(|object| serde_json::to_value(object).expect("JSON"));
+        }
         let got = self.kubectl(&["get", kind, name, "-o", "json"]).await;
         got.ok.then(|| serde_json::from_str(&got.stdout).expect("JSON"))
     }
@@ -173,10 +186,129 @@ spec:
         self.vendor.clears_of(group).len()
     }
 
+    /// Resets of these names and groups, made as fast as the API server takes them.
+    pub async fn many_resets(&self, all: impl IntoIterator<Item = (String, String)>) {
+        let api = self.api("gar").expect("a kind of ours");
+        let (api, done) = (&api, PostParams::default());
+        let creations = all.into_iter().map(|(name, group)| {
+            let object = json!({
+                "apiVersion": "groupattr.dev/v1alpha1", "kind": "GroupAttributeReset",
+                "metadata": {"name": name}, "spec": {"groupID": group},
+            });
+            let (object, done) = (serde_json::from_value(object).expect("an object"), &done);
+            async move { api.create(done, &object).await }
+        });
+        stream::iter(creations)
+            .buffer_unordered(16)
+            .try_for_each(|_| async { Ok(()) })
+            .await
+            .expect("created");
+    }
+
+    /// All resets of this namespace.
+    pub async fn all_resets(&self) -> Vec<Value> {
+        let list = self.api("gar").expect("a kind of ours").list(&ListParams::default()).await;
+        let objects = list.map(|list| list.items).unwrap_or_default();
+        objects.into_iter().map(|object| serde_json::to_value(object).expect("JSON")).collect()
+    }
+
+    /// How many resets of this namespace have which reason.
+    pub async fn reasons(&self) -> BTreeMap<String, usize> {
+        let mut reasons = BTreeMap::new();
+        for reset in self.all_resets().await {
+            *reasons.entry(reason_of(&reset, "Succeeded")).or_default() += 1;
+        }
+        reasons
+    }
+
+    /// Waits until this many resets of this namespace have been cleared; `VerifiedEmpty` counts.
+    pub async fn until_cleared(&self, wanted: usize, deadline: Duration) {
+        testbed::until_ok(deadline, &format!("{wanted} cleared rooms"), || async {
+            let reasons = self.reasons().await;
+            let count = |reason| reasons.get(reason).copied().unwrap_or_default();
+            if count("Cleared") + count("VerifiedEmpty") == wanted { Ok(()) } else { Err(reasons) }
+        })
+        .await;
+    }
+
+    /// The events about an object: reason and note, oldest first.
+    pub async fn events(&self, kind: &str, name: &str) -> Vec<(String, String)> {
+        let api: Api<k8s_openapi::api::events::v1::Event> =
+            Api::namespaced(self.client.clone(), &self.namespace);
+        let mut events = api.list(&ListParams::default()).await.expect("events").items;
+        events.sort_by_key(|event| event.event_time.as_ref().map(|time| time.0));
+        let about = |event: &k8s_openapi::api::events::v1::Event| {
+            let regarding = event.regarding.as_ref()?;
+            (regarding.kind.as_deref() == Some(kind) && regarding.name.as_deref() == Some(name))
+                .then(|| (event.reason.clone().unwrap_or_default(), event.note.clone().unwrap_or_default()))
+        };
+        events.iter().filter_map(about).collect()
+    }
+
+    /// Waits until there is an event with this reason about an object, and returns its note.
+    pub async fn event(&self, kind: &str, name: &str, reason: &str) -> String {
+        until(SOON, &format!("an event {reason} about {kind} {name}"), || async move {
+            let events = self.events(kind, name).await;
+            events.into_iter().find(|(found, _)| found == reason).map(|(_, note)| note)
+        })
+        .await
+    }
+
+    /// Objects of one of the operator's kinds, by kubectl's names for it.
+    fn api(&self, kind: &str) -> Option<Api<DynamicObject>> {
+        let (kind, plural) = match kind {
+            "gar" | "groupattributereset" | "groupattributeresets" => {
+                ("GroupAttributeReset", "groupattributeresets")
+            }
+            "chatapp" | "chatapps" => ("ChatApp", "chatapps"),
+            "clusterchatapp" | "clusterchatapps" => ("ClusterChatApp", "clusterchatapps"),
+            _ => return None,
+        };
+        let resource = ApiResource::from_gvk_with_plural(
+            &GroupVersionKind::gvk("groupattr.dev", "v1alpha1", kind),
+            plural,
+        );
+        Some(match kind {
+            "ClusterChatApp" => Api::all_with(self.client.clone(), &resource),
+            _ => Api::namespaced_with(self.client.clone(), &self.namespace, &resource),
+        })
+    }
+
     /// All clears of this group.
     pub fn clears(&self, group: &str) -> When {
         When::clear().of(group)
     }
+}
+
+/// A `ChatApp` for the Secret `chat`; `more` are further lines of the spec.
+pub fn chat_app(name: &str, account: u64, endpoint: &str, more: &str) -> String {
+    format!(
+        "apiVersion: groupattr.dev/v1alpha1
+kind: ChatApp
+metadata: {{ name: {name} }}
+spec:
+  sdkAppID: {account}
+  endpoint: {endpoint}
+  credentials: {{ secretKeyRef: {{ name: chat }} }}
+{more}"
+    )
+}
+
+/// Numbered names and groups: `room-7` and `@TGS#room-7` for (`room`, 7).
+pub fn numbered(name: &str, count: usize) -> Vec<(String, String)> {
+    (0..count).map(|i| (format!("{name}-{i}"), format!("@TGS#{name}-{i}"))).collect()
+}
+
+/// The reason of a condition; empty if there is none.
+pub fn reason_of(object: &Value, condition: &str) -> String {
+    let found = condition_of(object, condition);
+    found.and_then(|found| found["reason"].as_str()).unwrap_or_default().to_owned()
+}
+
+/// The message of a condition; empty if there is none.
+pub fn message_of(object: &Value, condition: &str) -> String {
+    let found = condition_of(object, condition);
+    found.and_then(|found| found["message"].as_str()).unwrap_or_default().to_owned()
 }
 
 /// The condition of this type.
