@@ -61,7 +61,7 @@ pub struct ChatAppSpec {
     /// --allow-endpoint for its host; http is accepted for loopback hosts only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 300))]
-    #[x_kube(validation = Rule::new("self.matches('^https?://[^/?#@ ]+/?$')").message("endpoint must be a URL of scheme and host only, like https://chat.example.com, without path, query or user"))]
+    #[x_kube(validation = Rule::new("self.matches('^https?://[!\"$-.0->A-~]+/?$')").message("endpoint must be a URL of scheme and host only, like https://chat.example.com, without path, query or user"))]
     pub endpoint: Option<String>,
     /// An administrator of the account, in whose name the operator signs.
     #[serde(default = "administrator")]

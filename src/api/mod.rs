@@ -8,6 +8,7 @@ mod conditions;
 mod crds;
 mod group_id;
 mod reset;
+mod reset_status;
 mod schema;
 
 pub use app::{
@@ -17,10 +18,8 @@ pub use app::{
 pub use conditions::{AppReason, Condition, ConditionStatus, Reason, set_condition};
 pub use crds::{crds, crds_yaml};
 pub use group_id::{GroupId, InvalidGroupId};
-pub use reset::{
-    AppKind, AppRef, Attempt, GroupAttributeReset, OnGroupNotFound, OnUnknownOutcome, Outcome, PastRequest,
-    PendingAttempt, ResetSpec, ResetStatus,
-};
+pub use reset::{AppKind, AppRef, GroupAttributeReset, OnGroupNotFound, OnUnknownOutcome, ResetSpec};
+pub use reset_status::{Attempt, Outcome, PastRequest, PendingAttempt, ResetStatus};
 
 /// API group of all kinds.
 pub const GROUP: &str = "groupattr.dev";

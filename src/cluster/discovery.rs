@@ -52,7 +52,7 @@ pub async fn wait_for_kinds(client: &Client, needed: &[Needed], mut on_missing: 
 async fn obstacle(client: &Client, needed: &[Needed]) -> Option<String> {
     match timeout(CALL, client.list_api_group_resources(GROUP_VERSION)).await {
         Ok(Ok(served)) => install(&missing(&served, needed)),
-        // By code: for a group nobody serves the body is plain text, without a reason.
+        // By code: for a group that nobody serves the body is plain text and no Status.
         Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
             install(&missing(&APIResourceList::default(), needed))
         }

@@ -185,8 +185,9 @@ async fn attempt(
     };
     let now = Instant::now();
     let before = seen.take();
-    if before.as_ref().is_none_or(|before| holder(&before.lease) != holder(&lease)) && holder(&lease) != me {
-        tracing::info!(holder = holder(&lease), "waiting for the lease");
+    let (leader, known) = (holder(&lease), before.as_ref().map_or("", |before| holder(&before.lease)));
+    if ![known, me, ""].contains(&leader) {
+        tracing::info!(leader, "waiting for the lease");
     }
     let latest = match before {
         Some(before) => before.note(lease, now),
@@ -285,45 +286,4 @@ impl Held {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TERMS: Terms = Terms {
-        span: Duration::from_secs(15),
-        deadline: Duration::from_secs(10),
-        retry: Duration::from_secs(2),
-    };
-
-    fn held_by(me: &str) -> Lease {
-        claim(Lease::default(), me, TERMS, Timestamp::UNIX_EPOCH)
-    }
-
-    #[test]
-    fn a_lease_is_taken_after_its_span_of_silence_by_our_own_clock() {
-        let start = Instant::now();
-        let after = |seconds| start + Duration::from_secs(seconds);
-        let seen = Seen { lease: held_by("a"), at: start };
-        assert!(seen.is_ours_to_take("a", TERMS, start) && !seen.is_ours_to_take("b", TERMS, after(14)));
-        let seen = seen.note(held_by("a"), after(14));
-        assert!(seen.is_ours_to_take("b", TERMS, after(15)), "an unchanged record is silence");
-        let seen = seen.note(claim(held_by("a"), "a", TERMS, Timestamp::MAX), after(14));
-        assert!(!seen.is_ours_to_take("b", TERMS, after(28)) && seen.is_ours_to_take("b", TERMS, after(29)));
-        let mut endless = held_by("a");
-        endless.spec.get_or_insert_default().lease_duration_seconds = None;
-        assert!(!Seen { lease: endless, at: start }.is_ours_to_take("b", TERMS, after(14)));
-        assert!(Seen { lease: held_by(""), at: start }.is_ours_to_take("b", TERMS, start));
-    }
-
-    #[tokio::test]
-    async fn leadership_runs_out_by_itself_and_ends_for_good() {
-        let now = Instant::now();
-        assert!(Leadership::alone().holds(now));
-        assert!(timeout(Duration::from_millis(10), Leadership::alone().lost()).await.is_err());
-        let tenure = watch::Sender::new(Tenure::Until(now + TERMS.deadline));
-        let leadership = Leadership(tenure.subscribe());
-        assert!(leadership.holds(now) && !leadership.holds(now + TERMS.deadline));
-        tenure.send_replace(Tenure::Over);
-        leadership.lost().await;
-        assert!(!leadership.holds(now));
-    }
-}
+mod tests;

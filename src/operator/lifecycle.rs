@@ -116,6 +116,7 @@ impl Process {
     /// Waits for its turn to lead, then works. Followers are ready, so that a rolling update does not wait for ever.
     async fn lead(self, told: &CancellationToken) -> Exit {
         if !self.settings.leader_elect {
+            self.metrics.leader(true);
             return self.work(Leadership::alone(), told).await;
         }
         self.health.ready();

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::apps::AppObject;
 use crate::api::{ChatApp, ClusterChatApp, GroupAttributeReset};
-use crate::cluster::kubernetes::one_line;
+use crate::cluster::kubernetes::{explain, one_line};
 
 /// A watch: of what, and where. An empty namespace means all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -212,7 +212,13 @@ async fn forward<K>(
     }
 }
 
-/// What is wrong with a watch, with the right that is missing if one is.
+/// What is wrong with a watch; a missing right is named by the API server.
 fn trouble(error: &watcher::Error) -> String {
-    one_line(&error.to_string(), 300)
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => explain(error),
+        watcher::Error::WatchError(status) => one_line(&status.message, 300),
+        watcher::Error::NoResourceVersion => error.to_string(),
+    }
 }

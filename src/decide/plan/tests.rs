@@ -203,7 +203,9 @@ enum Fate {
     LostBefore,
     LostAfter,
     /// The process dies before it can write down what came of it.
-    Crashed { executed: bool },
+    Crashed {
+        executed: bool,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -321,8 +323,7 @@ impl Model {
         let pending = attempt(before.attempts + 1, self.now());
         self.store(intent(&self.object, pending.clone(), self.now()));
         self.calls += 1;
-        let executed =
-            matches!(fate, Fate::Executed | Fate::LostAfter | Fate::Crashed { executed: true });
+        let executed = matches!(fate, Fate::Executed | Fate::LostAfter | Fate::Crashed { executed: true });
         if executed {
             self.seats = 0;
         }

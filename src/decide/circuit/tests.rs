@@ -1,0 +1,81 @@
+use super::*;
+use crate::chat::NetworkFault;
+use crate::decide::judge::Verdict;
+
+const fn s(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn answered(class: Class, code: i64) -> Verdict {
+    Verdict {
+        ruling: Ruling::Sent(class),
+        http_status: Some(200),
+        code: Some(code),
+        error_info: String::new(),
+        fault: String::new(),
+        attributes: 0,
+    }
+}
+
+fn refused(code: i64) -> Verdict {
+    answered(Class::Account(AccountTrouble::Credentials), code)
+}
+
+#[test]
+fn an_unproved_app_is_probed_at_once_and_closes_on_acceptance() {
+    let mut circuit = Circuit::unproved(None, s(1));
+    assert_eq!(circuit.probe_at(), Some(s(1)));
+    assert!(circuit.trouble().is_none());
+    circuit.probing(s(1));
+    assert_eq!(circuit.probed(&answered(Class::GroupNotFound, 10010), s(2)), Change::Closed);
+    assert!(circuit.is_closed());
+}
+
+#[test]
+fn one_refusal_opens_it_and_probes_double_up_to_a_minute() {
+    let mut circuit = Circuit::closed();
+    assert_eq!(circuit.heard(&refused(70003), s(0), s(10)), Change::Opened);
+    let mut now = s(10);
+    for wait in [5, 10, 20, 40, 60, 60] {
+        assert_eq!(circuit.probe_at(), Some(now + s(wait)));
+        now += s(wait);
+        assert_eq!(circuit.probed(&refused(70003), now), Change::None, "same trouble, no news");
+    }
+}
+
+#[test]
+fn the_code_that_asks_for_a_minute_gets_a_minute() {
+    let mut circuit = Circuit::closed();
+    circuit.heard(&refused(70050), s(0), s(0));
+    assert_eq!(circuit.probe_at(), Some(s(60)));
+}
+
+#[test]
+fn three_faults_in_a_row_open_it_and_a_good_answer_starts_the_count_anew() {
+    let fault = Verdict::not_sent(NotSent::Network(NetworkFault::Refused));
+    let mut circuit = Circuit::closed();
+    for now in [1, 2] {
+        assert_eq!(circuit.heard(&fault, s(now), s(now)), Change::None);
+    }
+    circuit.heard(&answered(Class::Success, 0), s(3), s(3));
+    for now in [4, 5] {
+        assert_eq!(circuit.heard(&fault, s(now), s(now)), Change::None);
+    }
+    assert_eq!(circuit.heard(&fault, s(6), s(6)), Change::Opened);
+    assert_eq!(circuit.trouble().map(|t| t.reason), Some(AppReason::Unreachable));
+}
+
+#[test]
+fn an_expired_signature_is_forgiven_once() {
+    let mut circuit = Circuit::closed();
+    assert_eq!(circuit.heard(&answered(Class::SignatureExpired, 70001), s(1), s(1)), Change::None);
+    assert_eq!(circuit.heard(&answered(Class::SignatureExpired, 70001), s(2), s(2)), Change::Opened);
+}
+
+#[test]
+fn answers_to_calls_from_before_the_last_change_say_nothing() {
+    let mut circuit = Circuit::unproved(None, s(0));
+    circuit.probed(&answered(Class::Success, 0), s(9));
+    assert_eq!(circuit.heard(&refused(70003), s(8), s(10)), Change::None);
+    assert!(circuit.is_closed());
+}
