@@ -89,7 +89,7 @@ impl Hands {
             seconds = took.map(|took| took.as_secs_f64()),
             "reset ended"
         );
-        self.report(Report::Ended { app: super::apps::key_of(after), reason: new.reason(), took });
+        self.report(Report::Ended { app: super::app_object::key_of(after), reason: new.reason(), took });
         if let Some(mark) = is_made_again(after).filter(|_| after.spec.ttl_seconds_after_finished.is_some()) {
             let note = format!("Not deleted after its end: {mark} shows that a tool would create it again.");
             self.event(after.object_ref(&()), "TTLSkipped", false, note);

@@ -8,10 +8,11 @@
 //! | what are the steps of one attempt, in order? | `attempt` |
 //! | how is a group read back, and an app probed? | `read_back` |
 //! | how is an outcome stored, whatever happens? | `record` |
-//! | what is remembered? | `resets`, `apps`, `accounts`, `timers` |
+//! | what is remembered? | `resets`, `apps` (and `app_object`), `accounts`, `timers` |
 //! | what comes in? | `watches`, `report` |
 
 pub mod accounts;
+pub mod app_object;
 pub mod apps;
 pub mod attempt;
 pub mod clock;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::apps::{AppKey, AppObject};
+use super::app_object::{AppKey, AppObject};
 use crate::api::{GroupAttributeReset, GroupId, Reason};
 use crate::cluster::credentials::CredentialsFault;
 use crate::cluster::statuses::WriteFault;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use super::apps::{AppKey, key_of};
+use super::app_object::{AppKey, key_of};
 use crate::api::GroupAttributeReset;
 use crate::decide::ends::{is_made_again, ttl_ends};
 use crate::decide::plan::{AccountName, Recall};

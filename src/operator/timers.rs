@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::apps::AppKey;
+use super::app_object::AppKey;
 use crate::decide::plan::AccountName;
 
 /// Who is woken.

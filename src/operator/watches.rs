@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::apps::AppObject;
+use super::app_object::AppObject;
 use crate::api::{ChatApp, ClusterChatApp, GroupAttributeReset};
 use crate::cluster::kubernetes::{explain, one_line};
 

@@ -10,7 +10,7 @@ use crate::cluster::statuses::WriteFault;
 use crate::decide::circuit::{Change, Trouble};
 use crate::decide::judge::Verdict;
 use crate::decide::plan::AccountName;
-use crate::operator::apps::{AppKey, AppObject};
+use crate::operator::app_object::{AppKey, AppObject};
 use crate::operator::read_back::probe;
 use crate::operator::report::Report;
 

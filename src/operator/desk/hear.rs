@@ -9,7 +9,7 @@ use crate::chat::Class;
 use crate::chat::codes::lookup;
 use crate::cluster::statuses::WriteFault;
 use crate::decide::judge::{Ruling, Verdict};
-use crate::operator::apps::AppKey;
+use crate::operator::app_object::AppKey;
 use crate::operator::metrics::Code;
 use crate::operator::report::{CallEnded, Report, ResetDone, Seen};
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Desk, Wake};
 use crate::decide::status;
-use crate::operator::apps::AppKey;
+use crate::operator::app_object::AppKey;
 use crate::operator::watches::{CHAT_APP, CLUSTER_CHAT_APP, RESET};
 
 const EVERY: Duration = Duration::from_secs(2);

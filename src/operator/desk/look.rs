@@ -93,7 +93,7 @@ impl Desk {
 
     /// What a reset sees of its app.
     pub(super) fn view(&self, reset: &GroupAttributeReset) -> AppView {
-        let key = crate::operator::apps::key_of(reset);
+        let key = crate::operator::app_object::key_of(reset);
         let of_cluster = key.kind == AppKind::ClusterChatApp;
         let Some(app) = self.apps.get(&key) else {
             let state = if of_cluster { AppState::NotAllowed } else { AppState::Missing };

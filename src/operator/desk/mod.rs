@@ -25,7 +25,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::accounts::Account;
-use super::apps::{App, AppKey};
+use super::app_object::AppKey;
+use super::apps::App;
 use super::hands::Hands;
 use super::report::Report;
 use super::resets::Resets;

@@ -11,7 +11,8 @@ use super::Desk;
 use crate::api::{AppKind, GROUP, GroupAttributeReset, Reason, ResetStatus, VERSION};
 use crate::decide::group_pace::GroupPace;
 use crate::decide::status;
-use crate::operator::apps::{App, AppKey, AppObject};
+use crate::operator::app_object::{AppKey, AppObject};
+use crate::operator::apps::App;
 use crate::operator::resets::{Shown, Stage};
 use crate::operator::watches::{
     CHAT_APP, CLUSTER_CHAT_APP, Event, Identity, Malformed, NAMESPACE, RESET, Source,
