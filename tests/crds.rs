@@ -22,7 +22,9 @@ fn printed() -> Vec<(String, String)> {
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     let documents = text.split("---\n").filter(|document| !document.trim().is_empty());
-    documents.map(|document| (format!("{}.yaml", plural(&parse(document))), format!("---\n{document}"))).collect()
+    documents
+        .map(|document| (format!("{}.yaml", plural(&parse(document))), format!("---\n{document}")))
+        .collect()
 }
 
 fn parse(yaml: &str) -> Value {
@@ -123,9 +125,15 @@ async fn the_api_server_takes_them_without_complaint() {
         let got = plane.kubectl(&["get", "crd", &name, "-o", "json"]).await.unwrap();
         let crd: Value = serde_json::from_str(&got.stdout).unwrap();
         let conditions = crd["status"]["conditions"].as_array().unwrap();
-        for (type_, expected) in [("Established", true), ("NamesAccepted", true), ("NonStructuralSchema", false)] {
+        for (type_, expected) in
+            [("Established", true), ("NamesAccepted", true), ("NonStructuralSchema", false)]
+        {
             let found = conditions.iter().find(|condition| condition["type"] == type_);
-            assert_eq!(found.is_some_and(|condition| condition["status"] == "True"), expected, "{conditions:?}");
+            assert_eq!(
+                found.is_some_and(|condition| condition["status"] == "True"),
+                expected,
+                "{conditions:?}"
+            );
         }
         let version = &crd["spec"]["versions"][0];
         assert_eq!((&version["name"], &crd["spec"]["group"]), (&json!("v1alpha1"), &json!("groupattr.dev")));
@@ -136,7 +144,8 @@ async fn the_api_server_takes_them_without_complaint() {
 /// A manifest with this spec, in JSON, which is YAML too.
 fn manifest(kind: &str, name: &str, spec: &Value) -> String {
     let metadata = json!({"name": name});
-    let object = json!({"apiVersion": "groupattr.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec});
+    let object =
+        json!({"apiVersion": "groupattr.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec});
     // Legal in JSON, but not in YAML.
     object.to_string().replace('\u{7f}', "\\u007f")
 }
@@ -156,7 +165,8 @@ fn with(base: &Value, changes: &Value) -> Value {
 
 /// What `kubectl apply` says about this object: nothing if it was created.
 fn refusal(stderr: &str, name: &str) -> Option<String> {
-    let marks = [format!("\"{name}\" is invalid"), format!("name: \"{name}\""), format!("\"{name}\" cannot be")];
+    let marks =
+        [format!("\"{name}\" is invalid"), format!("name: \"{name}\""), format!("\"{name}\" cannot be")];
     let at = marks.iter().find_map(|mark| stderr.find(mark.as_str()))?;
     let rest = &stderr[at..];
     let end = ["\nThe ", "\nError from", "\nerror"].iter().filter_map(|next| rest.find(next)).min();
@@ -167,7 +177,8 @@ fn refusal(stderr: &str, name: &str) -> Option<String> {
 /// created, a text must be in the refusal.
 async fn judge(namespace: &str, kind: &str, base: &Value, cases: &[(Value, Option<&str>)]) {
     let name = |number: usize| format!("{}-{number}-{namespace}", kind.to_lowercase());
-    let documents = cases.iter().enumerate().map(|(n, (changes, _))| manifest(kind, &name(n), &with(base, changes)));
+    let documents =
+        cases.iter().enumerate().map(|(n, (changes, _))| manifest(kind, &name(n), &with(base, changes)));
     let all = documents.collect::<Vec<_>>().join("\n---\n");
     let done = plane().await.kubectl_with_input(&["apply", "-n", namespace, "-f", "-"], &all).await.unwrap();
     let mut wrong = Vec::new();
@@ -227,7 +238,9 @@ async fn each_wrong_group_id_is_refused_with_the_remedy() {
 #[tokio::test]
 async fn each_wrong_field_of_a_reset_is_refused_and_each_bound_is_where_it_should_be() {
     let namespace = plane().await.namespace().await.unwrap();
-    let form = Some("requestID must start with a letter or digit, followed by letters, digits and . _ : / -; for example");
+    let form = Some(
+        "requestID must start with a letter or digit, followed by letters, digits and . _ : / -; for example",
+    );
     let moment = Some("spec.notAfter");
     let name = Some("spec.appRef.name");
     let cases = [
@@ -282,8 +295,11 @@ async fn each_wrong_field_of_a_reset_is_refused_and_each_bound_is_where_it_shoul
 
 /// What both kinds of app have in common.
 fn app_cases() -> Vec<(Value, Option<&'static str>)> {
-    let one = Some("set exactly one of region and endpoint; region is the data centre shown in the chat console");
-    let url = Some("must be a URL of scheme and host only, like https://chat.example.com, without path, query or user");
+    let one =
+        Some("set exactly one of region and endpoint; region is the data centre shown in the chat console");
+    let url = Some(
+        "must be a URL of scheme and host only, like https://chat.example.com, without path, query or user",
+    );
     let at = |endpoint: &str| json!({"region": null, "endpoint": endpoint});
     let calls = |calls: i32| json!({"limits": {"callsPerSecond": calls}});
     let interval = |interval: i32| json!({"limits": {"groupIntervalMilliseconds": interval}});
@@ -361,7 +377,10 @@ async fn a_cluster_app_takes_the_same_and_opens_itself_only_as_one_of_three_word
         (open(json!({"selector": labels})), pair),
         (open(json!({"from": "Selector", "selector": labels})), None),
         (open(json!({"from": "Selector", "selector": expression("In")})), None),
-        (open(json!({"from": "Selector", "selector": expression("Equals")})), Some("Unsupported value: \"Equals\"")),
+        (
+            open(json!({"from": "Selector", "selector": expression("Equals")})),
+            Some("Unsupported value: \"Equals\""),
+        ),
     ]);
     judge(&namespace, "ClusterChatApp", &app(), &cases).await;
 }
@@ -371,7 +390,8 @@ async fn a_misspelt_field_is_refused_by_name() {
     let namespace = plane().await.namespace().await.unwrap();
     let spec = json!({"groupID": "@TGS#a", "groupId": "@TGS#b"});
     let text = manifest("GroupAttributeReset", "misspelt", &spec);
-    let done = plane().await.kubectl_with_input(&["apply", "-n", &namespace, "-f", "-"], &text).await.unwrap();
+    let done =
+        plane().await.kubectl_with_input(&["apply", "-n", &namespace, "-f", "-"], &text).await.unwrap();
     assert!(!done.ok && done.stderr.contains("unknown field \"spec.groupId\""), "{}", done.stderr);
 }
 
@@ -410,15 +430,20 @@ async fn what_must_not_change_cannot_be_changed_and_the_refusal_says_what_to_do(
     ];
     for (kind, name, spec, expected) in cases {
         let patch = json!({"spec": spec}).to_string();
-        let done =
-            plane.kubectl(&["-n", &namespace, "patch", kind, name, "--type=merge", "-p", &patch]).await.unwrap();
+        let done = plane
+            .kubectl(&["-n", &namespace, "patch", kind, name, "--type=merge", "-p", &patch])
+            .await
+            .unwrap();
         match expected {
             None => assert!(done.ok, "{kind} {name} {spec}: {}", done.stderr),
-            Some(text) => assert!(!done.ok && done.stderr.contains(text), "{kind} {name} {spec}: {}", done.stderr),
+            Some(text) => {
+                assert!(!done.ok && done.stderr.contains(text), "{kind} {name} {spec}: {}", done.stderr)
+            }
         }
     }
     // A requestID can be given later: that is how an object is asked to do it once more.
-    let given = ["-n", &namespace, "patch", "gar", "plain", "--type=merge", "-p", "{\"spec\":{\"requestID\":\"x\"}}"];
+    let given =
+        ["-n", &namespace, "patch", "gar", "plain", "--type=merge", "-p", "{\"spec\":{\"requestID\":\"x\"}}"];
     assert!(plane.kubectl(&given).await.unwrap().ok);
 }
 
@@ -483,7 +508,10 @@ async fn the_shortest_manifests_show_the_policy_in_force_and_read_as_in_progress
             (&condition["type"], &condition["status"], &condition["reason"]),
             (&json!(type_), &json!("Unknown"), &json!("Pending"))
         );
-        assert!(condition["message"].as_str().unwrap().contains("check that the operator runs"), "{condition}");
+        assert!(
+            condition["message"].as_str().unwrap().contains("check that the operator runs"),
+            "{condition}"
+        );
     }
 
     // Only the beginning of a part given: the rest of it is filled in.
@@ -495,7 +523,10 @@ async fn the_shortest_manifests_show_the_policy_in_force_and_read_as_in_progress
         &with(&reset(), &json!({"appRef": {"kind": "ClusterChatApp"}})),
     );
     let stored = plane.apply_in(&namespace, &format!("{part}\n---\n{cluster}")).await.unwrap();
-    assert_eq!(stored[0].data["spec"]["limits"], json!({"callsPerSecond": 5, "groupIntervalMilliseconds": 1000}));
+    assert_eq!(
+        stored[0].data["spec"]["limits"],
+        json!({"callsPerSecond": 5, "groupIntervalMilliseconds": 1000})
+    );
     assert_eq!(stored[1].data["spec"]["appRef"], json!({"kind": "ClusterChatApp", "name": "default"}));
 }
 
@@ -520,11 +551,13 @@ async fn kubectl_finds_and_shows_them_as_documented() {
             got.stdout
         }
     };
-    let header = |text: &str| text.lines().next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    let header =
+        |text: &str| text.lines().next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
 
     let narrow = get(&["gar"]).await;
     assert_eq!(header(&narrow), "NAME APP GROUP SUCCEEDED REASON CODE ATTEMPTS AGE");
-    let row: Vec<&str> = narrow.lines().find(|line| line.starts_with("one ")).unwrap().split_whitespace().collect();
+    let row: Vec<&str> =
+        narrow.lines().find(|line| line.starts_with("one ")).unwrap().split_whitespace().collect();
     assert_eq!(row[..5], ["one", "default", "@TGS#room", "Unknown", "Pending"]);
     let wide = get(&["gar", "-o", "wide"]).await;
     assert_eq!(
@@ -548,7 +581,11 @@ async fn kubectl_finds_and_shows_them_as_documented() {
     assert_eq!(get(&["chatapp", "-o", "name"]).await.trim(), "chatapp.groupattr.dev/default");
 
     let category = get(&["chat", "-o", "name"]).await;
-    for one in ["groupattributereset.groupattr.dev/one", "chatapp.groupattr.dev/default", "clusterchatapp.groupattr.dev/"] {
+    for one in [
+        "groupattributereset.groupattr.dev/one",
+        "chatapp.groupattr.dev/default",
+        "clusterchatapp.groupattr.dev/",
+    ] {
         assert!(category.contains(one), "{category}");
     }
     let all = plane.kubectl(&["-n", &namespace, "get", "all", "-o", "name"]).await.unwrap();

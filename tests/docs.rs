@@ -24,7 +24,8 @@ fn page() -> String {
          | code | meaning | what to do | what becomes of the reset |\n|---|---|---|---|\n",
     );
     for code in all_listed() {
-        writeln!(page, "| {} | {} | {} | {} |", code.number, code.explanation, code.remedy, fate(code.class)).unwrap();
+        writeln!(page, "| {} | {} | {} | {} |", code.number, code.explanation, code.remedy, fate(code.class))
+            .unwrap();
     }
     page.push_str(
         "\nOther codes 700xx and 7034x are treated like 70003. Any other code that is not listed counts as an unknown \
@@ -42,8 +43,12 @@ fn fate(class: Class) -> &'static str {
         Class::ThrottledGroup => "waits (`RateLimited`); writes to this group slow down",
         Class::ThrottledAccount => "waits (`RateLimited`); the account's rate halves and recovers",
         Class::SignatureExpired => "sent again with a fresh signature; twice in a row: `CredentialsRejected`",
-        Class::Account(AccountTrouble::Credentials) => "waits (`AppNotReady`); the app is `CredentialsRejected`",
-        Class::Account(AccountTrouble::Unavailable) => "waits (`AppNotReady`); the app is `AccountUnavailable`",
+        Class::Account(AccountTrouble::Credentials) => {
+            "waits (`AppNotReady`); the app is `CredentialsRejected`"
+        }
+        Class::Account(AccountTrouble::Unavailable) => {
+            "waits (`AppNotReady`); the app is `AccountUnavailable`"
+        }
         Class::Account(AccountTrouble::WrongRegion) => "waits (`AppNotReady`); the app is `WrongRegion`",
         Class::Unknown => "outcome unknown: read back (`Verifying`)",
     }

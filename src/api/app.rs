@@ -250,7 +250,7 @@ fn label_selector(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// Whether the account works, proved by a harmless read.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AppStatus {
     /// Generation of the spec that the conditions speak about; -1 before anybody looked.
@@ -267,6 +267,18 @@ pub struct AppStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "date_time")]
     pub last_verified_time: Option<Timestamp>,
+}
+
+/// A status that nobody has written.
+impl Default for AppStatus {
+    fn default() -> Self {
+        Self {
+            observed_generation: never_observed(),
+            conditions: Vec::new(),
+            last_error_code: None,
+            last_verified_time: None,
+        }
+    }
 }
 
 impl AppStatus {

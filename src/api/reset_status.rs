@@ -6,7 +6,7 @@ use super::conditions::{Condition, Reason};
 use super::schema::{date_time, never_observed, required_date_time};
 
 /// What came of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ResetStatus {
     /// Generation of the spec that the conditions speak about; -1 before anybody looked.
@@ -151,11 +151,30 @@ pub struct PastRequest {
     pub completion_time: Timestamp,
 }
 
+/// A status that nobody has written.
+impl Default for ResetStatus {
+    fn default() -> Self {
+        Self {
+            observed_generation: never_observed(),
+            conditions: Vec::new(),
+            request_id: None,
+            start_time: None,
+            completion_time: None,
+            attempts: 0,
+            failures: 0,
+            next_attempt_time: None,
+            pending_attempt: None,
+            last_attempt: None,
+            history: Vec::new(),
+        }
+    }
+}
+
 impl ResetStatus {
     /// Whether anybody ever wrote this status; the CRD's default carries generation -1.
     #[must_use]
     pub fn is_written(&self) -> bool {
-        self.observed_generation >= 0 && !self.conditions.is_empty()
+        self.observed_generation >= 0 || self.pending_attempt.is_some() || self.completion_time.is_some()
     }
 
     /// Reason of the condition `Succeeded`; `Pending` where there is none.
@@ -170,9 +189,10 @@ impl ResetStatus {
         self.conditions.iter().find(|c| c.type_ == type_)
     }
 
-    /// Whether the request this status is about has ended.
+    /// Whether the request this status is about has ended. The time of the end counts too: a later version of the
+    /// operator may have ended it for a reason that this one does not know.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        self.reason().is_final()
+        self.reason().is_final() || self.completion_time.is_some()
     }
 }

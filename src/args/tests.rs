@@ -53,7 +53,7 @@ fn each_bad_input_is_refused_in_one_line_that_names_it() {
         ("run --lease-retry-seconds 10", &[], "--lease-retry-seconds 10 must be less"),
         ("run --listen 8080", &[], "0.0.0.0:8080"),
         ("run --listen", &[], "--listen: unusable value \"\": it needs a value"),
-        ("run --allow-endpoint bad", &[], "--allow-endpoint: unusable value \"bad\""),
+        ("run --allow-endpoint bad_host/x", &[], "--allow-endpoint: unusable value \"bad_host/x\""),
         ("run --log-format xml", &[], "use one of text, json"),
         ("run --log-filter inof", &[], "--log-filter: unusable value \"inof\""),
         ("run extra", &[], "\"extra\""),

@@ -46,8 +46,22 @@ pub struct Leadership(watch::Receiver<Tenure>);
 #[derive(Clone, Copy, Debug)]
 enum Tenure {
     Unelected,
-    Until(Instant),
+    Until(End),
     Over,
+}
+
+/// When leading is over unless it is renewed, on both clocks.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    at: Instant,
+    on_the_wall: Timestamp,
+}
+
+impl End {
+    /// `begun` lies in the past by as long as the renewal took.
+    fn after(begun: Instant, deadline: Duration) -> Self {
+        Self { at: begun + deadline, on_the_wall: Timestamp::now() - begun.elapsed() + deadline }
+    }
 }
 
 impl Leadership {
@@ -57,12 +71,13 @@ impl Leadership {
         Self(watch::channel(Tenure::Unelected).1)
     }
 
-    /// Renewed less than the renew deadline before `now`. A process that was frozen learns the truth at once.
+    /// Renewed less than the renew deadline before `now`. A process that was frozen learns the truth at once; so does
+    /// one whose machine was, for which the wall clock went on and the monotonic one did not.
     #[must_use]
     pub fn holds(&self, now: Instant) -> bool {
         match *self.0.borrow() {
             Tenure::Unelected => true,
-            Tenure::Until(end) => now < end,
+            Tenure::Until(end) => now < end.at && Timestamp::now() < end.on_the_wall,
             Tenure::Over => false,
         }
     }
@@ -137,7 +152,7 @@ pub async fn acquire(api: Api<Lease>, me: &str, terms: Terms) -> Held {
         let trouble = match timeout(terms.patience(), attempt(&api, me, terms, &mut seen)).await {
             Ok(Ok(Some(lease))) => {
                 tracing::info!(holder = me, "leading");
-                let tenure = watch::Sender::new(Tenure::Until(renewed + terms.deadline));
+                let tenure = watch::Sender::new(Tenure::Until(End::after(renewed, terms.deadline)));
                 return Held { api, lease, me: me.to_owned(), terms, renewed, tenure };
             }
             Ok(Ok(None)) => None,
@@ -233,7 +248,7 @@ impl Held {
             match timeout_at(end.min(tried + self.terms.patience()), self.write(next)).await {
                 Ok(Ok(true)) => {
                     self.renewed = tried;
-                    self.tenure.send_replace(Tenure::Until(tried + self.terms.deadline));
+                    self.tenure.send_replace(Tenure::Until(End::after(tried, self.terms.deadline)));
                 }
                 Ok(Ok(false)) => {
                     tracing::error!("the lease was deleted or taken by another process");

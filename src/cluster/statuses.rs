@@ -5,13 +5,15 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use tokio::time::timeout;
 
 use super::kubernetes::explain;
-use crate::api::{AppStatus, ChatApp, ClusterChatApp, GroupAttributeReset, ResetStatus};
+use crate::api::{AppStatus, ChatApp, ClusterChatApp, Condition, GroupAttributeReset, ResetStatus};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -112,18 +114,32 @@ impl Statuses {
         replace(&Api::all(self.client.clone()), seen, body).await
     }
 
-    /// Says in the conditions of an object that cannot be decoded what is wrong with it. A merge patch, because
-    /// the object cannot be written back whole.
-    pub async fn patch_conditions<K>(
+    /// Says in the conditions of a reset that cannot be decoded what is wrong with it. Only while nobody ever wrote its
+    /// status: otherwise that may say things that must not be lost, an end above all. The generation that was
+    /// observed stays -1, so that the reset begins as a new one once it is mended.
+    pub async fn explain_malformed(
         &self,
-        api: &Api<K>,
+        namespace: &str,
         name: &str,
-        status: &serde_json::Value,
-    ) -> Result<(), WriteFault>
-    where
-        K: Clone + Debug + DeserializeOwned,
-    {
-        let patch = serde_json::json!({ "status": status });
+        uid: &str,
+        conditions: &[Condition],
+    ) -> Result<(), WriteFault> {
+        let kind = ApiResource::erase::<GroupAttributeReset>(&());
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &kind);
+        let stored = within(api.get(name)).await?;
+        let status = &stored.data["status"];
+        let is_new = status["observedGeneration"].as_i64().unwrap_or(-1) < 0
+            && status["completionTime"].is_null()
+            && status["pendingAttempt"].is_null();
+        let message = conditions.first().map(|condition| condition.message.as_str());
+        let is_said = status["conditions"][0]["message"].as_str() == message;
+        if !is_new || is_said || stored.metadata.uid.as_deref() != Some(uid) {
+            return Ok(());
+        }
+        let patch = json!({
+            "metadata": { "uid": uid, "resourceVersion": stored.metadata.resource_version },
+            "status": { "conditions": conditions },
+        });
         within(api.patch_status(name, &PatchParams::default(), &Patch::Merge(&patch))).await.map(drop)
     }
 }
@@ -152,7 +168,10 @@ async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Wri
 fn fault(error: &kube::Error) -> WriteFault {
     match error {
         kube::Error::Api(status) => match status.code {
-            404 => WriteFault::Gone,
+            // Without the name of an object it is the path that does not exist: the kind, or its status.
+            404 if status.details.as_ref().is_some_and(|details| !details.name.is_empty()) => {
+                WriteFault::Gone
+            }
             409 => WriteFault::Conflict,
             400..=499 => WriteFault::Refused(explain(error)),
             _ => WriteFault::Unclear(explain(error)),

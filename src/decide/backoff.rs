@@ -29,12 +29,13 @@ pub fn next_attempt_time(now: Now, wait: Duration) -> Timestamp {
     if second < end { Timestamp::from_second(end.as_second() + 1).unwrap_or(end) } else { second }
 }
 
-/// Moment on the process's own clock until which `next` holds the reset back. A clock that was wrong when `next`
-/// was written must not delay the attempt by more than the computed backoff.
+/// Moment on the process's own clock until which `next` holds the reset back, at most `longest` from now: a clock that
+/// was wrong when `next` was written must not delay the attempt by more than what was computed then. The second more
+/// is for rounding.
 #[must_use]
-pub fn hold_until(next: Timestamp, failures: i32, now: Now) -> Duration {
+pub fn hold_until(next: Timestamp, longest: Duration, now: Now) -> Duration {
     let left = Duration::try_from(next.duration_since(now.wall)).unwrap_or_default();
-    now.mono + left.min(longest(failures) + Duration::from_secs(1))
+    now.mono + left.min(longest + Duration::from_secs(1))
 }
 
 #[cfg(test)]
@@ -47,8 +48,8 @@ mod tests {
 
     #[test]
     fn it_doubles_from_two_seconds_to_five_minutes() {
-        let longest: Vec<_> = (1..=10).map(|n| longest(n).as_secs()).collect();
-        assert_eq!(longest, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+        let waits: Vec<_> = (1..=10).map(|n| longest(n).as_secs()).collect();
+        assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
         assert_eq!(wait(3, 0.0), Duration::from_secs(4));
         assert_eq!(wait(3, 1.0), Duration::from_secs(8));
     }
@@ -62,7 +63,10 @@ mod tests {
     #[test]
     fn a_wrong_clock_cannot_delay_beyond_the_backoff() {
         let next = Timestamp::from_second(1_000_000).unwrap();
-        assert_eq!(hold_until(next, 1, at(0)), Duration::from_secs(7 + 3));
-        assert_eq!(hold_until(Timestamp::from_second(-5).unwrap(), 1, at(0)), Duration::from_secs(7));
+        assert_eq!(hold_until(next, longest(1), at(0)), Duration::from_secs(7 + 3));
+        assert_eq!(
+            hold_until(Timestamp::from_second(-5).unwrap(), longest(1), at(0)),
+            Duration::from_secs(7)
+        );
     }
 }

@@ -36,6 +36,7 @@ pub struct Circuit {
     network_faults: u32,
     unknown: u32,
     expired: u32,
+    expired_at: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -59,7 +60,14 @@ impl Circuit {
     /// Of an app that was proved since its last spec change.
     #[must_use]
     pub fn closed() -> Self {
-        Self { state: State::Closed, since: Duration::ZERO, network_faults: 0, unknown: 0, expired: 0 }
+        Self {
+            state: State::Closed,
+            since: Duration::ZERO,
+            network_faults: 0,
+            unknown: 0,
+            expired: 0,
+            expired_at: Duration::ZERO,
+        }
     }
 
     /// Of an app that has to be proved, with the trouble it was last seen in.
@@ -113,8 +121,12 @@ impl Circuit {
         }
         match verdict.ruling {
             Ruling::Sent(Class::Account(trouble)) => self.refused(trouble, verdict, now),
+            // Calls that carried the same old signature say it once.
+            Ruling::Sent(Class::SignatureExpired) if self.expired > 0 && sent < self.expired_at => {
+                Change::None
+            }
             Ruling::Sent(Class::SignatureExpired) => {
-                self.expired += 1;
+                (self.expired, self.expired_at) = (self.expired + 1, now);
                 if self.expired >= 2 {
                     self.refused(AccountTrouble::Credentials, verdict, now)
                 } else {
@@ -160,7 +172,10 @@ impl Circuit {
                 self.probe_again_at(now + FIRST_PROBE);
                 Change::None
             }
-            Ruling::Sent(Class::Unknown) | Ruling::NotSent(_) => self.unreachable(verdict, now),
+            Ruling::Sent(Class::Unknown) | Ruling::NotSent(NotSent::Network(_)) => {
+                self.unreachable(verdict, now)
+            }
+            Ruling::NotSent(NotSent::TooLate(_) | NotSent::IntentLost) => Change::None,
         }
     }
 

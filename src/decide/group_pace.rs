@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+/// After this long without a write, a group's doubled interval is forgotten.
+const FORGET: Duration = Duration::from_mins(10);
 /// Longest interval, however often the vendor says "too frequent".
 const LONGEST: Duration = Duration::from_mins(1);
 
@@ -32,6 +34,11 @@ impl GroupPace {
     #[must_use]
     pub fn written_at(moment: Duration) -> Self {
         Self { last_write: Some(moment), ..Self::default() }
+    }
+
+    /// Another process may write to it until `moment`.
+    pub fn held_until(&mut self, moment: Duration) {
+        self.last_write = Some(moment).max(self.last_write);
     }
 
     /// The interval in force.
@@ -76,7 +83,8 @@ impl GroupPace {
     /// Whether there is nothing left to remember.
     #[must_use]
     pub fn is_forgettable(&self, base: Duration, now: Duration) -> bool {
-        self.doublings == 0 && self.turn(base, now) == GroupTurn::Free
+        let is_old = self.last_write.is_none_or(|last| last + FORGET < now);
+        (self.doublings == 0 || is_old) && self.turn(base, now) == GroupTurn::Free
     }
 }
 

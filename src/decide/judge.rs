@@ -52,6 +52,7 @@ impl Verdict {
             NotSent::Network(fault) => fault.to_string(),
             NotSent::TooLate(TooLate::NotLeader) => "another replica may be leading by now".to_owned(),
             NotSent::TooLate(TooLate::Attempt) => "too little time was left of the attempt".to_owned(),
+            NotSent::TooLate(TooLate::App) => "its app was changed, suspended or found broken".to_owned(),
             NotSent::TooLate(TooLate::Reset) => "the reset's own time was over".to_owned(),
             NotSent::IntentLost => "the answer to the intent's write was lost".to_owned(),
         };
@@ -63,6 +64,13 @@ impl Verdict {
             fault,
             attributes: 0,
         }
+    }
+
+    /// A call of a process that is no more: nobody saw what came of it.
+    #[must_use]
+    pub fn unseen() -> Self {
+        let fault = "the process that made it ended".to_owned();
+        Self { ruling: Ruling::Sent(Class::Unknown), fault, ..Self::not_sent(NotSent::IntentLost) }
     }
 
     /// The vendor's code, or the fault, for a message: "code 10010" or "HTTP 502".

@@ -29,6 +29,8 @@ pub struct Bounds {
 pub enum TooLate {
     /// Another process may be the leader by now.
     NotLeader,
+    /// The app was changed, suspended or found broken since the attempt was planned.
+    App,
     /// Less than four seconds are left of the attempt.
     Attempt,
     /// `notAfter` or the reset's deadline has come.
@@ -36,9 +38,12 @@ pub enum TooLate {
 }
 
 /// Whether a call may be sent now.
-pub fn last_look(bounds: Bounds, is_leader: bool, now: Now) -> Result<(), TooLate> {
+pub fn last_look(bounds: Bounds, is_leader: bool, app_works: bool, now: Now) -> Result<(), TooLate> {
     if !is_leader {
         return Err(TooLate::NotLeader);
+    }
+    if !app_works {
+        return Err(TooLate::App);
     }
     if now.mono + LEAST_LEFT > bounds.deadline_mono || now.wall + LEAST_LEFT > bounds.deadline_wall {
         return Err(TooLate::Attempt);
@@ -69,14 +74,15 @@ mod tests {
 
     #[test]
     fn in_time_and_leader_means_go() {
-        assert_eq!(last_look(BOUNDS(), true, at(4_999, 4_999)), Ok(()));
+        assert_eq!(last_look(BOUNDS(), true, true, at(4_999, 4_999)), Ok(()));
     }
 
     #[test]
     fn each_bound_stops_it() {
-        assert_eq!(last_look(BOUNDS(), false, at(0, 0)), Err(TooLate::NotLeader));
-        assert_eq!(last_look(BOUNDS(), true, at(6_001, 0)), Err(TooLate::Attempt));
-        assert_eq!(last_look(BOUNDS(), true, at(0, 6_001)), Err(TooLate::Attempt));
-        assert_eq!(last_look(BOUNDS(), true, at(0, 5_000)), Err(TooLate::Reset));
+        assert_eq!(last_look(BOUNDS(), false, true, at(0, 0)), Err(TooLate::NotLeader));
+        assert_eq!(last_look(BOUNDS(), true, false, at(0, 0)), Err(TooLate::App));
+        assert_eq!(last_look(BOUNDS(), true, true, at(6_001, 0)), Err(TooLate::Attempt));
+        assert_eq!(last_look(BOUNDS(), true, true, at(0, 6_001)), Err(TooLate::Attempt));
+        assert_eq!(last_look(BOUNDS(), true, true, at(0, 5_000)), Err(TooLate::Reset));
     }
 }

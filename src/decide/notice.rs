@@ -2,7 +2,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::status::message;
+use super::status::{is_shown_again, message};
 use crate::api::{Reason, ResetStatus};
 
 /// What an event says.
@@ -22,7 +22,7 @@ pub fn notice(before: &ResetStatus, after: &ResetStatus) -> Option<Notice> {
     let news = before.reason() != after.reason() || before.request_id != after.request_id;
     let event = |reason, warning, note: &str| Some(Notice { reason, warning, note: note.to_owned() });
     match after.reason() {
-        _ if !news => None,
+        _ if !news || is_shown_again(before, after) => None,
         Reason::RetryScheduled if after.failures == 1 => event("RetryScheduled", true, message(after)),
         Reason::OutcomeUnknown => event("OutcomeUnknown", true, message(after)),
         Reason::Cleared | Reason::VerifiedEmpty | Reason::GroupGone if after.attempts > 1 => {

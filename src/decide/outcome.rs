@@ -167,26 +167,24 @@ fn verifying(cause: &str) -> String {
     format!("The outcome of the call was not seen ({cause}). The group is read back to find out.")
 }
 
-/// The status of a reset whose pending attempt waits to be settled; for an attempt of another process, which may
-/// have been sent, it counts as sent.
+/// The status as a starting point for settling `pending`. An attempt of another process, which may have been sent,
+/// counts as sent.
+fn with_unseen(reset: &GroupAttributeReset, pending: &PendingAttempt, now: Now) -> ResetStatus {
+    let mut next = status::seen(reset);
+    next.attempts = next.attempts.max(pending.number);
+    if next.last_attempt.as_ref().is_none_or(|last| last.id != pending.id) {
+        let attempt = remembered(pending, &Verdict::unseen(), false, now);
+        next.last_attempt = Some(Attempt { completion_time: None, ..attempt });
+    }
+    next
+}
+
+/// The status of a reset whose pending attempt waits to be settled.
 #[must_use]
 pub fn awaiting_settlement(reset: &GroupAttributeReset, pending: &PendingAttempt, now: Now) -> ResetStatus {
-    let mut next = status::seen(reset);
+    let mut next = with_unseen(reset, pending, now);
     let generation = reset.metadata.generation.unwrap_or_default();
-    next.attempts = next.attempts.max(pending.number);
-    let verdict = Verdict {
-        ruling: Ruling::Sent(Class::Unknown),
-        http_status: None,
-        code: None,
-        error_info: String::new(),
-        fault: "the process that made it ended".to_owned(),
-        attributes: 0,
-    };
-    if next.last_attempt.as_ref().is_none_or(|last| last.id != pending.id) {
-        next.last_attempt =
-            Some(Attempt { completion_time: None, ..remembered(pending, &verdict, false, now) });
-    }
-    status::state(&mut next, generation, Reason::Verifying, &verifying(&verdict.fault), now);
+    status::state(&mut next, generation, Reason::Verifying, &verifying(&Verdict::unseen().fault), now);
     next
 }
 
@@ -198,9 +196,8 @@ pub fn after_read_back(
     read: &Verdict,
     at: Circumstances,
 ) -> Option<ResetStatus> {
-    let mut next = status::seen(reset);
+    let mut next = with_unseen(reset, pending, at.now);
     let generation = reset.metadata.generation.unwrap_or_default();
-    next.attempts = next.attempts.max(pending.number);
     let end = |next: &mut ResetStatus, reason, message: &str| {
         status::state(next, generation, reason, message, at.now);
     };
@@ -241,9 +238,8 @@ pub fn after_read_back(
 /// The end of a reset whose pending attempt nobody can settle any more.
 #[must_use]
 pub fn unsettled(reset: &GroupAttributeReset, pending: &PendingAttempt, why: &str, now: Now) -> ResetStatus {
-    let mut next = status::seen(reset);
+    let mut next = with_unseen(reset, pending, now);
     let generation = reset.metadata.generation.unwrap_or_default();
-    next.attempts = next.attempts.max(pending.number);
     status::state(&mut next, generation, Reason::OutcomeUnknown, &words::outcome_unknown(why), now);
     begin_other_request(reset, next, now)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::ends::{Terms, is_made_again, terms, ttl_ends};
 use super::settle::settle;
-use super::status::{about_generation, is_other_request, message, other_request, seen, state};
+use super::status::{SUSPENDED, about_generation, is_other_request, message, other_request, seen, state};
 use super::{Now, words};
 use crate::api::{AppReason, GroupAttributeReset, PendingAttempt, Reason, ResetStatus};
 
@@ -156,11 +156,11 @@ fn unfinished(
         AppState::NotReady(reason, code) => {
             waiting(Reason::AppNotReady, words::app_not_ready(app_ref, reason, code))
         }
-        AppState::Checking => Step::Wait(until_end).into(),
+        AppState::Checking => Plan { step: Step::Wait(until_end), explain: restated(&status, generation) },
         AppState::Working => match recall.hold_until.filter(|hold| *hold > now.mono) {
             Some(hold) => Plan {
                 step: Step::Wait(Some(until_end.map_or(hold, |end| end.min(hold)))),
-                explain: restated(&status, generation),
+                explain: held_explanation(&status, generation, now),
             },
             None => Plan { step: Step::Send, explain: limits_explanation(&status, generation, recall, now) },
         },
@@ -176,11 +176,23 @@ fn suspended(reset: &GroupAttributeReset, mut status: ResetStatus, terms: &Terms
         return Step::Wait(terms.not_after.map(|last| now.until(last))).into();
     }
     status.start_time = None;
-    state(&mut status, generation, Reason::Suspended, "Suspended. Set spec.suspend to false to go on.", now);
+    state(&mut status, generation, Reason::Suspended, SUSPENDED, now);
     record(status)
 }
 
-/// What the status should say, if it says something else.
+/// A reset that waits for its next attempt must not go on saying that it waits for its app.
+fn held_explanation(status: &ResetStatus, generation: i64, now: Now) -> Option<Box<ResetStatus>> {
+    match status.reason() {
+        Reason::RetryScheduled | Reason::RateLimited => restated(status, generation),
+        _ => {
+            let text = "The app works; the next attempt follows at nextAttemptTime.";
+            explanation(status, generation, Reason::RetryScheduled, text, now)
+        }
+    }
+}
+
+/// What the status should say, if it gives another reason. The words of the first explanation with a reason stay: they
+/// are the closest to what happened.
 fn explanation(
     status: &ResetStatus,
     generation: i64,
@@ -188,7 +200,7 @@ fn explanation(
     text: &str,
     now: Now,
 ) -> Option<Box<ResetStatus>> {
-    if status.is_written() && status.reason() == reason && message(status) == text {
+    if status.is_written() && status.reason() == reason {
         return restated(status, generation);
     }
     let mut next = status.clone();

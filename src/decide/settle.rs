@@ -8,7 +8,7 @@ use super::ends::terms;
 use super::last_look::ATTEMPT;
 use super::plan::{AccountName, AppState, AppView, Plan, Recall, Step, record, restated};
 use super::{Now, outcome};
-use crate::api::{GroupAttributeReset, PendingAttempt, Reason, ResetStatus};
+use crate::api::{GroupAttributeReset, GroupId, PendingAttempt, Reason, ResetStatus};
 
 /// The vendor's backend may work on a call for this long after nobody waits for it any more.
 pub const SETTLING: Duration = Duration::from_secs(5);
@@ -23,6 +23,9 @@ pub(super) fn settle(
     now: Now,
 ) -> Plan {
     let generation = reset.metadata.generation.unwrap_or_default();
+    if GroupId::parse(&reset.spec.group_id).is_err() {
+        return record(outcome::unsettled(reset, &pending, "its groupID is not valid any more", now));
+    }
     let ends = terms(reset, status).ok().and_then(|terms| terms.ends);
     if ends.is_some_and(|end| end <= now.wall) {
         let why = "its time was over before the group could be read back";
@@ -32,6 +35,11 @@ pub(super) fn settle(
         |account: &AccountName| account.sdk_app_id == pending.sdk_app_id && account.host == pending.host;
     if app.account.as_ref().is_some_and(|account| !same_account(account)) {
         let why = "the app names another account or host by now, so the group cannot be read back";
+        return record(outcome::unsettled(reset, &pending, why, now));
+    }
+    let is_due = recall.read_back_at.is_some_and(|at| at <= now.mono);
+    if app.state == AppState::Missing && is_due {
+        let why = "its app does not exist any more, so the group cannot be read back";
         return record(outcome::unsettled(reset, &pending, why, now));
     }
     let explain = if status.reason() == Reason::Verifying {

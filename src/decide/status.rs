@@ -9,6 +9,8 @@ use crate::api::{
     Condition, ConditionStatus, GroupAttributeReset, PastRequest, Reason, ResetStatus, set_condition,
 };
 
+/// What a suspended reset says.
+pub const SUSPENDED: &str = "Suspended. Set spec.suspend to false to go on.";
 /// Earlier requests that a status remembers.
 const HISTORY: usize = 5;
 
@@ -87,8 +89,8 @@ pub fn about_generation(status: &ResetStatus, generation: i64) -> ResetStatus {
     next
 }
 
-/// The status after the spec asked for another request: the present one moves to the history. A request that stands
-/// there already is not run again; what came of it is shown again.
+/// The status after the spec asked for another request: the present one, `old`, moves to the history. A request that
+/// stands there already is not run again; what came of it is shown again.
 #[must_use]
 pub fn other_request(reset: &GroupAttributeReset, old: &ResetStatus, now: Now) -> ResetStatus {
     let generation = reset.metadata.generation.unwrap_or_default();
@@ -99,12 +101,16 @@ pub fn other_request(reset: &GroupAttributeReset, old: &ResetStatus, now: Now) -
     history.insert(0, past(old, now.second()));
     history.truncate(HISTORY);
     let mut next = ResetStatus {
-        conditions: old.conditions.clone(),
+        // As stored: what `old` went through on the way here was never seen by anybody.
+        conditions: seen(reset).conditions,
         request_id: wanted,
         history,
         ..ResetStatus::default()
     };
     match earlier {
+        None if reset.spec.suspend => {
+            state(&mut next, generation, Reason::Suspended, SUSPENDED, now);
+        }
         None => {
             next.start_time = Some(now.second());
             state(&mut next, generation, Reason::Pending, "Recorded; the first attempt follows.", now);
@@ -121,6 +127,13 @@ pub fn other_request(reset: &GroupAttributeReset, old: &ResetStatus, now: Now) -
         }
     }
     next
+}
+
+/// Whether `after` shows again what came of an earlier request.
+#[must_use]
+pub fn is_shown_again(before: &ResetStatus, after: &ResetStatus) -> bool {
+    before.request_id != after.request_id
+        && before.history.iter().any(|past| past.request_id == after.request_id)
 }
 
 fn past(status: &ResetStatus, now: Timestamp) -> PastRequest {

@@ -1,15 +1,16 @@
 //! The limits of the accounts, as the desk keeps them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use super::app_object::AppKey;
 use crate::api::GroupId;
 use crate::decide::group_pace::{GroupPace, GroupTurn};
 use crate::decide::pace::Pace;
 use crate::decide::turns::Turns;
 
-/// Time between two probes of the unverified apps of one account.
-const PROBE_SPACING: Duration = Duration::from_secs(5);
+/// Time between two probes of the apps of one account that were never verified.
+pub const PROBE_SPACING: Duration = Duration::from_secs(5);
 
 /// The limits of one account at the vendor, and who waits for them.
 pub struct Account {
@@ -23,8 +24,12 @@ pub struct Account {
     pub read_turns: Turns,
     /// Least time between two writes to one group.
     pub interval: Duration,
-    /// Not before this moment may the next unverified app be probed.
+    /// Not before this moment may the next app that was never verified be probed.
     pub next_probe: Duration,
+    /// Apps that were never verified and wait for their probe, first come first served.
+    pub probe_line: VecDeque<AppKey>,
+    /// When its queues are looked at again.
+    pub timer: Option<Duration>,
     groups: HashMap<GroupId, GroupPace>,
     parked: HashMap<GroupId, HashSet<String>>,
     took_over: Duration,
@@ -38,11 +43,13 @@ impl Account {
         let first_call = took_over + Duration::from_secs(1);
         Self {
             clears: Pace::new(1, first_call),
-            reads: Pace::new(1, Duration::ZERO),
+            reads: Pace::new(1, first_call),
             turns: Turns::default(),
             read_turns: Turns::default(),
             interval: Duration::from_secs(1),
             next_probe: Duration::ZERO,
+            probe_line: VecDeque::new(),
+            timer: None,
             groups: HashMap::new(),
             parked: HashMap::new(),
             took_over,
@@ -56,9 +63,9 @@ impl Account {
         self.interval = interval;
     }
 
-    /// A probe is sent now.
-    pub fn probed(&mut self, now: Duration) {
-        self.next_probe = now + PROBE_SPACING;
+    /// An app that was never verified is probed at `moment`.
+    pub fn probed(&mut self, moment: Duration) {
+        self.next_probe = self.next_probe.max(moment + PROBE_SPACING);
     }
 
     /// The memory of one group. A group nobody remembers may have been written to by the process before us.

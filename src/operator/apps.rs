@@ -1,6 +1,7 @@
 //! The apps, as the desk remembers them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -25,6 +26,37 @@ pub struct AppTerms {
     pub identifier: String,
     /// Signs.
     pub signer: Signer,
+    /// The desk's last word, which tasks read just before they send.
+    pub gate: Gate,
+}
+
+/// Whether tasks that are already under way may still send for an app.
+#[derive(Debug, Default)]
+pub struct Gate {
+    withdrawn: AtomicBool,
+    works: AtomicBool,
+}
+
+impl Gate {
+    /// The app was changed, suspended or deleted: nothing more is sent on these terms.
+    pub fn withdraw(&self) {
+        self.withdrawn.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it works now.
+    pub fn set(&self, works: bool) {
+        self.works.store(works, Ordering::SeqCst);
+    }
+
+    /// Whether a clear may be sent.
+    pub fn admits_clear(&self) -> bool {
+        self.admits_read() && self.works.load(Ordering::SeqCst)
+    }
+
+    /// Whether a read may be sent; probes are reads for apps that do not work yet.
+    pub fn admits_read(&self) -> bool {
+        !self.withdrawn.load(Ordering::SeqCst)
+    }
 }
 
 impl AppTerms {
@@ -89,6 +121,27 @@ impl App {
             write_at: Duration::ZERO,
             object,
         }
+    }
+
+    /// It is replaced or gone: tasks that are under way send nothing more on its terms.
+    pub fn withdraw(&self) {
+        if let Ok(terms) = &self.terms {
+            terms.gate.withdraw();
+        }
+    }
+
+    /// Tells the tasks that are under way what the desk knows by now.
+    pub fn set_gate(&self) {
+        if let Ok(terms) = &self.terms {
+            terms.gate.set(self.works());
+        }
+    }
+
+    /// Whether these are the terms that this app is used on: not those of another spec, or of another app that had
+    /// its name before.
+    #[must_use]
+    pub fn is_on(&self, terms: &Arc<AppTerms>) -> bool {
+        self.terms.as_ref().is_ok_and(|own| Arc::ptr_eq(own, terms))
     }
 
     /// Whether clears may be sent for it.
@@ -176,7 +229,12 @@ fn terms(object: &AppObject, endpoint: Endpoint, own_namespace: &str) -> Result<
     let namespace = object.meta().namespace.clone().unwrap_or_else(|| own_namespace.to_owned());
     let reference = spec.credentials.secret_key_ref.clone();
     let signer = Signer::new(namespace, reference, sdk_app_id, spec.identifier.clone());
+    let gate = Gate::default();
+    if spec.suspend {
+        gate.withdraw();
+    }
     Ok(Arc::new(AppTerms {
+        gate,
         key: object.key(),
         endpoint,
         sdk_app_id,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::apps::AppTerms;
 use super::hands::Hands;
-use super::record::{look, record_attempt};
+use super::record::{look, look_after_conflict, record_attempt};
 use super::report::{CallEnded, Report, ResetDone, Seen};
 use crate::api::{GroupAttributeReset, GroupId, PendingAttempt};
 use crate::chat::{Answer, Call, Class, UserSig};
@@ -56,10 +56,14 @@ pub async fn attempt(hands: Arc<Hands>, order: Order) {
 }
 
 async fn steps(hands: &Hands, order: &Order) -> End {
+    let planned = hands.clock.now();
     // The signature comes first: without one there must be no intent.
-    let usersig = match order.app.signer.usersig(&hands.client, hands.clock).await {
+    let usersig = match hands.usersig(&order.app).await {
         Ok(usersig) => usersig,
-        Err(fault) => return not_made(hands, order, without_signature(hands, order, fault)),
+        Err(fault) => {
+            call_ended(hands, order, planned.mono, None, None);
+            return without_signature(hands, order, fault);
+        }
     };
     let planned = hands.clock.now();
     let pending = PendingAttempt {
@@ -73,7 +77,11 @@ async fn steps(hands: &Hands, order: &Order) -> End {
     };
     let committed = match commit(hands, order, &pending).await {
         Ok(committed) => committed,
-        Err(end) => return not_made(hands, order, end),
+        Err(missed) => {
+            // Nothing is sent, so the limits need not wait for what is written down about it.
+            call_ended(hands, order, planned.mono, None, None);
+            return missed.end(hands, order, &pending).await;
+        }
     };
     let bounds = Bounds {
         deadline_mono: planned.mono + ATTEMPT,
@@ -81,16 +89,16 @@ async fn steps(hands: &Hands, order: &Order) -> End {
         reset_ends: ends_at(&committed),
     };
     let sent = hands.clock.now();
-    let verdict = match last_look(bounds, hands.leads(), sent) {
+    let verdict = match last_look(bounds, hands.leads(), order.app.gate.admits_clear(), sent) {
         Err(too_late) => Verdict::not_sent(NotSent::TooLate(too_late)),
         Ok(()) => judge(&call(hands, order, &usersig, bounds.deadline_mono.saturating_sub(sent.mono)).await),
     };
-    let over = if answered(&verdict) { hands.clock.now().mono } else { bounds.deadline_mono };
-    let was_sent = matches!(verdict.ruling, Ruling::Sent(_));
-    call_ended(hands, order, was_sent.then_some((sent.mono, over)), Some(verdict.clone()));
     if matches!(verdict.ruling, Ruling::Sent(Class::Account(_) | Class::SignatureExpired)) {
         order.app.signer.reject(&usersig).await;
     }
+    let over = if answered(&verdict) { hands.clock.now().mono } else { bounds.deadline_mono };
+    let was_sent = matches!(verdict.ruling, Ruling::Sent(_));
+    call_ended(hands, order, planned.mono, was_sent.then_some((sent.mono, over)), Some(verdict.clone()));
     log(&committed, &pending, &verdict, sent.mono, hands.clock.now().mono);
     let throttle = match verdict.ruling {
         Ruling::Sent(Class::ThrottledGroup) => order.group_wait,
@@ -106,23 +114,58 @@ async fn steps(hands: &Hands, order: &Order) -> End {
     End { seen, read_back_at: unknown.then_some(over + SETTLING), never_called: None }
 }
 
+/// Why there is no intent that a call may follow.
+enum Missed {
+    /// It is not stored.
+    NotStored(Seen),
+    /// The answer to its write was lost: it may be stored, and only we know that no call follows.
+    Lost(String),
+    /// It is stored in an object that is being deleted.
+    Deleted(Arc<GroupAttributeReset>),
+}
+
+impl Missed {
+    async fn end(self, hands: &Hands, order: &Order, pending: &PendingAttempt) -> End {
+        match self {
+            Self::NotStored(seen) => seen.into(),
+            Self::Deleted(committed) => {
+                record_attempt(hands, committed, pending, |reset| without_call(hands, reset, pending))
+                    .await
+                    .into()
+            }
+            Self::Lost(why) => {
+                tracing::warn!(
+                    namespace = order.reset.metadata.namespace,
+                    reset = order.reset.metadata.name,
+                    attempt = pending.id,
+                    "no call is made, because nobody knows whether its intent was stored: {why}"
+                );
+                let seen = take_back(hands, &order.reset, pending).await;
+                End { seen, read_back_at: None, never_called: Some(pending.id.clone()) }
+            }
+        }
+    }
+}
+
 /// Stores the intent. Only an object that came back with our uid, our attempt and no deletion under way is one that
 /// we may call for.
 async fn commit(
     hands: &Hands,
     order: &Order,
     pending: &PendingAttempt,
-) -> Result<Arc<GroupAttributeReset>, End> {
-    if hands.stop.is_cancelled() || !hands.leads() {
-        return Err(Seen::Unchanged.into());
+) -> Result<Arc<GroupAttributeReset>, Missed> {
+    if hands.stop.is_cancelled() || !hands.leads() || !order.app.gate.admits_clear() {
+        return Err(Missed::NotStored(Seen::Unchanged));
     }
     let next = intent(&order.reset, pending.clone(), hands.clock.now());
     let committed = match hands.put("intent", &order.reset, next).await {
         Ok(stored) => stored,
-        Err(WriteFault::Conflict) => return Err(look(hands, &order.reset).await.into()),
-        Err(WriteFault::Gone) => return Err(Seen::Gone.into()),
-        Err(refused @ WriteFault::Refused(_)) => return Err(Seen::Fault(refused).into()),
-        Err(WriteFault::Unclear(why)) => return Err(take_back(hands, order, pending, &why).await),
+        Err(WriteFault::Conflict) => {
+            return Err(Missed::NotStored(look_after_conflict(hands, &order.reset).await));
+        }
+        Err(WriteFault::Gone) => return Err(Missed::NotStored(Seen::Gone)),
+        Err(refused @ WriteFault::Refused(_)) => return Err(Missed::NotStored(Seen::Fault(refused))),
+        Err(WriteFault::Unclear(why)) => return Err(Missed::Lost(why)),
     };
     let stored = committed.status.as_ref().and_then(|status| status.pending_attempt.as_ref());
     if committed.metadata.uid != order.reset.metadata.uid
@@ -130,33 +173,22 @@ async fn commit(
     {
         let why = "the intent was not stored whole: the CRD is older than the operator. Install its CRDs: \
                    groupattr-operator crd | kubectl apply --server-side -f -";
-        return Err(Seen::Fault(WriteFault::Refused(why.to_owned())).into());
+        return Err(Missed::NotStored(Seen::Fault(WriteFault::Refused(why.to_owned()))));
     }
     if committed.metadata.deletion_timestamp.is_some() {
-        return Err(end_without_call(hands, committed, pending).await.into());
+        return Err(Missed::Deleted(committed));
     }
     Ok(committed)
 }
 
-/// The answer to the intent's write was lost. It may be stored, but the call was not made, and only we know that.
-async fn take_back(hands: &Hands, order: &Order, pending: &PendingAttempt, why: &str) -> End {
-    tracing::warn!(
-        namespace = order.reset.metadata.namespace,
-        reset = order.reset.metadata.name,
-        attempt = pending.id,
-        "no call is made, because nobody knows whether its intent was stored: {why}"
-    );
-    let seen = end_without_call(hands, Arc::clone(&order.reset), pending).await;
-    End { seen, read_back_at: None, never_called: Some(pending.id.clone()) }
-}
-
-async fn end_without_call(hands: &Hands, seen: Arc<GroupAttributeReset>, pending: &PendingAttempt) -> Seen {
-    let now = match look(hands, &seen).await {
-        Seen::Fresh(now) => now,
+/// If the intent is stored after all, says in the status that no call followed it.
+async fn take_back(hands: &Hands, seen: &GroupAttributeReset, pending: &PendingAttempt) -> Seen {
+    let now = match look(hands, seen).await {
+        Seen::Read(now) => now,
         other => return other,
     };
     if now.status.as_ref().and_then(|s| s.pending_attempt.as_ref()).is_none_or(|p| p.id != pending.id) {
-        return Seen::Fresh(now);
+        return Seen::Read(now);
     }
     record_attempt(hands, now, pending, |reset| without_call(hands, reset, pending)).await
 }
@@ -172,15 +204,16 @@ pub fn without_call(
     after_attempt(reset, pending, &Verdict::not_sent(NotSent::IntentLost), at)
 }
 
-fn not_made(hands: &Hands, order: &Order, end: End) -> End {
-    call_ended(hands, order, None, None);
-    end
-}
-
-fn call_ended(hands: &Hands, order: &Order, sent: Option<(Duration, Duration)>, verdict: Option<Verdict>) {
+fn call_ended(
+    hands: &Hands,
+    order: &Order,
+    begun: Duration,
+    sent: Option<(Duration, Duration)>,
+    verdict: Option<Verdict>,
+) {
     hands.report(Report::CallEnded(CallEnded {
-        app: order.app.key.clone(),
-        account: order.app.account(),
+        app: Arc::clone(&order.app),
+        begun,
         group: Some(order.group.clone()),
         sent,
         verdict,
@@ -192,7 +225,7 @@ fn without_signature(hands: &Hands, order: &Order, fault: CredentialsFault) -> E
     if let CredentialsFault::NoAnswer(why) = fault {
         return Seen::Fault(WriteFault::Refused(why)).into();
     }
-    hands.report(Report::NoCredentials(order.app.key.clone(), fault));
+    hands.report(Report::NoCredentials(Arc::clone(&order.app), fault));
     Seen::Unchanged.into()
 }
 

@@ -7,11 +7,13 @@ use kube::{Client, Resource};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::apps::AppTerms;
 use super::clock::Clock;
 use super::metrics::Metrics;
 use super::report::Report;
 use crate::api::{GroupAttributeReset, ResetStatus};
-use crate::chat::ChatClient;
+use crate::chat::{ChatClient, UserSig};
+use crate::cluster::credentials::CredentialsFault;
 use crate::cluster::events::{Events, Notice};
 use crate::cluster::lease::Leadership;
 use crate::cluster::statuses::{Statuses, WriteFault};
@@ -55,6 +57,13 @@ impl Hands {
         self.leadership.holds(self.clock.instant(self.clock.now().mono))
     }
 
+    /// A signature for an app.
+    pub async fn usersig(&self, app: &AppTerms) -> Result<Arc<UserSig>, CredentialsFault> {
+        let usersig = app.signer.usersig(&self.client, self.clock).await?;
+        self.metrics.usersig_expiry(&app.key.label(), usersig.expires());
+        Ok(usersig)
+    }
+
     /// Stores a status, counts the write, and tells the world if it is news. `kind` is for the metric.
     pub async fn put(
         &self,
@@ -74,7 +83,8 @@ impl Hands {
         if let Some(notice) = notice(&old, &new) {
             self.event(after.object_ref(&()), notice.reason, notice.warning, notice.note);
         }
-        if old.is_final() || !new.is_final() {
+        let is_news = old.request_id != new.request_id || !old.is_final();
+        if !new.is_final() || !is_news || status::is_shown_again(&old, &new) {
             return;
         }
         let took = new.start_time.map(|start| self.clock.now().wall.duration_since(start));

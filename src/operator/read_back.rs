@@ -13,8 +13,8 @@ use super::report::{CallEnded, Report, ResetDone, Seen};
 use crate::api::{GroupAttributeReset, GroupId, PendingAttempt};
 use crate::chat::{Call, Class};
 use crate::cluster::credentials::CredentialsFault;
-use crate::decide::judge::{Ruling, Verdict, judge};
-use crate::decide::last_look::ATTEMPT;
+use crate::decide::judge::{NotSent, Ruling, Verdict, judge};
+use crate::decide::last_look::{ATTEMPT, TooLate};
 use crate::decide::outcome::{Circumstances, after_read_back, awaiting_settlement};
 use crate::decide::settle::SETTLING;
 
@@ -31,7 +31,7 @@ pub async fn read_back(
         Ok(verdict) => verdict,
         Err(fault) => {
             if !matches!(fault, CredentialsFault::NoAnswer(_)) {
-                hands.report(Report::NoCredentials(app.key.clone(), fault));
+                hands.report(Report::NoCredentials(Arc::clone(&app), fault));
             }
             let again = Some(hands.clock.now().mono + SETTLING);
             let done = ResetDone { read_back_at: again, ..ResetDone::seen(&uid, Seen::Unchanged) };
@@ -66,20 +66,23 @@ pub async fn read_back(
 }
 
 /// Proves an app by one harmless read.
-pub async fn probe(hands: Arc<Hands>, app: Arc<AppTerms>, generation: i64) {
+pub async fn probe(hands: Arc<Hands>, app: Arc<AppTerms>) {
     let verdict = read(&hands, &app, &GroupId::reserved_for_probes()).await;
-    if let Some(expires) = app.signer.expires().await {
-        hands.metrics.usersig_expiry(&app.key.label(), expires);
-    }
-    hands.report(Report::Probed(app.key.clone(), generation, verdict));
+    hands.report(Report::Probed(app, verdict));
 }
 
-async fn read(hands: &Hands, app: &AppTerms, group: &GroupId) -> Result<Verdict, CredentialsFault> {
+/// A read, or why it was not sent. The desk has taken a permit for it.
+async fn read(hands: &Hands, app: &Arc<AppTerms>, group: &GroupId) -> Result<Verdict, CredentialsFault> {
+    let begun = hands.clock.now().mono;
     let ended = |sent, verdict| {
-        let (app, account) = (app.key.clone(), app.account());
-        hands.report(Report::CallEnded(CallEnded { app, account, group: None, sent, verdict }));
+        let app = Arc::clone(app);
+        hands.report(Report::CallEnded(CallEnded { app, begun, group: None, sent, verdict }));
     };
-    let usersig = app.signer.usersig(&hands.client, hands.clock).await.inspect_err(|_| ended(None, None))?;
+    let usersig = hands.usersig(app).await.inspect_err(|_| ended(None, None))?;
+    if hands.stop.is_cancelled() || !hands.leads() || !app.gate.admits_read() {
+        ended(None, None);
+        return Ok(Verdict::not_sent(NotSent::TooLate(TooLate::App)));
+    }
     let sent = hands.clock.now().mono;
     let call = Call {
         endpoint: &app.endpoint,
@@ -90,11 +93,11 @@ async fn read(hands: &Hands, app: &AppTerms, group: &GroupId) -> Result<Verdict,
         timeout: ATTEMPT,
     };
     let verdict = judge(&hands.chat.read(call).await);
-    let over = if verdict.http_status.is_some() { hands.clock.now().mono } else { sent + ATTEMPT };
-    let was_sent = matches!(verdict.ruling, Ruling::Sent(_));
-    ended(was_sent.then_some((sent, over)), Some(verdict.clone()));
     if matches!(verdict.ruling, Ruling::Sent(Class::Account(_) | Class::SignatureExpired)) {
         app.signer.reject(&usersig).await;
     }
+    let over = if verdict.http_status.is_some() { hands.clock.now().mono } else { sent + ATTEMPT };
+    let was_sent = matches!(verdict.ruling, Ruling::Sent(_));
+    ended(was_sent.then_some((sent, over)), Some(verdict.clone()));
     Ok(verdict)
 }

@@ -23,18 +23,28 @@ pub async fn record(
 ) {
     let uid = seen.uid().unwrap_or_default();
     let seen = match hands.put(kind, &seen, next).await {
-        Ok(stored) => Seen::Fresh(stored),
-        Err(WriteFault::Conflict) => look(&hands, &seen).await,
+        Ok(stored) => Seen::Stored(stored),
+        Err(WriteFault::Conflict) => look_after_conflict(&hands, &seen).await,
         Err(WriteFault::Gone) => Seen::Gone,
         Err(fault) => Seen::Fault(fault),
     };
     hands.report(Report::ResetDone(ResetDone::written(&uid, seen)));
 }
 
+/// What the object was changed to. A conflict with an object that has not changed is worth a pause.
+pub async fn look_after_conflict(hands: &Hands, seen: &GroupAttributeReset) -> Seen {
+    match look(hands, seen).await {
+        Seen::Read(now) if now.metadata.resource_version == seen.metadata.resource_version => {
+            Seen::Fault(WriteFault::Refused("conflict with an object that has not changed".to_owned()))
+        }
+        other => other,
+    }
+}
+
 /// The object as it stands now, if it is still the same one.
 pub async fn look(hands: &Hands, seen: &GroupAttributeReset) -> Seen {
     match hands.statuses.get(seen.metadata.namespace.as_deref(), &seen.name_any()).await {
-        Ok(now) if now.metadata.uid == seen.metadata.uid => Seen::Fresh(Arc::new(now)),
+        Ok(now) if now.metadata.uid == seen.metadata.uid => Seen::Read(Arc::new(now)),
         Ok(_) | Err(WriteFault::Gone) => Seen::Gone,
         Err(fault) => Seen::Fault(fault),
     }
@@ -51,7 +61,7 @@ pub async fn record_attempt(
     let mut pause = SHORTEST_PAUSE;
     loop {
         match hands.put("outcome", &seen, next(&seen)).await {
-            Ok(stored) => return Seen::Fresh(stored),
+            Ok(stored) => return Seen::Stored(stored),
             Err(WriteFault::Gone) => return Seen::Gone,
             Err(WriteFault::Conflict) => {}
             Err(fault) => {
@@ -67,7 +77,7 @@ pub async fn record_attempt(
         }
         seen = loop {
             match look(hands, &seen).await {
-                Seen::Fresh(now) if is_pending(&now, pending) => break now,
+                Seen::Read(now) if is_pending(&now, pending) => break now,
                 Seen::Fault(_) => sleep(pause).await,
                 settled => return settled,
             }
@@ -88,8 +98,6 @@ pub async fn delete(hands: Arc<Hands>, key: (String, String), uid: String, versi
     hands.metrics.api_write("delete", deleted.as_ref().err().map_or("ok", WriteFault::label));
     let seen = match deleted {
         Ok(()) | Err(WriteFault::Gone) => Seen::Gone,
-        // It has changed, and the watch tells how.
-        Err(WriteFault::Conflict) => Seen::Unchanged,
         Err(fault) => Seen::Fault(fault),
     };
     hands.report(Report::ResetDone(ResetDone::written(&uid, seen)));

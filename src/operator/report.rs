@@ -4,21 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::app_object::{AppKey, AppObject};
+use super::apps::AppTerms;
 use crate::api::{GroupAttributeReset, GroupId, Reason};
 use crate::cluster::credentials::CredentialsFault;
 use crate::cluster::statuses::WriteFault;
 use crate::decide::judge::Verdict;
-use crate::decide::plan::AccountName;
 
 /// What tasks tell the desk.
-#[derive(Debug)]
 pub enum Report {
     /// A call has ended, or was not made: its permit and its group can be counted down.
     CallEnded(CallEnded),
     /// The app's key could not be had.
-    NoCredentials(AppKey, CredentialsFault),
-    /// A probe of this generation of the app has ended.
-    Probed(AppKey, i64, Result<Verdict, CredentialsFault>),
+    NoCredentials(Arc<AppTerms>, CredentialsFault),
+    /// A probe of the app on these terms has ended.
+    Probed(Arc<AppTerms>, Result<Verdict, CredentialsFault>),
     /// A task about a reset is over.
     ResetDone(ResetDone),
     /// A write of an app's status is over.
@@ -35,12 +34,11 @@ pub enum Report {
 }
 
 /// The end of a call, for limits and circuit.
-#[derive(Debug)]
 pub struct CallEnded {
     /// For which app it was made.
-    pub app: AppKey,
-    /// Whose permit it held.
-    pub account: AccountName,
+    pub app: Arc<AppTerms>,
+    /// When it was begun.
+    pub begun: Duration,
     /// The group that was written to; none for a read.
     pub group: Option<GroupId>,
     /// When it was sent, and when it was answered or, without an answer, its deadline. `None`: nothing left.
@@ -67,8 +65,10 @@ pub struct ResetDone {
 /// What a task last saw of its object.
 #[derive(Debug)]
 pub enum Seen {
-    /// This.
-    Fresh(Arc<GroupAttributeReset>),
+    /// What was stored; a watch may have shown something newer.
+    Stored(Arc<GroupAttributeReset>),
+    /// What a GET answered: the truth, whatever the watches say.
+    Read(Arc<GroupAttributeReset>),
     /// Nothing newer than the desk knows.
     Unchanged,
     /// It does not exist any more.

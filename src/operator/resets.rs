@@ -8,12 +8,15 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use super::app_object::{AppKey, key_of};
-use crate::api::GroupAttributeReset;
+use crate::api::{GroupAttributeReset, Reason};
 use crate::decide::ends::{is_made_again, ttl_ends};
 use crate::decide::plan::{AccountName, Recall};
 use crate::decide::settle::{attempt_length, read_back_of_foreign};
 use crate::decide::turns::Place;
 use crate::decide::{Now, backoff, status};
+
+/// Longest that a throttled group or account holds an attempt back.
+const LONGEST_THROTTLE: Duration = Duration::from_mins(1);
 
 /// What the process remembers of a reset.
 pub struct Tracked {
@@ -25,6 +28,12 @@ pub struct Tracked {
     pub version: String,
     /// When its timer rings.
     pub timer: Option<Duration>,
+    /// Kubernetes refused this many writes in a row.
+    pub faults: u32,
+    /// No write before this moment.
+    pub write_at: Option<Duration>,
+    /// It waits for a writer.
+    pub in_backlog: bool,
     /// Whole while something may be left to do, else just enough to delete it in time.
     pub stage: Stage,
 }
@@ -49,12 +58,6 @@ pub struct Open {
     pub busy: bool,
     /// Where it waits for its turn.
     pub queued: Option<Queued>,
-    /// Kubernetes refused this many writes in a row.
-    pub faults: u32,
-    /// No write before this moment.
-    pub write_at: Option<Duration>,
-    /// It waits for its turn to explain itself.
-    pub explaining: bool,
     /// An attempt whose intent may be stored and whose call was never made.
     pub never_called: Option<String>,
     pending: Option<String>,
@@ -87,9 +90,6 @@ impl Open {
             recall: Recall::default(),
             busy: false,
             queued: None,
-            faults: 0,
-            write_at: None,
-            explaining: false,
             never_called: None,
             pending: None,
             next_attempt: None,
@@ -102,8 +102,12 @@ impl Open {
         let status = status::seen(&self.object);
         if status.next_attempt_time != self.next_attempt {
             self.next_attempt = status.next_attempt_time;
+            let longest = match status.reason() {
+                Reason::RateLimited => LONGEST_THROTTLE,
+                _ => backoff::longest(status.failures),
+            };
             self.recall.hold_until =
-                status.next_attempt_time.map(|next| backoff::hold_until(next, status.failures, now));
+                status.next_attempt_time.map(|next| backoff::hold_until(next, longest, now));
         }
         let pending = status.pending_attempt.as_ref();
         if self.pending.as_deref() == pending.map(|pending| pending.id.as_str()) {
@@ -126,7 +130,17 @@ pub struct Resets {
     pub all: HashMap<String, Tracked>,
 }
 
+/// Where an object was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// In a watch, or as the answer to a write: it may be older than what is remembered.
+    Stream,
+    /// In a list or by a GET: that is how it stands, even if resourceVersions went back, as after a restore.
+    Truth,
+}
+
 /// What became of an object that was shown to the memory.
+#[must_use]
 pub enum Shown {
     /// It is older than what is remembered.
     Stale,
@@ -136,7 +150,13 @@ pub enum Shown {
 
 impl Resets {
     /// Remembers `object`, unless something newer is remembered.
-    pub fn show(&mut self, object: Arc<GroupAttributeReset>, identity: &str, now: Now) -> Shown {
+    pub fn show(
+        &mut self,
+        object: Arc<GroupAttributeReset>,
+        origin: Origin,
+        identity: &str,
+        now: Now,
+    ) -> Shown {
         let uid = object.uid().unwrap_or_default();
         let version = object.resource_version().unwrap_or_default();
         let tracked = self.all.entry(uid).or_insert_with(|| Tracked {
@@ -144,12 +164,19 @@ impl Resets {
             name: object.name_any(),
             version: String::new(),
             timer: None,
+            faults: 0,
+            write_at: None,
+            in_backlog: false,
             stage: Stage::Finished(None),
         });
-        if is_older(&version, &tracked.version) {
+        if origin == Origin::Stream && is_older(&version, &tracked.version) {
             return Shown::Stale;
         }
-        tracked.version = version;
+        if tracked.version != version {
+            tracked.version = version;
+            // Whatever Kubernetes refused, it was about something else.
+            (tracked.faults, tracked.write_at) = (0, None);
+        }
         match &mut tracked.stage {
             Stage::Open(open) => open.object = object,
             Stage::Finished(_) if is_done(&object) => {
@@ -200,9 +227,10 @@ impl Resets {
     }
 }
 
-/// Whether this is an older version of the object. Since Kubernetes 1.35 the numbers may be compared; where they are
+/// Whether `version` is older than `known`. Since Kubernetes 1.35 the numbers may be compared; where they are
 /// none, every version counts as news, and the resourceVersion of the next write decides.
-fn is_older(version: &str, known: &str) -> bool {
+#[must_use]
+pub fn is_older(version: &str, known: &str) -> bool {
     matches!((version.parse::<u64>(), known.parse::<u64>()), (Ok(version), Ok(known)) if version < known)
 }
 

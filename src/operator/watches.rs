@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::app_object::AppObject;
+use super::resets::Origin;
 use crate::api::{ChatApp, ClusterChatApp, GroupAttributeReset};
 use crate::cluster::kubernetes::{explain, one_line};
 
@@ -28,8 +29,8 @@ pub struct Source {
 
 /// What the watches tell the desk.
 pub enum Event {
-    /// A reset as it stands.
-    Reset(Box<GroupAttributeReset>),
+    /// A reset as it stands, or as it changed.
+    Reset(Box<GroupAttributeReset>, Origin),
     /// An app as it stands.
     App(AppObject),
     /// A namespace with its labels.
@@ -115,19 +116,19 @@ fn config() -> watcher::Config {
     watcher::Config::default().timeout(200)
 }
 
-fn reset(object: GroupAttributeReset) -> Event {
-    Event::Reset(Box::new(object))
+fn reset(object: GroupAttributeReset, origin: Origin) -> Event {
+    Event::Reset(Box::new(object), origin)
 }
 
-fn chat_app(object: ChatApp) -> Event {
+fn chat_app(object: ChatApp, _: Origin) -> Event {
     Event::App(AppObject::Chat(Box::new(object)))
 }
 
-fn cluster_chat_app(object: ClusterChatApp) -> Event {
+fn cluster_chat_app(object: ClusterChatApp, _: Origin) -> Event {
     Event::App(AppObject::Cluster(Box::new(object)))
 }
 
-fn namespace(object: PartialObjectMeta<Namespace>) -> Event {
+fn namespace(object: PartialObjectMeta<Namespace>, _: Origin) -> Event {
     let name = object.name_any();
     Event::Namespace(name, object.metadata.labels.unwrap_or_default())
 }
@@ -135,25 +136,32 @@ fn namespace(object: PartialObjectMeta<Namespace>) -> Event {
 async fn follow<K>(
     api: Api<DeserializeGuard<K>>,
     source: Source,
-    event: fn(K) -> Event,
+    event: fn(K, Origin) -> Event,
     events: mpsc::Sender<Event>,
 ) where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let kind = source.kind;
     let stream = watcher(api, config());
-    forward(stream, source, move |DeserializeGuard(object)| decoded(kind, object, event), events).await;
+    forward(
+        stream,
+        source,
+        move |DeserializeGuard(object), origin| decoded(kind, object, origin, event),
+        events,
+    )
+    .await;
 }
 
 fn decoded<K: Resource<DynamicType = ()>>(
     kind: &'static str,
     object: Result<K, kube::core::error_boundary::InvalidObject>,
-    event: fn(K) -> Event,
+    origin: Origin,
+    event: fn(K, Origin) -> Event,
 ) -> Event {
     match object {
         Ok(mut object) => {
             object.meta_mut().managed_fields = None;
-            event(object)
+            event(object, origin)
         }
         Err(invalid) => Event::Malformed(Malformed {
             kind,
@@ -172,7 +180,7 @@ fn decoded<K: Resource<DynamicType = ()>>(
 async fn forward<K>(
     stream: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
     source: Source,
-    event: impl Fn(K) -> Event,
+    event: impl Fn(K, Origin) -> Event,
     events: mpsc::Sender<Event>,
 ) where
     K: ResourceExt,
@@ -188,10 +196,10 @@ async fn forward<K>(
             }
             Ok(watcher::Event::InitApply(object)) => {
                 listed.insert(object.uid().unwrap_or_default());
-                event(object)
+                event(object, Origin::Truth)
             }
             Ok(watcher::Event::InitDone) => Event::Listed(source.clone(), std::mem::take(&mut listed)),
-            Ok(watcher::Event::Apply(object)) => event(object),
+            Ok(watcher::Event::Apply(object)) => event(object, Origin::Stream),
             Ok(watcher::Event::Delete(object)) => Event::Gone(
                 source.kind,
                 Identity {

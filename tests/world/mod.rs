@@ -3,6 +3,8 @@
 
 #![allow(dead_code, unreachable_pub)] // Each test binary uses its part of it.
 
+pub mod history;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -252,6 +254,38 @@ spec:
             events.into_iter().find(|(found, _)| found == reason).map(|(_, note)| note)
         })
         .await
+    }
+
+    /// Waits until a reset looks as `looks` wants it.
+    pub async fn reset_where(&self, name: &str, what: &str, looks: impl Fn(&Value) -> bool) -> Value {
+        testbed::until_ok(SOON, &format!("reset {name} {what}"), || async {
+            match self.object("gar", name).await {
+                Some(object) if looks(&object) => Ok(object),
+                other => Err(other.map(|object| object["status"].to_string())),
+            }
+        })
+        .await
+    }
+
+    /// Waits until another reset of the app `default` has gone its whole way: whatever the operator had to do for
+    /// the others by now, it has done.
+    pub async fn marker(&self, name: &str) {
+        let group = format!("@TGS#{name}");
+        self.room(&group);
+        self.reset(name, &group, "").await;
+        self.reset_is(name, "Cleared").await;
+    }
+
+    /// An account of its own, with an app of this name and a room, which is named like the app.
+    pub async fn app_with_room(&self, name: &str, account: u64, more: &str) {
+        self.vendor.account(account, KEY, &["administrator"]);
+        self.vendor.room(account, &format!("@TGS#{name}"), &[("seat1", "ann"), ("seat2", "bob")]);
+        self.apply(&chat_app(name, account, &self.vendor.url(), more)).await;
+    }
+
+    /// A reset of the room of such an app, named like the app.
+    pub async fn reset_of_app(&self, name: &str, more: &str) {
+        self.reset(name, &format!("@TGS#{name}"), &format!("  appRef: {{ name: {name} }}\n{more}")).await;
     }
 
     /// Objects of one of the operator's kinds, by kubectl's names for it.

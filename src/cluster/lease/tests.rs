@@ -28,7 +28,7 @@ async fn leadership_runs_out_by_itself_and_ends_for_good() {
     let now = Instant::now();
     assert!(Leadership::alone().holds(now));
     assert!(timeout(Duration::from_millis(10), Leadership::alone().lost()).await.is_err());
-    let tenure = watch::Sender::new(Tenure::Until(now + TERMS.deadline));
+    let tenure = watch::Sender::new(Tenure::Until(End::after(now, TERMS.deadline)));
     let leadership = Leadership(tenure.subscribe());
     assert!(leadership.holds(now) && !leadership.holds(now + TERMS.deadline));
     tenure.send_replace(Tenure::Over);

@@ -273,6 +273,13 @@ impl Model {
         if before.is_written() && before.is_final() && next.request_id == before.request_id {
             assert_eq!(before.reason(), next.reason(), "an end is never taken back");
         }
+        let reasons = [next.reason(), next.history.first().map_or(Reason::Pending, |past| past.reason)];
+        if before.pending_attempt.is_some()
+            && next.pending_attempt.is_none()
+            && reasons.contains(&Reason::OutcomeUnknown)
+        {
+            self.unsettled = false;
+        }
         if next.is_final() {
             assert!(next.pending_attempt.is_none() && next.completion_time.is_some());
             self.ended.push(next.request_id.clone());
@@ -292,9 +299,13 @@ impl Model {
             self.recall.read_back_at =
                 status.pending_attempt.as_ref().map(|pending| read_back_of_foreign(pending, self.now().mono));
         }
-        self.recall.hold_until = status
-            .next_attempt_time
-            .map(|next| crate::decide::backoff::hold_until(next, status.failures, self.now()));
+        self.recall.hold_until = status.next_attempt_time.map(|next| {
+            crate::decide::backoff::hold_until(
+                next,
+                crate::decide::backoff::longest(status.failures),
+                self.now(),
+            )
+        });
     }
 
     /// Takes steps until nothing is to be done now; a call meets `fate`, and further ones succeed.

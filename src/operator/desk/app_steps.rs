@@ -10,9 +10,15 @@ use crate::cluster::statuses::WriteFault;
 use crate::decide::circuit::{Change, Trouble};
 use crate::decide::judge::Verdict;
 use crate::decide::plan::AccountName;
+use crate::operator::accounts::PROBE_SPACING;
 use crate::operator::app_object::{AppKey, AppObject};
+use crate::operator::apps::AppTerms;
 use crate::operator::read_back::probe;
 use crate::operator::report::Report;
+use crate::operator::resets::is_older;
+
+/// After a status was written, so that one that does not take effect is not written without end.
+const SHORT_PAUSE: Duration = Duration::from_millis(500);
 
 impl Desk {
     /// Probes an app if that is due, and writes its status if it should be another.
@@ -24,26 +30,56 @@ impl Desk {
         self.write_app_if_due(key);
     }
 
+    /// An app that was verified before is probed as soon as its own circuit wants it. Those that never were share one
+    /// probe in five seconds and account, first come first served: whoever names somebody else's account must
+    /// neither burden it nor keep its owner waiting.
     fn probe_if_due(&mut self, key: &AppKey) {
         let now = self.now().mono;
-        let Some(app) = self.apps.get(key) else { return };
-        let (Ok(terms), Some(due)) = (&app.terms, app.circuit.probe_at()) else { return };
-        if app.probing || app.object.spec().suspend {
-            return;
+        let Some(due) = self.probe_due(key) else { return };
+        if due > now {
+            return self.timers.set(due, Wake::App(key.clone()));
         }
-        let (terms, generation) = (Arc::clone(terms), app.object.generation());
-        let account = self.account(&terms.account());
-        let moment = due.max(account.next_probe).max(account.reads.ready(now).err().unwrap_or_default());
+        let Some(app) = self.apps.get(key) else { return };
+        let Ok(terms) = &app.terms else { return };
+        let (terms, was_verified) = (Arc::clone(terms), app.verified.is_some());
+        let name = terms.account();
+        let permit = self.account(&name).reads.ready(now).err().unwrap_or_default();
+        let moment = if was_verified { permit } else { permit.max(self.place_in_line(&name, key, now)) };
         if moment > now {
             return self.timers.set(moment, Wake::App(key.clone()));
         }
-        account.probed(now);
+        let account = self.account(&name);
+        account.probe_line.retain(|other| other != key);
         account.reads.take(now);
+        if !was_verified {
+            account.probed(now);
+        }
         if let Some(app) = self.apps.get_mut(key) {
             app.probing = true;
             app.circuit.probing(now);
         }
-        self.tasks.spawn(probe(Arc::clone(&self.hands), terms, generation));
+        self.tasks.spawn(probe(Arc::clone(&self.hands), terms));
+    }
+
+    /// When an app's circuit wants a probe, if it wants one and may have one.
+    fn probe_due(&self, key: &AppKey) -> Option<Duration> {
+        let app = self.apps.get(key)?;
+        let may = app.terms.is_ok() && !app.probing && !app.object.spec().suspend;
+        app.circuit.probe_at().filter(|_| may)
+    }
+
+    /// When it is this app's turn among those of its account that were never verified.
+    fn place_in_line(&mut self, name: &AccountName, key: &AppKey, now: Duration) -> Duration {
+        let mut line = std::mem::take(&mut self.account(name).probe_line);
+        line.retain(|other| self.probe_due(other).is_some_and(|due| due <= now));
+        if !line.contains(key) {
+            line.push_back(key.clone());
+        }
+        let place = line.iter().position(|other| other == key).unwrap_or_default();
+        let account = self.account(name);
+        account.probe_line = line;
+        let first = if place == 0 { account.next_probe } else { account.next_probe.max(now) };
+        first + PROBE_SPACING * u32::try_from(place).unwrap_or(u32::MAX)
     }
 
     fn write_app_if_due(&mut self, key: &AppKey) {
@@ -78,14 +114,14 @@ impl Desk {
         let Some(app) = self.apps.get_mut(key) else { return };
         app.writing = false;
         match written {
-            Ok(object) if object.meta().uid == app.object.meta().uid => {
-                if object.generation() == app.object.generation() {
+            Ok(object) => {
+                if is_newer_of(&object, &app.object) {
                     app.object = object;
                 }
+                app.write_at = now + SHORT_PAUSE;
             }
-            Ok(_) | Err(WriteFault::Gone) => {}
-            // The watch brings what it changed to.
-            Err(WriteFault::Conflict) => app.write_at = now + Duration::from_millis(500),
+            // The watch brings what it changed to, or that it is gone.
+            Err(WriteFault::Conflict | WriteFault::Gone) => app.write_at = now + SHORT_PAUSE,
             Err(fault) => {
                 app.write_at = now + Duration::from_secs(2);
                 let AppKey { kind, namespace, name } = key;
@@ -95,18 +131,12 @@ impl Desk {
         self.app_step(key);
     }
 
-    pub(super) fn probed(
-        &mut self,
-        key: &AppKey,
-        generation: i64,
-        outcome: Result<Verdict, CredentialsFault>,
-    ) {
+    pub(super) fn probed(&mut self, terms: &Arc<AppTerms>, outcome: Result<Verdict, CredentialsFault>) {
         let now = self.now();
-        let Some(app) = self.apps.get_mut(key) else { return };
+        let key = &terms.key;
+        // A probe on other terms says nothing about the app as it is now, which has its own probe.
+        let Some(app) = self.apps.get_mut(key).filter(|app| app.is_on(terms)) else { return };
         app.probing = false;
-        if app.object.generation() != generation {
-            return self.app_step(key);
-        }
         let had_trouble = app.circuit.trouble().is_some();
         let change = match outcome {
             Ok(verdict) => app.circuit.probed(&verdict, now.mono),
@@ -122,19 +152,20 @@ impl Desk {
         self.app_step(key);
     }
 
-    pub(super) fn no_credentials(&mut self, key: &AppKey, fault: CredentialsFault) {
+    pub(super) fn no_credentials(&mut self, terms: &Arc<AppTerms>, fault: CredentialsFault) {
         let now = self.now().mono;
-        let (Some(app), Some(trouble)) = (self.apps.get_mut(key), trouble(fault)) else { return };
-        if app.circuit.is_closed() {
+        let app = self.apps.get_mut(&terms.key).filter(|app| app.is_on(terms) && app.circuit.is_closed());
+        if let (Some(app), Some(trouble)) = (app, trouble(fault)) {
             let change = app.circuit.blocked(trouble, now);
-            self.app_changed(key, change, false);
-            self.app_step(key);
+            self.app_changed(&terms.key, change, false);
+            self.app_step(&terms.key);
         }
     }
 
     /// Tells everybody whom the change of a circuit concerns.
     pub(super) fn app_changed(&mut self, key: &AppKey, change: Change, had_trouble: bool) {
         let Some(app) = self.apps.get(key) else { return };
+        app.set_gate();
         let AppKey { kind, namespace, name } = key;
         let reference = app.object.reference();
         match (change, app.circuit.trouble()) {
@@ -173,6 +204,14 @@ impl Desk {
         self.account(name).set_limits(calls, Duration::from_millis(interval));
         self.stirred.insert(name.clone());
     }
+}
+
+/// Whether `object` is the same app as `known`, with the same spec, and not older.
+fn is_newer_of(object: &AppObject, known: &AppObject) -> bool {
+    let version = |object: &AppObject| object.meta().resource_version.clone().unwrap_or_default();
+    object.meta().uid == known.meta().uid
+        && object.generation() == known.generation()
+        && !is_older(&version(object), &version(known))
 }
 
 /// What a Secret that cannot be used means for the app; nothing if Kubernetes just did not answer.

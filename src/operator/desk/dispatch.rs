@@ -1,6 +1,7 @@
 //! Who goes now: the limits of each account, and whose turn it is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Desk, Wake};
 use crate::api::GroupId;
@@ -11,6 +12,9 @@ use crate::operator::apps::AppTerms;
 use crate::operator::attempt::{Order, attempt};
 use crate::operator::read_back::read_back;
 
+/// When leadership is in doubt, it is looked at again after this long.
+const LEADERSHIP: Duration = Duration::from_secs(1);
+
 impl Desk {
     pub(super) fn dispatch_stirred(&mut self) {
         while let Some(account) = self.stirred.pop_first() {
@@ -19,17 +23,21 @@ impl Desk {
     }
 
     fn dispatch(&mut self, name: &AccountName) {
-        if !self.is_listed() || !self.hands.leads() {
+        if !self.is_listed() {
             return;
         }
         let now = self.now();
+        if !self.hands.leads() {
+            // The lease may just be renewed late; if it is lost, the process ends.
+            return self.stir_at(name, now.mono + LEADERSHIP);
+        }
         loop {
             let account = self.account(name);
             if account.turns.is_empty() {
                 break;
             }
             if let Err(moment) = account.clears.ready(now.mono) {
-                self.timers.set(moment, Wake::Account(name.clone()));
+                self.stir_at(name, moment);
                 break;
             }
             let Some(place) = account.turns.call_next() else { break };
@@ -41,12 +49,26 @@ impl Desk {
                 break;
             }
             if let Err(moment) = account.reads.ready(now.mono) {
-                self.timers.set(moment, Wake::Account(name.clone()));
+                self.stir_at(name, moment);
                 break;
             }
             let Some(place) = account.read_turns.call_next() else { break };
             self.start_read(name, &place.uid, now);
         }
+    }
+
+    /// Looks at the queues again at `moment`; one timer for each account.
+    fn stir_at(&mut self, name: &AccountName, moment: Duration) {
+        let account = self.account(name);
+        let last = account.timer;
+        if last.is_some_and(|last| last <= moment) {
+            return;
+        }
+        account.timer = Some(moment);
+        if let Some(last) = last {
+            self.timers.clear(last, Wake::Account(name.clone()));
+        }
+        self.timers.set(moment, Wake::Account(name.clone()));
     }
 
     /// It is this reset's turn. Much may have changed since it queued, so it is planned once more.

@@ -10,8 +10,9 @@ use crate::chat::codes::lookup;
 use crate::cluster::statuses::WriteFault;
 use crate::decide::judge::{Ruling, Verdict};
 use crate::operator::app_object::AppKey;
-use crate::operator::metrics::Code;
+use crate::operator::metrics::{AppLabel, Code};
 use crate::operator::report::{CallEnded, Report, ResetDone, Seen};
+use crate::operator::resets::Origin;
 
 /// Longest pause after writes that Kubernetes refused.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
@@ -20,8 +21,8 @@ impl Desk {
     pub(super) fn hear(&mut self, report: Report) {
         match report {
             Report::CallEnded(ended) => self.call_ended(ended),
-            Report::NoCredentials(key, fault) => self.no_credentials(&key, fault),
-            Report::Probed(key, generation, outcome) => self.probed(&key, generation, outcome),
+            Report::NoCredentials(terms, fault) => self.no_credentials(&terms, fault),
+            Report::Probed(terms, outcome) => self.probed(&terms, outcome),
             Report::ResetDone(done) => self.reset_done(done),
             Report::AppDone(key, written) => self.app_written(&key, written),
             Report::Ended { app, reason, took } => self.count_end(&app, reason, took),
@@ -29,7 +30,8 @@ impl Desk {
     }
 
     fn call_ended(&mut self, ended: CallEnded) {
-        let CallEnded { app: key, account: name, group, sent, verdict } = ended;
+        let CallEnded { app: terms, begun, group, sent, verdict } = ended;
+        let (name, key) = (terms.account(), terms.key.clone());
         let now = self.now().mono;
         let account = self.account(&name);
         let pace = if group.is_some() { &mut account.clears } else { &mut account.reads };
@@ -40,6 +42,12 @@ impl Desk {
         let ruling = verdict.as_ref().map(|verdict| verdict.ruling);
         if let (Some((at, _)), Some(Ruling::Sent(Class::ThrottledAccount))) = (sent, ruling) {
             pace.throttled(at, now);
+        }
+        if let (None, Some((at, _))) = (&group, sent)
+            && !terms.gate.admits_clear()
+        {
+            // It counts from the send, which a slow Secret may have delayed.
+            account.probed(at);
         }
         let mut parked = HashSet::new();
         if let Some(group) = &group {
@@ -56,9 +64,10 @@ impl Desk {
             if group.is_some() {
                 self.count_attempt(&key, verdict, sent);
             }
-            let at = sent.map_or(now, |(at, _)| at);
-            let change = self.apps.get_mut(&key).map(|app| app.circuit.heard(verdict, at, now));
-            if let Some(change) = change {
+            let at = sent.map_or(begun, |(at, _)| at);
+            // What was heard on terms that are no more says nothing about the app as it is now.
+            let app = self.apps.get_mut(&key).filter(|app| app.is_on(&terms));
+            if let Some(change) = app.map(|app| app.circuit.heard(verdict, at, now)) {
                 self.app_changed(&key, change, false);
                 self.app_step(&key);
             }
@@ -74,16 +83,11 @@ impl Desk {
         if let Some(open) = self.resets.open(&uid) {
             open.busy = false;
             open.never_called = never_called.or(open.never_called.take());
-            if !matches!(seen, Seen::Fault(_)) {
-                (open.faults, open.write_at) = (0, None);
-            }
         }
         if self.resets.all.contains_key(&uid) {
             match seen {
-                Seen::Fresh(object) => {
-                    let now = self.now();
-                    self.resets.show(object, &self.hands.identity, now);
-                }
+                Seen::Stored(object) => drop(self.note(object, Origin::Stream)),
+                Seen::Read(object) => drop(self.note(object, Origin::Truth)),
                 Seen::Unchanged => {}
                 Seen::Gone => self.forget_reset(&uid),
                 Seen::Fault(fault) => self.pause(&uid, &fault),
@@ -93,33 +97,38 @@ impl Desk {
             open.recall.read_back_at = Some(moment);
         }
         self.resets.settle(&uid);
-        self.look(&uid);
         if was_writer {
-            self.writers = self.writers.saturating_sub(1);
-            if let Some(next) = self.backlog.pop_front() {
-                self.look(&next);
-            }
+            self.free_writer();
         }
+        self.look(&uid);
     }
 
     /// Kubernetes refused something about this reset; it is tried again after a pause that grows.
     fn pause(&mut self, uid: &str, fault: &WriteFault) {
         let now = self.now().mono;
-        let Some(open) = self.resets.open(uid) else { return };
-        let pause = Duration::from_secs(1 << open.faults.min(5)).min(LONGEST_PAUSE);
-        open.faults += 1;
-        open.write_at = Some(now + pause);
-        let meta = &open.object.metadata;
+        let Some(tracked) = self.resets.all.get_mut(uid) else { return };
+        let pause = Duration::from_secs(1 << tracked.faults.min(5)).min(LONGEST_PAUSE);
+        tracked.faults += 1;
+        tracked.write_at = Some(now + pause);
         tracing::warn!(
-            namespace = meta.namespace,
-            reset = meta.name,
+            namespace = tracked.namespace,
+            reset = tracked.name,
             seconds = pause.as_secs(),
             "Kubernetes did not take a step, tried again after a pause: {fault}"
         );
+        self.wake_at(uid, now + pause);
+    }
+
+    /// As metrics name an app. Resets may name apps that never existed; those share one series.
+    fn label(&self, key: &AppKey) -> AppLabel {
+        if self.apps.contains_key(key) {
+            return key.label();
+        }
+        AppLabel { app_kind: "", app_namespace: String::new(), app: String::new() }
     }
 
     fn count_attempt(&self, key: &AppKey, verdict: &Verdict, sent: Option<(Duration, Duration)>) {
-        let (metrics, app) = (&self.hands.metrics, key.label());
+        let (metrics, app) = (&self.hands.metrics, self.label(key));
         let code = match verdict.code {
             None => Code::Absent,
             Some(code) if lookup(code).listed => Code::Listed(code),
@@ -136,6 +145,6 @@ impl Desk {
 
     fn count_end(&self, key: &AppKey, reason: Reason, took: Option<jiff::SignedDuration>) {
         let took = took.and_then(|took| Duration::try_from(took).ok()).unwrap_or_default();
-        self.hands.metrics.result(&key.label(), reason.word(), took);
+        self.hands.metrics.result(&self.label(key), reason.word(), took);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{Desk, Wake};
-use crate::decide::status;
+use crate::api::ResetStatus;
 use crate::operator::app_object::AppKey;
 use crate::operator::watches::{CHAT_APP, CLUSTER_CHAT_APP, RESET};
 
@@ -14,16 +14,21 @@ impl Desk {
     pub(super) fn housekeeping(&mut self) {
         let now = self.now();
         self.timers.set(now.mono + EVERY, Wake::Housekeeping);
+        for terms in self.apps.values().filter_map(|app| app.terms.as_ref().ok()) {
+            terms.signer.forget_old_key(now.mono);
+        }
         for account in self.accounts.values_mut() {
             account.forget_idle_groups(now.mono);
         }
         let mut waiting: HashMap<&AppKey, (usize, Duration)> = HashMap::new();
         for (_, open) in self.resets.open_ones() {
-            let status = status::seen(&open.object);
-            if status.is_final() {
+            let status = open.object.status.as_ref();
+            if status.is_some_and(ResetStatus::is_final) {
                 continue;
             }
-            let age = status.start_time.map(|start| now.wall.duration_since(start));
+            let created = open.object.metadata.creation_timestamp.as_ref().map(|time| time.0);
+            let start = status.and_then(|status| status.start_time).or(created);
+            let age = start.map(|start| now.wall.duration_since(start));
             let age = age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default();
             let (count, oldest) = waiting.entry(&open.app).or_default();
             *count += 1;

@@ -13,10 +13,12 @@ use crate::decide::turns::Place;
 use crate::decide::{Now, status};
 use crate::operator::attempt::without_call;
 use crate::operator::record;
-use crate::operator::resets::{Open, Queued, Stage};
+use crate::operator::resets::{Queued, Stage};
 
 /// Writes under way that are not part of an attempt.
 const WRITERS: usize = 32;
+/// A deletion of which nothing was heard is tried again after this long.
+const DELETE_AGAIN: Duration = Duration::from_secs(30);
 /// Explanations a second, in all.
 const EXPLANATIONS: u32 = 20;
 
@@ -28,16 +30,15 @@ impl Desk {
         }
         let now = self.now();
         let Some(tracked) = self.resets.all.get(uid) else { return };
-        if let Stage::Finished(end) = &tracked.stage {
-            return self.look_at_finished(uid, *end, now);
-        }
-        let Some(open) = self.resets.open(uid) else { return };
-        if open.busy {
+        if matches!(&tracked.stage, Stage::Open(open) if open.busy) {
             return;
         }
-        if let Some(moment) = open.write_at.filter(|moment| *moment > now.mono) {
+        if let Some(moment) = tracked.write_at.filter(|moment| *moment > now.mono) {
             self.leave_queue(uid);
             return self.wake_at(uid, moment);
+        }
+        if let Stage::Finished(end) = tracked.stage {
+            return self.look_at_finished(uid, end, now);
         }
         if let Some(status) = self.taken_back(uid) {
             return self.write(uid, "record", status);
@@ -190,57 +191,86 @@ impl Desk {
 
     fn write(&mut self, uid: &str, kind: &'static str, status: ResetStatus) {
         self.leave_queue(uid);
-        if self.writers >= WRITERS {
-            self.backlog.push_back(uid.to_owned());
+        if !self.take_writer(uid) {
             return;
         }
         let hands = Arc::clone(&self.hands);
         let Some(open) = self.resets.open(uid) else { return };
         open.busy = true;
         let object = Arc::clone(&open.object);
-        self.writers += 1;
         self.tasks.spawn(record::record(hands, kind, object, status));
     }
 
     fn delete(&mut self, uid: &str) {
+        if !self.take_writer(uid) {
+            return;
+        }
+        let again = self.now().mono + DELETE_AGAIN;
         let Some(tracked) = self.resets.all.get_mut(uid) else { return };
         if let Stage::Open(open) = &mut tracked.stage {
             open.busy = true;
         }
-        // Looked at again if nothing comes of it.
-        let again = self.hands.clock.now().mono + Duration::from_secs(30);
+        tracked.write_at = Some(again);
         let key = (tracked.namespace.clone(), tracked.name.clone());
         let deletion = record::delete(Arc::clone(&self.hands), key, uid.to_owned(), tracked.version.clone());
-        self.writers += 1;
         self.tasks.spawn(deletion);
         self.wake_at(uid, again);
     }
 
-    fn queue_explanation(&mut self, uid: &str) {
-        let Some(Open { explaining, .. }) = self.resets.open(uid) else { return };
-        if !std::mem::replace(explaining, true) {
-            self.explanations.push_back(uid.to_owned());
-            self.timers.set(self.explain_at, Wake::Explanation);
+    /// Takes one of the writers for this reset, or puts it into the backlog, from where it is looked at again.
+    fn take_writer(&mut self, uid: &str) -> bool {
+        let Some(tracked) = self.resets.all.get_mut(uid) else { return false };
+        if self.writers < WRITERS {
+            self.writers += 1;
+            return true;
+        }
+        if !std::mem::replace(&mut tracked.in_backlog, true) {
+            self.backlog.push_back(uid.to_owned());
+        }
+        false
+    }
+
+    /// A writer is free: whoever waited for one is looked at, until all are at work again.
+    pub(super) fn free_writer(&mut self) {
+        self.writers = self.writers.saturating_sub(1);
+        while self.writers < WRITERS {
+            let Some(next) = self.backlog.pop_front() else { return };
+            if let Some(tracked) = self.resets.all.get_mut(&next) {
+                tracked.in_backlog = false;
+            }
+            self.look(&next);
         }
     }
 
-    /// Lets the next reset explain itself, if it still has something to explain.
+    fn queue_explanation(&mut self, uid: &str) {
+        let Some(open) = self.resets.open(uid) else { return };
+        let since = open.object.metadata.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default();
+        let namespace = open.object.metadata.namespace.clone().unwrap_or_default();
+        self.explanations.join(&namespace, Place { since, uid: uid.to_owned() });
+        self.timers.set(self.explain_at, Wake::Explanation);
+    }
+
+    /// Lets the next reset explain itself, if it still has something to explain. Namespaces take turns, and an
+    /// explanation waits while other writes need all writers.
     pub(super) fn explain_next(&mut self) {
         let now = self.now();
         if now.mono < self.explain_at {
             return self.timers.set(self.explain_at, Wake::Explanation);
         }
-        while let Some(uid) = self.explanations.pop_front() {
-            let Some(open) = self.resets.open(&uid) else { continue };
-            open.explaining = false;
-            if open.busy {
+        let pause = Duration::from_secs(1) / EXPLANATIONS;
+        if self.writers >= WRITERS {
+            return self.timers.set(now.mono + pause, Wake::Explanation);
+        }
+        while let Some(Place { uid, .. }) = self.explanations.call_next() {
+            let Some(tracked) = self.resets.all.get(&uid) else { continue };
+            let is_paused = tracked.write_at.is_some_and(|moment| moment > now.mono);
+            if is_paused || self.resets.open(&uid).is_none_or(|open| open.busy) {
                 continue;
             }
             let Some(explain) = self.plan(&uid, now).and_then(|plan| plan.explain) else { continue };
             self.write(&uid, "explanation", *explain);
-            self.explain_at = now.mono + Duration::from_secs(1) / EXPLANATIONS;
-            self.timers.set(self.explain_at, Wake::Explanation);
-            return;
+            self.explain_at = now.mono + pause;
+            return self.timers.set(self.explain_at, Wake::Explanation);
         }
     }
 }

@@ -36,6 +36,7 @@ use crate::admin::Health;
 use crate::chat::AllowedEndpoint;
 use crate::decide::Now;
 use crate::decide::plan::AccountName;
+use crate::decide::turns::Turns;
 
 /// What the command line says about deciding.
 pub struct Rules {
@@ -72,7 +73,7 @@ pub struct Desk {
     writers: usize,
     backlog: VecDeque<String>,
     /// Resets that wait for their turn to explain themselves, and when the next may.
-    explanations: VecDeque<String>,
+    explanations: Turns,
     explain_at: Duration,
     /// Accounts whose queues have to be looked at before the desk rests.
     stirred: BTreeSet<AccountName>,
@@ -98,7 +99,7 @@ impl Desk {
             took_over,
             writers: 0,
             backlog: VecDeque::new(),
-            explanations: VecDeque::new(),
+            explanations: Turns::default(),
             explain_at: Duration::ZERO,
             stirred: BTreeSet::new(),
         }
@@ -169,8 +170,9 @@ impl Desk {
                     }
                     self.look(&uid);
                 }
-                Wake::Account(account) => {
-                    self.stirred.insert(account);
+                Wake::Account(name) => {
+                    self.account(&name).timer = None;
+                    self.stirred.insert(name);
                 }
                 Wake::App(key) => self.app_step(&key),
                 Wake::Explanation => self.explain_next(),

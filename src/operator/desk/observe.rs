@@ -3,17 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use kube::Api;
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
-use serde_json::json;
-
 use super::Desk;
-use crate::api::{AppKind, GROUP, GroupAttributeReset, Reason, ResetStatus, VERSION};
-use crate::decide::group_pace::GroupPace;
+use crate::api::{AppKind, GroupAttributeReset, GroupId, Reason, ResetStatus};
 use crate::decide::status;
 use crate::operator::app_object::{AppKey, AppObject};
 use crate::operator::apps::App;
-use crate::operator::resets::{Shown, Stage};
+use crate::operator::resets::{Origin, Shown, Stage};
 use crate::operator::watches::{
     CHAT_APP, CLUSTER_CHAT_APP, Event, Identity, Malformed, NAMESPACE, RESET, Source,
 };
@@ -21,7 +16,7 @@ use crate::operator::watches::{
 impl Desk {
     pub(super) fn observe(&mut self, event: Event) {
         match event {
-            Event::Reset(object) => self.show(Arc::new(*object)),
+            Event::Reset(object, origin) => self.show(Arc::new(*object), origin),
             Event::App(object) => self.show_app(object),
             Event::Namespace(name, labels) => {
                 let known = self.namespaces.insert(name.clone(), labels.clone());
@@ -36,23 +31,31 @@ impl Desk {
     }
 
     /// Notes an object, and looks what is next for it.
-    pub(super) fn show(&mut self, object: Arc<GroupAttributeReset>) {
+    fn show(&mut self, object: Arc<GroupAttributeReset>, origin: Origin) {
         let uid = object.metadata.uid.clone().unwrap_or_default();
         self.malformed.remove(&(RESET, uid.clone()));
-        let group = crate::api::GroupId::parse(&object.spec.group_id).ok();
-        let now = self.now();
-        match self.resets.show(object, &self.hands.identity, now) {
-            Shown::Stale => return,
-            Shown::Noted(Some(foreign)) => {
-                let account = self.account(&foreign.account);
-                account.clears.hold_for_another(foreign.deadline);
-                if let Some(group) = group {
-                    *account.group(&group) = GroupPace::written_at(foreign.deadline);
-                }
-            }
-            Shown::Noted(None) => {}
+        if self.note(object, origin) {
+            self.look(&uid);
         }
-        self.look(&uid);
+    }
+
+    /// Remembers an object; false if something newer is remembered. An attempt of another process, seen for the
+    /// first time, holds a permit and its group.
+    pub(super) fn note(&mut self, object: Arc<GroupAttributeReset>, origin: Origin) -> bool {
+        let group = GroupId::parse(&object.spec.group_id).ok();
+        let now = self.now();
+        let foreign = match self.resets.show(object, origin, &self.hands.identity, now) {
+            Shown::Stale => return false,
+            Shown::Noted(foreign) => foreign,
+        };
+        if let Some(foreign) = foreign {
+            let account = self.account(&foreign.account);
+            account.clears.hold_for_another(foreign.deadline);
+            if let Some(group) = group {
+                account.group(&group).held_until(foreign.deadline);
+            }
+        }
+        true
     }
 
     fn show_app(&mut self, object: AppObject) {
@@ -68,7 +71,11 @@ impl Desk {
             return self.app_step(&key);
         }
         let app = App::new(object, &self.rules.own_namespace, &self.rules.allow_endpoints, now);
-        let before = self.apps.insert(key.clone(), app).and_then(|app| app.account);
+        app.set_gate();
+        let before = self.apps.insert(key.clone(), app).and_then(|app| {
+            app.withdraw();
+            app.account
+        });
         let after = self.apps.get(&key).and_then(|app| app.account.clone());
         for account in before.into_iter().chain(after) {
             self.agree_limits(&account);
@@ -83,7 +90,7 @@ impl Desk {
         if self.malformed.insert((kind, identity.uid.clone()), generation) == Some(generation) {
             return;
         }
-        let Identity { uid, namespace, name } = identity.clone();
+        let Identity { uid, namespace, name } = &identity;
         tracing::error!(
             kind,
             namespace,
@@ -93,26 +100,22 @@ impl Desk {
         );
         self.forget_object(kind, &identity);
         if kind == RESET {
-            self.explain_malformed(&identity, generation, &error);
+            self.explain_malformed(identity, &error);
         }
     }
 
-    fn explain_malformed(&mut self, identity: &Identity, generation: i64, error: &str) {
-        let mut said = ResetStatus::default();
+    fn explain_malformed(&mut self, identity: Identity, error: &str) {
         let text = format!(
             "The stored object cannot be read: {error}. Mend its spec, or delete it and create it anew."
         );
-        status::state(&mut said, generation, Reason::Pending, &text, self.now());
-        let said = json!({ "observedGeneration": generation, "conditions": said.conditions });
-        let kind = ApiResource::from_gvk_with_plural(
-            &GroupVersionKind::gvk(GROUP, VERSION, RESET),
-            "groupattributeresets",
-        );
+        let mut said = ResetStatus::default();
+        status::state(&mut said, -1, Reason::Pending, &text, self.now());
         let hands = Arc::clone(&self.hands);
-        let Identity { namespace, name, .. } = identity.clone();
         self.tasks.spawn(async move {
-            let api: Api<DynamicObject> = Api::namespaced_with(hands.client.clone(), &namespace, &kind);
-            if let Err(fault) = hands.statuses.patch_conditions(&api, &name, &said).await {
+            let Identity { uid, namespace, name } = identity;
+            if let Err(fault) =
+                hands.statuses.explain_malformed(&namespace, &name, &uid, &said.conditions).await
+            {
                 tracing::warn!(namespace, name, "its conditions could not say so: {fault}");
             }
         });
@@ -156,8 +159,11 @@ impl Desk {
     }
 
     fn forget_app(&mut self, key: &AppKey) {
-        if let Some(account) = self.apps.remove(key).and_then(|app| app.account) {
-            self.agree_limits(&account);
+        if let Some(app) = self.apps.remove(key) {
+            app.withdraw();
+            if let Some(account) = app.account {
+                self.agree_limits(&account);
+            }
         }
         self.hands.metrics.forget_app(&key.label());
         self.look_at_app(key);
@@ -191,6 +197,9 @@ impl Desk {
             }
             _ => {}
         }
+        self.malformed.retain(|(kind, uid), _| {
+            *kind != source.kind || !source.namespace.is_empty() || uids.contains(uid)
+        });
         if self.unlisted.remove(source) && self.is_listed() {
             tracing::info!(resets = self.resets.all.len(), apps = self.apps.len(), "all objects are known");
             self.health.ready();

@@ -100,7 +100,8 @@ impl OperatorProcess {
             match self.get("/readyz").await {
                 Ok((200, _)) => Ok(()),
                 other => {
-                    let said = other.map_or_else(|error| format!("{error:#}"), |(code, text)| format!("{code} {text}"));
+                    let said = other
+                        .map_or_else(|error| format!("{error:#}"), |(code, text)| format!("{code} {text}"));
                     Err(format!("{said}; exit: {:?}; log: {}", self.child.exit_status(), self.last_words()))
                 }
             }

@@ -1,0 +1,300 @@
+//! Several processes of one operator: one works, and another takes over without sending anything twice or too soon.
+
+mod world;
+
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use testbed::control_plane::{OperatorRights, Scope};
+use testbed::vendor::{Command, Misbehaviour, UserSig, When};
+use testbed::{OperatorProcess, until, until_ok};
+use world::{APP_ID, KEY, SOON, World, chat_app, numbered, plane, rights};
+
+/// A lease that runs out sooner than by default, for tests that wait for that.
+const SHORT_LEASE: [&str; 3] =
+    ["--lease-duration-seconds=5", "--lease-renew-deadline-seconds=3", "--lease-retry-seconds=1"];
+
+/// Whether this process says that it leads.
+async fn leads(operator: &OperatorProcess) -> bool {
+    operator.metric("groupattr_leader", &[]).await == Some(1.0)
+}
+
+async fn until_leading(operator: &OperatorProcess, deadline: Duration) {
+    until_ok(deadline, "it to lead", || async {
+        if leads(operator).await { Ok(()) } else { Err(operator.exit_status()) }
+    })
+    .await;
+}
+
+/// Two replicas: first the one that leads.
+async fn two(world: &World, args: &[&str]) -> [OperatorProcess; 2] {
+    let leader = world.operator(args).await;
+    until_leading(&leader, SOON).await;
+    let follower = world.operator(args).await;
+    [leader, follower]
+}
+
+/// When a process logged a message.
+fn logged_at(operator: &OperatorProcess, message: &str) -> Timestamp {
+    let lines = operator.logs();
+    let lines = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let line = lines.into_iter().find(|line| line["message"] == message);
+    line.unwrap_or_else(|| panic!("{message:?} was not logged"))["timestamp"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+fn attempts(operator: &OperatorProcess) -> usize {
+    operator.logs().matches("\"attempt ended\"").count()
+}
+
+async fn lease_holder(world: &World) -> String {
+    let got =
+        world.kubectl(&["get", "lease", "groupattr-operator", "-o", "jsonpath={.spec.holderIdentity}"]).await;
+    assert!(got.ok, "{}", got.stderr);
+    got.stdout
+}
+
+async fn until_calls(world: &World, wanted: usize) {
+    until(SOON, &format!("{wanted} calls"), || async {
+        (world.vendor.clears().len() >= wanted).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_two_replicas_one_works_and_both_are_ready() {
+    let world = World::new().await;
+    let rooms = numbered("pair", 20);
+    rooms.iter().for_each(|(_, group)| world.room(group));
+    let [leader, follower] = two(&world, &[]).await;
+    world.app("").await;
+    world.many_resets(rooms.clone()).await;
+    world.until_cleared(20, SOON).await;
+    assert!(leader.is_ready().await && follower.is_ready().await, "a rolling update waits for both");
+    assert!(leads(&leader).await && !leads(&follower).await);
+    assert_eq!((attempts(&leader), attempts(&follower)), (20, 0));
+    assert_eq!(follower.get("/livez").await.unwrap().0, 200);
+    for (_, group) in &rooms {
+        assert_eq!(world.calls(group), 1, "{group}");
+    }
+    assert!(follower.logs().contains("waiting for the lease"), "{}", follower.logs());
+}
+
+#[tokio::test]
+async fn a_killed_leader_is_replaced_within_20_seconds_and_nothing_is_sent_twice() {
+    let world = World::new().await;
+    let rooms = numbered("orphan", 60);
+    rooms.iter().for_each(|(_, group)| world.room(group));
+    world.room("@TGS#in-flight");
+    let [leader, follower] = two(&world, &[]).await;
+    world.app("  limits: { callsPerSecond: 10 }").await;
+    world.app_is("Verified").await;
+    // Executed, and the leader is killed before it hears of it.
+    world.vendor.script(world.clears("@TGS#in-flight"), Misbehaviour::DelayAfter(Duration::from_secs(5)));
+    world.reset("in-flight", "@TGS#in-flight", "").await;
+    until_calls(&world, 1).await;
+    world.many_resets(rooms.clone()).await;
+    until_calls(&world, 20).await;
+    leader.kill9();
+    let killed = Instant::now();
+    until_leading(&follower, Duration::from_secs(20)).await;
+    let calls = world.vendor.clears().len();
+    until_calls(&world, calls + 1).await;
+    assert!(killed.elapsed() < Duration::from_secs(22), "the first call came {:?} later", killed.elapsed());
+
+    world.until_cleared(61, Duration::from_secs(60)).await;
+    for (_, group) in &rooms {
+        assert_eq!(world.calls(group), 1, "{group}");
+    }
+    assert_eq!(world.calls("@TGS#in-flight"), 1, "its outcome was read back, and it was not sent again");
+    let reset = world.object("gar", "in-flight").await.unwrap();
+    assert_eq!(world::reason_of(&reset, "Succeeded"), "VerifiedEmpty", "{reset:#}");
+    let fullest = world.vendor.fullest_window(APP_ID, Command::Clear, Duration::from_secs(1));
+    assert!(fullest <= 10, "{fullest} calls in one second");
+    // The call after the take-over waits a second, whoever called before.
+    let first = world.vendor.clears()[calls].arrived_at;
+    let waited = first.duration_since(logged_at(&follower, "leading"));
+    assert!(waited >= SignedDuration::from_secs(1), "the first call came {waited:#} after the take-over");
+}
+
+#[tokio::test]
+async fn a_leader_that_is_told_to_end_records_what_is_in_flight_and_hands_over() {
+    let world = World::new().await;
+    for group in ["@TGS#slow", "@TGS#next"] {
+        world.room(group);
+    }
+    let [leader, follower] = two(&world, &[]).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    world.vendor.script(world.clears("@TGS#slow"), Misbehaviour::DelayAfter(Duration::from_secs(2)));
+    world.reset("slow", "@TGS#slow", "").await;
+    until_calls(&world, 1).await;
+    leader.terminate();
+    let told = Instant::now();
+    // What comes now is for the successor.
+    world.reset("next", "@TGS#next", "").await;
+    let exit = leader.wait_exit(SOON).await;
+    let (took, ended) = (told.elapsed(), Instant::now());
+    assert_eq!(exit.code(), Some(0), "{}", leader.logs());
+    assert!(took > Duration::from_millis(1500), "it waited for its call: {took:?}");
+    assert!(took < Duration::from_secs(6), "it ended in time: {took:?}");
+    let slow = world.object("gar", "slow").await.unwrap();
+    assert_eq!(world::reason_of(&slow, "Succeeded"), "Cleared", "{slow:#}");
+    assert_eq!(slow["status"]["lastAttempt"]["outcome"], "Succeeded", "{slow:#}");
+    assert!(slow["status"]["pendingAttempt"].is_null(), "{slow:#}");
+
+    until_calls(&world, 2).await;
+    let waited = ended.elapsed();
+    // Two seconds for the follower to look at the lease again, and one second of silence after it took it.
+    assert!(waited < Duration::from_millis(3500), "the successor's first call came {waited:?} later");
+    world.reset_is("next", "Cleared").await;
+    assert_eq!(attempts(&leader), 1);
+    assert_eq!(attempts(&follower), 1);
+    let first = world.vendor.clears()[1].arrived_at.duration_since(logged_at(&follower, "leading"));
+    assert!(first >= SignedDuration::from_secs(1), "the first call came {first:#} after the take-over");
+}
+
+#[tokio::test]
+async fn the_last_process_leaves_the_lease_free() {
+    let world = World::new().await;
+    let operator = world.operator(&[]).await;
+    until_leading(&operator, SOON).await;
+    assert!(!lease_holder(&world).await.is_empty());
+    operator.terminate();
+    assert_eq!(operator.wait_exit(SOON).await.code(), Some(0));
+    assert_eq!(lease_holder(&world).await, "");
+    let next = world.operator(&[]).await;
+    until_leading(&next, Duration::from_secs(3)).await;
+    // A follower ends at once, and leaves the leader's lease alone.
+    let follower = world.operator(&[]).await;
+    let holder = lease_holder(&world).await;
+    follower.terminate();
+    assert_eq!(follower.wait_exit(Duration::from_secs(3)).await.code(), Some(0));
+    assert_eq!(lease_holder(&world).await, holder);
+}
+
+#[tokio::test]
+async fn a_shutdown_that_takes_too_long_ends_in_its_grace_time() {
+    let world = World::new().await;
+    world.room("@TGS#endless");
+    let operator = world.operator(&["--shutdown-grace-seconds=2"]).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    world.vendor.script(world.clears("@TGS#endless").times(1), Misbehaviour::Hang { execute: true });
+    world.reset("endless", "@TGS#endless", "").await;
+    until_calls(&world, 1).await;
+    operator.terminate();
+    let told = Instant::now();
+    let exit = operator.wait_exit(SOON).await;
+    assert!(told.elapsed() < Duration::from_secs(5), "it took {:?}", told.elapsed());
+    assert_ne!(exit.code(), Some(0), "what is in flight is not recorded, and that is no success");
+    let reset = world.object("gar", "endless").await.unwrap();
+    assert!(reset["status"]["pendingAttempt"].is_object(), "the next one reads the group back: {reset:#}");
+}
+
+#[tokio::test]
+async fn a_frozen_leader_that_wakes_up_late_sends_nothing_and_ends() {
+    let world = World::new().await;
+    let rooms = numbered("frozen", 40);
+    rooms.iter().for_each(|(_, group)| world.room(group));
+    let [leader, follower] = two(&world, &SHORT_LEASE).await;
+    world.app("  limits: { callsPerSecond: 5 }").await;
+    world.many_resets(rooms.clone()).await;
+    until_calls(&world, 8).await;
+    leader.stop();
+    // What had left it before it was stopped is all that it ever sent.
+    let sig_of = |index: usize| world.vendor.clears()[index].parameter("usersig").unwrap().to_owned();
+    let its_sig = sig_of(0);
+    until_leading(&follower, Duration::from_secs(12)).await;
+    let calls = world.vendor.clears().len();
+    until_calls(&world, calls + 3).await;
+    leader.cont();
+    let woken = Instant::now();
+    let exit = leader.wait_exit(Duration::from_secs(15)).await;
+    assert!(!exit.success(), "{exit:?}");
+    assert!(woken.elapsed() < Duration::from_secs(5), "it noticed after {:?}", woken.elapsed());
+
+    world.until_cleared(40, Duration::from_secs(60)).await;
+    let clears = world.vendor.clears();
+    assert_ne!(sig_of(clears.len() - 1), its_sig, "each process signs by itself");
+    let late =
+        clears.iter().filter(|call| call.arrived > woken && call.parameter("usersig") == Some(&its_sig));
+    assert_eq!(late.count(), 0, "it sent although another was leading");
+    assert!(UserSig::decode(&its_sig).is_ok_and(|sig| sig.is_signed_with(KEY)));
+    for (_, group) in &rooms {
+        assert_eq!(world.calls(group), 1, "{group}");
+    }
+    let fullest = world.vendor.fullest_window(APP_ID, Command::Clear, Duration::from_secs(1));
+    assert!(fullest <= 5, "{fullest} calls in one second");
+}
+
+#[tokio::test]
+async fn without_election_no_right_to_leases_is_needed() {
+    let world = World::without_rights(plane().await).await;
+    world.room("@TGS#a");
+    let none = OperatorRights { at_home: Vec::new(), ..rights() };
+    assert!(none.count() < rights().count(), "there were rights at home");
+    let scope = Scope::Namespaces(vec![world.namespace.clone()]);
+    world.plane.grant(&world.account, &none, &scope).await.unwrap();
+    let operator = world.operator(&["--leader-elect=false"]).await;
+    world.app("").await;
+    world.reset("a", "@TGS#a", "").await;
+    world.reset_is("a", "Cleared").await;
+    world.plane.audit_marker().await.unwrap();
+    let audit = world.plane.audit_of(&world.account.user()).unwrap();
+    assert!(!audit.is_empty());
+    assert!(audit.iter().all(|event| event.resource != "leases" && event.code != 403), "{audit:?}");
+    operator.terminate();
+    assert_eq!(operator.wait_exit(SOON).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn without_the_right_to_its_lease_it_says_so_and_waits_for_it() {
+    let world = World::without_rights(plane().await).await;
+    world.room("@TGS#a");
+    let scope = Scope::Namespaces(vec![world.namespace.clone()]);
+    let none = OperatorRights { at_home: Vec::new(), ..rights() };
+    world.plane.grant(&world.account, &none, &scope).await.unwrap();
+    let operator = world.operator(&[]).await;
+    world.app("").await;
+    operator.wait_for_log("cannot be taken", SOON).await;
+    let said = operator.logs();
+    assert!(said.contains("leases.coordination.k8s.io") && said.contains(&world.namespace), "{said}");
+    assert_eq!(world.vendor.connections(), 0);
+    world.plane.grant(&world.account, &rights(), &scope).await.unwrap();
+    world.reset("a", "@TGS#a", "").await;
+    world.reset_is("a", "Cleared").await;
+}
+
+#[tokio::test]
+async fn a_process_that_starts_waits_a_second_before_its_first_call_of_either_kind() {
+    let world = World::new().await;
+    for group in ["@TGS#a", "@TGS#b"] {
+        world.room(group);
+    }
+    let alone = ["--leader-elect=false"];
+    let operator = world.operator(&alone).await;
+    world.app("  limits: { callsPerSecond: 1 }").await;
+    world.reset("a", "@TGS#a", "").await;
+    world.reset_is("a", "Cleared").await;
+    // An account that the next process has to prove, and one that it need not.
+    world.vendor.account(7, KEY, &["administrator"]);
+    world.vendor.script(When::get().by(7), Misbehaviour::Code(60020));
+    world.apply(&chat_app("refused", 7, &world.vendor.url(), "  limits: { callsPerSecond: 1 }")).await;
+    world.until_reason("chatapp", "refused", "Ready", "AccountUnavailable").await;
+    operator.kill9();
+    world.reset("b", "@TGS#b", "").await;
+    let (reads, clears) = (world.vendor.reads().len(), world.vendor.clears().len());
+    let restarted = Instant::now();
+    let _operator = world.operator(&alone).await;
+    world.reset_is("b", "Cleared").await;
+    until(SOON, "its first probe", || async { (world.vendor.reads().len() > reads).then_some(()) }).await;
+    let second = Duration::from_secs(1);
+    assert!(world.vendor.clears()[clears].arrived - restarted >= second, "the first clear came too soon");
+    let waited = world.vendor.reads()[reads].arrived - restarted;
+    assert!(waited >= second, "the first read came {waited:?} after the start");
+}
