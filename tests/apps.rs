@@ -1,5 +1,7 @@
 //! What a user sees of an account: each reason, what it says to do, and that it heals by itself.
 
+#![allow(clippy::cast_precision_loss)] // No number here is that large.
+
 mod world;
 
 use std::time::{Duration, Instant};
@@ -141,7 +143,7 @@ async fn a_key_that_is_rotated_under_load_fails_no_reset() {
     let next = KEY.replace("ee", "dd");
     let world = World::new().await;
     let rooms = numbered("rotated", RESETS);
-    rooms.iter().for_each(|(_, group)| world.room(group));
+    world.rooms(&rooms);
     let operator = world.operator(&[]).await;
     world.app("  limits: { callsPerSecond: 15 }").await;
     world.app_is("Verified").await;
@@ -393,8 +395,8 @@ async fn a_call_carries_a_signed_url_with_exactly_the_documented_parameters() {
         assert!(sig.expire >= 24 * 3600, "signed for {} s", sig.expire);
 
         let headers = |name: &str| -> Vec<&str> {
-            let named = call.headers.iter().filter(|(given, _)| given.eq_ignore_ascii_case(name));
-            named.map(|(_, value)| value.as_str()).collect()
+            let found = call.headers.iter().filter(|(given, _)| given.eq_ignore_ascii_case(name));
+            found.map(|(_, value)| value.as_str()).collect()
         };
         assert_eq!(headers("content-type"), ["application/json"]);
         assert_eq!(headers("host"), [world.vendor.address().to_string()]);
@@ -418,7 +420,7 @@ async fn many_calls_need_few_connections_and_one_read_of_the_secret() {
     const RESETS: usize = 60;
     let world = World::new().await;
     let rooms = numbered("many", RESETS);
-    rooms.iter().for_each(|(_, group)| world.room(group));
+    world.rooms(&rooms);
     let _operator = world.operator(&[]).await;
     let started = Instant::now();
     world.app("  limits: { callsPerSecond: 20 }").await;
@@ -430,8 +432,8 @@ async fn many_calls_need_few_connections_and_one_read_of_the_secret() {
     world.plane.audit_marker().await.unwrap();
     let audit = world.plane.audit_of(&world.account.user()).unwrap();
     let reads: Vec<_> = audit.iter().filter(|event| event.resource == "secrets").collect();
-    let minutes = started.elapsed().as_secs() as usize / 60 + 1;
-    assert!(!reads.is_empty() && reads.len() <= minutes, "{} reads of the Secret", reads.len());
+    let minutes = started.elapsed().as_secs() / 60 + 1;
+    assert!(!reads.is_empty() && reads.len() as u64 <= minutes, "{} reads of the Secret", reads.len());
     assert!(reads.iter().all(|event| event.verb == "get" && event.name == "chat"), "{reads:?}");
 }
 
@@ -442,7 +444,7 @@ async fn a_vendor_that_is_down_opens_the_circuit_after_three_faults_and_heals_wh
     const RESETS: usize = 8;
     let world = World::new().await;
     let rooms = numbered("down", RESETS);
-    rooms.iter().for_each(|(_, group)| world.room(group));
+    world.rooms(&rooms);
     let operator = world.operator(&[]).await;
     // One call after another, so that none is under way when the third one fails.
     world.app("  limits: { callsPerSecond: 2 }").await;
@@ -473,7 +475,7 @@ async fn a_vendor_that_is_down_opens_the_circuit_after_three_faults_and_heals_wh
 async fn answers_that_nobody_understands_open_the_circuit_and_probes_keep_their_distance() {
     let world = World::new().await;
     let rooms = numbered("odd", 6);
-    rooms.iter().for_each(|(_, group)| world.room(group));
+    world.rooms(&rooms);
     let _operator = world.operator(&[]).await;
     world.app("  limits: { callsPerSecond: 2 }").await;
     world.app_is("Verified").await;
@@ -523,7 +525,7 @@ async fn unverified_apps_of_one_account_share_one_probe_in_five_seconds() {
 async fn a_broken_app_does_not_touch_another_app_of_the_same_account() {
     let world = World::new().await;
     let rooms = numbered("good", 10);
-    rooms.iter().for_each(|(_, group)| world.room(group));
+    world.rooms(&rooms);
     let _operator = world.operator(&[]).await;
     world.app("").await;
     world.app_is("Verified").await;

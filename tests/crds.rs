@@ -109,7 +109,9 @@ fn every_rule_says_what_to_do_instead() {
         }
     }
     let mut all = Vec::new();
-    printed().iter().for_each(|(_, text)| rules(schema(&parse(text)), &mut all));
+    for (_, text) in printed() {
+        rules(schema(&parse(&text)), &mut all);
+    }
     assert!(all.len() >= 12, "{all:?}");
     for rule in &all {
         let message = rule["message"].as_str().unwrap_or_default();
@@ -437,7 +439,7 @@ async fn what_must_not_change_cannot_be_changed_and_the_refusal_says_what_to_do(
         match expected {
             None => assert!(done.ok, "{kind} {name} {spec}: {}", done.stderr),
             Some(text) => {
-                assert!(!done.ok && done.stderr.contains(text), "{kind} {name} {spec}: {}", done.stderr)
+                assert!(!done.ok && done.stderr.contains(text), "{kind} {name} {spec}: {}", done.stderr);
             }
         }
     }

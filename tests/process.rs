@@ -1,6 +1,8 @@
 //! The process as an administrator meets it: its command line, its pages, its log, and what it does when Kubernetes
 //! is not as it should be.
 
+#![allow(clippy::cast_precision_loss, clippy::float_cmp)] // The numbers here are whole and small.
+
 mod world;
 
 use std::process::Stdio;
@@ -14,6 +16,9 @@ const OPERATOR: &str = env!("CARGO_BIN_EXE_groupattr-operator");
 const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
 /// What installs the CRDs, as it is said to whoever has not.
 const REMEDY: &str = "groupattr-operator crd | kubectl apply --server-side -f -";
+
+/// A variable of the environment.
+type Variable = (&'static str, &'static str);
 
 /// A run of the program to its end.
 struct Ended {
@@ -63,7 +68,7 @@ fn log_of(operator: &OperatorProcess) -> Vec<Value> {
 
 #[tokio::test]
 async fn what_cannot_work_ends_with_code_2_and_one_line_that_names_it() {
-    let table: &[(&[&str], &[(&str, &str)], &str)] = &[
+    let table: &[(&[&str], &[Variable], &str)] = &[
         (&[], &[], "groupattr-operator run"),
         (&["walk"], &[], "walk"),
         (&["run", "extra"], &[], "extra"),
@@ -471,14 +476,14 @@ async fn a_restart_of_the_api_server_under_load_loses_and_repeats_nothing() {
     plane.install_crds(CRDS).await.unwrap();
     let world = World::on(plane).await;
     let rooms = numbered("load", RESETS);
-    rooms.iter().for_each(|(_, group)| world.room(group));
+    world.rooms(&rooms);
     let operator = world.operator(&[]).await;
     world.app("  limits: { callsPerSecond: 20 }").await;
     world.app_is("Verified").await;
     world.many_resets(rooms.clone()).await;
     until(SOON, "calls under way", || async { (world.vendor.clears().len() >= 20).then_some(()) }).await;
     plane.restart_apiserver().await.unwrap();
-    world.until_cleared(RESETS, Duration::from_secs(60)).await;
+    world.until_cleared(RESETS, Duration::from_mins(1)).await;
     assert!(operator.exit_status().is_none());
     for (_, group) in &rooms {
         assert_eq!(world.calls(group), 1, "{group}");

@@ -22,7 +22,9 @@ async fn a_clean_reset_costs_two_writes_and_no_read_and_nothing_ever_after() {
     world.app("").await;
     world.app_is("Verified").await;
     let resets = numbered("clean", 5);
-    resets.iter().for_each(|(_, group)| world.room(group));
+    for (_, group) in &resets {
+        world.room(group);
+    }
     world.many_resets(resets.clone()).await;
     world.until_cleared(5, SOON).await;
     for (name, group) in &resets {
@@ -515,7 +517,9 @@ async fn another_writer_who_edits_all_the_time_delays_nobody_for_ever() {
     // Long enough for an edit to come between the intent and the outcome.
     world.vendor.set_latency(Duration::from_millis(600), Duration::from_millis(600));
     let resets = numbered("edited", 50);
-    resets.iter().for_each(|(_, group)| world.room(group));
+    for (_, group) in &resets {
+        world.room(group);
+    }
     world.many_resets(resets.clone()).await;
     let kind = GroupVersionKind::gvk("groupattr.dev", "v1alpha1", "GroupAttributeReset");
     let api: Api<DynamicObject> =

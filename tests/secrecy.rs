@@ -108,7 +108,7 @@ fn the_search_finds_a_canary_in_each_disguise() {
     let query = "sdkappid=1400000000&identifier=administrator&usersig=eJw1jl0LgjAYhf*LrhXm";
     let queries = Needles::of([("the query", query)]);
     let base64 = |before: &str| STANDARD_NO_PAD.encode(format!("{before}{KEY}and more"));
-    let hex: String = KEY.bytes().map(|byte| format!("{byte:02X}")).collect();
+    let hex = KEY.bytes().fold(String::new(), |text, byte| format!("{text}{byte:02X}"));
     let escaped = query.replace('=', "%3D").replace('&', "%26");
     for (what, hay) in [
         ("as it is", format!("key {KEY}.")),
@@ -212,7 +212,7 @@ async fn neither_key_nor_signature_nor_signed_query_ever_leaves_the_process() {
         .apply(&chat_app("wrong", 99, &world.vendor.url(), "").replace("name: chat }", "name: wrong }"))
         .await;
     world.vendor.account(99, KEY, &["administrator"]);
-    for (account, name) in (1_u64..).zip(&names) {
+    for (place, (account, name)) in (1_u64..).zip(&names).enumerate() {
         world.until_reason("chatapp", name, "Ready", "Verified").await;
         let probe = world.vendor.entries(|entry| entry.sdkappid == Some(account)).remove(0);
         let sig = probe.parameter("usersig").unwrap();
@@ -221,7 +221,7 @@ async fn neither_key_nor_signature_nor_signed_query_ever_leaves_the_process() {
             format!("bad signature {}", &sig[sig.len() / 2..]),
             format!("at {}", STANDARD_NO_PAD.encode(&probe.raw_query)),
         ];
-        let misbehaviour = troubles(echoes, &elsewhere.url()).remove(account as usize - 1).1;
+        let misbehaviour = troubles(echoes, &elsewhere.url()).remove(place).1;
         world.vendor.script(When::clear().by(account).times(1), misbehaviour);
     }
     for name in names.iter().chain(&["wrong", "distrusted", "refused", "nameless"]) {

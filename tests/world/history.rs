@@ -86,7 +86,9 @@ impl World {
         }
         let stored = self.stored().await;
         assert!(!stored.is_empty(), "the audit log shows no status of this test");
-        stored.iter().for_each(|stored| check_status(&stored.object));
+        for stored in &stored {
+            check_status(&stored.object);
+        }
         let mut before: HashMap<&str, &Value> = HashMap::new();
         for Stored { object, .. } in &stored {
             let uid = object["metadata"]["uid"].as_str().expect("a uid");

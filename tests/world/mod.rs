@@ -121,6 +121,13 @@ stringData: {{ secretKey: {key:?} }}"
         self.vendor.room(APP_ID, group, &[("seat1", "ann"), ("seat2", "bob")]);
     }
 
+    /// Such a room for each of these, as [`numbered`] gives them.
+    pub fn rooms(&self, all: &[(String, String)]) {
+        for (_, group) in all {
+            self.room(group);
+        }
+    }
+
     /// A reset of `group`; `more` are further lines of the spec.
     pub async fn reset(&self, name: &str, group: &str, more: &str) {
         self.apply(&format!(
