@@ -4,7 +4,7 @@
 pub(crate) const HELP: &str = "\
 Shows the operator at work: a real API server, a simulated vendor, the operator as a real process.
 
-Usage: cargo demo [-- [--keep]]
+Usage: cargo demo [--keep]
 
   --keep   stay up after the show, to look around with kubectl, until Ctrl-C
   --help   print this text
@@ -35,6 +35,8 @@ pub(crate) fn parse(given: impl Iterator<Item = String>) -> Result<Wish, String>
     let mut args = Args { keep: false };
     for arg in given {
         match arg.as_str() {
+            // The alias of `cargo demo` ends with one of these, and who is used to cargo types another.
+            "--" => {}
             "--keep" => args.keep = true,
             "--help" | "-h" => return Ok(Wish::Help),
             _ => {

@@ -32,7 +32,7 @@ pub(crate) fn tell_how(stage: &Stage, keep: bool) -> Result<()> {
             typed(&format!("alias kubectl={}", stage.plane.binaries().kubectl().display()));
         }
     } else {
-        tell("All of this is taken down now. `cargo demo -- --keep` leaves it up; then you can:");
+        tell("All of this is taken down now. `cargo demo --keep` leaves it up; then you can:");
     }
     let suspended = stage.samples.suspended.name()?;
     let twice = stage.samples.again.name()?;
