@@ -104,7 +104,9 @@ async fn a_vendor_that_finds_the_writes_too_frequent_gets_them_more_slowly() {
     let _operator = world.operator(&[]).await;
     world.app("").await;
     world.app_is("Verified").await;
-    world.vendor.script(world.clears("@TGS#crowded").times(2), Misbehaviour::Code(10049));
+    world
+        .vendor
+        .script(testbed::vendor::When::clear().of("@TGS#crowded").times(2), Misbehaviour::Code(10049));
     world.reset("crowded", "@TGS#crowded", "").await;
     let reset = world.reset_is("crowded", "Cleared").await;
     assert_eq!(

@@ -220,7 +220,10 @@ async fn metrics_tell_what_happened_and_never_name_a_group_or_a_reset() {
     world.reset_is("very-own-other", "GroupNotFound").await;
     // A code that the vendor's pages do not list.
     world.room("@TGS#very-own-odd");
-    world.vendor.script(world.clears("@TGS#very-own-odd"), testbed::vendor::Misbehaviour::Code(31337));
+    world.vendor.script(
+        testbed::vendor::When::clear().of("@TGS#very-own-odd"),
+        testbed::vendor::Misbehaviour::Code(31337),
+    );
     world.reset("very-own-odd", "@TGS#very-own-odd", "").await;
     world.reset_is("very-own-odd", "Verifying").await;
     // Gauges follow within seconds.
@@ -283,7 +286,10 @@ async fn the_log_has_one_json_line_for_each_attempt_and_one_for_each_end() {
     let operator = world.operator(&["--log-filter=info"]).await;
     world.app("").await;
     world.app_is("Verified").await;
-    world.vendor.script(world.clears("@TGS#b").times(1), testbed::vendor::Misbehaviour::Code(60007));
+    world.vendor.script(
+        testbed::vendor::When::clear().of("@TGS#b").times(1),
+        testbed::vendor::Misbehaviour::Code(60007),
+    );
     world.reset("a", "@TGS#a", "  requestID: show-1").await;
     world.reset("b", "@TGS#b", "  requestID: show-2").await;
     let ended = [world.reset_is("a", "Cleared").await, world.reset_is("b", "Cleared").await];

@@ -9,7 +9,7 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use testbed::kstatus::{Status, kstatus};
-use testbed::vendor::Misbehaviour;
+use testbed::vendor::{Misbehaviour, When};
 use testbed::{until, until_ok};
 use world::{APP_ID, SOON, World, condition_of, message_of, numbered, reason_of};
 
@@ -198,14 +198,16 @@ async fn a_request_that_is_replaced_before_its_end_is_settled_or_superseded_firs
 
     // The first one's call is under way.
     world.room("@TGS#busy");
-    world.vendor.script(world.clears("@TGS#busy").times(1), Misbehaviour::DelayAfter(Duration::from_secs(2)));
+    world
+        .vendor
+        .script(When::clear().of("@TGS#busy").times(1), Misbehaviour::DelayAfter(Duration::from_secs(2)));
     world.reset("busy", "@TGS#busy", "  requestID: a").await;
     until(SOON, "the call", || async { (world.calls("@TGS#busy") == 1).then_some(()) }).await;
     ask(&world, "busy", "b").await;
 
     // The first one's outcome was not seen.
     world.room("@TGS#unseen");
-    world.vendor.script(world.clears("@TGS#unseen").times(1), Misbehaviour::StatusAfterExecuting(502));
+    world.vendor.script(When::clear().of("@TGS#unseen").times(1), Misbehaviour::StatusAfterExecuting(502));
     world.reset("unseen", "@TGS#unseen", "  requestID: a").await;
     world.reset_is("unseen", "Verifying").await;
     ask(&world, "unseen", "b").await;
@@ -258,7 +260,7 @@ async fn each_object_is_a_request_of_its_own_and_one_group_is_written_to_at_inte
     world.room("@TGS#middle");
     world
         .vendor
-        .script(world.clears("@TGS#middle").times(1), Misbehaviour::DelayAfter(Duration::from_secs(2)));
+        .script(When::clear().of("@TGS#middle").times(1), Misbehaviour::DelayAfter(Duration::from_secs(2)));
     world.reset("middle", "@TGS#middle", "").await;
     until(SOON, "the call", || async { (world.calls("@TGS#middle") == 1).then_some(()) }).await;
     assert!(world.kubectl(&["delete", "gar", "middle"]).await.ok);
@@ -348,8 +350,8 @@ async fn scripts_and_tools_can_tell_every_state() {
         world.app_with_room(name, account, "").await;
         world.until_reason("chatapp", name, "Ready", "Verified").await;
     }
-    world.vendor.script(world.clears("@TGS#sending"), Misbehaviour::Hang { execute: false });
-    world.vendor.script(world.clears("@TGS#verifying"), Misbehaviour::Status(502));
+    world.vendor.script(When::clear().of("@TGS#sending"), Misbehaviour::Hang { execute: false });
+    world.vendor.script(When::clear().of("@TGS#verifying"), Misbehaviour::Status(502));
     world.app_with_room("retrying", 1_500_000_007, "").await;
     world.until_reason("chatapp", "retrying", "Ready", "Verified").await;
     for (name, _, more) in states.iter().filter(|(name, ..)| *name != "retrying") {
@@ -446,7 +448,7 @@ async fn an_edit_is_observed_whatever_the_reset_waits_for() {
         world.app_with_room(name, account, "").await;
         world.until_reason("chatapp", name, "Ready", "Verified").await;
     }
-    world.vendor.script(world.clears("@TGS#verifying"), Misbehaviour::Hang { execute: false });
+    world.vendor.script(When::clear().of("@TGS#verifying"), Misbehaviour::Hang { execute: false });
     world.reset_of_app("verifying", "").await;
     world.reset("missing", "@TGS#missing", "").await;
     world.reset_of_app("asleep", "  suspend: true").await;

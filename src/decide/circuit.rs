@@ -28,6 +28,16 @@ pub struct Trouble {
     pub message: String,
 }
 
+/// The reason of an app whose account the vendor refuses.
+#[must_use]
+pub fn app_reason(trouble: AccountTrouble) -> AppReason {
+    match trouble {
+        AccountTrouble::Credentials => AppReason::CredentialsRejected,
+        AccountTrouble::Unavailable => AppReason::AccountUnavailable,
+        AccountTrouble::WrongRegion => AppReason::WrongRegion,
+    }
+}
+
 /// The circuit of one app. Moments are durations since the process started.
 #[derive(Clone, Debug)]
 pub struct Circuit {
@@ -186,14 +196,9 @@ impl Circuit {
     }
 
     fn refused(&mut self, trouble: AccountTrouble, verdict: &Verdict, now: Duration) -> Change {
-        let reason = match trouble {
-            AccountTrouble::Credentials => AppReason::CredentialsRejected,
-            AccountTrouble::Unavailable => AppReason::AccountUnavailable,
-            AccountTrouble::WrongRegion => AppReason::WrongRegion,
-        };
         let wait = if verdict.code == Some(WAIT_A_MINUTE) { LONGEST_WAIT } else { self.next_wait() };
         let message = format!("The vendor refuses the account: {}", words::verdict(verdict));
-        self.open(Trouble { reason, code: verdict.code, message }, wait, now)
+        self.open(Trouble { reason: app_reason(trouble), code: verdict.code, message }, wait, now)
     }
 
     fn unreachable(&mut self, verdict: &Verdict, now: Duration) -> Change {

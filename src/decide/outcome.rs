@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::circuit::app_reason;
 use super::judge::{NotSent, Ruling, Verdict};
 use super::{Now, backoff, status, words};
 use crate::api::{
@@ -85,7 +86,11 @@ fn settle(next: &mut ResetStatus, reset: &GroupAttributeReset, verdict: &Verdict
             Reason::RetryScheduled,
             "The vendor took the signature for expired; a fresh one follows at once.".to_owned(),
         ),
-        Ruling::Sent(Class::Account(_)) => (Reason::AppNotReady, account_message(reset, verdict)),
+        // The words with which the open circuit will explain itself, so that no other write has to follow.
+        Ruling::Sent(Class::Account(trouble)) => {
+            let text = words::app_not_ready(&reset.spec.app_ref, app_reason(trouble), verdict.code);
+            (Reason::AppNotReady, text)
+        }
         Ruling::NotSent(NotSent::Network(_)) => {
             return failed(next, reset, &format!("Nothing was sent: {said}"), at);
         }
@@ -123,22 +128,6 @@ fn group_missing(reset: &GroupAttributeReset, said: &str) -> (Reason, String) {
     match reset.spec.on_group_not_found {
         OnGroupNotFound::Fail => (Reason::GroupNotFound, words::capital(said)),
         OnGroupNotFound::Succeed => (Reason::GroupGone, "The group does not exist any more.".to_owned()),
-    }
-}
-
-fn account_message(reset: &GroupAttributeReset, verdict: &Verdict) -> String {
-    let app = &reset.spec.app_ref;
-    match app.kind {
-        AppKind::ChatApp => format!(
-            "The account of ChatApp {} does not work: {} The reset goes on by itself once it does.",
-            app.name,
-            words::verdict(verdict)
-        ),
-        AppKind::ClusterChatApp => format!(
-            "The account of ClusterChatApp {} does not work ({}). Ask the platform team.",
-            app.name,
-            verdict.cause()
-        ),
     }
 }
 

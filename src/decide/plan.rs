@@ -191,8 +191,7 @@ fn held_explanation(status: &ResetStatus, generation: i64, now: Now) -> Option<B
     }
 }
 
-/// What the status should say, if it gives another reason. The words of the first explanation with a reason stay: they
-/// are the closest to what happened.
+/// What the status should say, if it says something else.
 fn explanation(
     status: &ResetStatus,
     generation: i64,
@@ -200,7 +199,7 @@ fn explanation(
     text: &str,
     now: Now,
 ) -> Option<Box<ResetStatus>> {
-    if status.is_written() && status.reason() == reason {
+    if status.is_written() && status.reason() == reason && message(status) == text {
         return restated(status, generation);
     }
     let mut next = status.clone();

@@ -55,19 +55,18 @@ pub fn app_suspended(app: &AppRef) -> String {
 /// The app does not work. A tenant learns only reason and code of a `ClusterChatApp`.
 #[must_use]
 pub fn app_not_ready(app: &AppRef, reason: AppReason, number: Option<i64>) -> String {
-    let number_text = number.map(|number| format!(", code {number}")).unwrap_or_default();
-    match app.kind {
-        AppKind::ChatApp => {
-            format!(
-                "ChatApp {} is not ready ({reason}{number_text}). See its Ready condition: kubectl describe chatapp {}",
-                app.name, app.name
-            )
-        }
-        AppKind::ClusterChatApp => {
-            format!(
-                "ClusterChatApp {} is not ready ({reason}{number_text}). Ask the platform team.",
-                app.name
-            )
+    let name = &app.name;
+    match (app.kind, number) {
+        (AppKind::ChatApp, Some(number)) => format!(
+            "ChatApp {name} is not ready ({reason}): {} The reset goes on by itself once it is.",
+            code(number)
+        ),
+        (AppKind::ChatApp, None) => format!(
+            "ChatApp {name} is not ready ({reason}). Its Ready condition says why: kubectl describe chatapp {name}"
+        ),
+        (AppKind::ClusterChatApp, number) => {
+            let number = number.map(|number| format!(", code {number}")).unwrap_or_default();
+            format!("ClusterChatApp {name} is not ready ({reason}{number}). Ask the platform team.")
         }
     }
 }

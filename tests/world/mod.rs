@@ -17,7 +17,6 @@ use kube::{
 };
 use serde_json::{Value, json};
 use testbed::control_plane::{OperatorRights, Scope, ServiceAccount};
-use testbed::vendor::When;
 use testbed::{ControlPlane, Launch, OperatorProcess, Options, Vendor, until};
 use tokio::sync::OnceCell;
 
@@ -313,11 +312,6 @@ spec:
             "ClusterChatApp" => Api::all_with(self.client.clone(), &resource),
             _ => Api::namespaced_with(self.client.clone(), &self.namespace, &resource),
         })
-    }
-
-    /// All clears of this group.
-    pub fn clears(&self, group: &str) -> When {
-        When::clear().of(group)
     }
 }
 

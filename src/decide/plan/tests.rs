@@ -208,7 +208,7 @@ enum Fate {
     },
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Move {
     Pass(u64),
     Call(Fate),
