@@ -308,7 +308,7 @@ async fn only_the_vendors_own_word_counts_and_everything_else_is_read_back() {
     world.vendor.script(misled, Misbehaviour::Redirect(target.url()));
     // A signature that is refused twice in a row is the account's trouble.
     world.app_with_room("expired-twice", FIRST + 500, "").await;
-    world.vendor.script(world.clears("@TGS#expired-twice").times(2), Misbehaviour::Code(70001));
+    world.vendor.script(When::clear().of("@TGS#expired-twice").times(2), Misbehaviour::Code(70001));
 
     verified(&world, cases.iter().map(|(name, ..)| (*name).to_owned())).await;
     for (name, ..) in &cases {
@@ -475,8 +475,10 @@ async fn the_vendors_text_is_shown_only_after_it_was_cleaned() {
         };
         world.vendor.script(When::clear().by(*account), body);
     }
-    world.vendor.script(world.clears("@TGS#oversized").times(1), answer(10004, json!("x".repeat(100_000))));
-    world.vendor.script(world.clears("@TGS#not-a-text").times(1), answer(10004, json!({"text": "x"})));
+    world
+        .vendor
+        .script(When::clear().of("@TGS#oversized").times(1), answer(10004, json!("x".repeat(100_000))));
+    world.vendor.script(When::clear().of("@TGS#not-a-text").times(1), answer(10004, json!({"text": "x"})));
     let quoted = answer(70003, json!(format!("bad sig {} of {KEY}", signature(FIRST + 200))));
     world.vendor.script(When::any().by(FIRST + 200), quoted);
     for name in accounts.keys().copied().chain(["oversized", "not-a-text", "account"]) {
