@@ -94,7 +94,7 @@ async fn a_killed_leader_is_replaced_within_20_seconds_and_nothing_is_sent_twice
     world.app("  limits: { callsPerSecond: 10 }").await;
     world.app_is("Verified").await;
     // Executed, and the leader is killed before it hears of it.
-    world.vendor.script(world.clears("@TGS#in-flight"), Misbehaviour::DelayAfter(Duration::from_secs(5)));
+    world.vendor.script(When::clear().of("@TGS#in-flight"), Misbehaviour::DelayAfter(Duration::from_secs(5)));
     world.reset("in-flight", "@TGS#in-flight", "").await;
     until_calls(&world, 1).await;
     world.many_resets(rooms.clone()).await;
@@ -130,7 +130,7 @@ async fn a_leader_that_is_told_to_end_records_what_is_in_flight_and_hands_over()
     let [leader, follower] = two(&world, &[]).await;
     world.app("").await;
     world.app_is("Verified").await;
-    world.vendor.script(world.clears("@TGS#slow"), Misbehaviour::DelayAfter(Duration::from_secs(2)));
+    world.vendor.script(When::clear().of("@TGS#slow"), Misbehaviour::DelayAfter(Duration::from_secs(2)));
     world.reset("slow", "@TGS#slow", "").await;
     until_calls(&world, 1).await;
     leader.terminate();
@@ -184,7 +184,7 @@ async fn a_shutdown_that_takes_too_long_ends_in_its_grace_time() {
     let operator = world.operator(&["--shutdown-grace-seconds=2"]).await;
     world.app("").await;
     world.app_is("Verified").await;
-    world.vendor.script(world.clears("@TGS#endless").times(1), Misbehaviour::Hang { execute: true });
+    world.vendor.script(When::clear().of("@TGS#endless").times(1), Misbehaviour::Hang { execute: true });
     world.reset("endless", "@TGS#endless", "").await;
     until_calls(&world, 1).await;
     operator.terminate();

@@ -72,9 +72,9 @@ fn settle(next: &mut ResetStatus, reset: &GroupAttributeReset, verdict: &Verdict
         Ruling::Sent(Class::Success) => {
             (Reason::Cleared, "All attributes of the group were cleared.".to_owned())
         }
-        Ruling::Sent(Class::GroupNotFound) => group_missing(reset, &said),
-        Ruling::Sent(Class::NotSupported) => (Reason::GroupTypeNotSupported, words::capital(&said)),
-        Ruling::Sent(Class::Invalid) => (Reason::InvalidRequest, words::capital(&said)),
+        Ruling::Sent(Class::GroupNotFound) => group_missing(reset, verdict),
+        Ruling::Sent(Class::NotSupported) => (Reason::GroupTypeNotSupported, words::refused(verdict)),
+        Ruling::Sent(Class::Invalid) => (Reason::InvalidRequest, words::refused(verdict)),
         Ruling::Sent(Class::ThrottledGroup | Class::ThrottledAccount) => {
             next.next_attempt_time = Some(backoff::next_attempt_time(at.now, at.throttle));
             (
@@ -124,9 +124,9 @@ fn failed(next: &mut ResetStatus, reset: &GroupAttributeReset, why: &str, at: Ci
     );
 }
 
-fn group_missing(reset: &GroupAttributeReset, said: &str) -> (Reason, String) {
+fn group_missing(reset: &GroupAttributeReset, verdict: &Verdict) -> (Reason, String) {
     match reset.spec.on_group_not_found {
-        OnGroupNotFound::Fail => (Reason::GroupNotFound, words::capital(said)),
+        OnGroupNotFound::Fail => (Reason::GroupNotFound, words::refused(verdict)),
         OnGroupNotFound::Succeed => (Reason::GroupGone, "The group does not exist any more.".to_owned()),
     }
 }
@@ -216,7 +216,7 @@ pub fn after_read_back(
             }
         }
         Ruling::Sent(Class::GroupNotFound) => {
-            let (reason, message) = group_missing(reset, &words::verdict(read));
+            let (reason, message) = group_missing(reset, read);
             end(&mut next, reason, &message);
         }
         _ => return None,

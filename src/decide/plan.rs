@@ -8,10 +8,13 @@ use super::ends::{Terms, is_made_again, terms, ttl_ends};
 use super::settle::settle;
 use super::status::{SUSPENDED, about_generation, is_other_request, message, other_request, seen, state};
 use super::{Now, words};
-use crate::api::{AppReason, GroupAttributeReset, PendingAttempt, Reason, ResetStatus};
+use crate::api::{AppReason, AppRef, GroupAttributeReset, PendingAttempt, Reason, ResetStatus};
 
 /// Waiting for a limit is explained in the status after this long.
 const EXPLAIN_LIMITS_AFTER: Duration = Duration::from_secs(10);
+/// Waiting for the proof of an account is explained after this long.
+const EXPLAIN_CHECKS_AFTER: Duration = Duration::from_secs(5);
+
 /// What a reset sees of its app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppView {
@@ -156,7 +159,7 @@ fn unfinished(
         AppState::NotReady(reason, code) => {
             waiting(Reason::AppNotReady, words::app_not_ready(app_ref, reason, code))
         }
-        AppState::Checking => Plan { step: Step::Wait(until_end), explain: restated(&status, generation) },
+        AppState::Checking => checking(&status, generation, app_ref, until_end, now),
         AppState::Working => match recall.hold_until.filter(|hold| *hold > now.mono) {
             Some(hold) => Plan {
                 step: Step::Wait(Some(until_end.map_or(hold, |end| end.min(hold)))),
@@ -178,6 +181,25 @@ fn suspended(reset: &GroupAttributeReset, mut status: ResetStatus, terms: &Terms
     status.start_time = None;
     state(&mut status, generation, Reason::Suspended, SUSPENDED, now);
     record(status)
+}
+
+/// An account is proved within a moment as a rule; only a reset that waits longer says that it waits for that.
+fn checking(
+    status: &ResetStatus,
+    generation: i64,
+    app: &AppRef,
+    until_end: Option<Duration>,
+    now: Now,
+) -> Plan {
+    let told = status.start_time.map(|start| start + EXPLAIN_CHECKS_AFTER);
+    if let Some(moment) = told.filter(|moment| *moment > now.wall) {
+        let moment = now.until(moment);
+        let step = Step::Wait(Some(until_end.map_or(moment, |end| end.min(moment))));
+        return Plan { step, explain: restated(status, generation) };
+    }
+    let text = words::app_checked(app);
+    let explain = explanation(status, generation, Reason::Pending, &text, now);
+    Plan { step: Step::Wait(until_end), explain }
 }
 
 /// A reset that waits for its next attempt must not go on saying that it waits for its app.

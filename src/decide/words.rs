@@ -8,15 +8,15 @@ use super::judge::Verdict;
 use crate::api::{AppKind, AppReason, AppRef};
 use crate::chat::codes::lookup;
 
-/// A vendor code in plain words: "code 10010: the group does not exist. Check the id."
+/// A vendor code in plain words: "code 10010: The group does not exist. Check the id."
 #[must_use]
 pub fn code(number: i64) -> String {
+    format!("code {number}: {}", explained(number))
+}
+
+fn explained(number: i64) -> String {
     let code = lookup(number);
-    format!(
-        "code {number}: {}. {}.",
-        code.explanation.trim_end_matches('.'),
-        code.remedy.trim_end_matches('.')
-    )
+    format!("{}. {}.", code.explanation.trim_end_matches('.'), code.remedy.trim_end_matches('.'))
 }
 
 /// What a verdict says about an attempt.
@@ -28,11 +28,17 @@ pub fn verdict(verdict: &Verdict) -> String {
     }
 }
 
+/// The end by the vendor's word. The spec may be mended, but only another request makes the operator look again.
+#[must_use]
+pub fn refused(verdict: &Verdict) -> String {
+    format!("{} Then ask again with a new requestID, or with a new object.", capital(&self::verdict(verdict)))
+}
+
 /// The app does not exist.
 #[must_use]
 pub fn app_not_found(app: &AppRef) -> String {
     format!(
-        "ChatApp {} does not exist in this namespace. Create it, or name another in spec.appRef.",
+        "ChatApp {} does not exist in this namespace. Create it, or name another in a new GroupAttributeReset.",
         app.name
     )
 }
@@ -41,8 +47,17 @@ pub fn app_not_found(app: &AppRef) -> String {
 #[must_use]
 pub fn app_not_allowed(app: &AppRef) -> String {
     format!(
-        "ClusterChatApp {} may not be used from this namespace. Ask the platform team to open it.",
+        "ClusterChatApp {} does not exist or is not open to this namespace. Check the name, or ask the platform team.",
         app.name
+    )
+}
+
+/// The account is being proved.
+#[must_use]
+pub fn app_checked(app: &AppRef) -> String {
+    format!(
+        "Waiting until {} {} is checked. Its Ready condition says what that waits for.",
+        app.kind, app.name
     )
 }
 
@@ -58,8 +73,8 @@ pub fn app_not_ready(app: &AppRef, reason: AppReason, number: Option<i64>) -> St
     let name = &app.name;
     match (app.kind, number) {
         (AppKind::ChatApp, Some(number)) => format!(
-            "ChatApp {name} is not ready ({reason}): {} The reset goes on by itself once it is.",
-            code(number)
+            "ChatApp {name} is not ready ({reason}, code {number}): {} The reset goes on by itself once it is.",
+            explained(number)
         ),
         (AppKind::ChatApp, None) => format!(
             "ChatApp {name} is not ready ({reason}). Its Ready condition says why: kubectl describe chatapp {name}"

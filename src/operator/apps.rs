@@ -67,6 +67,20 @@ impl AppTerms {
     }
 }
 
+/// How far the next probe of an app is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// Nothing has been done for it.
+    Idle,
+    /// Its signature is being made, or it is under way.
+    Busy,
+    /// Its signature could be made.
+    Signed,
+}
+
+const IN_LINE: &str = "Waiting to be checked: apps that name the same account and were never verified share one check in \
+                      5 s. Apps with a wrong key or without their Secret keep the others waiting.";
+
 /// What the process remembers of an app.
 pub struct App {
     /// As last seen.
@@ -79,8 +93,10 @@ pub struct App {
     pub circuit: Circuit,
     /// When the vendor last accepted a probe.
     pub verified: Option<Timestamp>,
-    /// A probe is under way.
-    pub probing: bool,
+    /// How far its next probe is.
+    pub probe: Probe,
+    /// Its probe waits for those of other apps of the account.
+    pub in_line: bool,
     /// A status write is under way.
     pub writing: bool,
     /// Not before this moment is a failed status write repeated.
@@ -116,7 +132,8 @@ impl App {
             account,
             circuit,
             verified: status.last_verified_time,
-            probing: false,
+            probe: Probe::Idle,
+            in_line: false,
             writing: false,
             write_at: Duration::ZERO,
             object,
@@ -173,6 +190,7 @@ impl App {
             None if self.circuit.is_closed() => {
                 (AppReason::Verified, "The vendor accepts the account's signature.".to_owned(), None)
             }
+            None if self.in_line => (AppReason::Pending, IN_LINE.to_owned(), None),
             None => return None,
         };
         let mut next = AppStatus {

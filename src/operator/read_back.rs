@@ -65,6 +65,15 @@ pub async fn read_back(
     hands.report(Report::ResetDone(done));
 }
 
+/// Makes the signature for a probe. Whatever is wrong with the Secret shows here, and keeps nobody waiting.
+pub async fn sign(hands: Arc<Hands>, app: Arc<AppTerms>) {
+    let report = match hands.usersig(&app).await {
+        Ok(_) => Report::Signed(app),
+        Err(fault) => Report::Probed(app, Err(fault)),
+    };
+    hands.report(report);
+}
+
 /// Proves an app by one harmless read.
 pub async fn probe(hands: Arc<Hands>, app: Arc<AppTerms>) {
     let verdict = read(&hands, &app, &GroupId::reserved_for_probes()).await;

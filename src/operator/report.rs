@@ -16,6 +16,8 @@ pub enum Report {
     CallEnded(CallEnded),
     /// The app's key could not be had.
     NoCredentials(Arc<AppTerms>, CredentialsFault),
+    /// The signature for a probe on these terms could be made.
+    Signed(Arc<AppTerms>),
     /// A probe of the app on these terms has ended.
     Probed(Arc<AppTerms>, Result<Verdict, CredentialsFault>),
     /// A task about a reset is over.

@@ -12,11 +12,13 @@ use crate::decide::judge::Verdict;
 use crate::decide::plan::AccountName;
 use crate::operator::accounts::PROBE_SPACING;
 use crate::operator::app_object::{AppKey, AppObject};
-use crate::operator::apps::AppTerms;
-use crate::operator::read_back::probe;
+use crate::operator::apps::{AppTerms, Probe};
+use crate::operator::read_back::{probe, sign};
 use crate::operator::report::Report;
 use crate::operator::resets::is_older;
 
+/// An app that waits longer than this for its check says so.
+const WORTH_TELLING: Duration = Duration::from_secs(2);
 /// After a status was written, so that one that does not take effect is not written without end.
 const SHORT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -42,9 +44,19 @@ impl Desk {
         let Some(app) = self.apps.get(key) else { return };
         let Ok(terms) = &app.terms else { return };
         let (terms, was_verified) = (Arc::clone(terms), app.verified.is_some());
+        if !was_verified && app.probe != Probe::Signed {
+            if let Some(app) = self.apps.get_mut(key) {
+                app.probe = Probe::Busy;
+            }
+            self.tasks.spawn(sign(Arc::clone(&self.hands), terms));
+            return;
+        }
         let name = terms.account();
         let permit = self.account(&name).reads.ready(now).err().unwrap_or_default();
         let moment = if was_verified { permit } else { permit.max(self.place_in_line(&name, key, now)) };
+        if let Some(app) = self.apps.get_mut(key) {
+            app.in_line = moment > now + WORTH_TELLING;
+        }
         if moment > now {
             return self.timers.set(moment, Wake::App(key.clone()));
         }
@@ -55,7 +67,7 @@ impl Desk {
             account.probed(now);
         }
         if let Some(app) = self.apps.get_mut(key) {
-            app.probing = true;
+            (app.probe, app.in_line) = (Probe::Busy, false);
             app.circuit.probing(now);
         }
         self.tasks.spawn(probe(Arc::clone(&self.hands), terms));
@@ -64,7 +76,7 @@ impl Desk {
     /// When an app's circuit wants a probe, if it wants one and may have one.
     fn probe_due(&self, key: &AppKey) -> Option<Duration> {
         let app = self.apps.get(key)?;
-        let may = app.terms.is_ok() && !app.probing && !app.object.spec().suspend;
+        let may = app.terms.is_ok() && app.probe != Probe::Busy && !app.object.spec().suspend;
         app.circuit.probe_at().filter(|_| may)
     }
 
@@ -73,7 +85,11 @@ impl Desk {
         let mut line = std::mem::take(&mut self.account(name).probe_line);
         line.retain(|other| self.probe_due(other).is_some_and(|due| due <= now));
         if !line.contains(key) {
-            line.push_back(key.clone());
+            // Who was never looked at goes before those that were and do not work.
+            let is_new = |key: &AppKey| self.apps.get(key).is_some_and(|app| app.circuit.trouble().is_none());
+            let end =
+                if is_new(key) { line.iter().take_while(|other| is_new(other)).count() } else { line.len() };
+            line.insert(end, key.clone());
         }
         let place = line.iter().position(|other| other == key).unwrap_or_default();
         let account = self.account(name);
@@ -131,19 +147,26 @@ impl Desk {
         self.app_step(key);
     }
 
+    pub(super) fn signed(&mut self, terms: &Arc<AppTerms>) {
+        if let Some(app) = self.apps.get_mut(&terms.key).filter(|app| app.is_on(terms)) {
+            app.probe = Probe::Signed;
+            self.app_step(&terms.key);
+        }
+    }
+
     pub(super) fn probed(&mut self, terms: &Arc<AppTerms>, outcome: Result<Verdict, CredentialsFault>) {
         let now = self.now();
         let key = &terms.key;
         // A probe on other terms says nothing about the app as it is now, which has its own probe.
         let Some(app) = self.apps.get_mut(key).filter(|app| app.is_on(terms)) else { return };
-        app.probing = false;
+        app.probe = Probe::Idle;
         let had_trouble = app.circuit.trouble().is_some();
         let change = match outcome {
             Ok(verdict) => app.circuit.probed(&verdict, now.mono),
-            Err(fault) => match trouble(fault) {
-                Some(trouble) => app.circuit.blocked(trouble, now.mono),
-                None => Change::None,
-            },
+            Err(fault) => {
+                app.circuit.probing(now.mono);
+                trouble(fault).map_or(Change::None, |trouble| app.circuit.blocked(trouble, now.mono))
+            }
         };
         if change == Change::Closed {
             app.verified = Some(now.second());

@@ -22,6 +22,7 @@ impl Desk {
         match report {
             Report::CallEnded(ended) => self.call_ended(ended),
             Report::NoCredentials(terms, fault) => self.no_credentials(&terms, fault),
+            Report::Signed(terms) => self.signed(&terms),
             Report::Probed(terms, outcome) => self.probed(&terms, outcome),
             Report::ResetDone(done) => self.reset_done(done),
             Report::AppDone(key, written) => self.app_written(&key, written),

@@ -1,0 +1,136 @@
+//! The step for each state of a reset and of its app.
+
+use super::*;
+use crate::chat::Class;
+use crate::decide::outcome::{Circumstances, after_attempt, intent};
+
+fn step(reset: &GroupAttributeReset, app: &AppView, now: Now) -> Step {
+    plan(reset, app, &Recall::default(), now).step
+}
+
+fn recorded(step: Step) -> ResetStatus {
+    match step {
+        Step::Record(status) => *status,
+        other => panic!("nothing is recorded: {other:?}"),
+    }
+}
+
+#[test]
+fn a_new_reset_is_sent_at_once() {
+    assert_eq!(plan(&reset(spec()), &works(), &Recall::default(), at(1)), Plan::from(Step::Send));
+}
+
+#[test]
+fn an_object_under_deletion_starts_nothing() {
+    let mut reset = reset(spec());
+    reset.metadata.deletion_timestamp = reset.metadata.creation_timestamp.clone();
+    assert_eq!(step(&reset, &works(), at(1)), Step::Wait(None));
+}
+
+#[test]
+fn each_state_of_the_app_has_its_reason_and_nothing_is_sent() {
+    let states = [
+        (AppState::Missing, Some(Reason::AppNotFound)),
+        (AppState::NotAllowed, Some(Reason::AppNotAllowed)),
+        (AppState::Suspended, Some(Reason::AppSuspended)),
+        (AppState::NotReady(AppReason::CredentialsRejected, Some(70003)), Some(Reason::AppNotReady)),
+        (AppState::Checking, None),
+    ];
+    for (state, reason) in states {
+        let plan = plan(&reset(spec()), &AppView { state, account: None }, &Recall::default(), at(1));
+        assert!(matches!(plan.step, Step::Wait(Some(_))), "{state:?}");
+        assert_eq!(plan.explain.map(|status| status.reason()), reason);
+    }
+}
+
+#[test]
+fn not_after_ends_even_a_suspended_reset() {
+    let late = ResetSpec { not_after: Some("1970-01-01T00:00:10Z".to_owned()), suspend: true, ..spec() };
+    assert_eq!(recorded(step(&reset(late.clone()), &works(), at(9))).reason(), Reason::Suspended);
+    assert_eq!(recorded(step(&reset(late), &works(), at(10))).reason(), Reason::Expired);
+}
+
+#[test]
+fn suspending_stops_the_clock_and_resuming_starts_it_anew() {
+    let mut object = reset(ResetSpec { suspend: true, active_deadline_seconds: 5, ..spec() });
+    object.status = Some(recorded(step(&object, &works(), at(1))));
+    assert_eq!(object.status.as_ref().unwrap().start_time, None);
+    assert_eq!(step(&object, &works(), at(3000)), Step::Wait(None));
+    object.spec.suspend = false;
+    object.metadata.generation = Some(2);
+    let resumed = recorded(step(&object, &works(), at(3000)));
+    assert_eq!(resumed.start_time, Some(at(3000).wall));
+    object.status = Some(resumed);
+    assert_eq!(step(&object, &works(), at(3004)), Step::Send);
+    assert_eq!(recorded(step(&object, &works(), at(3005))).reason(), Reason::DeadlineExceeded);
+}
+
+#[test]
+fn a_spec_that_slipped_past_the_crd_ends_with_what_is_wrong() {
+    let wrong = [
+        ResetSpec { group_id: "@TGS#_c".to_owned(), ..spec() },
+        ResetSpec { not_after: Some("tomorrow".to_owned()), ..spec() },
+    ];
+    for spec in wrong {
+        assert_eq!(recorded(step(&reset(spec), &works(), at(1))).reason(), Reason::InvalidRequest);
+    }
+}
+
+#[test]
+fn another_request_is_recorded_before_it_is_sent_and_an_old_one_is_never_sent_again() {
+    let mut object = reset(ResetSpec { request_id: Some("one".to_owned()), ..spec() });
+    finish(&mut object, at(1));
+    object.spec.request_id = Some("two".to_owned());
+    object.metadata.generation = Some(2);
+    let second = recorded(step(&object, &works(), at(2)));
+    assert_eq!((second.reason(), second.history.len()), (Reason::Pending, 1));
+    object.status = Some(second);
+    finish(&mut object, at(3));
+    object.spec.request_id = Some("one".to_owned());
+    object.metadata.generation = Some(3);
+    let reverted = recorded(step(&object, &works(), at(4)));
+    assert_eq!(reverted.reason(), Reason::Cleared);
+    assert_eq!(reverted.history[0].request_id.as_deref(), Some("two"));
+    object.status = Some(reverted);
+    assert_eq!(step(&object, &works(), at(5)), Step::Wait(None));
+}
+
+fn finish(object: &mut GroupAttributeReset, now: Now) {
+    assert_eq!(step(object, &works(), now), Step::Send);
+    let pending = attempt(1, now);
+    object.status = Some(intent(object, pending.clone(), now));
+    let at = Circumstances { now, dice: 0.5, throttle: Duration::ZERO };
+    object.status = Some(after_attempt(object, &pending, &verdict(Ruling::Sent(Class::Success)), at));
+}
+
+#[test]
+fn an_attempt_in_flight_is_settled_and_the_next_request_begun_in_one_write() {
+    let mut object = reset(ResetSpec { request_id: Some("one".to_owned()), ..spec() });
+    let pending = attempt(1, at(1));
+    object.status = Some(intent(&object, pending.clone(), at(1)));
+    object.spec.request_id = Some("two".to_owned());
+    object.metadata.generation = Some(2);
+    let now = Circumstances { now: at(2), dice: 0.5, throttle: Duration::ZERO };
+    let next = after_attempt(&object, &pending, &verdict(Ruling::Sent(Class::Success)), now);
+    assert_eq!(next.reason(), Reason::Pending);
+    assert_eq!((next.request_id.as_deref(), next.history[0].reason), (Some("two"), Reason::Cleared));
+}
+
+#[test]
+fn an_account_that_is_another_by_now_cannot_be_asked() {
+    let mut object = reset(spec());
+    object.status = Some(intent(&object, attempt(1, at(1)), at(1)));
+    let moved = AppView {
+        state: AppState::Working,
+        account: Some(AccountName { sdk_app_id: 2, host: "chat:443".to_owned() }),
+    };
+    assert_eq!(recorded(step(&object, &moved, at(2))).reason(), Reason::OutcomeUnknown);
+}
+
+#[test]
+fn limits_are_explained_after_ten_seconds_only() {
+    let recall = Recall { could_go_since: Some(Duration::from_secs(1)), ..Recall::default() };
+    assert_eq!(plan(&reset(spec()), &works(), &recall, at(10)).explain, None);
+    let explained = plan(&reset(spec()), &works(), &recall, at(11)).explain.unwrap();
+    assert_eq!(explained.reason(), Reason::RateLimited);
+}

@@ -1,0 +1,120 @@
+//! The circuit, and the probes while it is open.
+
+use std::time::{Duration, Instant};
+
+use testbed::until;
+use testbed::vendor::{Entry, Misbehaviour, When};
+
+use crate::proof::PROBED;
+use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered};
+use crate::{app_has, assert_says, reset_says};
+
+/// What lies between the moment that a probe is due and its arrival is not always the same: the Secret may be read.
+const SLACK: Duration = Duration::from_millis(250);
+
+/// No two of these arrived closer to each other than this.
+fn assert_apart(entries: &[Entry], least: Duration) {
+    for pair in entries.windows(2) {
+        let apart = pair[1].arrived - pair[0].arrived;
+        assert!(apart + SLACK >= least, "two calls within {apart:?}, which must be {least:?} apart");
+    }
+}
+
+#[tokio::test]
+async fn a_vendor_that_is_down_opens_the_circuit_after_three_faults_and_heals_when_it_is_back() {
+    const RESETS: usize = 8;
+    let world = World::new().await;
+    let rooms = numbered("down", RESETS);
+    world.rooms(&rooms);
+    let operator = world.operator(&[]).await;
+    // One call after another, so that none is under way when the third one fails.
+    world.app("  limits: { callsPerSecond: 2 }").await;
+    world.app_is("Verified").await;
+    world.vendor.go_down();
+    world.many_resets(rooms.clone()).await;
+    let app = world.app_is("Unreachable").await;
+    assert_says(&app, &["refused", "endpoint"]);
+    let note = world.event("ChatApp", "default", "CircuitOpened").await;
+    assert!(note.contains("refused"), "{note}");
+    reset_says(&world, "down-7", "AppNotReady", "Unreachable").await;
+    let faults = operator.metric("groupattr_attempts", &[("class", "not_sent")]).await;
+    assert_eq!(faults, Some(3.0), "three attempts in a row, and no more while the circuit is open");
+
+    world.vendor.come_back();
+    world.app_is("Verified").await;
+    world.until_cleared(RESETS, SOON).await;
+    assert!(!world.event("ChatApp", "default", "CircuitClosed").await.is_empty());
+    for (_, group) in &rooms {
+        assert_eq!(world.calls(group), 1, "{group}");
+    }
+    let failures: i64 =
+        world.all_resets().await.iter().filter_map(|reset| reset["status"]["failures"].as_i64()).sum();
+    assert_eq!(failures, 3, "only what was tried counts as a failure");
+}
+
+#[tokio::test]
+async fn answers_that_nobody_understands_open_the_circuit_and_probes_keep_their_distance() {
+    let world = World::new().await;
+    let rooms = numbered("odd", 6);
+    world.rooms(&rooms);
+    let _operator = world.operator(&[]).await;
+    world.app("  limits: { callsPerSecond: 2 }").await;
+    world.app_is("Verified").await;
+    world.vendor.script(When::any(), Misbehaviour::Status(502));
+    let probes_before = world.vendor.reads().len();
+    world.many_resets(rooms.clone()).await;
+    let app = world.app_is("Unreachable").await;
+    assert_says(&app, &["502"]);
+    // First after 5 s, then 10 s later; until then nothing else arrives.
+    until(SOON, "the second probe", || async {
+        (world.vendor.reads().len() >= probes_before + 2).then_some(())
+    })
+    .await;
+    let reads = world.vendor.reads().split_off(probes_before);
+    assert!(reads.iter().all(|read| read.group.as_deref() == Some(PROBED)), "only probes while it is open");
+    let calls = world.vendor.clears();
+    assert_eq!(calls.len(), 3, "three answers in a row, and no more while the circuit is open");
+    assert!(reads[0].arrived - calls[2].answered.unwrap() + SLACK >= Duration::from_secs(5));
+    assert_apart(&reads, Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn all_unverified_apps_of_one_account_share_one_probe_in_five_seconds() {
+    let world = World::new().await;
+    let _operator = world.operator(&[]).await;
+    world.secret("chat", &KEY.replace('f', "0")).await;
+    let names = ["first", "second", "third"];
+    for name in names {
+        world.apply(&chat_app(name, APP_ID, &world.vendor.url(), "")).await;
+    }
+    until(SOON, "two probes", || async { (world.vendor.reads().len() >= 2).then_some(()) }).await;
+    assert_apart(&world.vendor.reads(), Duration::from_secs(5));
+    // Each of them gets its turn, however many others wait.
+    world.secret("chat", KEY).await;
+    for name in names {
+        app_has(&world, name, "Verified").await;
+    }
+    assert_apart(&world.vendor.reads(), Duration::from_secs(5));
+    assert!(world.vendor.clears().is_empty());
+}
+
+#[tokio::test]
+async fn a_broken_app_does_not_touch_another_app_of_the_same_account() {
+    let world = World::new().await;
+    let rooms = numbered("good", 10);
+    world.rooms(&rooms);
+    let _operator = world.operator(&[]).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    // The lowest rate there is, but the vendor never accepted its key, so it has no say.
+    world.secret("wrong", &KEY.replace('0', "1")).await;
+    let limits = "  limits: { callsPerSecond: 1, groupIntervalMilliseconds: 60000 }";
+    let wrong =
+        chat_app("wrong", APP_ID, &world.vendor.url(), limits).replace("name: chat }", "name: wrong }");
+    world.apply(&wrong).await;
+    app_has(&world, "wrong", "CredentialsRejected").await;
+    world.many_resets(rooms).await;
+    let asked = Instant::now();
+    world.until_cleared(10, SOON).await;
+    assert!(asked.elapsed() < Duration::from_secs(6), "ten calls took {:?}", asked.elapsed());
+}

@@ -1,0 +1,77 @@
+//! Endpoints: those that the operator was started for, and over TLS those that can prove who they are.
+
+use testbed::Vendor;
+
+use crate::world::{APP_ID, KEY, SOON, World, chat_app, message_of};
+use crate::{app_has, assert_says, reset_says};
+
+#[tokio::test]
+async fn an_endpoint_that_the_operator_was_not_started_for_is_never_connected_to() {
+    let world = World::new().await;
+    let stranger = Vendor::start().unwrap();
+    stranger.account(APP_ID, KEY, &["administrator"]);
+    stranger.room(APP_ID, "@TGS#a", &[("seat1", "ann")]);
+    world.room("@TGS#a");
+    world.room("@TGS#marker");
+    let _operator = world.operator(&["--allow-endpoint=chat.example.com"]).await;
+    world.secret("chat", KEY).await;
+    world.apply(&chat_app("stranger", APP_ID, &stranger.url(), "")).await;
+    world.reset("a", "@TGS#a", "  appRef: { name: stranger }").await;
+    world.apply(&chat_app("plain", APP_ID, "http://chat.example.com", "")).await;
+
+    let app = app_has(&world, "stranger", "EndpointNotAllowed").await;
+    assert_says(&app, &["--allow-endpoint", &stranger.address().to_string()]);
+    let app = app_has(&world, "plain", "EndpointNotAllowed").await;
+    assert_says(&app, &["loopback", "https://"]);
+    reset_says(&world, "a", "AppNotReady", "EndpointNotAllowed").await;
+
+    // Everything that was going to happen for the stranger has had its time when this one is done.
+    world.app("").await;
+    world.reset("marker", "@TGS#marker", "").await;
+    world.reset_is("marker", "Cleared").await;
+    assert_eq!(stranger.connections(), 0);
+
+    world.patch("chatapp", "stranger", &format!(r#"{{"endpoint":"{}"}}"#, world.vendor.url())).await;
+    app_has(&world, "stranger", "Verified").await;
+    world.reset_is("a", "Cleared").await;
+    assert_eq!(stranger.connections(), 0);
+}
+
+#[tokio::test]
+async fn over_tls_only_a_trusted_certificate_for_the_right_host_is_talked_to() {
+    let world = World::new().await;
+    let trusted = Vendor::start_tls().unwrap();
+    let unknown = Vendor::start_tls().unwrap();
+    let misnamed = Vendor::start_tls_as(&["chat.example.com"]).unwrap();
+    let vendors = [("trusted", &trusted), ("unknown", &unknown), ("misnamed", &misnamed)];
+    for (_, vendor) in vendors {
+        vendor.account(APP_ID, KEY, &["administrator"]);
+        vendor.room(APP_ID, "@TGS#a", &[("seat1", "ann")]);
+    }
+    // The authority of the misnamed one is trusted: only its name is wrong.
+    let trust =
+        [&trusted, &misnamed].map(|vendor| std::fs::read_to_string(vendor.ca_pem().unwrap()).unwrap());
+    let folder =
+        std::env::temp_dir().join(format!("groupattr-trust-{}-{}", std::process::id(), world.namespace));
+    std::fs::write(&folder, trust.concat()).unwrap();
+    let allowed = vendors.map(|(_, vendor)| format!("--allow-endpoint={}", vendor.address()));
+    let mut launch = world.launch(&allowed.each_ref().map(String::as_str));
+    launch.env.push(("SSL_CERT_FILE".to_owned(), folder.display().to_string()));
+    let operator = testbed::OperatorProcess::start(launch).unwrap();
+    operator.ready(SOON).await;
+    std::fs::remove_file(&folder).unwrap();
+
+    world.secret("chat", KEY).await;
+    for (name, vendor) in vendors {
+        world.apply(&chat_app(name, APP_ID, &vendor.url(), "")).await;
+        world.reset(name, "@TGS#a", &format!("  appRef: {{ name: {name} }}")).await;
+    }
+    world.reset_is("trusted", "Cleared").await;
+    for (name, vendor) in [("unknown", &unknown), ("misnamed", &misnamed)] {
+        let app = app_has(&world, name, "Unreachable").await;
+        let said = message_of(&app, "Ready");
+        assert!(said.contains("TLS") && said.contains("certificate"), "{name}: {said}");
+        reset_says(&world, name, "AppNotReady", "Unreachable").await;
+        assert!(vendor.connections() > 0 && vendor.journal().is_empty(), "{name} must see no request");
+    }
+}

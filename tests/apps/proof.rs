@@ -1,0 +1,68 @@
+//! Before the first call: an account is proved, and so is each change of it.
+
+use std::time::Duration;
+
+use testbed::until;
+use testbed::vendor::{Command, Misbehaviour, When};
+
+use crate::reset_says;
+use crate::world::{SOON, World, condition_of};
+
+/// What probes ask for.
+pub(crate) const PROBED: &str = "groupattr-operator-probe";
+
+fn millis(number: u64) -> Duration {
+    Duration::from_millis(number)
+}
+
+#[tokio::test]
+async fn an_app_that_nobody_has_looked_at_reads_as_pending() {
+    let world = World::new().await;
+    world.app("").await;
+    let app = world.object("chatapp", "default").await.unwrap();
+    assert_eq!(app["status"]["observedGeneration"], -1, "{app:#}");
+    let ready = condition_of(&app, "Ready").unwrap();
+    assert_eq!((&ready["status"], &ready["reason"]), (&"Unknown".into(), &"Pending".into()));
+    assert_eq!(testbed::kstatus::kstatus(&app), testbed::kstatus::Status::InProgress);
+}
+
+#[tokio::test]
+async fn nothing_is_sent_before_the_account_is_verified_nor_before_a_change_of_it_is() {
+    let world = World::new().await;
+    for group in ["@TGS#a", "@TGS#b"] {
+        world.room(group);
+    }
+    world.vendor.script(When::get().of(PROBED).times(1), Misbehaviour::DelayAfter(millis(1500)));
+    let _operator = world.operator(&[]).await;
+    world.reset("a", "@TGS#a", "").await;
+    world.app("").await;
+    world.reset_is("a", "Cleared").await;
+    let journal = world.vendor.journal();
+    let (probe, clear) = (&journal[0], &journal[1]);
+    assert_eq!((probe.command, clear.command), (Command::Get, Command::Clear));
+    assert!(probe.answered.unwrap() <= clear.arrived, "the clear was sent before the probe was answered");
+
+    // A new spec has to be proved anew. The probe of the first one must not count for it.
+    world.vendor.clear_scripts();
+    world.vendor.script(When::get().of(PROBED).times(1), Misbehaviour::DelayAfter(millis(1500)));
+    let probes = world.vendor.reads().len();
+    world.patch("chatapp", "default", r#"{"limits":{"callsPerSecond":100}}"#).await;
+    until(SOON, "the second probe", || async { (world.vendor.reads().len() > probes).then_some(()) }).await;
+    world.reset("b", "@TGS#b", "").await;
+    world.reset_is("b", "Cleared").await;
+    let probe = world.vendor.reads().pop().unwrap();
+    let clear = world.vendor.clears_of("@TGS#b").pop().unwrap();
+    assert!(probe.answered.unwrap() <= clear.arrived, "the clear was sent before the change was proved");
+}
+
+#[tokio::test]
+async fn a_reset_may_come_before_its_app() {
+    let world = World::new().await;
+    world.room("@TGS#a");
+    let _operator = world.operator(&[]).await;
+    world.reset("a", "@TGS#a", "").await;
+    let said = reset_says(&world, "a", "AppNotFound", "ChatApp default").await;
+    assert!(said.contains("Create it") && said.contains("spec.appRef"), "{said}");
+    world.app("").await;
+    world.reset_is("a", "Cleared").await;
+}

@@ -1,0 +1,62 @@
+//! Refusals by the vendor that are about the account.
+
+use std::time::{Duration, Instant};
+
+use testbed::vendor::{Misbehaviour, When};
+
+use crate::world::{APP_ID, KEY, World, chat_app};
+use crate::{app_has, assert_says, reset_says};
+
+#[tokio::test]
+async fn each_refusal_of_the_account_has_its_reason_and_its_remedy() {
+    let world = World::new().await;
+    let _operator = world.operator(&[]).await;
+    world.secret("chat", KEY).await;
+    let refusals = [
+        ("unpaid", 60020, "AccountUnavailable", "plan"),
+        ("disabled", 60016, "AccountUnavailable", "console"),
+        ("elsewhere", 60026, "WrongRegion", "spec.region"),
+        ("stranger", 60010, "CredentialsRejected", "spec.identifier"),
+        ("hasty", 70050, "CredentialsRejected", "wait at least a minute"),
+    ];
+    for (account, (name, code, ..)) in (1_u64..).zip(refusals) {
+        world.vendor.account(account, KEY, &["administrator"]);
+        world.vendor.script(When::any().by(account), Misbehaviour::Code(code));
+        world.apply(&chat_app(name, account, &world.vendor.url(), "")).await;
+    }
+    for (name, code, reason, remedy) in refusals {
+        let app = app_has(&world, name, reason).await;
+        assert_eq!(app["status"]["lastErrorCode"], code, "{app:#}");
+        assert_says(&app, &[&format!("code {code}"), remedy]);
+    }
+
+    world.vendor.clear_scripts();
+    for (name, ..) in refusals.iter().filter(|(name, ..)| *name != "hasty") {
+        app_has(&world, name, "Verified").await;
+    }
+    // 70050 asks for a minute of silence, and gets it; a change of the spec ends it at once.
+    let hasty = || world.vendor.entries(|entry| entry.sdkappid == Some(5)).len();
+    assert_eq!(hasty(), 1, "the others were probed a second time, and this one must not be");
+    world.patch("chatapp", "hasty", r#"{"limits":{"callsPerSecond":100}}"#).await;
+    let asked = Instant::now();
+    app_has(&world, "hasty", "Verified").await;
+    assert!(asked.elapsed() < Duration::from_secs(8), "a change of the spec is probed at once");
+}
+
+#[tokio::test]
+async fn an_account_that_breaks_between_two_calls_makes_the_reset_wait_without_a_failure() {
+    let world = World::new().await;
+    world.room("@TGS#a");
+    let _operator = world.operator(&[]).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    world.vendor.script(When::any().by(APP_ID), Misbehaviour::Code(60020));
+    world.reset("a", "@TGS#a", "").await;
+    reset_says(&world, "a", "AppNotReady", "60020").await;
+    let app = world.app_is("AccountUnavailable").await;
+    assert_eq!(app["status"]["lastErrorCode"], 60020);
+    world.vendor.clear_scripts();
+    let reset = world.reset_is("a", "Cleared").await;
+    assert_eq!(reset["status"]["failures"].as_i64().unwrap_or_default(), 0, "{reset:#}");
+    assert_eq!(reset["status"]["attempts"], 2, "the refused call and the good one");
+}

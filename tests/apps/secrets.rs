@@ -1,0 +1,123 @@
+//! The account's key: missing, unusable, wrong and rotated.
+
+use testbed::until;
+
+use crate::world::{APP_ID, KEY, SOON, World, chat_app, condition_of, message_of, numbered};
+use crate::{app_has, assert_says, reset_says};
+
+#[tokio::test]
+async fn an_app_without_its_secret_says_so_and_works_once_it_is_there() {
+    let world = World::new().await;
+    world.room("@TGS#a");
+    let _operator = world.operator(&[]).await;
+    world.apply(&chat_app("default", APP_ID, &world.vendor.url(), "")).await;
+    let app = world.app_is("SecretNotFound").await;
+    assert_says(&app, &["Secret chat", &world.namespace, "secretKey", "Create it"]);
+    assert!(app["status"]["lastVerifiedTime"].is_null(), "{app:#}");
+    world.reset("a", "@TGS#a", "").await;
+    reset_says(&world, "a", "AppNotReady", "SecretNotFound").await;
+    assert_eq!(world.vendor.connections(), 0, "without a key there is nothing to send");
+
+    world.secret("chat", KEY).await;
+    let app = world.app_is("Verified").await;
+    assert!(app["status"]["lastVerifiedTime"].is_string(), "{app:#}");
+    assert_eq!(condition_of(&app, "Ready").unwrap()["status"], "True");
+    world.reset_is("a", "Cleared").await;
+}
+
+#[tokio::test]
+async fn a_secret_without_a_usable_key_says_what_is_wrong_with_it() {
+    let world = World::new().await;
+    let _operator = world.operator(&[]).await;
+    let huge = "k".repeat(1024 * 1024 - 1024);
+    // Each app has an account of its own, because unverified apps of one account share their probes.
+    let keys = [
+        ("missing", "other", KEY.to_owned(), "is not in it"),
+        ("empty", "secretKey", String::new(), "empty"),
+        ("blank", "secretKey", " \n\t\n".to_owned(), "empty"),
+        ("split", "secretKey", format!("{KEY}\n{KEY}"), "white space"),
+        ("huge", "secretKey", huge, "longer than"),
+    ];
+    for (account, (name, entry, key, _)) in (1_u64..).zip(&keys) {
+        let secret = format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{ name: {name} }}\nstringData: {{ {entry}: {key:?} }}"
+        );
+        world.apply(&secret).await;
+        let app = chat_app(name, account, &world.vendor.url(), "")
+            .replace("name: chat }", &format!("name: {name} }}"));
+        world.vendor.account(account, KEY, &["administrator"]);
+        world.apply(&app).await;
+    }
+    for (name, _, _, said) in &keys {
+        let app = app_has(&world, name, "SecretKeyMissing").await;
+        assert_says(&app, &[&format!("Secret {name}"), &world.namespace, "key secretKey", said]);
+        assert!(!message_of(&app, "Ready").contains(&KEY[..8]), "a message never shows a key");
+    }
+    assert_eq!(world.vendor.connections(), 0, "without a key there is nothing to send");
+
+    // A newline at the end, as most tools write it, is no fault.
+    for (name, ..) in &keys {
+        world.secret(name, &format!("{KEY}\n")).await;
+    }
+    for (name, ..) in &keys {
+        app_has(&world, name, "Verified").await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_key_stops_all_calls_until_it_is_corrected() {
+    let world = World::new().await;
+    world.room("@TGS#a");
+    let _operator = world.operator(&[]).await;
+    world.apply(&chat_app("default", APP_ID, &world.vendor.url(), "")).await;
+    world.secret("chat", &KEY.replace('c', "d")).await;
+    let app = world.app_is("CredentialsRejected").await;
+    assert_eq!(app["status"]["lastErrorCode"], 70009, "{app:#}");
+    assert_says(&app, &["70009", "Secret"]);
+    world.reset("a", "@TGS#a", "").await;
+    reset_says(&world, "a", "AppNotReady", "CredentialsRejected, code 70009").await;
+    assert!(!world.event("ChatApp", "default", "CircuitOpened").await.is_empty());
+
+    world.secret("chat", KEY).await;
+    let app = world.app_is("Verified").await;
+    assert!(app["status"]["lastErrorCode"].is_null(), "{app:#}");
+    let reset = world.reset_is("a", "Cleared").await;
+    assert!(reset["status"]["failures"].as_i64().unwrap_or_default() == 0, "{reset:#}");
+    assert_eq!(world.calls("@TGS#a"), 1);
+    world.event("ChatApp", "default", "CircuitClosed").await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_rotated_under_load_fails_no_reset() {
+    const RESETS: usize = 60;
+    let next = KEY.replace("ee", "dd");
+    let world = World::new().await;
+    let rooms = numbered("rotated", RESETS);
+    world.rooms(&rooms);
+    let operator = world.operator(&[]).await;
+    world.app("  limits: { callsPerSecond: 15 }").await;
+    world.app_is("Verified").await;
+    world.many_resets(rooms.clone()).await;
+
+    let under_way = |wanted: usize| {
+        let world = &world;
+        until(SOON, "calls under way", move || async move {
+            (world.vendor.clears().len() >= wanted).then_some(())
+        })
+    };
+    under_way(5).await;
+    // The console's new key first, as somebody does it in a hurry, and then the Secret.
+    world.vendor.account(APP_ID, &next, &["administrator"]);
+    world.app_is("CredentialsRejected").await;
+    world.secret("chat", &next).await;
+    world.until_cleared(RESETS, SOON).await;
+    for reset in world.all_resets().await {
+        assert_eq!(reset["status"]["failures"].as_i64().unwrap_or_default(), 0, "{reset:#}");
+    }
+    for (_, group) in &rooms {
+        let executed = world.vendor.clears_of(group).iter().filter(|call| call.executed).count();
+        assert_eq!(executed, 1, "{group}");
+    }
+    let ended = operator.metric("groupattr_results", &[("reason", "Cleared")]).await;
+    assert_eq!(ended, Some(RESETS as f64), "all of them ended well, and nothing else");
+}

@@ -1,0 +1,92 @@
+//! `allowedNamespaces`: who is let in, and who is shut out.
+
+use testbed::vendor::Command;
+use testbed::{until, until_ok};
+
+use crate::platform::Tenancy;
+use crate::world::{APP_ID, KEY, SOON, World, chat_app, message_of, reason_of};
+
+#[tokio::test]
+async fn a_namespace_is_let_in_and_shut_out_by_its_labels() {
+    let selector = "{ from: Selector, selector: { matchLabels: { chat: live }, \
+                    matchExpressions: [{ key: tier, operator: NotIn, values: [free] }] } }";
+    let of = Tenancy::new(selector).await;
+    of.app_is("Verified").await;
+    of.reset("a").await;
+    of.not_allowed("a").await;
+    of.label("chat=live").await;
+    of.tenant.reset_is("a", "Cleared").await;
+
+    of.label("tier=free").await;
+    let before = of.calls();
+    of.reset("b").await;
+    of.not_allowed("b").await;
+    assert_eq!(of.calls(), before, "nothing was sent past a closed door");
+    of.label("tier=gold").await;
+    of.tenant.reset_is("b", "Cleared").await;
+    of.label("chat-").await;
+    of.reset("c").await;
+    of.not_allowed("c").await;
+
+    // By its name, which nobody can put on another namespace.
+    let named = format!("kubernetes.io/metadata.name: {}", of.tenant.namespace);
+    of.open(&format!("{{ from: Selector, selector: {{ matchLabels: {{ {named} }} }} }}")).await;
+    of.tenant.reset_is("c", "Cleared").await;
+}
+
+#[tokio::test]
+async fn a_closed_door_stops_the_resets_that_wait_behind_it() {
+    let of = Tenancy::new("{ from: All }").await;
+    of.tenant.patch("clusterchatapp", &of.app, r#"{"limits":{"callsPerSecond":1}}"#).await;
+    of.app_is("Verified").await;
+    for name in ["a", "b", "c", "d", "e"] {
+        of.reset(name).await;
+    }
+    let clears = || {
+        let account = of.account;
+        let entries = of
+            .platform
+            .home
+            .vendor
+            .entries(move |e| e.command == Command::Clear && e.sdkappid == Some(account));
+        entries.len()
+    };
+    until(SOON, "a first clear", || async { (clears() >= 1).then_some(()) }).await;
+    of.tenant.patch("clusterchatapp", &of.app, r#"{"allowedNamespaces":{"from":"None"}}"#).await;
+    let shut = until_ok(SOON, "the rest to be shut out", || async {
+        let reasons = of.tenant.reasons().await;
+        let count = |reason| reasons.get(reason).copied().unwrap_or_default();
+        if count("AppNotAllowed") + count("Cleared") == 5 { Ok(count("AppNotAllowed")) } else { Err(reasons) }
+    })
+    .await;
+    assert!(shut >= 3, "only {shut} were shut out");
+    assert_eq!(clears() + shut, 5, "whoever was shut out was not sent");
+}
+
+#[tokio::test]
+async fn an_operator_of_chosen_namespaces_knows_no_cluster_apps() {
+    let world = World::new().await;
+    world.room("@TGS#a");
+    world.room("@TGS#marker");
+    let _operator = world.operator(&[]).await;
+    world.secret("chat", KEY).await;
+    let app = chat_app("everywhere", APP_ID, &world.vendor.url(), "  allowedNamespaces: { from: All }");
+    world.apply(&app.replace("kind: ChatApp", "kind: ClusterChatApp")).await;
+    world.reset("a", "@TGS#a", "  appRef: { kind: ClusterChatApp, name: everywhere }").await;
+    let said = message_of(&world.reset_is("a", "AppNotAllowed").await, "Succeeded");
+    assert!(said.contains("ClusterChatApp everywhere does not exist or is not open to this namespace"), "{said}");
+
+    world.app("").await;
+    world.reset("marker", "@TGS#marker", "").await;
+    world.reset_is("marker", "Cleared").await;
+    assert_eq!(world.calls("@TGS#a"), 0);
+    let app = world.object("clusterchatapp", "everywhere").await.unwrap();
+    assert_eq!(reason_of(&app, "Ready"), "Pending", "nobody looks at it: {app:#}");
+    world.plane.audit_marker().await.unwrap();
+    let audit = world.plane.audit_of(&world.account.user()).unwrap();
+    let asked = |event: &&std::sync::Arc<testbed::control_plane::AuditEvent>| {
+        event.resource == "clusterchatapps" || event.resource == "namespaces" || event.code == 403
+    };
+    let out_of_place: Vec<_> = audit.iter().filter(asked).map(|event| &event.request_uri).collect();
+    assert!(out_of_place.is_empty(), "nothing is asked for that a Role cannot allow: {out_of_place:?}");
+}

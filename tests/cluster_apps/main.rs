@@ -1,0 +1,15 @@
+//! Accounts that a platform team opens to the namespaces of others, and accounts that several namespaces name.
+//!
+//! | question | file |
+//! |---|---|
+//! | what do the tests of cluster apps share? | `platform` |
+//! | who is let in? | `doors` |
+//! | what does a tenant learn? | `learned` |
+//! | what do two namespaces with one account share? | `sharing` |
+
+mod doors;
+mod learned;
+mod platform;
+mod sharing;
+#[path = "../world/mod.rs"]
+mod world;

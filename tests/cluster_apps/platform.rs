@@ -1,0 +1,116 @@
+//! One operator for all namespaces, and what each test has of it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+use testbed::control_plane::Scope;
+use testbed::{ControlPlane, OperatorProcess, Options};
+use tokio::sync::OnceCell;
+
+use crate::world::{KEY, SOON, World, chat_app, message_of, rights};
+
+/// An API server with one operator for all namespaces. The tests here share it, each with an account, an app and
+/// tenants of its own.
+pub(crate) struct Platform {
+    /// The operator's own namespace, and the vendor.
+    pub(crate) home: World,
+    pub(crate) operator: OperatorProcess,
+}
+
+static PLATFORM: OnceCell<Platform> = OnceCell::const_new();
+
+async fn platform() -> &'static Platform {
+    PLATFORM
+        .get_or_init(|| async {
+            let plane = ControlPlane::start(Options::default()).await.expect("control plane");
+            plane.install_crds(concat!(env!("CARGO_MANIFEST_DIR"), "/crds")).await.expect("CRDs");
+            let home = World::without_rights(Box::leak(Box::new(plane))).await;
+            home.plane.grant(&home.account, &rights(), &Scope::Cluster).await.expect("rights");
+            let mut launch = home.launch(&[]);
+            launch.args.retain(|arg| !arg.starts_with("--watch-namespace"));
+            let operator = OperatorProcess::start(launch).expect("operator");
+            operator.ready(SOON).await;
+            Platform { home, operator }
+        })
+        .await
+}
+
+/// What one test has of it: an account with its Secret, and a tenant.
+pub(crate) struct Tenancy {
+    pub(crate) platform: &'static Platform,
+    pub(crate) account: u64,
+    /// Of the `ClusterChatApp` and of its Secret.
+    pub(crate) app: String,
+    /// A client of this test's runtime; the namespace is the tenant's.
+    pub(crate) tenant: World,
+}
+
+impl Tenancy {
+    /// An app that is open to `from`, as it stands in `allowedNamespaces`.
+    pub(crate) async fn new(from: &str) -> Self {
+        static ACCOUNTS: AtomicU64 = AtomicU64::new(1);
+        let platform = platform().await;
+        let account = ACCOUNTS.fetch_add(1, Ordering::Relaxed);
+        let tenant = World::without_rights(platform.home.plane).await;
+        let tenancy = Self { platform, account, app: format!("shared-{account}"), tenant };
+        platform.home.vendor.account(account, KEY, &["administrator"]);
+        tenancy.secret(&platform.home.namespace, KEY).await;
+        tenancy.open(from).await;
+        tenancy
+    }
+
+    pub(crate) async fn secret(&self, namespace: &str, key: &str) {
+        let yaml = format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{ name: {} }}\nstringData: {{ secretKey: {key:?} }}",
+            self.app
+        );
+        self.tenant.plane.apply_in(namespace, &yaml).await.expect("Secret");
+    }
+
+    /// Applies the app, opened to `from`.
+    pub(crate) async fn open(&self, from: &str) {
+        let app = chat_app(&self.app, self.account, &self.platform.home.vendor.url(), "")
+            .replace("kind: ChatApp", "kind: ClusterChatApp")
+            .replace("name: chat }", &format!("name: {} }}", self.app));
+        self.tenant.apply(&format!("{app}  allowedNamespaces: {from}\n")).await;
+    }
+
+    pub(crate) async fn app_is(&self, reason: &str) -> Value {
+        self.tenant.until_reason("clusterchatapp", &self.app, "Ready", reason).await
+    }
+
+    /// A reset of a room of this account in the tenant's namespace.
+    pub(crate) async fn reset(&self, name: &str) {
+        self.room(name);
+        let app = format!("  appRef: {{ kind: ClusterChatApp, name: {} }}", self.app);
+        self.tenant.reset(name, &self.group(name), &app).await;
+    }
+
+    pub(crate) fn group(&self, name: &str) -> String {
+        format!("@TGS#{name}-{}", self.account)
+    }
+
+    pub(crate) fn room(&self, name: &str) {
+        self.platform.home.vendor.room(self.account, &self.group(name), &[("seat1", "ann")]);
+    }
+
+    /// What a reset says while it may not use its app.
+    pub(crate) async fn not_allowed(&self, reset: &str) -> String {
+        message_of(&self.tenant.reset_is(reset, "AppNotAllowed").await, "Succeeded")
+    }
+
+    /// How often this account was called or read.
+    pub(crate) fn calls(&self) -> usize {
+        self.platform.home.vendor.entries(|entry| entry.sdkappid == Some(self.account)).len()
+    }
+
+    pub(crate) async fn label(&self, label: &str) {
+        let done = self
+            .tenant
+            .plane
+            .kubectl(&["label", "--overwrite", "namespace", &self.tenant.namespace, label])
+            .await
+            .unwrap();
+        assert!(done.ok, "{}", done.stderr);
+    }
+}

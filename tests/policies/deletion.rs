@@ -1,0 +1,105 @@
+//! `ttlSecondsAfterFinished`.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use testbed::until;
+
+use crate::world::{self, SOON, World, reason_of};
+use crate::{seconds_between, time};
+
+#[tokio::test]
+async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again() {
+    let world = World::new().await;
+    let operator = world.operator(&[]).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    let labelled = |name: &str, marks: Value, ttl: i32| {
+        let mut metadata = json!({"name": name});
+        metadata.as_object_mut().unwrap().extend(marks.as_object().unwrap().clone());
+        let spec = json!({"groupID": format!("@TGS#{name}"), "ttlSecondsAfterFinished": ttl});
+        json!({"apiVersion": "groupattr.dev/v1alpha1", "kind": "GroupAttributeReset", "metadata": metadata, "spec": spec})
+    };
+    let kept = [
+        ("annotations", "argocd.argoproj.io/tracking-id"),
+        ("annotations", "meta.helm.sh/release-name"),
+        ("labels", "argocd.argoproj.io/instance"),
+        ("labels", "kustomize.toolkit.fluxcd.io/name"),
+        ("labels", "helm.toolkit.fluxcd.io/name"),
+    ];
+    let mut objects: Vec<Value> = kept
+        .iter()
+        .enumerate()
+        .map(|(n, (place, mark))| labelled(&format!("kept-{n}"), json!({*place: {*mark: "show"}}), 0))
+        .collect();
+    objects.push(labelled("two-seconds", json!({"labels": {"app.kubernetes.io/managed-by": "Helm"}}), 2));
+    objects.push(labelled("at-once", json!({}), 0));
+    objects.push(labelled("failed", json!({}), 1));
+    objects.push(labelled("after-restart", json!({}), 8));
+    for object in &objects {
+        let group = object["spec"]["groupID"].as_str().unwrap();
+        if group != "@TGS#failed" {
+            world.room(group);
+        }
+        world.apply(&object.to_string()).await;
+    }
+    let gone = async |name: &str| {
+        until(SOON, &format!("{name} to be deleted"), || async {
+            world.object("gar", name).await.is_none().then_some(())
+        })
+        .await;
+        Timestamp::now()
+    };
+    let after = gone("two-seconds").await;
+    gone("at-once").await;
+    gone("failed").await;
+    for (n, (_, mark)) in kept.iter().enumerate() {
+        let name = format!("kept-{n}");
+        world.reset_is(&name, "Cleared").await;
+        let note = world.event("GroupAttributeReset", &name, "TTLSkipped").await;
+        assert!(note.contains(mark), "{note}");
+    }
+    let ended = |stored: &[world::history::Stored], name: &str| {
+        let last = stored.iter().rfind(|stored| stored.object["metadata"]["name"] == name).unwrap();
+        time(&last.object["status"]["completionTime"])
+    };
+    let stored = world.stored().await;
+    let lived = seconds_between(ended(&stored, "two-seconds"), after);
+    assert!((2.0..=6.0).contains(&lived), "deleted after {lived} s");
+    assert_eq!(
+        reason_of(
+            &stored.iter().rfind(|one| one.object["metadata"]["name"] == "failed").unwrap().object,
+            "Succeeded"
+        ),
+        "GroupNotFound"
+    );
+
+    // The next process deletes what this one would have.
+    world.reset_is("after-restart", "Cleared").await;
+    operator.terminate();
+    operator.wait_exit(SOON).await;
+    let next = world.operator(&[]).await;
+    let after = gone("after-restart").await;
+    let lived = seconds_between(ended(&stored, "after-restart"), after);
+    assert!((8.0..=14.0).contains(&lived), "deleted after {lived} s");
+    world.marker("marker").await;
+    for n in 0..kept.len() {
+        let name = format!("kept-{n}");
+        assert!(world.object("gar", &name).await.is_some(), "{name} was deleted");
+        let events = world.events("GroupAttributeReset", &name).await;
+        assert_eq!(events.iter().filter(|(reason, _)| reason == "TTLSkipped").count(), 1, "{events:?}");
+        assert_eq!(world.calls(&format!("@TGS#{name}")), 1);
+    }
+    // Without its mark, and with a time to live that is given only now.
+    assert!(world.kubectl(&["label", "gar", "kept-4", "helm.toolkit.fluxcd.io/name-"]).await.ok);
+    gone("kept-4").await;
+    world.patch("gar", "marker", "{\"ttlSecondsAfterFinished\":0}").await;
+    gone("marker").await;
+    let verbs: Vec<_> = world
+        .requests("groupattributeresets", "two-seconds")
+        .await
+        .iter()
+        .map(|event| event.verb.clone())
+        .collect();
+    assert_eq!(verbs, ["update", "update", "delete"]);
+    world.check(&[&operator, &next]).await;
+}

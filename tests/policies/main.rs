@@ -1,0 +1,34 @@
+//! The policies of a reset's spec: when it may start, how often it is repeated, and what becomes of it afterwards.
+//!
+//! | question | file |
+//! |---|---|
+//! | what does `suspend` stop? | `suspension` |
+//! | until when may it start? | `deadlines` |
+//! | what if there is no such group? | `missing_group` |
+//! | how often is it tried, and when? | `retries` |
+//! | what if nobody saw the outcome? | `unseen` |
+//! | when is it deleted? | `deletion` |
+
+mod deadlines;
+mod deletion;
+mod missing_group;
+mod retries;
+mod suspension;
+mod unseen;
+#[path = "../world/mod.rs"]
+mod world;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+fn in_seconds(seconds: i64) -> Timestamp {
+    Timestamp::from_second(Timestamp::now().as_second()).unwrap() + SignedDuration::from_secs(seconds)
+}
+
+fn time(value: &Value) -> Timestamp {
+    value.as_str().unwrap_or_default().parse().unwrap_or_else(|_| panic!("{value} is no time"))
+}
+
+fn seconds_between(earlier: Timestamp, later: Timestamp) -> f64 {
+    later.duration_since(earlier).as_secs_f64()
+}

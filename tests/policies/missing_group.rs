@@ -1,0 +1,30 @@
+//! `onGroupNotFound`.
+
+use serde_json::json;
+
+use crate::world::{World, message_of};
+
+#[tokio::test]
+async fn a_group_that_does_not_exist_is_a_failure_or_a_success_as_the_spec_says() {
+    let world = World::new().await;
+    let operator = world.operator(&[]).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    world.reset("fail", "@TGS#gone-a", "").await;
+    world.reset("succeed", "@TGS#gone-b", "  onGroupNotFound: Succeed").await;
+    let fail = world.reset_is("fail", "GroupNotFound").await;
+    let said = message_of(&fail, "Succeeded");
+    assert!(said.to_lowercase().contains("code 10010") && said.contains("onGroupNotFound"), "{said}");
+    let succeed = world.reset_is("succeed", "GroupGone").await;
+    for object in [&fail, &succeed] {
+        let status = &object["status"];
+        assert_eq!((&status["attempts"], &status["failures"]), (&json!(1), &json!(0)));
+        assert_eq!(
+            (&status["lastAttempt"]["outcome"], &status["lastAttempt"]["errorCode"]),
+            (&json!("Rejected"), &json!(10010))
+        );
+    }
+    world.app_is("Verified").await;
+    world.event("GroupAttributeReset", "fail", "Failed").await;
+    world.check(&[&operator]).await;
+}

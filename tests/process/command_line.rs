@@ -1,0 +1,160 @@
+//! The command line: what is refused in one line, and what is printed.
+
+use serde_json::Value;
+
+use crate::world::World;
+use crate::{CRDS, Ended, run};
+
+/// A variable of the environment.
+type Variable = (&'static str, &'static str);
+
+/// It ended with this code, and one line that says all of this.
+fn assert_refused(what: &str, ended: &Ended, code: i32, texts: &[&str]) {
+    let Ended { stdout, stderr, .. } = ended;
+    assert_eq!(ended.code, Some(code), "{what}: {stderr}");
+    assert!(stdout.is_empty(), "{what}: {stdout}");
+    assert!(stderr.ends_with('\n') && stderr.lines().count() == 1, "{what}: not one line: {stderr:?}");
+    for text in texts {
+        assert!(stderr.contains(text), "{what}: {text:?} is missing in {stderr:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_work_ends_with_code_2_and_one_line_that_names_it() {
+    let table: &[(&[&str], &[Variable], &str)] = &[
+        (&[], &[], "groupattr-operator run"),
+        (&["walk"], &[], "walk"),
+        (&["run", "extra"], &[], "extra"),
+        (&["run", "--no-such-flag"], &[], "--no-such-flag"),
+        (&["run", "--watch-namespaces=a"], &[], "--watch-namespace"),
+        (&["run", "--watch-namespace=Shop"], &[], "--watch-namespace"),
+        (&["run", "--watch-namespace="], &[], "--watch-namespace"),
+        (&["run", "--watch-namespace", "a_b"], &[], "a_b"),
+        (&["run", "--namespace=two words"], &[], "--namespace"),
+        (&["run", "--allow-endpoint=https://chat.example.com/path"], &[], "--allow-endpoint"),
+        (&["run", "--allow-endpoint=*.example.com"], &[], "--allow-endpoint"),
+        (&["run", "--allow-endpoint=http://chat.example.com"], &[], "--allow-endpoint"),
+        (&["run", "--allow-endpoint=host:99999"], &[], "--allow-endpoint"),
+        (&["run", "--leader-elect=maybe"], &[], "--leader-elect"),
+        (&["run", "--leader-elect", "false"], &[], "false"),
+        (&["run", "--lease-duration-seconds=0"], &[], "--lease-duration-seconds"),
+        (&["run", "--lease-duration-seconds=-5"], &[], "--lease-duration-seconds"),
+        (&["run", "--lease-duration-seconds=1.5"], &[], "--lease-duration-seconds"),
+        (&["run", "--lease-duration-seconds=99999999999999999999"], &[], "--lease-duration-seconds"),
+        (&["run", "--lease-renew-deadline-seconds=15"], &[], "--lease-renew-deadline-seconds"),
+        (&["run", "--lease-retry-seconds=10"], &[], "--lease-retry-seconds"),
+        (&["run", "--lease-duration-seconds=8"], &[], "--lease-duration-seconds"),
+        (&["run", "--listen=8080"], &[], "--listen"),
+        (&["run", "--listen=0.0.0.0:port"], &[], "--listen"),
+        (&["run", "--listen"], &[], "--listen"),
+        (&["run", "--log-format=xml"], &[], "--log-format"),
+        (&["run", "--log-filter=loud"], &[], "--log-filter"),
+        (&["run", "--shutdown-grace-seconds=soon"], &[], "--shutdown-grace-seconds"),
+        (&["crd", "--listen=1"], &[], "--listen"),
+        (&["run"], &[("GROUPATTR_LISTEN", "nowhere")], "GROUPATTR_LISTEN"),
+        (&["run"], &[("GROUPATTR_LEADER_ELECT", "perhaps")], "GROUPATTR_LEADER_ELECT"),
+        (&["run"], &[("GROUPATTR_WATCH_NAMESPACE", "a,B")], "GROUPATTR_WATCH_NAMESPACE"),
+        (&["run"], &[("GROUPATTR_LEASE_RETRY_SECONDS", "11")], "--lease-retry-seconds"),
+        (&["run"], &[("GROUPATTR_LOG_FILTER", "a\nb")], "GROUPATTR_LOG_FILTER"),
+        (
+            &["run", "--lease-retry-seconds=4"],
+            &[("GROUPATTR_LEASE_RENEW_DEADLINE_SECONDS", "3")],
+            "--lease-retry-seconds 4",
+        ),
+    ];
+    for (args, variables, named) in table {
+        // With a kubeconfig at hand that would be read next.
+        let mut all = vec![("KUBECONFIG", "/nonexistent/kubeconfig")];
+        all.extend_from_slice(variables);
+        let ended = run(args, &all).await;
+        assert_refused(&format!("{args:?} {variables:?}"), &ended, 2, &[named]);
+    }
+}
+
+#[tokio::test]
+async fn help_version_and_crds_are_printed_and_that_is_success() {
+    let version = run(&["--version"], &[]).await;
+    assert_eq!((version.code, version.stderr.as_str()), (Some(0), ""));
+    assert_eq!(version.stdout.trim(), concat!("groupattr-operator ", env!("CARGO_PKG_VERSION")));
+
+    let help = run(&["--help"], &[]).await;
+    assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
+    assert!(help.stdout.contains("run") && help.stdout.contains("crd"), "{}", help.stdout);
+    let help = run(&["run", "--help"], &[]).await;
+    assert_eq!(help.code, Some(0));
+    for flag in [
+        "watch-namespace",
+        "namespace",
+        "allow-endpoint",
+        "leader-elect",
+        "lease-duration-seconds",
+        "lease-renew-deadline-seconds",
+        "lease-retry-seconds",
+        "listen",
+        "log-format",
+        "log-filter",
+        "shutdown-grace-seconds",
+    ] {
+        let variable = format!("GROUPATTR_{}", flag.to_uppercase().replace('-', "_"));
+        assert!(help.stdout.contains(&format!("--{flag}")), "--{flag} is not in the help");
+        assert!(help.stdout.contains(&variable), "{variable} is not in the help");
+    }
+
+    let printed = run(&["crd"], &[]).await;
+    assert_eq!((printed.code, printed.stderr.as_str()), (Some(0), ""));
+    let mut printed: Vec<Value> = serde_saphyr::from_multiple(&printed.stdout).unwrap();
+    let files =
+        std::fs::read_dir(CRDS).unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    let mut kept: Vec<Value> =
+        files.flat_map(|text| serde_saphyr::from_multiple::<Value>(&text).unwrap()).collect();
+    for crds in [&mut printed, &mut kept] {
+        crds.sort_by_key(|crd| crd["metadata"]["name"].to_string());
+    }
+    assert_eq!(kept.len(), 3);
+    assert!(printed == kept, "`groupattr-operator crd` and crds/ differ");
+}
+
+#[tokio::test]
+async fn without_a_way_to_kubernetes_it_ends_with_one_line_that_says_why() {
+    let folder = tempfile_folder();
+    let file = |name: &str, text: &str| {
+        let path = format!("{folder}/{name}");
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let garbage = file("garbage", "users: [{name: me, user: {token: s3cret, token: s3cret}]\n: {");
+    let empty = file("empty", "apiVersion: v1\nkind: Config\n");
+    let lost = format!("{folder}/lost");
+    let listen = ("GROUPATTR_LISTEN", "127.0.0.1:0");
+    for (what, variables, text) in [
+        ("no kubeconfig at all", vec![], "KUBECONFIG"),
+        ("a file that is not there", vec![("KUBECONFIG", lost.as_str())], "lost"),
+        ("a file that is no YAML", vec![("KUBECONFIG", garbage.as_str())], "kubeconfig"),
+        ("a file without a context", vec![("KUBECONFIG", empty.as_str())], "current-context"),
+    ] {
+        let mut all = vec![listen, ("HOME", folder.as_str())];
+        all.extend(variables);
+        let ended = run(&["run"], &all).await;
+        assert_refused(what, &ended, 1, &[text]);
+        assert!(!ended.stderr.contains("s3cret"), "{}", ended.stderr);
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// A new folder in the usual place.
+fn tempfile_folder() -> String {
+    let folder = std::env::temp_dir().join(format!("groupattr-process-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder.display().to_string()
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_said_in_one_line() {
+    let world = World::new().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().to_string();
+    let launch = world.launch(&[]);
+    let kubeconfig = launch.kubeconfig.display().to_string();
+    let ended = run(&["run", "--listen", &port], &[("KUBECONFIG", &kubeconfig)]).await;
+    assert_refused("a port in use", &ended, 1, &[&port, "--listen"]);
+}

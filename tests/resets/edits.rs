@@ -1,0 +1,127 @@
+//! Edits, deletions, and others who write all the time.
+
+use std::time::Duration;
+
+use kube::Api;
+use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use serde_json::json;
+use testbed::until;
+use testbed::vendor::{Misbehaviour, When};
+
+use crate::RESETS;
+use crate::world::{self, SOON, World, message_of, numbered};
+
+#[tokio::test]
+async fn an_edit_is_observed_whatever_the_reset_waits_for() {
+    let world = World::new().await;
+    let operator = world.operator(&[]).await;
+    world.secret("chat", world::KEY).await;
+    for (account, name) in (1_500_000_001..).zip(["retrying", "verifying"]) {
+        world.app_with_room(name, account, "").await;
+        world.until_reason("chatapp", name, "Ready", "Verified").await;
+    }
+    world.vendor.script(When::clear().of("@TGS#verifying"), Misbehaviour::Hang { execute: false });
+    world.reset_of_app("verifying", "").await;
+    world.reset("missing", "@TGS#missing", "").await;
+    world.reset_of_app("asleep", "  suspend: true").await;
+    world.reset_is("verifying", "Verifying").await;
+    world.vendor.go_down();
+    world.reset_of_app("retrying", "").await;
+    // The second wait is long enough to be edited in the middle of it.
+    world.reset_where("retrying", "to wait once more", |object| object["status"]["failures"] == 2).await;
+    for (name, reason) in [
+        ("retrying", "RetryScheduled"),
+        ("verifying", "Verifying"),
+        ("missing", "AppNotFound"),
+        ("asleep", "Suspended"),
+    ] {
+        let before = world.reset_is(name, reason).await["status"].clone();
+        world.patch("gar", name, "{\"backoffLimit\":19}").await;
+        // Of the present generation, and nothing else has changed.
+        let after = world.reset_is(name, reason).await;
+        assert_eq!(
+            (&after["metadata"]["generation"], &after["status"]["observedGeneration"]),
+            (&json!(2), &json!(2))
+        );
+        for field in ["startTime", "attempts", "failures", "nextAttemptTime", "pendingAttempt", "lastAttempt"]
+        {
+            assert_eq!(before[field], after["status"][field], "{name} {field}");
+        }
+        assert_eq!(
+            message_of(&json!({"status": before}), "Succeeded"),
+            message_of(&after, "Succeeded"),
+            "{name}"
+        );
+    }
+    world.check(&[&operator]).await;
+}
+
+#[tokio::test]
+async fn an_object_that_is_being_deleted_starts_nothing() {
+    let world = World::new().await;
+    let operator = world.operator(&[]).await;
+    world.room("@TGS#held");
+    world.reset("held", "@TGS#held", "").await;
+    world.reset_is("held", "AppNotFound").await;
+    // Somebody else's finalizer holds it.
+    let hold = "{\"metadata\":{\"finalizers\":[\"example.com/hold\"]}}";
+    assert!(world.kubectl(&["patch", "gar", "held", "--type=merge", "-p", hold]).await.ok);
+    assert!(world.kubectl(&["delete", "gar", "held", "--wait=false"]).await.ok);
+    let written = world.requests(RESETS, "held").await.len();
+    world.app("").await;
+    world.app_is("Verified").await;
+    world.marker("after").await;
+    world.patch("gar", "held", "{\"suspend\":true}").await;
+    world.patch("gar", "held", "{\"suspend\":false}").await;
+    world.marker("after-edits").await;
+    assert_eq!(world.calls("@TGS#held"), 0);
+    assert_eq!(world.requests(RESETS, "held").await.len(), written, "something was written about it");
+    let release = "{\"metadata\":{\"finalizers\":null}}";
+    assert!(world.kubectl(&["patch", "gar", "held", "--type=merge", "-p", release]).await.ok);
+    until(SOON, "its end", || async { world.object("gar", "held").await.is_none().then_some(()) }).await;
+    world.check(&[&operator]).await;
+}
+
+#[tokio::test]
+async fn another_writer_who_edits_all_the_time_delays_nobody_for_ever() {
+    let world = World::new().await;
+    let operator = world.operator(&[]).await;
+    world.app("  limits: { callsPerSecond: 10 }").await;
+    world.app_is("Verified").await;
+    // Long enough for an edit to come between the intent and the outcome.
+    world.vendor.set_latency(Duration::from_millis(600), Duration::from_millis(600));
+    let resets = numbered("edited", 50);
+    for (_, group) in &resets {
+        world.room(group);
+    }
+    world.many_resets(resets.clone()).await;
+    let kind = GroupVersionKind::gvk("groupattr.dev", "v1alpha1", "GroupAttributeReset");
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(world.client.clone(), &world.namespace, &ApiResource::from_gvk(&kind));
+    let mut edits = 0_u32;
+    let cleared = async { world.until_cleared(50, SOON).await };
+    let editing = async {
+        let mut tick = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            tick.tick().await;
+            let (name, _) = &resets[usize::try_from(edits).unwrap() * 7 % 50];
+            let edit = json!({"metadata": {"labels": {"edit": edits.to_string()}}, "spec": {"backoffLimit": edits % 20}});
+            api.patch(name, &PatchParams::default(), &Patch::Merge(&edit)).await.unwrap();
+            edits += 1;
+        }
+    };
+    tokio::select! {
+        () = cleared => {}
+        () = editing => {}
+    }
+    assert!(edits > 40, "{edits} edits");
+    let conflicts = operator.metric("groupattr_api_writes", &[("result", "conflict")]).await;
+    assert!(conflicts.unwrap_or_default() >= 1.0, "not once did an edit come in between");
+    for (name, group) in &resets {
+        let object = world.reset_is(name, "Cleared").await;
+        assert_eq!(world.calls(group), 1, "{name}");
+        assert_eq!(object["status"]["attempts"], 1, "{name}");
+    }
+    world.check(&[&operator]).await;
+}

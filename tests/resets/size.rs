@@ -1,0 +1,64 @@
+//! A status stays small.
+
+use serde_json::{Value, json};
+use testbed::vendor::{Misbehaviour, When};
+
+use crate::world::World;
+use crate::{answered, ask};
+
+#[tokio::test]
+async fn a_status_with_everything_at_its_longest_fits_into_8_kib() {
+    let world = World::new().await;
+    let operator = world.operator(&[]).await;
+    world.app("  limits: { groupIntervalMilliseconds: 200 }").await;
+    world.app_is("Verified").await;
+    let group = format!("@TGS#{}", "g".repeat(91));
+    let request = |number: u8| format!("{number}{}", "r".repeat(127));
+    world.room(&group);
+    world.reset("long", &group, &format!("  requestID: \"{}\"", request(1))).await;
+    for number in 2..=6 {
+        answered(&world, "long", &request(number - 1), "Cleared").await;
+        ask(&world, "long", &request(number)).await;
+    }
+    answered(&world, "long", &request(6), "Cleared").await;
+    let said = json!({"ActionStatus": "FAIL", "ErrorCode": 10002, "ErrorInfo": "\"\\é房".repeat(100)});
+    world.vendor.script(When::clear().of(&group).times(1), Misbehaviour::WrongBody(said.to_string()));
+    ask(&world, "long", &request(7)).await;
+    let object = answered(&world, "long", &request(7), "Verifying").await;
+    let mut status = object["status"].clone();
+    for field in ["pendingAttempt", "lastAttempt"] {
+        assert!(status[field].is_object(), "{status:#}");
+    }
+    assert_eq!(status["history"].as_array().map(Vec::len), Some(5));
+    let info = status["lastAttempt"]["errorInfo"].as_str().unwrap();
+    assert!((250..=256).contains(&info.len()), "{} bytes", info.len());
+    assert!(status.to_string().len() <= 8192);
+
+    // The same with every text as long as the CRD allows.
+    let crd = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/crds/groupattributeresets.yaml"))
+        .unwrap();
+    let crd: Value = serde_saphyr::from_str(&crd).unwrap();
+    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
+    stretch(&mut status, schema);
+    let length = status.to_string().len();
+    assert!((5000..=8192).contains(&length), "{length} bytes");
+    answered(&world, "long", &request(7), "VerifiedEmpty").await;
+    world.check(&[&operator]).await;
+}
+
+/// Makes every text as long as its schema allows; times stay times.
+fn stretch(value: &mut Value, schema: &Value) {
+    match value {
+        Value::String(text) if schema["format"].is_null() && schema["enum"].is_null() => {
+            let longest = schema["maxLength"].as_u64().and_then(|most| usize::try_from(most).ok()).unwrap();
+            text.extend(std::iter::repeat_n('x', longest.saturating_sub(text.len())));
+        }
+        Value::Array(all) => all.iter_mut().for_each(|one| stretch(one, &schema["items"])),
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                stretch(field, &schema["properties"][name]);
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,133 @@
+//! What scripts, tools and the table of `kubectl get` can tell of a reset.
+
+use testbed::kstatus::{Status, kstatus};
+use testbed::until_ok;
+use testbed::vendor::{Misbehaviour, When};
+
+use crate::world::{self, SOON, World};
+
+#[tokio::test]
+async fn scripts_and_tools_can_tell_every_state() {
+    let world = World::new().await;
+    world.secret("chat", world::KEY).await;
+    let waiters = async |name: &str, what: &str, patience: &str| {
+        let target = format!("gar/{name}");
+        let (what, patience) = (format!("--for={what}"), format!("--timeout={patience}"));
+        world.kubectl(&["wait", &target, &what, &patience]).await.ok
+    };
+    let now = async |name: &str| {
+        let mut met = Vec::new();
+        for what in ["condition=Finished", "condition=Succeeded", "condition=Succeeded=false"] {
+            if waiters(name, what, "0s").await {
+                met.push(what);
+            }
+        }
+        met
+    };
+
+    // Nobody is there yet.
+    for name in ["good", "bad"] {
+        world.app_with_room(name, if name == "good" { 1_500_000_001 } else { 1_500_000_002 }, "").await;
+        world.reset_of_app(name, "").await;
+    }
+    world.vendor.remove_room(1_500_000_002, "@TGS#bad");
+    let unseen = world.object("gar", "good").await.unwrap();
+    assert_eq!(kstatus(&unseen), Status::InProgress);
+    assert_eq!(now("good").await, [""; 0]);
+
+    // Who waits from the beginning is told, at either end.
+    let operator = async {
+        let operator = world.operator(&[]).await;
+        world.reset_is("good", "Cleared").await;
+        operator
+    };
+    let reason = "jsonpath={.status.conditions[?(@.type==\"Succeeded\")].reason}=Cleared";
+    let (operator, finished, succeeded, by_reason, bad_finished, bad_failed) = tokio::join!(
+        operator,
+        waiters("good", "condition=Finished", "30s"),
+        waiters("good", "condition=Succeeded", "30s"),
+        waiters("good", reason, "30s"),
+        waiters("bad", "condition=Finished", "30s"),
+        waiters("bad", "condition=Succeeded=false", "30s"),
+    );
+    assert_eq!((finished, succeeded, by_reason, bad_finished, bad_failed), (true, true, true, true, true));
+    assert_eq!(now("good").await, ["condition=Finished", "condition=Succeeded"]);
+    assert_eq!(now("bad").await, ["condition=Finished", "condition=Succeeded=false"]);
+    assert!(waiters("good", "condition=Ready", "0s").await && !waiters("bad", "condition=Ready", "0s").await);
+    let bad = world.reset_is("bad", "GroupNotFound").await;
+    assert_eq!(kstatus(&bad), Status::Failed);
+    assert_eq!(kstatus(&world.object("gar", "good").await.unwrap()), Status::Current);
+
+    // What has not ended: waiting, suspended, sending, to be tried again, being looked into.
+    let states = [
+        ("waiting", "AppNotFound", ""),
+        ("suspended", "Suspended", "  suspend: true"),
+        ("sending", "Sending", ""),
+        ("retrying", "RetryScheduled", ""),
+        ("verifying", "Verifying", ""),
+    ];
+    for (account, name) in
+        [(1_500_000_003, "suspended"), (1_500_000_004, "sending"), (1_500_000_005, "verifying")]
+    {
+        world.app_with_room(name, account, "").await;
+        world.until_reason("chatapp", name, "Ready", "Verified").await;
+    }
+    world.vendor.script(When::clear().of("@TGS#sending"), Misbehaviour::Hang { execute: false });
+    world.vendor.script(When::clear().of("@TGS#verifying"), Misbehaviour::Status(502));
+    world.app_with_room("retrying", 1_500_000_007, "").await;
+    world.until_reason("chatapp", "retrying", "Ready", "Verified").await;
+    for (name, _, more) in states.iter().filter(|(name, ..)| *name != "retrying") {
+        world.reset_of_app(name, more).await;
+    }
+    for (name, reason, _) in states.iter().filter(|(name, ..)| *name != "retrying") {
+        let object = world.reset_is(name, reason).await;
+        assert_eq!(kstatus(&object), Status::InProgress, "{name}");
+    }
+    // Once the others are where they should be, nobody is there to answer.
+    world.vendor.go_down();
+    world.reset_of_app("retrying", "").await;
+    let retrying = world.reset_is("retrying", "RetryScheduled").await;
+    assert_eq!(kstatus(&retrying), Status::InProgress);
+    for (name, ..) in states {
+        assert_eq!(now(name).await, [""; 0], "{name}");
+    }
+
+    // Edited, and nobody there to see it.
+    operator.kill9();
+    world.patch("gar", "good", "{\"backoffLimit\":1}").await;
+    let edited = world.object("gar", "good").await.unwrap();
+    assert_eq!(kstatus(&edited), Status::InProgress);
+    assert_eq!(now("good").await, [""; 0]);
+    let next = world.operator(&[]).await;
+    world.reset_is("good", "Cleared").await;
+    assert_eq!(now("good").await, ["condition=Finished", "condition=Succeeded"]);
+    world.check(&[&operator, &next]).await;
+}
+
+#[tokio::test]
+async fn the_table_shows_what_came_of_it() {
+    let world = World::new().await;
+    let operator = world.operator(&[]).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    world.room("@TGS#shown");
+    world.reset("shown", "@TGS#shown", "  requestID: r1").await;
+    world.reset("missing", "@TGS#missing", "").await;
+    world.reset_is("shown", "Cleared").await;
+    world.reset_is("missing", "GroupNotFound").await;
+    let rows = until_ok(SOON, "both rows", || async {
+        let shown = world.kubectl(&["get", "gar", "-o", "wide", "--no-headers"]).await.stdout;
+        let rows: Vec<String> = shown.lines().map(str::to_owned).collect();
+        if rows.len() == 2 { Ok(rows) } else { Err(shown) }
+    })
+    .await;
+    let words = |row: &str| row.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(
+        words(&rows[0])[..7],
+        ["missing", "default", "@TGS#missing", "False", "GroupNotFound", "10010", "1"]
+    );
+    assert_eq!(words(&rows[1])[..7], ["shown", "default", "@TGS#shown", "True", "Cleared", "0", "1"]);
+    assert_eq!(words(&rows[1])[8], "r1");
+    assert!(rows[0].contains("Check spec.groupID"), "{}", rows[0]);
+    world.check(&[&operator]).await;
+}
