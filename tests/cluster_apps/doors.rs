@@ -74,7 +74,10 @@ async fn an_operator_of_chosen_namespaces_knows_no_cluster_apps() {
     world.apply(&app.replace("kind: ChatApp", "kind: ClusterChatApp")).await;
     world.reset("a", "@TGS#a", "  appRef: { kind: ClusterChatApp, name: everywhere }").await;
     let said = message_of(&world.reset_is("a", "AppNotAllowed").await, "Succeeded");
-    assert!(said.contains("ClusterChatApp everywhere does not exist or is not open to this namespace"), "{said}");
+    assert!(
+        said.contains("ClusterChatApp everywhere does not exist or is not open to this namespace"),
+        "{said}"
+    );
 
     world.app("").await;
     world.reset("marker", "@TGS#marker", "").await;
