@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
 use kube::Client;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::kubernetes::{Complaints, explain};
+use super::kubernetes::{Complaints, explain, is_stranger};
 
 const GROUP_VERSION: &str = "groupattr.dev/v1alpha1";
 /// Limit of one call.
@@ -56,11 +56,7 @@ async fn obstacle(client: &Client, needed: &[Needed]) -> Option<String> {
         Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
             install(&missing(&APIResourceList::default(), needed))
         }
-        Ok(Err(kube::Error::Api(status))) if status.code == 401 => Some(
-            "the API server does not accept the token or certificate of the kubeconfig (401): it is wrong or has \
-             expired; make a new one"
-                .to_owned(),
-        ),
+        Ok(Err(error @ kube::Error::Api(_))) if is_stranger(&error) => Some(explain(&error)),
         Ok(Err(error @ kube::Error::Api(_))) => Some(format!(
             "the kinds of {GROUP_VERSION} cannot be looked up: {}; every account should have the ClusterRole \
              system:discovery",

@@ -102,6 +102,11 @@ fn unusable(error: &KubeconfigError) -> String {
 #[must_use]
 pub fn explain(error: &kube::Error) -> String {
     match error {
+        kube::Error::Api(_) if is_stranger(error) => {
+            "the API server does not accept the token or certificate (401): \
+                                                      it is wrong or has expired; make a new one"
+                .to_owned()
+        }
         kube::Error::Api(status) => {
             format!(
                 "the API server answered {} {}: {}",
@@ -130,6 +135,11 @@ pub fn explain(error: &kube::Error) -> String {
         }
         other => one_line(&other.source().map_or_else(|| other.to_string(), ToString::to_string), 300),
     }
+}
+
+/// Whether the API server does not know who is asking.
+pub(super) fn is_stranger(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 401)
 }
 
 fn credentials(error: &AuthError) -> String {

@@ -62,7 +62,7 @@ async fn a_reset_may_come_before_its_app() {
     let _operator = world.operator(&[]).await;
     world.reset("a", "@TGS#a", "").await;
     let said = reset_says(&world, "a", "AppNotFound", "ChatApp default").await;
-    assert!(said.contains("Create it") && said.contains("spec.appRef"), "{said}");
+    assert!(said.contains("Create it") && said.contains("new GroupAttributeReset"), "{said}");
     world.app("").await;
     world.reset_is("a", "Cleared").await;
 }

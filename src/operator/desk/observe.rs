@@ -72,6 +72,10 @@ impl Desk {
         }
         let app = App::new(object, &self.rules.own_namespace, &self.rules.allow_endpoints, now);
         app.set_gate();
+        if let Err(why) = &app.terms {
+            let AppKey { kind, namespace, name } = &key;
+            tracing::warn!(%kind, namespace, name, "nothing is sent for this app: {why}");
+        }
         let before = self.apps.insert(key.clone(), app).and_then(|app| {
             app.withdraw();
             app.account

@@ -64,17 +64,20 @@ pub(crate) fn tell_how(stage: &Stage, keep: bool) -> Result<()> {
     Ok(())
 }
 
-/// Stays up, and shows each call that reaches the vendor. Ends only by an error, or from outside by Ctrl-C.
-pub(crate) async fn stay(stage: &Stage) -> Result<()> {
+/// Stays up, and shows each call that reaches the vendor. Ends only from outside, by Ctrl-C: who ends the operator to
+/// try another one in its place keeps the rest.
+pub(crate) async fn stay(stage: &Stage) {
     SHOWN.store(true, Ordering::Relaxed);
     say("");
+    tell(&format!("Accounts of your own reach the simulator with `endpoint: {}`.", stage.vendor.url()));
     tell("Calls that reach the vendor from now on:");
     tokio::select! {
-        () = tell_calls(stage) => Ok(()),
+        () = tell_calls(stage) => {}
         error = stage.operator_ends() => {
             // Ctrl-C reaches the operator too, and may reach it first.
             tokio::time::sleep(Duration::from_millis(500)).await;
-            Err(stage.with_logs_kept(error))
+            tell(&format!("{error}. The control plane and the simulator stay up until Ctrl-C."));
+            tell_calls(stage).await;
         }
     }
 }

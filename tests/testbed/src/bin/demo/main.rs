@@ -106,7 +106,7 @@ async fn show(args: Args) -> Result<()> {
     shown.map_err(|error| stage.with_logs_kept(error))?;
     around::tell_how(&stage, args.keep)?;
     if args.keep {
-        around::stay(&stage).await?;
+        around::stay(&stage).await;
     }
     stage.take_down().await?;
     screen::good(&format!("Done in {}. Nothing was left running.", seconds(since.elapsed())));

@@ -111,7 +111,7 @@ impl Stage {
         while self.operator.exit_status().is_none() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        anyhow::anyhow!("the operator ended in the middle of the show")
+        anyhow::anyhow!("The operator has ended by itself")
     }
 
     /// Ends the operator the polite way, as a rolling update would, and the rest by dropping it.
