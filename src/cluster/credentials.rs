@@ -65,16 +65,18 @@ pub async fn read_key(
         Ok(Err(_)) => return Err(no_answer(name, "the answer could not be read")),
         Err(_) => return Err(no_answer(name, "no answer in time")),
     };
-    let missing = |why: String| {
-        let text = format!("Secret {name} in namespace {namespace}, key {key}: {why}");
-        CredentialsFault::KeyMissing(text)
-    };
     let Some(value) = secret.data.as_ref().and_then(|data| data.get(key)) else {
-        return Err(missing(
-            "is not in it. Add it, or name another in credentials.secretKeyRef.key.".to_owned(),
-        ));
+        return Err(CredentialsFault::KeyMissing(format!(
+            "Secret {name} in namespace {namespace} has no entry {key}. Add it, or name another in \
+             credentials.secretKeyRef.key."
+        )));
     };
-    SecretKey::from_bytes(&value.0).map_err(|why| missing(format!("{why}.")))
+    SecretKey::from_bytes(&value.0).map_err(|why| {
+        CredentialsFault::KeyMissing(format!(
+            "Entry {key} of Secret {name} in namespace {namespace} is no usable key: {why}. Put the account's key there, \
+             as the chat console shows it."
+        ))
+    })
 }
 
 fn no_answer(name: &str, why: &str) -> CredentialsFault {

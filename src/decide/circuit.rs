@@ -197,14 +197,14 @@ impl Circuit {
 
     fn refused(&mut self, trouble: AccountTrouble, verdict: &Verdict, now: Duration) -> Change {
         let wait = if verdict.code == Some(WAIT_A_MINUTE) { LONGEST_WAIT } else { self.next_wait() };
-        let message = format!("The vendor refuses the account: {}", words::verdict(verdict));
+        let message = format!("The vendor refuses the account. {}", words::capital(&words::verdict(verdict)));
         self.open(Trouble { reason: app_reason(trouble), code: verdict.code, message }, wait, now)
     }
 
     fn unreachable(&mut self, verdict: &Verdict, now: Duration) -> Change {
         let message = format!(
-            "No usable answer from the vendor: {} Check the region or endpoint, DNS, and the network policy for port 443.",
-            words::verdict(verdict)
+            "No usable answer from the vendor. {} Check the region or endpoint, DNS, and the network policy for port 443.",
+            words::capital(&words::verdict(verdict))
         );
         let wait = self.next_wait();
         self.open(Trouble { reason: AppReason::Unreachable, code: verdict.code, message }, wait, now)

@@ -175,7 +175,8 @@ impl App {
             return trouble(AppReason::EndpointNotAllowed, why.clone());
         }
         if self.object.spec().suspend {
-            let message = "Suspended: no calls are made. Set spec.suspend to false to go on.".to_owned();
+            let message =
+                "No calls are made while spec.suspend is true. Set it to false to go on.".to_owned();
             return trouble(AppReason::Suspended, message);
         }
         self.circuit.trouble().cloned()

@@ -1,12 +1,12 @@
 //! Before the first call: an account is proved, and so is each change of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use testbed::until;
 use testbed::vendor::{Command, Misbehaviour, When};
 
-use crate::reset_says;
-use crate::world::{SOON, World, condition_of};
+use crate::world::{APP_ID, SOON, World, chat_app, condition_of};
+use crate::{app_has, reset_says};
 
 /// What probes ask for.
 pub(crate) const PROBED: &str = "groupattr-operator-probe";
@@ -65,4 +65,27 @@ async fn a_reset_may_come_before_its_app() {
     assert!(said.contains("Create it") && said.contains("new GroupAttributeReset"), "{said}");
     world.app("").await;
     world.reset_is("a", "Cleared").await;
+}
+
+#[tokio::test]
+async fn apps_without_their_secret_keep_nobody_of_their_account_waiting() {
+    let world = World::new().await;
+    let _operator = world.operator(&[]).await;
+    let url = world.vendor.url();
+    for number in 0..6 {
+        let app = chat_app(&format!("broken-{number}"), APP_ID, &url, "")
+            .replace("name: chat }", "name: nowhere }");
+        world.apply(&app).await;
+    }
+    world.app("").await;
+    let applied = Instant::now();
+    world.app_is("Verified").await;
+    let waited = applied.elapsed();
+    for number in 0..6 {
+        app_has(&world, &format!("broken-{number}"), "SecretNotFound").await;
+    }
+    // One turn in five seconds would have made it half a minute.
+    assert!(waited < Duration::from_secs(4), "verified after {waited:?}");
+    assert!(applied.elapsed() < Duration::from_secs(8), "told after {:?}", applied.elapsed());
+    assert_eq!(world.vendor.reads().len(), 1, "without a key there is nothing to send");
 }

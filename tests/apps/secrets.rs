@@ -32,7 +32,7 @@ async fn a_secret_without_a_usable_key_says_what_is_wrong_with_it() {
     let huge = "k".repeat(1024 * 1024 - 1024);
     // Each app has an account of its own, because unverified apps of one account share their probes.
     let keys = [
-        ("missing", "other", KEY.to_owned(), "is not in it"),
+        ("missing", "other", KEY.to_owned(), "has no entry secretKey"),
         ("empty", "secretKey", String::new(), "empty"),
         ("blank", "secretKey", " \n\t\n".to_owned(), "empty"),
         ("split", "secretKey", format!("{KEY}\n{KEY}"), "white space"),
@@ -50,7 +50,7 @@ async fn a_secret_without_a_usable_key_says_what_is_wrong_with_it() {
     }
     for (name, _, _, said) in &keys {
         let app = app_has(&world, name, "SecretKeyMissing").await;
-        assert_says(&app, &[&format!("Secret {name}"), &world.namespace, "key secretKey", said]);
+        assert_says(&app, &[&format!("Secret {name}"), &world.namespace, "secretKey", said]);
         assert!(!message_of(&app, "Ready").contains(&KEY[..8]), "a message never shows a key");
     }
     assert_eq!(world.vendor.connections(), 0, "without a key there is nothing to send");

@@ -63,7 +63,7 @@ impl Desk {
         }
         if let Some(verdict) = &verdict {
             if group.is_some() {
-                self.count_attempt(&key, verdict, sent);
+                self.count_attempt(&key, verdict, sent.map(|(at, _)| now.saturating_sub(at)));
             }
             let at = sent.map_or(begun, |(at, _)| at);
             // What was heard on terms that are no more says nothing about the app as it is now.
@@ -128,7 +128,7 @@ impl Desk {
         AppLabel { app_kind: "", app_namespace: String::new(), app: String::new() }
     }
 
-    fn count_attempt(&self, key: &AppKey, verdict: &Verdict, sent: Option<(Duration, Duration)>) {
+    fn count_attempt(&self, key: &AppKey, verdict: &Verdict, took: Option<Duration>) {
         let (metrics, app) = (&self.hands.metrics, self.label(key));
         let code = match verdict.code {
             None => Code::Absent,
@@ -136,8 +136,8 @@ impl Desk {
             Some(code) => Code::Unlisted(code),
         };
         metrics.attempt(&app, verdict.label(), code);
-        if let Some((at, over)) = sent {
-            metrics.call_duration(&app, over.saturating_sub(at));
+        if let Some(took) = took {
+            metrics.call_duration(&app, took);
         }
         if verdict.ruling == Ruling::Sent(Class::Unknown) {
             metrics.unknown_outcome();
