@@ -102,7 +102,7 @@ impl Recipe {
         if !status.success() {
             bail!(
                 "building {} failed ({status}); the end of {} says:\n{}\nModules that cannot be downloaded need network \
-                 or a GOPROXY; a compiler that was killed needs memory, about 3 GB",
+                 or a Go module proxy; a compiler that was killed needs memory, about 3 GB",
                 self.module,
                 log.display(),
                 last_lines(log, 15)
