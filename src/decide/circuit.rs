@@ -197,7 +197,7 @@ impl Circuit {
 
     fn refused(&mut self, trouble: AccountTrouble, verdict: &Verdict, now: Duration) -> Change {
         let wait = if verdict.code == Some(WAIT_A_MINUTE) { LONGEST_WAIT } else { self.next_wait() };
-        let message = format!("The vendor refuses the account. {}", words::capital(&words::verdict(verdict)));
+        let message = format!("The vendor refuses the account, {}", words::verdict(verdict));
         self.open(Trouble { reason: app_reason(trouble), code: verdict.code, message }, wait, now)
     }
 

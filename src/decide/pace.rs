@@ -11,8 +11,9 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 const WINDOW: Duration = Duration::from_secs(1);
-/// How many calls may follow each other without their spacing when the process was late to wake up.
-const CATCH_UP: u32 = 3;
+/// A process that wakes up this late keeps its rate; after a longer pause it begins to space its calls anew, so that an
+/// idle account does not begin with a burst.
+const LATENESS: Duration = Duration::from_millis(10);
 /// Growth of a throttled rate.
 const GROWTH_PER_SECOND: f64 = 1.05;
 
@@ -79,7 +80,7 @@ impl Pace {
     /// Takes a permit; call it after `ready` said yes.
     pub fn take(&mut self, now: Duration) {
         let spacing = WINDOW.div_f64(self.rate(now));
-        self.next_start = self.next_start.max(now.saturating_sub(spacing * CATCH_UP)) + spacing;
+        self.next_start = self.next_start.max(now.saturating_sub(LATENESS)) + spacing;
         self.open += 1;
     }
 
@@ -138,10 +139,22 @@ mod tests {
     }
 
     #[test]
-    fn calls_are_spread_evenly() {
+    fn calls_are_spread_evenly_also_after_a_pause() {
         let mut pace = Pace::new(10, ms(0));
         pace.take(ms(0));
         assert_eq!(pace.ready(ms(50)), Err(ms(100)));
+        pace.take(ms(60_000));
+        assert_eq!(pace.ready(ms(60_050)), Err(ms(60_090)));
+    }
+
+    #[test]
+    fn a_process_that_wakes_up_a_little_late_keeps_its_rate() {
+        let mut pace = Pace::new(100, ms(0));
+        for call in 0..50 {
+            let now = ms(call * 10 + call % 7);
+            assert_eq!(pace.ready(now), Ok(()));
+            pace.take(now);
+        }
     }
 
     #[test]
