@@ -45,7 +45,6 @@ pub struct Notice {
 /// Writes events in the background. Cheap to clone; what is queued when the process ends is lost.
 #[derive(Clone)]
 pub struct Events {
-    recorder: Recorder,
     queue: mpsc::Sender<Notice>,
     complaints: Arc<Mutex<Complaints>>,
 }
@@ -60,12 +59,11 @@ impl Events {
         };
         let (queue, mut waiting) = mpsc::channel(QUEUE);
         let recorder = Recorder::new(client, reporter);
-        let writer = recorder.clone();
         tokio::spawn(async move {
             let waiting = stream::poll_fn(move |context| waiting.poll_recv(context));
-            waiting.for_each_concurrent(WRITERS, |notice| write(&writer, notice)).await;
+            waiting.for_each_concurrent(WRITERS, |notice| write(&recorder, notice)).await;
         });
-        Self { recorder, queue, complaints: Arc::default() }
+        Self { queue, complaints: Arc::default() }
     }
 
     /// Queues an event without waiting; false if the queue is full and it was dropped.
@@ -77,11 +75,6 @@ impl Events {
             tracing::warn!("{said}");
         }
         sent
-    }
-
-    /// Writes an event now. A failure is logged and that is all.
-    pub async fn publish(&self, notice: Notice) {
-        write(&self.recorder, notice).await;
     }
 }
 

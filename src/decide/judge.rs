@@ -4,7 +4,6 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::last_look::TooLate;
-use crate::chat::codes::lookup;
 use crate::chat::{Answer, Class, NetworkFault};
 
 /// What became of one call.
@@ -131,10 +130,4 @@ pub fn judge(answer: &Answer) -> Verdict {
         Answer::NotSent(fault) => Verdict::not_sent(NotSent::Network(*fault)),
         Answer::NoAnswer(fault) => verdict(Ruling::Sent(Class::Unknown), None, fault.to_string()),
     }
-}
-
-/// Whether the vendor answered a code that stands in no list of ours.
-#[must_use]
-pub fn is_unlisted(verdict: &Verdict) -> Option<i64> {
-    verdict.code.filter(|code| !lookup(*code).listed)
 }

@@ -8,6 +8,7 @@ use crate::api::Reason;
 use crate::chat::Class;
 use crate::chat::codes::lookup;
 use crate::cluster::statuses::WriteFault;
+use crate::decide::circuit::Change;
 use crate::decide::judge::{Ruling, Verdict};
 use crate::operator::app_object::AppKey;
 use crate::operator::metrics::{AppLabel, Code};
@@ -68,7 +69,8 @@ impl Desk {
             let at = sent.map_or(begun, |(at, _)| at);
             // What was heard on terms that are no more says nothing about the app as it is now.
             let app = self.apps.get_mut(&key).filter(|app| app.is_on(&terms));
-            if let Some(change) = app.map(|app| app.circuit.heard(verdict, at, now)) {
+            let change = app.map_or(Change::None, |app| app.circuit.heard(verdict, at, now));
+            if change != Change::None {
                 self.app_changed(&key, change, false);
                 self.app_step(&key);
             }
