@@ -35,10 +35,18 @@ pub enum TooLate {
     Attempt,
     /// `notAfter` or the reset's deadline has come.
     Reset,
+    /// It got no permit, though nothing else speaks against it: the operator is stopping.
+    Stopping,
 }
 
 /// Whether a call may be sent now.
-pub fn last_look(bounds: Bounds, is_leader: bool, app_works: bool, now: Now) -> Result<(), TooLate> {
+pub fn last_look(
+    bounds: Bounds,
+    is_leader: bool,
+    app_works: bool,
+    has_permit: bool,
+    now: Now,
+) -> Result<(), TooLate> {
     if !is_leader {
         return Err(TooLate::NotLeader);
     }
@@ -50,6 +58,9 @@ pub fn last_look(bounds: Bounds, is_leader: bool, app_works: bool, now: Now) -> 
     }
     if bounds.reset_ends.is_some_and(|end| now.wall >= end) {
         return Err(TooLate::Reset);
+    }
+    if !has_permit {
+        return Err(TooLate::Stopping);
     }
     Ok(())
 }
@@ -74,15 +85,16 @@ mod tests {
 
     #[test]
     fn in_time_and_leader_means_go() {
-        assert_eq!(last_look(BOUNDS(), true, true, at(4_999, 4_999)), Ok(()));
+        assert_eq!(last_look(BOUNDS(), true, true, true, at(4_999, 4_999)), Ok(()));
     }
 
     #[test]
     fn each_bound_stops_it() {
-        assert_eq!(last_look(BOUNDS(), false, true, at(0, 0)), Err(TooLate::NotLeader));
-        assert_eq!(last_look(BOUNDS(), true, false, at(0, 0)), Err(TooLate::App));
-        assert_eq!(last_look(BOUNDS(), true, true, at(6_001, 0)), Err(TooLate::Attempt));
-        assert_eq!(last_look(BOUNDS(), true, true, at(0, 6_001)), Err(TooLate::Attempt));
-        assert_eq!(last_look(BOUNDS(), true, true, at(0, 5_000)), Err(TooLate::Reset));
+        assert_eq!(last_look(BOUNDS(), false, true, true, at(0, 0)), Err(TooLate::NotLeader));
+        assert_eq!(last_look(BOUNDS(), true, false, true, at(0, 0)), Err(TooLate::App));
+        assert_eq!(last_look(BOUNDS(), true, true, true, at(6_001, 0)), Err(TooLate::Attempt));
+        assert_eq!(last_look(BOUNDS(), true, true, true, at(0, 6_001)), Err(TooLate::Attempt));
+        assert_eq!(last_look(BOUNDS(), true, true, true, at(0, 5_000)), Err(TooLate::Reset));
+        assert_eq!(last_look(BOUNDS(), true, true, false, at(0, 0)), Err(TooLate::Stopping));
     }
 }

@@ -8,7 +8,8 @@
 //! | what does the status say after an attempt or a read-back? | `outcome` |
 //! | how is a status written, and what does it say? | `status`, `words` |
 //! | which change is worth an event? | `notice` |
-//! | may this call go now? | `pace` (account), `group_pace` (group), `last_look` (just before sending) |
+//! | may this call go now? | `pace` and `throttle` (account), `group_pace` (group), `last_look` (just before sending) |
+//! | how long before that is its attempt begun? | `runway` |
 //! | whose turn is it? | `turns` |
 //! | how long until the next attempt? | `backoff` |
 //! | does this app work? | `circuit` |
@@ -25,8 +26,10 @@ pub mod notice;
 pub mod outcome;
 pub mod pace;
 pub mod plan;
+pub mod runway;
 pub mod settle;
 pub mod status;
+pub mod throttle;
 pub mod turns;
 pub mod words;
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::app_object::AppKey;
+use super::report::Armed;
 use crate::api::GroupId;
 use crate::decide::group_pace::{GroupPace, GroupTurn};
 use crate::decide::pace::Pace;
@@ -20,6 +21,10 @@ pub struct Account {
     pub reads: Pace,
     /// Resets that could be sent.
     pub turns: Turns,
+    /// Attempts that wait for their permit, in the order in which they get it.
+    pub armed: VecDeque<Armed>,
+    /// Attempts that have begun and have no permit yet, the armed ones among them.
+    pub begun: usize,
     /// Resets whose group could be read back.
     pub read_turns: Turns,
     /// Least time between two writes to one group.
@@ -45,6 +50,8 @@ impl Account {
             clears: Pace::new(1, first_call),
             reads: Pace::new(1, first_call),
             turns: Turns::default(),
+            armed: VecDeque::new(),
+            begun: 0,
             read_turns: Turns::default(),
             interval: Duration::from_secs(1),
             next_probe: Duration::ZERO,
@@ -61,6 +68,11 @@ impl Account {
         self.clears.set_limit(calls_per_second);
         self.reads.set_limit(calls_per_second);
         self.interval = interval;
+    }
+
+    /// Lets the armed attempts of apps that do not work any more end without a permit.
+    pub fn disarm_idle(&mut self) {
+        self.armed.retain(|armed| armed.app.gate.admits_clear());
     }
 
     /// An app that was never verified is probed at `moment`.

@@ -1,23 +1,25 @@
-//! One attempt: signature, intent, last look, call, outcome. The order is the protocol.
+//! One attempt: signature, intent, permit, last look, call, outcome. The order is the protocol.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt as _;
 use rand::random;
+use tokio::sync::oneshot;
+use tokio::time::timeout_at;
 use uuid::Uuid;
 
 use super::apps::AppTerms;
 use super::hands::Hands;
 use super::record::{look, look_after_conflict, record_attempt};
-use super::report::{CallEnded, Report, ResetDone, Seen};
+use super::report::{Armed, CallEnded, Permit, Report, ResetDone, Seen};
 use crate::api::{GroupAttributeReset, GroupId, PendingAttempt};
 use crate::chat::{Answer, Call, Class, UserSig};
 use crate::cluster::credentials::CredentialsFault;
 use crate::cluster::statuses::WriteFault;
 use crate::decide::ends::ends_at;
 use crate::decide::judge::{NotSent, Ruling, Verdict, judge};
-use crate::decide::last_look::{ATTEMPT, Bounds, last_look};
+use crate::decide::last_look::{ATTEMPT, Bounds, LEAST_LEFT, last_look};
 use crate::decide::outcome::{Circumstances, after_attempt, intent};
 use crate::decide::settle::SETTLING;
 use crate::decide::status::seen as seen_status;
@@ -32,6 +34,10 @@ pub struct Order {
     pub app: Arc<AppTerms>,
     /// What `nextAttemptTime` says if the vendor finds the writes to this group too frequent.
     pub group_wait: Duration,
+    /// When the attempt was begun.
+    pub begun: Duration,
+    /// Since when the reset could go but for the limits.
+    pub waits_since: Duration,
 }
 
 /// The end of one attempt.
@@ -47,8 +53,9 @@ impl From<Seen> for End {
     }
 }
 
-/// Makes the attempt and reports its end. The desk has taken a permit and the group for it; they are handed back
-/// by [`Report::CallEnded`], as soon as the call is over and before its outcome is stored.
+/// Makes the attempt and reports its end. The desk has taken the group for it, and hands it a permit once its intent
+/// is stored; both are handed back by [`Report::CallEnded`], as soon as the call is over and before its outcome is
+/// stored.
 pub async fn attempt(hands: Arc<Hands>, order: Order) {
     let uid = order.reset.uid().unwrap_or_default();
     let End { seen, read_back_at, never_called } = steps(&hands, &order).await;
@@ -56,12 +63,11 @@ pub async fn attempt(hands: Arc<Hands>, order: Order) {
 }
 
 async fn steps(hands: &Hands, order: &Order) -> End {
-    let planned = hands.clock.now();
     // The signature comes first: without one there must be no intent.
     let usersig = match hands.usersig(&order.app).await {
         Ok(usersig) => usersig,
         Err(fault) => {
-            call_ended(hands, order, planned.mono, None, None);
+            call_ended(hands, order, Permit::None, None);
             return without_signature(hands, order, fault);
         }
     };
@@ -79,7 +85,7 @@ async fn steps(hands: &Hands, order: &Order) -> End {
         Ok(committed) => committed,
         Err(missed) => {
             // Nothing is sent, so the limits need not wait for what is written down about it.
-            call_ended(hands, order, planned.mono, None, None);
+            call_ended(hands, order, Permit::None, None);
             return missed.end(hands, order, &pending).await;
         }
     };
@@ -88,8 +94,10 @@ async fn steps(hands: &Hands, order: &Order) -> End {
         deadline_wall: pending.deadline,
         reset_ends: ends_at(&committed),
     };
+    let has_permit = permit(hands, order, bounds.deadline_mono - LEAST_LEFT).await;
     let sent = hands.clock.now();
-    let verdict = match last_look(bounds, hands.leads(), order.app.gate.admits_clear(), sent) {
+    let works = order.app.gate.admits_clear();
+    let verdict = match last_look(bounds, hands.leads(), works, has_permit, sent) {
         Err(too_late) => Verdict::not_sent(NotSent::TooLate(too_late)),
         Ok(()) => judge(&call(hands, order, &usersig, bounds.deadline_mono.saturating_sub(sent.mono)).await),
     };
@@ -97,8 +105,12 @@ async fn steps(hands: &Hands, order: &Order) -> End {
         order.app.signer.reject(&usersig).await;
     }
     let over = if answered(&verdict) { hands.clock.now().mono } else { bounds.deadline_mono };
-    let was_sent = matches!(verdict.ruling, Ruling::Sent(_));
-    call_ended(hands, order, planned.mono, was_sent.then_some((sent.mono, over)), Some(verdict.clone()));
+    let permit = match verdict.ruling {
+        Ruling::Sent(_) => Permit::Used { sent: sent.mono, over },
+        Ruling::NotSent(_) if has_permit => Permit::Unused,
+        Ruling::NotSent(_) => Permit::None,
+    };
+    call_ended(hands, order, permit, Some(verdict.clone()));
     log(&committed, &pending, &verdict, sent.mono, hands.clock.now().mono);
     let throttle = match verdict.ruling {
         Ruling::Sent(Class::ThrottledGroup) => order.group_wait,
@@ -112,6 +124,23 @@ async fn steps(hands: &Hands, order: &Order) -> End {
     let seen = record_attempt(hands, committed, &pending, next).await;
     let unknown = verdict.ruling == Ruling::Sent(Class::Unknown);
     End { seen, read_back_at: unknown.then_some(over + SETTLING), never_called: None }
+}
+
+/// Asks the desk for a permit; false if none comes by the moment after which it would be of no use.
+async fn permit(hands: &Hands, order: &Order, latest: Duration) -> bool {
+    let (permit, mut granted) = oneshot::channel();
+    hands.report(Report::Armed(Armed {
+        app: Arc::clone(&order.app),
+        begun: order.begun,
+        waits_since: order.waits_since,
+        permit,
+    }));
+    if let Ok(answer) = timeout_at(hands.clock.instant(latest), &mut granted).await {
+        return answer.is_ok();
+    }
+    // The desk may have handed it over just now; after this it cannot any more.
+    granted.close();
+    granted.try_recv().is_ok()
 }
 
 /// Why there is no intent that a call may follow.
@@ -204,18 +233,12 @@ pub fn without_call(
     after_attempt(reset, pending, &Verdict::not_sent(NotSent::IntentLost), at)
 }
 
-fn call_ended(
-    hands: &Hands,
-    order: &Order,
-    begun: Duration,
-    sent: Option<(Duration, Duration)>,
-    verdict: Option<Verdict>,
-) {
+fn call_ended(hands: &Hands, order: &Order, permit: Permit, verdict: Option<Verdict>) {
     hands.report(Report::CallEnded(CallEnded {
         app: Arc::clone(&order.app),
-        begun,
+        begun: order.begun,
         group: Some(order.group.clone()),
-        sent,
+        permit,
         verdict,
     }));
 }

@@ -9,7 +9,7 @@ use rand::random;
 use super::apps::AppTerms;
 use super::hands::Hands;
 use super::record::record_attempt;
-use super::report::{CallEnded, Report, ResetDone, Seen};
+use super::report::{CallEnded, Permit, Report, ResetDone, Seen};
 use crate::api::{GroupAttributeReset, GroupId, PendingAttempt};
 use crate::chat::{Call, Class};
 use crate::cluster::credentials::CredentialsFault;
@@ -83,13 +83,13 @@ pub async fn probe(hands: Arc<Hands>, app: Arc<AppTerms>) {
 /// A read, or why it was not sent. The desk has taken a permit for it.
 async fn read(hands: &Hands, app: &Arc<AppTerms>, group: &GroupId) -> Result<Verdict, CredentialsFault> {
     let begun = hands.clock.now().mono;
-    let ended = |sent, verdict| {
+    let ended = |permit, verdict| {
         let app = Arc::clone(app);
-        hands.report(Report::CallEnded(CallEnded { app, begun, group: None, sent, verdict }));
+        hands.report(Report::CallEnded(CallEnded { app, begun, group: None, permit, verdict }));
     };
-    let usersig = hands.usersig(app).await.inspect_err(|_| ended(None, None))?;
+    let usersig = hands.usersig(app).await.inspect_err(|_| ended(Permit::Unused, None))?;
     if hands.stop.is_cancelled() || !hands.leads() || !app.gate.admits_read() {
-        ended(None, None);
+        ended(Permit::Unused, None);
         return Ok(Verdict::not_sent(NotSent::TooLate(TooLate::App)));
     }
     let sent = hands.clock.now().mono;
@@ -107,6 +107,6 @@ async fn read(hands: &Hands, app: &Arc<AppTerms>, group: &GroupId) -> Result<Ver
     }
     let over = if verdict.http_status.is_some() { hands.clock.now().mono } else { sent + ATTEMPT };
     let was_sent = matches!(verdict.ruling, Ruling::Sent(_));
-    ended(was_sent.then_some((sent, over)), Some(verdict.clone()));
+    ended(if was_sent { Permit::Used { sent, over } } else { Permit::Unused }, Some(verdict.clone()));
     Ok(verdict)
 }

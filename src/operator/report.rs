@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::app_object::{AppKey, AppObject};
 use super::apps::AppTerms;
 use crate::api::{GroupAttributeReset, GroupId, Reason};
@@ -12,6 +14,8 @@ use crate::decide::judge::Verdict;
 
 /// What tasks tell the desk.
 pub enum Report {
+    /// The intent of an attempt is stored, and it asks for its permit.
+    Armed(Armed),
     /// A call has ended, or was not made: its permit and its group can be counted down.
     CallEnded(CallEnded),
     /// The app's key could not be had.
@@ -35,6 +39,45 @@ pub enum Report {
     },
 }
 
+/// An attempt that waits for nothing but its permit.
+pub struct Armed {
+    /// For which app it is made.
+    pub app: Arc<AppTerms>,
+    /// When it was begun.
+    pub begun: Duration,
+    /// Since when its reset could go but for the limits.
+    pub waits_since: Duration,
+    /// Used to hand it its permit, and dropped to let it end without one.
+    pub permit: oneshot::Sender<()>,
+}
+
+/// What became of the permit of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permit {
+    /// There was none yet.
+    None,
+    /// Nothing was sent.
+    Unused,
+    /// A call was sent.
+    Used {
+        /// When.
+        sent: Duration,
+        /// When it was answered; its deadline, if it was not.
+        over: Duration,
+    },
+}
+
+impl Permit {
+    /// When a call was sent, and when it was over.
+    #[must_use]
+    pub fn call(self) -> Option<(Duration, Duration)> {
+        match self {
+            Self::Used { sent, over } => Some((sent, over)),
+            Self::None | Self::Unused => None,
+        }
+    }
+}
+
 /// The end of a call, for limits and circuit.
 pub struct CallEnded {
     /// For which app it was made.
@@ -43,8 +86,8 @@ pub struct CallEnded {
     pub begun: Duration,
     /// The group that was written to; none for a read.
     pub group: Option<GroupId>,
-    /// When it was sent, and when it was answered or, without an answer, its deadline. `None`: nothing left.
-    pub sent: Option<(Duration, Duration)>,
+    /// What became of its permit.
+    pub permit: Permit,
     /// What it came to; `None` if nothing was tried.
     pub verdict: Option<Verdict>,
 }

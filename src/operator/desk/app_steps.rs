@@ -52,7 +52,7 @@ impl Desk {
             return;
         }
         let name = terms.account();
-        let permit = self.account(&name).reads.ready(now).err().unwrap_or_default();
+        let permit = self.account(&name).reads.free_at(0, now);
         let moment = if was_verified { permit } else { permit.max(self.place_in_line(&name, key, now)) };
         if let Some(app) = self.apps.get_mut(key) {
             app.in_line = moment > now + WORTH_TELLING;
@@ -215,6 +215,7 @@ impl Desk {
     /// The lowest rate and the longest interval of the working apps that name the account. An app that the vendor
     /// did not accept has no say, or anybody could slow down somebody else's account by naming it.
     pub(super) fn agree_limits(&mut self, name: &AccountName) {
+        self.stirred.insert(name.clone());
         let working = self.apps.values().filter(|app| app.works() && app.account.as_ref() == Some(name));
         let limits = working.map(|app| app.object.spec().limits.clone());
         let agreed = limits.reduce(|a, b| crate::api::AppLimits {
@@ -225,7 +226,6 @@ impl Desk {
         let calls = u32::try_from(agreed.calls_per_second).unwrap_or(1);
         let interval = u64::try_from(agreed.group_interval_milliseconds).unwrap_or(1000);
         self.account(name).set_limits(calls, Duration::from_millis(interval));
-        self.stirred.insert(name.clone());
     }
 }
 

@@ -1,4 +1,8 @@
 //! Who goes now: the limits of each account, and whose turn it is.
+//!
+//! A clear goes in two steps. When it will be its turn by the time that its intent is stored, its attempt is begun; when
+//! its intent is stored and a permit is free, it gets the permit. So no permit waits for the API server, and no intent
+//! is stored long before its call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,32 +31,63 @@ impl Desk {
             return;
         }
         let now = self.now();
+        self.account(name).disarm_idle();
         if !self.hands.leads() {
             // The lease may just be renewed late; if it is lost, the process ends.
             return self.stir_at(name, now.mono + LEADERSHIP);
         }
+        self.hand_out_permits(name, now.mono);
+        self.begin_clears(name, now);
+        self.begin_reads(name, now);
+    }
+
+    fn hand_out_permits(&mut self, name: &AccountName, now: Duration) {
+        loop {
+            let account = self.account(name);
+            if account.armed.is_empty() {
+                return;
+            }
+            let moment = account.clears.free_at(0, now);
+            if moment > now {
+                return self.stir_at(name, moment);
+            }
+            let Some(armed) = account.armed.pop_front() else { return };
+            // Who waited too long is not there any more.
+            if armed.permit.send(()).is_ok() {
+                account.clears.take(now);
+                account.begun = account.begun.saturating_sub(1);
+                self.hands.metrics.permit_wait(now.saturating_sub(armed.waits_since));
+            }
+        }
+    }
+
+    fn begin_clears(&mut self, name: &AccountName, now: Now) {
+        let ahead = self.runway.length();
         loop {
             let account = self.account(name);
             if account.turns.is_empty() {
-                break;
+                return;
             }
-            if let Err(moment) = account.clears.ready(now.mono) {
-                self.stir_at(name, moment);
-                break;
+            let moment = account.clears.free_at(account.begun, now.mono).saturating_sub(ahead);
+            if moment > now.mono {
+                return self.stir_at(name, moment);
             }
-            let Some(place) = account.turns.call_next() else { break };
+            let Some(place) = account.turns.call_next() else { return };
             self.start_clear(name, &place.uid, now);
         }
+    }
+
+    fn begin_reads(&mut self, name: &AccountName, now: Now) {
         loop {
             let account = self.account(name);
             if account.read_turns.is_empty() {
-                break;
+                return;
             }
-            if let Err(moment) = account.reads.ready(now.mono) {
-                self.stir_at(name, moment);
-                break;
+            let moment = account.reads.free_at(0, now.mono);
+            if moment > now.mono {
+                return self.stir_at(name, moment);
             }
-            let Some(place) = account.read_turns.call_next() else { break };
+            let Some(place) = account.read_turns.call_next() else { return };
             self.start_read(name, &place.uid, now);
         }
     }
@@ -81,7 +116,7 @@ impl Desk {
             return self.take(uid, Step::Send, now);
         }
         let account = self.account(name);
-        account.clears.take(now.mono);
+        account.begun += 1;
         let pace = account.group(&group);
         pace.begin();
         let mut throttled = pace.clone();
@@ -90,11 +125,10 @@ impl Desk {
         let hands = Arc::clone(&self.hands);
         let Some(open) = self.resets.open(uid) else { return };
         open.busy = true;
-        if let Some(since) = open.recall.could_go_since.take() {
-            hands.metrics.permit_wait(now.mono.saturating_sub(since));
-        }
+        let waits_since = open.recall.could_go_since.take().unwrap_or(now.mono);
         let reset = Arc::clone(&open.object);
-        self.tasks.spawn(attempt(hands, Order { reset, group, app, group_wait }));
+        let order = Order { reset, group, app, group_wait, begun: now.mono, waits_since };
+        self.tasks.spawn(attempt(hands, order));
     }
 
     fn start_read(&mut self, name: &AccountName, uid: &str, now: Now) {

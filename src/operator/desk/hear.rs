@@ -12,7 +12,7 @@ use crate::decide::circuit::Change;
 use crate::decide::judge::{Ruling, Verdict};
 use crate::operator::app_object::AppKey;
 use crate::operator::metrics::{AppLabel, Code};
-use crate::operator::report::{CallEnded, Report, ResetDone, Seen};
+use crate::operator::report::{Armed, CallEnded, Permit, Report, ResetDone, Seen};
 use crate::operator::resets::Origin;
 
 /// Longest pause after writes that Kubernetes refused.
@@ -21,6 +21,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 impl Desk {
     pub(super) fn hear(&mut self, report: Report) {
         match report {
+            Report::Armed(armed) => self.armed(armed),
             Report::CallEnded(ended) => self.call_ended(ended),
             Report::NoCredentials(terms, fault) => self.no_credentials(&terms, fault),
             Report::Signed(terms) => self.signed(&terms),
@@ -31,15 +32,24 @@ impl Desk {
         }
     }
 
+    fn armed(&mut self, armed: Armed) {
+        self.runway.measured(self.now().mono.saturating_sub(armed.begun));
+        let name = armed.app.account();
+        self.account(&name).armed.push_back(armed);
+        self.stirred.insert(name);
+    }
+
     fn call_ended(&mut self, ended: CallEnded) {
-        let CallEnded { app: terms, begun, group, sent, verdict } = ended;
+        let CallEnded { app: terms, begun, group, permit, verdict } = ended;
+        let sent = permit.call();
         let (name, key) = (terms.account(), terms.key.clone());
         let now = self.now().mono;
         let account = self.account(&name);
         let pace = if group.is_some() { &mut account.clears } else { &mut account.reads };
-        match sent {
-            Some((_, over)) => pace.answered(over),
-            None => pace.give_back(),
+        match permit {
+            Permit::None => account.begun = account.begun.saturating_sub(1),
+            Permit::Unused => pace.give_back(),
+            Permit::Used { over, .. } => pace.answered(over),
         }
         let ruling = verdict.as_ref().map(|verdict| verdict.ruling);
         if let (Some((at, _)), Some(Ruling::Sent(Class::ThrottledAccount))) = (sent, ruling) {

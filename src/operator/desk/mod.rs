@@ -36,6 +36,7 @@ use crate::admin::Health;
 use crate::chat::AllowedEndpoint;
 use crate::decide::Now;
 use crate::decide::plan::AccountName;
+use crate::decide::runway::Runway;
 use crate::decide::turns::Turns;
 
 /// What the command line says about deciding.
@@ -69,6 +70,8 @@ pub struct Desk {
     tasks: JoinSet<()>,
     unlisted: HashSet<Source>,
     took_over: Duration,
+    /// How far attempts run ahead of their permits.
+    runway: Runway,
     /// Writes under way that are not part of an attempt, and resets that wait for one.
     writers: usize,
     backlog: VecDeque<String>,
@@ -97,6 +100,7 @@ impl Desk {
             tasks: JoinSet::new(),
             unlisted: sources.into_iter().collect(),
             took_over,
+            runway: Runway::default(),
             writers: 0,
             backlog: VecDeque::new(),
             explanations: Turns::default(),
@@ -138,6 +142,8 @@ impl Desk {
                     return Ending::Stopped;
                 }
                 self.timers = Timers::default();
+                // Attempts that have no permit yet are not sent any more.
+                self.accounts.values_mut().for_each(|account| account.armed.clear());
                 continue;
             }
             self.ring();
