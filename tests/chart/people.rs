@@ -35,8 +35,9 @@ async fn viewers_see_and_editors_make_but_nobody_writes_a_status() {
         .await;
     }
     let can = async |user: &str, verb: &str, resource: &str| {
-        let user = format!("--as={user}");
-        let args = ["-n", &namespace, "auth", "can-i", verb, resource, &user];
+        let (resource, below) = resource.split_once('/').unwrap_or((resource, ""));
+        let (user, below) = (format!("--as={user}"), format!("--subresource={below}"));
+        let args = ["-n", &namespace, "auth", "can-i", verb, resource, &below, &user];
         plane.kubectl(&args).await.unwrap().stdout.trim() == "yes"
     };
     until(SOON, "the roles to be in force", || async {

@@ -229,6 +229,7 @@ async fn crds_that_were_applied_by_hand_can_be_taken_over_or_left_alone() {
         let uids = cluster.uids().await;
         cluster.put(helm, CHART, &["--set=crds.enabled=false"]).await;
         assert!(cluster.crds().await.iter().all(|(_, owner)| owner.is_null()));
+        cluster.helm(helm, &["uninstall", NAME]).await;
         let mut more = vec!["--take-ownership"];
         if helm == Helm::V4 {
             // Of server-side apply: who applied by hand owns the fields too.
@@ -257,7 +258,7 @@ async fn a_packaged_archive_and_an_umbrella_chart_install_it() {
         assert_eq!(from(&archive).await, from(CHART).await, "{helm:?}");
         let shown = helm.offline(&["show", "readme", &archive]).await.unwrap().unwrap();
         assert!(shown.contains("groupattr-operator"), "{shown}");
-        cluster.put(helm, &archive, &[]).await;
+        cluster.put(helm, &archive, &["--take-ownership"]).await;
         cluster.helm(helm, &["uninstall", NAME]).await;
 
         // A chart of a platform team that brings the operator along.
