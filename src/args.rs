@@ -22,6 +22,8 @@ const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/names
 pub enum Command {
     /// Be the operator.
     Run(Box<Run>),
+    /// Say whether the operator would find what it needs.
+    Check(Box<Check>),
     /// Print the custom resource definitions as YAML.
     Crd,
     /// Print this text to standard output and end with 0: `--help` and `--version`.
@@ -50,6 +52,9 @@ enum Verb {
                       variable counts as unset and a flag wins over its variable."
     )]
     Run(Run),
+    /// Say whether `run` with the same flags would find its CRDs and its rights; change nothing.
+    #[command(after_help = "The exit code is 0 if nothing is missing, else 1.")]
+    Check(Check),
     /// Print the custom resource definitions: groupattr-operator crd | kubectl apply --server-side -f -
     Crd,
 }
@@ -115,6 +120,19 @@ pub struct Run {
     pub shutdown_grace: Duration,
 }
 
+/// The flags of `check`: those of `run`, and what only a check has to be told.
+#[derive(Clone, Debug, clap::Args)]
+#[allow(clippy::doc_markdown)]
+pub struct Check {
+    /// What the operator would be started with.
+    #[command(flatten)]
+    pub run: Run,
+
+    /// A Secret that the operator may read, if its rights name them; repeatable. Without it: all Secrets.
+    #[arg(long = "secret-name", value_name = "NAME", value_delimiter = ',')]
+    pub secret_names: Vec<String>,
+}
+
 impl Run {
     /// The lease flags as leader election takes them.
     #[must_use]
@@ -160,11 +178,10 @@ fn interpret(
         }
         Err(error) => return Err(refusal(&error, ToOwned::to_owned)),
     };
-    let (Some(("run", given)), Some(run)) = (matches.subcommand(), grammar.find_subcommand("run")) else {
-        return Ok(Command::Crd);
-    };
+    let Some((verb, given)) = matches.subcommand() else { return Ok(Command::Crd) };
     let mut added = Vec::new();
-    for (arg, long) in run.get_arguments().filter_map(|arg| Some((arg, arg.get_long()?))) {
+    let arguments = grammar.find_subcommand(verb).into_iter().flat_map(clap::Command::get_arguments);
+    for (arg, long) in arguments.filter_map(|arg| Some((arg, arg.get_long()?))) {
         if given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine) {
             continue;
         }
@@ -175,7 +192,7 @@ fn interpret(
             added.push(flag);
         }
     }
-    // Right behind the program's name and `run`: a `--` further on would turn them into plain words.
+    // Right behind the program's name and the verb: a `--` further on would turn them into plain words.
     args.splice(2..2, added);
     let line = grammar
         .try_get_matches_from(&args)
@@ -183,6 +200,9 @@ fn interpret(
         .map_err(|error| refusal(&error, |flag| variable_of(flag.trim_start_matches("--"))))?;
     match line.verb {
         Verb::Run(run) => Ok(Command::Run(Box::new(run.checked()?))),
+        Verb::Check(Check { run, secret_names }) => {
+            Ok(Command::Check(Box::new(Check { run: run.checked()?, secret_names })))
+        }
         Verb::Crd => Ok(Command::Crd),
     }
 }
@@ -195,7 +215,10 @@ fn grammar() -> clap::Command {
         }
         _ => arg,
     };
-    Line::command().mut_subcommand("run", |run| run.mut_args(with_variable))
+    let verbs = ["run", "check"];
+    verbs
+        .iter()
+        .fold(Line::command(), |line, verb| line.mut_subcommand(verb, |one| one.mut_args(with_variable)))
 }
 
 /// `lease-retry-seconds` → `GROUPATTR_LEASE_RETRY_SECONDS`
@@ -210,11 +233,13 @@ fn refusal(error: &clap::Error, blame: impl Fn(&str) -> String) -> Refusal {
     let argument = argument.split([' ', '=', '[']).next().unwrap_or_default();
     Refusal(match error.kind() {
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            "say what to do: `groupattr-operator run` (the operator) or `groupattr-operator crd` (print the CRDs)"
+            "say what to do: `groupattr-operator run` (the operator), `check` (its CRDs and rights) or `crd` (print \
+             the CRDs)"
                 .to_owned()
         }
         ErrorKind::InvalidSubcommand => format!(
-            "unknown command {:?}; there are `run` (the operator) and `crd` (print the CRDs)",
+            "unknown command {:?}; there are `run` (the operator), `check` (its CRDs and rights) and `crd` (print the \
+             CRDs)",
             context(ContextKind::InvalidSubcommand).unwrap_or_default()
         ),
         ErrorKind::UnknownArgument => match context(ContextKind::SuggestedArg) {

@@ -11,11 +11,13 @@
 //! | [`cluster`] | hands: one kind of Kubernetes I/O in each file |
 //! | [`operator`] | the desk where events come in and steps go out, and the memory of the process |
 //! | [`args`], [`admin`], [`telemetry`] | the process around it |
+//! | [`check`] | `groupattr-operator check`: are CRDs and rights there? |
 
 pub mod admin;
 pub mod api;
 pub mod args;
 pub mod chat;
+pub mod check;
 pub mod cluster;
 pub mod decide;
 pub mod operator;

@@ -1,8 +1,8 @@
-//! `groupattr-operator run` and `groupattr-operator crd`.
+//! `groupattr-operator run`, `groupattr-operator check` and `groupattr-operator crd`.
 
 use std::process::ExitCode;
 
-use groupattr::args::{self, Command, Run};
+use groupattr::args::{self, Check, Command, Run};
 use groupattr::operator::lifecycle::{Exit, run};
 use groupattr::{api, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         },
         Ok(Command::Tell(text)) => print(&text),
         Ok(Command::Run(settings)) => operate(*settings),
+        Ok(Command::Check(settings)) => look(&settings),
         Err(refusal) => fail(&refusal, 2),
     }
 }
@@ -32,6 +33,20 @@ fn print(text: &str) -> ExitCode {
     match std::io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::from(1),
+    }
+}
+
+fn look(settings: &Check) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error, 1),
+    };
+    match runtime.block_on(groupattr::check::check(settings)) {
+        Ok(found) => {
+            let printed = print(&found.text);
+            if found.good { printed } else { ExitCode::from(1) }
+        }
+        Err(error) => fail(&error, 1),
     }
 }
 

@@ -39,6 +39,22 @@ fn flags_win_over_variables_and_variables_over_defaults() {
 }
 
 #[test]
+fn a_check_takes_the_flags_and_variables_of_run() {
+    let set = [("GROUPATTR_NAMESPACE", "own"), ("GROUPATTR_SECRET_NAME", "a,b")];
+    let Ok(Command::Check(check)) = read("check --watch-namespace shop --log-format=text", &set) else {
+        panic!("no check");
+    };
+    assert_eq!(
+        (check.run.watch_namespaces, check.run.namespace),
+        (vec!["shop".to_owned()], "own".to_owned())
+    );
+    assert_eq!(check.secret_names, ["a", "b"]);
+    let said = read("check --lease-retry-seconds 10", &[]).unwrap_err().to_string();
+    assert!(said.contains("must be less"), "{said}");
+    assert!(read("run --secret-name a", &[]).is_err());
+}
+
+#[test]
 fn each_bad_input_is_refused_in_one_line_that_names_it() {
     for (line, variables, expected) in [
         ("", &[][..], "`groupattr-operator run`"),

@@ -25,6 +25,16 @@ impl Needed {
     pub const CHAT_APPS: Self = Self("chatapps");
     /// `ClusterChatApp`
     pub const CLUSTER_CHAT_APPS: Self = Self("clusterchatapps");
+
+    /// The kinds that an operator for these namespaces needs; for all namespaces if there are none.
+    #[must_use]
+    pub fn of(namespaces: &[String]) -> Vec<Self> {
+        let mut needed = vec![Self::RESETS, Self::CHAT_APPS];
+        if namespaces.is_empty() {
+            needed.push(Self::CLUSTER_CHAT_APPS);
+        }
+        needed
+    }
 }
 
 /// Waits until each of `needed` is served with its `/status`, for ever if must be.
@@ -49,7 +59,7 @@ pub async fn wait_for_kinds(client: &Client, needed: &[Needed], mut on_missing: 
 }
 
 /// One look; the line that says what is in the way, if anything is.
-async fn obstacle(client: &Client, needed: &[Needed]) -> Option<String> {
+pub async fn obstacle(client: &Client, needed: &[Needed]) -> Option<String> {
     match timeout(CALL, client.list_api_group_resources(GROUP_VERSION)).await {
         Ok(Ok(served)) => install(&missing(&served, needed)),
         // By code: for a group that nobody serves the body is plain text and no Status.

@@ -1,5 +1,6 @@
 //! The hands: one kind of Kubernetes I/O in each file, and no decisions.
 
+pub mod access;
 pub mod credentials;
 pub mod discovery;
 pub mod events;

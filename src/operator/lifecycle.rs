@@ -106,10 +106,7 @@ impl Process {
     }
 
     async fn wait_for_kinds(&self) {
-        let mut needed = vec![Needed::RESETS, Needed::CHAT_APPS];
-        if self.settings.watch_namespaces.is_empty() {
-            needed.push(Needed::CLUSTER_CHAT_APPS);
-        }
+        let needed = Needed::of(&self.settings.watch_namespaces);
         wait_for_kinds(&self.clients.main, &needed, |line| self.health.not_ready(line)).await;
     }
 

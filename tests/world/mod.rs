@@ -105,6 +105,6 @@ impl World {
 
 /// The rights of the manual installation.
 pub fn rights() -> OperatorRights {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/install/rights.yaml");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/kustomize/rights.yaml");
     OperatorRights::from_file(&file).expect("rights")
 }

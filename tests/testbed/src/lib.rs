@@ -5,7 +5,9 @@
 //! |---|---|
 //! | Where does the API server come from, how do I talk to it, who did what? | [`control_plane`] |
 //! | How do I start, watch, freeze and kill the operator? | [`operator_process`] |
+//! | How do I run the container of a pod without a cluster of machines? | [`pod`] |
 //! | What did the vendor receive, and how do I make it misbehave? | [`vendor`] |
+//! | How do I run Helm, both of them? | [`helm`] |
 //! | What would Helm and Flux think of this object? | [`kstatus`] |
 //! | How do I wait for something? | [`until`](mod@until) |
 //! | Who signs the certificates? | [`certificates`] |
@@ -16,14 +18,18 @@
 pub mod certificates;
 mod children;
 pub mod control_plane;
+pub mod helm;
 pub mod kstatus;
 pub mod operator_process;
-mod ports;
+pub mod pod;
+pub mod ports;
 mod scratch;
 pub mod until;
 pub mod vendor;
 
 pub use control_plane::{ControlPlane, Options};
+pub use helm::Helm;
 pub use operator_process::{Launch, OperatorProcess};
+pub use pod::Pod;
 pub use until::{until, until_ok};
 pub use vendor::Vendor;

@@ -47,11 +47,7 @@ impl OperatorProcess {
     /// # Errors
     /// When the program cannot be started.
     pub fn start(launch: Launch) -> Result<Self> {
-        let folder = scratch::folder("operator-")?;
-        let log = folder.path().join("operator.log");
         let port = free_port();
-        let output = File::options().create(true).append(true).open(&log)?;
-
         let mut command = Command::new(&launch.binary);
         command.arg("run").args(["--listen", &format!("127.0.0.1:{port}")]).args(&launch.args);
         if !launch.args.iter().any(|arg| arg.starts_with("--log-format")) {
@@ -59,10 +55,22 @@ impl OperatorProcess {
         }
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("KUBECONFIG", &launch.kubeconfig).envs(launch.env);
+        Self::spawn(command, port)
+    }
+
+    /// Starts it by a command that is complete but for its input and output, and that makes it listen on this port.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn spawn(mut command: Command, port: u16) -> Result<Self> {
+        let folder = scratch::folder("operator-")?;
+        let log = folder.path().join("operator.log");
+        let output = File::options().create(true).append(true).open(&log)?;
         // One file for both, as a container runtime would mix them; no pipe, so that a frozen test never blocks it.
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let program = command.get_program().to_owned();
         let child =
-            children::start(command).with_context(|| format!("cannot start {}", launch.binary.display()))?;
+            children::start(command).with_context(|| format!("cannot start {}", program.display()))?;
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
         Ok(Self { child, port, http, log, _folder: folder })
     }

@@ -12,7 +12,8 @@ const RANGE: std::ops::Range<u16> = 20_000..32_000;
 ///
 /// # Panics
 /// When a thousand tries find none.
-pub(crate) fn free_port() -> u16 {
+#[must_use]
+pub fn free_port() -> u16 {
     static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     let mut given = GIVEN.lock().expect("no panic while holding this lock");
     let given = given.get_or_insert_default();

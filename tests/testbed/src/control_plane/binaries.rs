@@ -13,6 +13,9 @@ use super::go_build::{self, Recipe};
 /// The module file says which Kubernetes is built; the version is stated nowhere else.
 const KUBERNETES_MODULE: &str = include_str!("../../modules/kubernetes/go.mod");
 
+const ASSETS: &str = ", or set KUBEBUILDER_ASSETS to a folder with kube-apiserver, etcd and kubectl \
+                      (`setup-envtest use -p path`)";
+
 /// The folder that holds the three programs of a control plane.
 #[derive(Debug, Clone)]
 pub struct Binaries {
@@ -57,6 +60,7 @@ impl Binaries {
                     programs: &[("go.etcd.io/etcd/server/v3", "etcd")],
                     ldflags: "-s -w".into(),
                     estimate: "about 20 seconds",
+                    otherwise: ASSETS,
                 },
                 Recipe {
                     module: "kubernetes",
@@ -66,6 +70,7 @@ impl Binaries {
                     ],
                     ldflags: version_stamp(version),
                     estimate: "4 to 8 minutes",
+                    otherwise: ASSETS,
                 },
             ],
         )?;
@@ -111,7 +116,7 @@ fn version_stamp(version: &str) -> String {
 }
 
 /// Cargo's target folder: where this program itself was built, which also holds with `CARGO_TARGET_DIR`.
-fn target_folder() -> PathBuf {
+pub(crate) fn target_folder() -> PathBuf {
     let here = env::current_exe().unwrap_or_default();
     here.ancestors()
         .find(|folder| folder.join("CACHEDIR.TAG").is_file())

@@ -15,26 +15,28 @@ use super::{logs::last_lines, progress::Progress};
 use crate::children;
 
 /// Programs that one `go build` makes from one module, so that they share what they have in common.
-pub(super) struct Recipe {
+pub(crate) struct Recipe {
     /// Folder below `modules/`.
-    pub(super) module: &'static str,
+    pub(crate) module: &'static str,
     /// Go packages with the names of their programs.
-    pub(super) programs: &'static [(&'static str, &'static str)],
-    pub(super) ldflags: String,
+    pub(crate) programs: &'static [(&'static str, &'static str)],
+    pub(crate) ldflags: String,
     /// How long it took on two cores with nothing cached.
-    pub(super) estimate: &'static str,
+    pub(crate) estimate: &'static str,
+    /// What one can do instead of having a Go compiler; empty if nothing.
+    pub(crate) otherwise: &'static str,
 }
 
 /// Builds what `folder` lacks. A lock keeps a second process from doing the same at the same time; it waits, and
 /// then finds everything there. Programs appear in `folder` by renaming, so a half-made one is never used.
-pub(super) fn build_missing(folder: &Path, recipes: &[Recipe]) -> Result<()> {
+pub(crate) fn build_missing(folder: &Path, recipes: &[Recipe]) -> Result<()> {
     if recipes.iter().all(|recipe| recipe.is_done(folder)) {
         return Ok(());
     }
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let lock = File::create(folder.join(".lock"))?;
     if lock.try_lock().is_err() {
-        eprintln!("testbed: waiting for another process that builds the control plane");
+        eprintln!("testbed: waiting for another process that builds the same programs");
         lock.lock()?;
     }
     // One after another: two at once need more memory than small machines have, and are not faster on two cores.
@@ -85,8 +87,9 @@ impl Recipe {
     fn run(&self, command: Command, log: &Path, mut progress: Progress) -> Result<()> {
         let go = match children::start(command) {
             Err(error) if error.kind() == ErrorKind::NotFound => bail!(
-                "the control plane must be built, but there is no `go` in PATH; install Go 1.26 or newer, or set \
-                 KUBEBUILDER_ASSETS to a folder with kube-apiserver, etcd and kubectl (`setup-envtest use -p path`)"
+                "{} must be built, but there is no `go` in PATH; install Go 1.26 or newer{}",
+                self.module,
+                self.otherwise
             ),
             other => other.context("cannot start go")?,
         };

@@ -11,8 +11,8 @@
 
 mod access;
 mod audit;
-mod binaries;
-mod go_build;
+pub(crate) mod binaries;
+pub(crate) mod go_build;
 pub(crate) mod logs;
 mod objects;
 mod progress;

@@ -181,13 +181,13 @@ async fn control_plane() -> Result<ControlPlane> {
 async fn install(plane: &ControlPlane, program: &Path) -> Result<()> {
     let crds = process::Command::new(program).arg("crd").output().context("cannot run the operator")?;
     plane.install_crds(String::from_utf8(crds.stdout)?).await.context("the CRDs are not accepted")?;
-    let rights = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/install/rights.yaml");
+    let rights = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/kustomize/rights.yaml");
     let rights = fs::read_to_string(&rights).with_context(|| format!("cannot read {}", rights.display()))?;
     plane.apply(&rights).await.context("the operator's rights are not accepted")?;
     for namespace in [NAMESPACE, FESTIVAL] {
         plane.apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {{ name: {namespace} }}")).await?;
     }
-    good("installed: the CRDs (groupattr-operator crd) and examples/install/rights.yaml");
+    good("installed: the CRDs (groupattr-operator crd) and charts/kustomize/rights.yaml");
     Ok(())
 }
 

@@ -1,0 +1,30 @@
+{{- /* What the schema of the values cannot say: combinations that cannot work. */ -}}
+{{- define "groupattr-operator.checks" -}}
+{{- $v := .Values -}}
+{{- $election := $v.leaderElection -}}
+{{- if and (gt (int $v.replicas) 1) (not $election.enabled) -}}
+{{- fail (printf "replicas is %d and leaderElection.enabled is false: every pod would send each reset; set leaderElection.enabled=true or replicas=1" (int $v.replicas)) -}}
+{{- end -}}
+{{- if $election.enabled -}}
+{{- if not (and (lt (int $election.retrySeconds) (int $election.renewDeadlineSeconds)) (lt (int $election.renewDeadlineSeconds) (int $election.leaseDurationSeconds))) -}}
+{{- fail (printf "leaderElection: retrySeconds (%d) must be less than renewDeadlineSeconds (%d), and that less than leaseDurationSeconds (%d); 2, 10 and 15 would do" (int $election.retrySeconds) (int $election.renewDeadlineSeconds) (int $election.leaseDurationSeconds)) -}}
+{{- end -}}
+{{- end -}}
+{{- if le (int (include "groupattr-operator.terminationGrace" .)) (int $v.shutdownGraceSeconds) -}}
+{{- fail (printf "terminationGracePeriodSeconds (%d) must be more than shutdownGraceSeconds (%d): the pod would be killed while it records the outcome of its calls" (int $v.terminationGracePeriodSeconds) (int $v.shutdownGraceSeconds)) -}}
+{{- end -}}
+{{- if and (not $v.serviceAccount.create) (not $v.serviceAccount.name) -}}
+{{- fail "serviceAccount.create is false and serviceAccount.name is empty: name the account that the operator should have" -}}
+{{- end -}}
+{{- if and $v.serviceMonitor.enabled (not $v.service.enabled) -}}
+{{- fail "serviceMonitor.enabled needs service.enabled=true; without a Service use podMonitor.enabled" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "groupattr-operator.terminationGrace" -}}
+{{- if kindIs "invalid" .Values.terminationGracePeriodSeconds -}}
+{{- add (int .Values.shutdownGraceSeconds) 10 -}}
+{{- else -}}
+{{- int .Values.terminationGracePeriodSeconds -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,135 @@
+{{- /* What the operator's pod and the pod of `helm test` have in common. */ -}}
+
+{{- define "groupattr-operator.image" -}}
+{{- $image := .Values.image -}}
+{{- $registry := default .Values.global.imageRegistry $image.registry -}}
+{{- $name := ternary (printf "%s/%s" $registry $image.repository) $image.repository (not (empty $registry)) -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $name $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $name (default .Chart.AppVersion $image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* The flags that `run` and `check` share. */ -}}
+{{- define "groupattr-operator.flags" -}}
+{{- range .Values.watchNamespaces }}
+- {{ printf "--watch-namespace=%s" . | quote }}
+{{- end }}
+- --namespace={{ include "groupattr-operator.namespace" . }}
+{{- range .Values.allowEndpoints }}
+- {{ printf "--allow-endpoint=%s" . | quote }}
+{{- end }}
+{{- with .Values.leaderElection }}
+- --leader-elect={{ .enabled }}
+{{- if .enabled }}
+- --lease-duration-seconds={{ int .leaseDurationSeconds }}
+- --lease-renew-deadline-seconds={{ int .renewDeadlineSeconds }}
+- --lease-retry-seconds={{ int .retrySeconds }}
+{{- end }}
+{{- end }}
+- {{ printf "--listen=%s:%d" .Values.listen.address (int .Values.listen.port) | quote }}
+- --log-format={{ .Values.log.format }}
+- {{ printf "--log-filter=%s" .Values.log.filter | quote }}
+- --shutdown-grace-seconds={{ int .Values.shutdownGraceSeconds }}
+{{- with .Values.extraArgs }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- /* The container; call with dict "root" $ "verb" "run" or "check" "more" (further arguments) "probed" true. */ -}}
+{{- define "groupattr-operator.container" -}}
+{{- $v := .root.Values -}}
+name: {{ .root.Chart.Name | quote }}
+image: {{ include "groupattr-operator.image" .root | quote }}
+imagePullPolicy: {{ $v.image.pullPolicy | quote }}
+args:
+  - {{ .verb }}
+  {{- include "groupattr-operator.flags" .root | trim | nindent 2 }}
+  {{- range .more }}
+  - {{ . | quote }}
+  {{- end }}
+{{- with $v.extraEnv }}
+env:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $v.extraEnvFrom }}
+envFrom:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- if .probed }}
+ports:
+  - name: http
+    containerPort: {{ int $v.listen.port }}
+    protocol: TCP
+livenessProbe:
+  httpGet: { path: /livez, port: http }
+  {{- with $v.livenessProbe }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+readinessProbe:
+  httpGet: { path: /readyz, port: http }
+  {{- with $v.readinessProbe }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- with $v.resources }}
+resources:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  {{- toYaml $v.containerSecurityContext | nindent 2 }}
+# A refusal to start is one line on standard error; so it shows in `kubectl describe pod`.
+terminationMessagePolicy: FallbackToLogsOnError
+volumeMounts:
+  - name: api-access
+    mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+    readOnly: true
+  {{- with $v.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{- /* Everything of a pod's spec that is neither a container nor about its life. */ -}}
+{{- define "groupattr-operator.surroundings" -}}
+{{- $v := .Values -}}
+serviceAccountName: {{ include "groupattr-operator.serviceAccountName" . | quote }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with concat (default list $v.global.imagePullSecrets) $v.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ ternary . (get (ternary dict . (kindIs "string" .)) "name") (kindIs "string" .) | quote }}
+  {{- end }}
+{{- end }}
+securityContext:
+  {{- toYaml $v.podSecurityContext | nindent 2 }}
+{{- range $field := list "nodeSelector" "tolerations" "affinity" "dnsConfig" "hostAliases" }}
+{{- with get $v $field }}
+{{ $field }}:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- range $field := list "priorityClassName" "runtimeClassName" "schedulerName" "dnsPolicy" }}
+{{- with get $v $field }}
+{{ $field }}: {{ . | quote }}
+{{- end }}
+{{- end }}
+volumes:
+  # What Kubernetes would mount by itself, with a token whose life can be chosen.
+  - name: api-access
+    projected:
+      defaultMode: 0444
+      sources:
+        - serviceAccountToken:
+            path: token
+            expirationSeconds: {{ int $v.serviceAccount.tokenExpirationSeconds }}
+        - configMap:
+            name: kube-root-ca.crt
+            items: [{ key: ca.crt, path: ca.crt }]
+        - downwardAPI:
+            items: [{ path: namespace, fieldRef: { apiVersion: v1, fieldPath: metadata.namespace } }]
+  {{- with $v.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}

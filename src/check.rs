@@ -1,0 +1,72 @@
+//! `groupattr-operator check`: would `run` with these settings find what it needs? It changes nothing.
+
+use std::fmt::Write as _;
+
+use futures::{StreamExt as _, stream};
+
+use crate::args::Check;
+use crate::cluster::access::{Extent, may, rights};
+use crate::cluster::discovery::{Needed, obstacle};
+use crate::cluster::kubernetes::{ConnectError, connect};
+
+/// Reviews asked for at the same time.
+const AT_ONCE: usize = 8;
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Findings {
+    /// A line for each thing that was looked at, and one that sums up.
+    pub text: String,
+    /// Whether the operator would work.
+    pub good: bool,
+}
+
+/// Looks for the kinds and asks for every right.
+pub async fn check(settings: &Check) -> Result<Findings, ConnectError> {
+    let client = connect().await?.main;
+    let (mut text, mut missing, mut reduced) = (String::new(), 0, 0);
+    let mut say = |word: &str, what: &str| {
+        let _ = writeln!(text, "{word:<8} {what}");
+    };
+
+    let kinds = Needed::of(&settings.run.watch_namespaces);
+    match obstacle(&client, &kinds).await {
+        None => say("ok", "the kinds of groupattr.dev are served"),
+        Some(why) => {
+            missing += 1;
+            say("missing", &why);
+        }
+    }
+    let extent = Extent {
+        watched: &settings.run.watch_namespaces,
+        lease: settings.run.leader_elect.then_some(settings.run.namespace.as_str()),
+        secrets: &settings.secret_names,
+    };
+    let rights = rights(extent);
+    let answers: Vec<_> =
+        stream::iter(&rights).map(|right| may(&client, right)).buffered(AT_ONCE).collect().await;
+    for (right, answer) in rights.iter().zip(answers) {
+        match answer {
+            Ok(true) => say("ok", &right.to_string()),
+            Ok(false) if !right.only_for.is_empty() => {
+                reduced += 1;
+                say("without", &format!("{right}: {}", right.only_for));
+            }
+            Ok(false) => {
+                missing += 1;
+                say("missing", &format!("{right}: add it to a role of this account"));
+            }
+            Err(why) => {
+                missing += 1;
+                say("unknown", &format!("{right}: {why}"));
+            }
+        }
+    }
+    let good = missing == 0;
+    let _ = match (good, reduced) {
+        (true, 0) => writeln!(text, "everything is there"),
+        (true, _) => writeln!(text, "everything that is needed is there"),
+        (false, _) => writeln!(text, "{missing} missing: the operator would not work"),
+    };
+    Ok(Findings { text, good })
+}
