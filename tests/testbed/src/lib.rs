@@ -6,6 +6,9 @@
 //! | Where does the API server come from, how do I talk to it, who did what? | [`control_plane`] |
 //! | How do I start, watch, freeze and kill the operator? | [`operator_process`] |
 //! | What did the vendor receive, and how do I make it misbehave? | [`vendor`] |
+//! | How do I break the way to either, at exactly this moment? | [`proxy`] |
+//! | How often does this test run, and how do I repeat a run? | [`runs`](mod@runs) |
+//! | Which versions of an object were there, as somebody else sees it? | [`sightings`] |
 //! | What would Helm and Flux think of this object? | [`kstatus`] |
 //! | How do I wait for something? | [`until`](mod@until) |
 //! | Who signs the certificates? | [`certificates`] |
@@ -19,11 +22,17 @@ pub mod control_plane;
 pub mod kstatus;
 pub mod operator_process;
 mod ports;
+pub mod proxy;
+pub mod runs;
 mod scratch;
+mod server;
+pub mod sightings;
 pub mod until;
 pub mod vendor;
 
 pub use control_plane::{ControlPlane, Options};
 pub use operator_process::{Launch, OperatorProcess};
+pub use proxy::FaultProxy;
+pub use runs::runs;
 pub use until::{until, until_ok};
 pub use vendor::Vendor;
