@@ -57,7 +57,7 @@ async fn over_tls_only_a_trusted_certificate_for_the_right_host_is_talked_to() {
     let allowed = vendors.map(|(_, vendor)| format!("--allow-endpoint={}", vendor.address()));
     let mut launch = world.launch(&allowed.each_ref().map(String::as_str));
     launch.env.push(("SSL_CERT_FILE".to_owned(), folder.display().to_string()));
-    let operator = testbed::OperatorProcess::start(launch).unwrap();
+    let operator = world.start(launch);
     operator.ready(SOON).await;
     std::fs::remove_file(&folder).unwrap();
 

@@ -28,7 +28,7 @@ async fn platform() -> &'static Platform {
             home.plane.grant(&home.account, &rights(), &Scope::Cluster).await.expect("rights");
             let mut launch = home.launch(&[]);
             launch.args.retain(|arg| !arg.starts_with("--watch-namespace"));
-            let operator = OperatorProcess::start(launch).expect("operator");
+            let operator = home.start(launch);
             operator.ready(SOON).await;
             Platform { home, operator }
         })
@@ -51,7 +51,7 @@ impl Tenancy {
         static ACCOUNTS: AtomicU64 = AtomicU64::new(1);
         let platform = platform().await;
         let account = ACCOUNTS.fetch_add(1, Ordering::Relaxed);
-        let tenant = World::without_rights(platform.home.plane).await;
+        let tenant = World::without_rights(platform.home.plane).await.hosted_by(&platform.home);
         let tenancy = Self { platform, account, app: format!("shared-{account}"), tenant };
         platform.home.vendor.account(account, KEY, &["administrator"]);
         tenancy.secret(&platform.home.namespace, KEY).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use testbed::{ControlPlane, OperatorProcess, Options, until, until_ok};
+use testbed::{ControlPlane, Options, until, until_ok};
 
 use crate::world::{SOON, World, message_of, numbered, reason_of};
 use crate::{CRDS, log_of, run};
@@ -20,7 +20,7 @@ async fn own_plane() -> &'static ControlPlane {
 async fn without_its_crds_it_says_what_to_do_and_begins_once_they_are_there() {
     let plane = own_plane().await;
     let world = World::on(plane).await;
-    let operator = OperatorProcess::start(world.launch(&[])).unwrap();
+    let operator = world.start(world.launch(&[]));
     operator.wait_for_log(REMEDY, SOON).await;
     until_ok(SOON, "/readyz to say what is missing", || async {
         match operator.get("/readyz").await {

@@ -1,15 +1,14 @@
-//! What must hold in every test besides its own point, read afterwards from the audit log and the vendor's journal:
-//! conditions as documented at every step, no way back from the end, no call without a committed intent, no secrets.
+//! The history of statuses (O6): conditions as documented at every step, and no way back from the end.
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use testbed::OperatorProcess;
 use testbed::control_plane::AuditEvent;
 use testbed::kstatus::{Status, kstatus};
 
-use super::{KEY, World, condition_of};
+use super::evidence::is_operator;
+use super::{World, condition_of};
 
 const WAITING: [&str; 10] = [
     "Pending",
@@ -38,7 +37,38 @@ const FAILED: [&str; 7] = [
 pub struct Stored {
     /// When the API server received the write.
     pub at: Timestamp,
+    /// When it had stored it.
+    pub answered: Timestamp,
     pub object: Value,
+}
+
+/// Every status of a reset that an operator stored, in the order of the versions.
+pub fn stored_in<'a>(events: impl Iterator<Item = &'a AuditEvent>) -> Vec<Stored> {
+    let writes = events.filter(|event| {
+        let key = (event.resource.as_str(), event.subresource.as_str(), event.code);
+        key == ("groupattributeresets", "status", 200) && is_operator(&event.user)
+    });
+    let mut stored: Vec<_> = writes
+        .map(|event| Stored {
+            at: event.received,
+            answered: event.answered,
+            object: event.response_object.clone(),
+        })
+        .collect();
+    stored.sort_by_key(|stored| version(&stored.object));
+    stored
+}
+
+/// Each status by itself, and one after another, object by object.
+pub fn check_history<'a>(versions: impl Iterator<Item = &'a Value>) {
+    let mut before: HashMap<&str, &Value> = HashMap::new();
+    for object in versions {
+        check_status(object);
+        let uid = object["metadata"]["uid"].as_str().expect("a uid");
+        if let Some(before) = before.insert(uid, object) {
+            check_step(before, object);
+        }
+    }
 }
 
 impl World {
@@ -52,19 +82,12 @@ impl World {
         all.iter().filter(about).map(|event| AuditEvent::clone(event)).collect()
     }
 
-    /// Every status of a reset that an operator stored here, object by object in its order.
+    /// Every status of a reset that an operator stored here, in the order of the versions.
     pub async fn stored(&self) -> Vec<Stored> {
         self.plane.audit_marker().await.expect("audit marker");
-        let all = self.plane.audit_of(&self.account.user()).expect("audit log");
-        let writes = all.iter().filter(|event| {
-            let key = (event.resource.as_str(), event.subresource.as_str(), event.code);
-            key == ("groupattributeresets", "status", 200) && event.namespace == self.namespace
-        });
-        let mut stored: Vec<_> = writes
-            .map(|event| Stored { at: event.received, object: event.response_object.clone() })
-            .collect();
-        stored.sort_by_key(|stored| version(&stored.object));
-        stored
+        let all = self.plane.audit().expect("audit log");
+        let mine = |event: &&std::sync::Arc<AuditEvent>| event.namespace == self.namespace;
+        stored_in(all.iter().filter(mine).map(|event| &**event))
     }
 
     /// The reasons that a reset went through, in their order, each change once.
@@ -76,79 +99,9 @@ impl World {
         reasons.dedup();
         reasons
     }
-
-    /// Checks everything that must hold in every test.
-    ///
-    /// The last of the operators is the one that must still be running.
-    pub async fn check(&self, operators: &[&OperatorProcess]) {
-        if let Some(last) = operators.last() {
-            assert_eq!(last.exit_status(), None, "the operator ended by itself: {}", last.logs());
-        }
-        let stored = self.stored().await;
-        assert!(!stored.is_empty(), "the audit log shows no status of this test");
-        for stored in &stored {
-            check_status(&stored.object);
-        }
-        let mut before: HashMap<&str, &Value> = HashMap::new();
-        for Stored { object, .. } in &stored {
-            let uid = object["metadata"]["uid"].as_str().expect("a uid");
-            if let Some(before) = before.insert(uid, object) {
-                check_step(before, object);
-            }
-        }
-        self.check_calls(&stored);
-        self.check_secrets(&stored, operators).await;
-    }
-
-    /// Each clear arrived while the last committed status of a reset of its group was the intent for it.
-    fn check_calls(&self, stored: &[Stored]) {
-        let mut used: HashMap<String, Timestamp> = HashMap::new();
-        for call in self.vendor.clears() {
-            let group = call.group.as_deref().unwrap_or_default();
-            let mut last: HashMap<&str, &Stored> = HashMap::new();
-            for one in stored.iter().filter(|one| one.at <= call.arrived_at) {
-                if one.object["spec"]["groupID"] == group {
-                    last.insert(one.object["metadata"]["uid"].as_str().unwrap_or_default(), one);
-                }
-            }
-            let intents =
-                last.values().filter_map(|one| one.object["status"]["pendingAttempt"]["id"].as_str());
-            let fresh = intents.map(str::to_owned).find(|id| !used.contains_key(id));
-            let Some(id) = fresh else {
-                panic!("a clear of {group} at {} without a committed intent of its own", call.arrived_at);
-            };
-            used.insert(id, call.arrived_at);
-        }
-    }
-
-    /// Nothing secret in what the operator stored, logged, counted, told as events, or was started with.
-    async fn check_secrets(&self, stored: &[Stored], operators: &[&OperatorProcess]) {
-        let mut secrets: Vec<String> = vec![KEY.to_owned()];
-        secrets.extend(
-            self.vendor.journal().iter().filter_map(|entry| entry.parameter("usersig").map(str::to_owned)),
-        );
-        secrets.sort();
-        secrets.dedup();
-        let mut places: Vec<(String, String)> = vec![
-            ("a status".to_owned(), stored.iter().map(|stored| stored.object.to_string()).collect()),
-            ("an event".to_owned(), self.kubectl(&["get", "events", "-o", "json"]).await.stdout),
-            ("an app".to_owned(), self.kubectl(&["get", "chatapps", "-o", "json"]).await.stdout),
-        ];
-        for operator in operators {
-            places.push(("the log".to_owned(), operator.logs()));
-            places.push(("the metrics".to_owned(), operator.metrics().await.unwrap_or_default()));
-            places.push(("the command line".to_owned(), operator.command_line().unwrap_or_default()));
-            assert!(!operator.logs().contains("panicked at"), "{}", operator.logs());
-        }
-        for (place, text) in &places {
-            let hit = secrets.iter().find(|secret| text.contains(secret.as_str()));
-            assert!(hit.is_none(), "a secret stands in {place}");
-            assert!(!text.to_lowercase().contains("usersig="), "a signed URL stands in {place}");
-        }
-    }
 }
 
-fn version(object: &Value) -> u64 {
+pub fn version(object: &Value) -> u64 {
     object["metadata"]["resourceVersion"]
         .as_str()
         .and_then(|version| version.parse().ok())

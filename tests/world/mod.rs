@@ -5,24 +5,44 @@
 //! |---|---|
 //! | how does a test make and change objects? | `objects` |
 //! | how does it see and wait for what became of them? | `seen` |
-//! | what must hold in every test? | `history` |
+//! | how does it break the way to the API server or to the vendor? | `ways` |
+//! | what must hold in every test, and who sees to it? | `finish` |
+//! | from what is that read? | `evidence` |
+//! | did everything end? (O1) | `ends` |
+//! | was each call lawful, and none too fast? (O2, O3, O4, O5) | `calls` |
+//! | were the statuses right at every step? (O6) | `history` |
+//! | did a secret get out? (O7) | `secrets` |
+//! | what did it cost? (O8) | `cost` |
 
 #![allow(dead_code, unreachable_pub, unused_imports)] // Each test binary uses its part of it.
 
+mod calls;
+mod cost;
+mod ends;
+mod evidence;
+mod finish;
 pub mod history;
 mod objects;
+mod secrets;
 mod seen;
+mod ways;
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kube::Client;
 use testbed::control_plane::{OperatorRights, Scope, ServiceAccount};
-use testbed::{ControlPlane, Launch, OperatorProcess, Options, Vendor};
+use testbed::operator_process::Trace;
+use testbed::proxy::Victim;
+use testbed::sightings::Sightings;
+use testbed::{ControlPlane, FaultProxy, Launch, OperatorProcess, Options, Vendor};
 use tokio::sync::OnceCell;
 
 pub use self::objects::{chat_app, numbered};
 pub use self::seen::{condition_of, message_of, reason_of};
+pub use self::ways::Leg;
 
 /// The account's key in every test, and a canary: it must never show up anywhere.
 pub const KEY: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
@@ -45,6 +65,9 @@ pub async fn plane() -> &'static ControlPlane {
 }
 
 /// A namespace with a vendor, and what is needed to start operators for it.
+///
+/// When it goes, it looks back at everything that happened in it: a test that ends well in a world that saw something
+/// unlawful fails.
 pub struct World {
     pub plane: &'static ControlPlane,
     pub namespace: String,
@@ -52,6 +75,17 @@ pub struct World {
     pub account: ServiceAccount,
     /// An administrator's client, of the runtime of this test.
     pub client: Client,
+    /// The way to the API server, in a world with ways that can be broken.
+    pub api: Option<FaultProxy>,
+    /// The way to the vendor, in such a world.
+    pub chat: Option<FaultProxy>,
+    /// What an administrator's watch of the resets shows.
+    pub sightings: Sightings,
+    /// Every operator that was started for this world.
+    operators: Arc<Mutex<Vec<Arc<Trace>>>>,
+    /// Another world whose vendor and operators serve this one as well.
+    host: Option<&'static World>,
+    is_finished: AtomicBool,
 }
 
 impl World {
@@ -75,7 +109,29 @@ impl World {
         vendor.account(APP_ID, KEY, &["administrator"]);
         let account = plane.service_account(&namespace, "operator").await.expect("service account");
         let client = plane.admin().await;
-        Self { plane, namespace, vendor, account, client }
+        let sightings = Sightings::begin(plane, &namespace, "GroupAttributeReset", "groupattributeresets")
+            .await
+            .expect("watch");
+        Self {
+            plane,
+            namespace,
+            vendor,
+            account,
+            client,
+            api: None,
+            chat: None,
+            sightings,
+            operators: Arc::default(),
+            host: None,
+            is_finished: AtomicBool::new(false),
+        }
+    }
+
+    /// The same namespace, served by the operators and the vendor of another world.
+    pub fn hosted_by(self, host: &'static World) -> Self {
+        let mut world = self;
+        world.host = Some(host);
+        world
     }
 
     /// How an operator for this namespace is started, logging at the most talkative level.
@@ -84,20 +140,37 @@ impl World {
             format!("--watch-namespace={}", self.namespace),
             format!("--namespace={}", self.namespace),
             format!("--allow-endpoint={}", self.vendor.address()),
+            format!("--allow-endpoint={}", self.chat_url().trim_start_matches("http://")),
             "--log-filter=trace".to_owned(),
         ];
         args.extend(more.iter().map(|arg| (*arg).to_owned()));
         Launch {
             binary: env!("CARGO_BIN_EXE_groupattr-operator").into(),
-            kubeconfig: self.plane.kubeconfig("operator", &self.account.token).expect("kubeconfig"),
+            kubeconfig: self.kubeconfig(),
             args,
             env: Vec::new(),
         }
     }
 
+    /// An operator that has just been started.
+    pub fn start(&self, launch: Launch) -> OperatorProcess {
+        let operator = OperatorProcess::start(launch).expect("operator");
+        self.operators.lock().expect("no panic while holding this lock").push(operator.trace());
+        operator
+    }
+
+    /// The operator that was started last, whichever that is when a planned fault happens.
+    pub fn latest(&self) -> Victim {
+        let operators = Arc::clone(&self.operators);
+        Arc::new(move || {
+            let operators = operators.lock().expect("no panic while holding this lock");
+            Arc::clone(operators.last().expect("an operator"))
+        })
+    }
+
     /// An operator that is ready.
     pub async fn operator(&self, more: &[&str]) -> OperatorProcess {
-        let operator = OperatorProcess::start(self.launch(more)).expect("operator");
+        let operator = self.start(self.launch(more));
         operator.ready(SOON).await;
         operator
     }

@@ -3,7 +3,7 @@
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::{
     Api,
-    api::{DynamicObject, PostParams},
+    api::{DynamicObject, Patch, PatchParams, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::json;
@@ -14,7 +14,7 @@ impl World {
     /// The Secret and the `ChatApp` named `default`, for this vendor; `more` are further lines of the spec.
     pub async fn app(&self, more: &str) {
         self.secret("chat", KEY).await;
-        self.apply(&chat_app("default", APP_ID, &self.vendor.url(), more)).await;
+        self.apply(&chat_app("default", APP_ID, &self.chat_url(), more)).await;
     }
 
     /// A Secret with a key.
@@ -69,6 +69,12 @@ spec:
         let patch = format!("{{\"spec\":{spec}}}");
         let done = self.kubectl(&["patch", kind, name, "--type=merge", "-p", &patch]).await;
         assert!(done.ok, "{}", done.stderr);
+    }
+
+    /// Changes any part of an object of ours, as anybody might who has a tool for it.
+    pub async fn merge(&self, kind: &str, name: &str, patch: &serde_json::Value) {
+        let api = self.api(kind).expect("a kind of ours");
+        api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.expect("patched");
     }
 
     /// Resets of these names and groups, made as fast as the API server takes them.

@@ -47,6 +47,19 @@ impl World {
         self.vendor.clears_of(group).len()
     }
 
+    /// The reason of a reset's `Succeeded`; empty if there is no such reset.
+    pub async fn reason(&self, name: &str) -> String {
+        self.object("gar", name).await.map_or_else(String::new, |reset| reason_of(&reset, "Succeeded"))
+    }
+
+    /// Who holds the lease; empty when it is free.
+    pub async fn lease_holder(&self) -> String {
+        let leases: Api<k8s_openapi::api::coordination::v1::Lease> =
+            Api::namespaced(self.client.clone(), &self.namespace);
+        let lease = leases.get("groupattr-operator").await.expect("the lease");
+        lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default()
+    }
+
     /// All resets of this namespace.
     pub async fn all_resets(&self) -> Vec<Value> {
         let list = self.api("gar").expect("a kind of ours").list(&ListParams::default()).await;

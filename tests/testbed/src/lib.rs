@@ -8,6 +8,9 @@
 //! | How do I run the container of a pod without a cluster of machines? | [`pod`] |
 //! | What did the vendor receive, and how do I make it misbehave? | [`vendor`] |
 //! | How do I run Helm, both of them? | [`helm`] |
+//! | How do I break the way to either, at exactly this moment? | [`proxy`] |
+//! | How often does this test run, and how do I repeat a run? | [`runs`](mod@runs) |
+//! | Which versions of an object were there, as somebody else sees it? | [`sightings`] |
 //! | What would Helm and Flux think of this object? | [`kstatus`] |
 //! | How do I wait for something? | [`until`](mod@until) |
 //! | Who signs the certificates? | [`certificates`] |
@@ -23,7 +26,11 @@ pub mod kstatus;
 pub mod operator_process;
 pub mod pod;
 pub mod ports;
+pub mod proxy;
+pub mod runs;
 mod scratch;
+mod server;
+pub mod sightings;
 pub mod until;
 pub mod vendor;
 
@@ -31,5 +38,7 @@ pub use control_plane::{ControlPlane, Options};
 pub use helm::Helm;
 pub use operator_process::{Launch, OperatorProcess};
 pub use pod::Pod;
+pub use proxy::FaultProxy;
+pub use runs::runs;
 pub use until::{until, until_ok};
 pub use vendor::Vendor;

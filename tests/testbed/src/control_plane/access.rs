@@ -1,6 +1,12 @@
 //! How tests reach the API server: clients, kubeconfig files, kubectl.
 
-use std::{fs, path::PathBuf, process::Stdio, sync::atomic::Ordering, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::atomic::Ordering,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 use kube::{
@@ -42,9 +48,20 @@ impl ControlPlane {
     /// # Errors
     /// When the token is not fit for an HTTP header.
     pub async fn client(&self, token: &str) -> Result<Client> {
+        Ok(Client::try_from(self.config(token).await?)?)
+    }
+
+    /// What a client needs that may do everything, for one that lives on another runtime.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be read, which does not depend on the server.
+    pub async fn admin_config(&self) -> Result<Config> {
+        self.config(ADMIN_TOKEN).await
+    }
+
+    async fn config(&self, token: &str) -> Result<Config> {
         let kubeconfig = Kubeconfig::from_yaml(&self.kubeconfig_text(token))?;
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-        Ok(Client::try_from(config)?)
+        Ok(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
     }
 
     /// Writes a kubeconfig with this bearer token. The file lives as long as the control plane; `name` is for people
@@ -72,17 +89,8 @@ impl ControlPlane {
         Ok(file)
     }
 
-    /// JSON, which is YAML too.
     fn kubeconfig_text(&self, token: &str) -> String {
-        json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "testbed",
-            "clusters": [{"name": "testbed", "cluster": {
-                "server": self.url(), "certificate-authority": self.folder().join("ca.crt"),
-            }}],
-            "users": [{"name": "testbed", "user": {"token": token}}],
-            "contexts": [{"name": "testbed", "context": {"cluster": "testbed", "user": "testbed"}}],
-        })
-        .to_string()
+        kubeconfig_text(&self.url(), &self.folder().join("ca.crt"), token)
     }
 
     /// Runs kubectl as administrator.
@@ -140,4 +148,15 @@ impl ControlPlane {
             last_lines(&etcd, 6)
         )
     }
+}
+
+/// JSON, which is YAML too.
+pub(crate) fn kubeconfig_text(server: &str, ca: &Path, token: &str) -> String {
+    json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "testbed",
+        "clusters": [{"name": "testbed", "cluster": {"server": server, "certificate-authority": ca}}],
+        "users": [{"name": "testbed", "user": {"token": token}}],
+        "contexts": [{"name": "testbed", "context": {"cluster": "testbed", "user": "testbed"}}],
+    })
+    .to_string()
 }

@@ -28,6 +28,7 @@ use std::{
 use anyhow::Result;
 use tempfile::TempDir;
 
+pub(crate) use self::access::kubeconfig_text;
 pub use self::{
     access::Kubectl,
     audit::AuditEvent,
@@ -123,6 +124,11 @@ impl ControlPlane {
     /// Kills the API server (`kill -9`). Everything answers with "connection refused" until it is started again.
     pub fn kill_apiserver(&self) {
         self.servers.kill_apiserver();
+    }
+
+    /// Ends both for good, when a test that has a control plane of its own is done with it.
+    pub fn shut_down(&self) {
+        self.servers.shut_down();
     }
 
     /// Ends the API server the polite way (SIGTERM) and waits until it is gone.

@@ -105,6 +105,11 @@ impl Servers {
         self.apiserver.kill();
     }
 
+    pub(super) fn shut_down(&self) {
+        self.apiserver.kill();
+        self.etcd.kill();
+    }
+
     pub(super) async fn stop_apiserver(&self) {
         self.apiserver.terminate().await;
     }

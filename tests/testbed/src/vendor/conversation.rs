@@ -8,11 +8,11 @@ use std::{
 
 use rand::Rng as _;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     time::sleep,
 };
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::TlsAcceptor;
 
 use super::{
     Shared,
@@ -22,24 +22,7 @@ use super::{
     rooms::Reply,
     script::Misbehaviour,
 };
-
-/// A connection with or without TLS.
-pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
-    /// From now on, closing sends RST instead of FIN.
-    fn reset_when_closed(&self) -> io::Result<()>;
-}
-
-impl Wire for TcpStream {
-    fn reset_when_closed(&self) -> io::Result<()> {
-        self.set_zero_linger()
-    }
-}
-
-impl Wire for TlsStream<TcpStream> {
-    fn reset_when_closed(&self) -> io::Result<()> {
-        self.get_ref().0.set_zero_linger()
-    }
-}
+use crate::server::Wire;
 
 /// Whether the connection can be used again.
 #[derive(PartialEq, Eq)]
@@ -48,8 +31,21 @@ enum Next {
     Close,
 }
 
-/// Serves a connection until either side closes it.
-pub(super) async fn serve(mut stream: impl Wire, number: u64, shared: Arc<Shared>) {
+/// Serves a connection, over TLS if there is a certificate, until either side closes it.
+pub(super) async fn converse(stream: TcpStream, number: u64, shared: Arc<Shared>, tls: Option<TlsAcceptor>) {
+    shared.connected();
+    match tls {
+        None => serve(stream, number, shared).await,
+        Some(tls) => {
+            // A client that does not trust the certificate ends it here.
+            if let Ok(stream) = tls.accept(stream).await {
+                serve(stream, number, shared).await;
+            }
+        }
+    }
+}
+
+async fn serve(mut stream: impl Wire, number: u64, shared: Arc<Shared>) {
     let mut requests = Requests::new();
     loop {
         let request = match requests.next(&mut stream).await {

@@ -10,7 +10,7 @@
 //! | `answer` | what it says when it behaves |
 //! | `script`, `delivery` | what it does wrong, and what that looks like on the wire |
 //! | `journal` | what arrived |
-//! | `server`, `conversation`, `http` | the network |
+//! | `conversation`, `http` | the network |
 
 mod answer;
 mod conversation;
@@ -20,7 +20,6 @@ mod journal;
 mod limits;
 mod rooms;
 mod script;
-mod server;
 mod usersig;
 mod verify;
 
@@ -34,6 +33,7 @@ use std::{
 
 use anyhow::Result;
 use tempfile::TempDir;
+use tokio_rustls::TlsAcceptor;
 
 pub use self::{
     answer::EmptyShape,
@@ -45,12 +45,16 @@ pub use self::{
     verify::Refusal,
 };
 use self::{
+    conversation::converse,
     journal::Journal,
     rooms::{Account, World},
     script::Scripts,
-    server::Server,
 };
-use crate::{certificates::Authority, scratch};
+use crate::{
+    certificates::Authority,
+    scratch,
+    server::{Server, acceptor},
+};
 
 /// What a request asks for, by its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -116,9 +120,7 @@ impl Vendor {
     /// # Errors
     /// When no port can be opened.
     pub fn start() -> Result<Self> {
-        let shared = Arc::new(Shared::default());
-        let server = Server::start(Arc::clone(&shared), None)?;
-        Ok(Self { shared, server, tls: None })
+        Self::listening(None, None)
     }
 
     /// Over TLS, with a certificate for 127.0.0.1 and localhost by an authority that [`Vendor::ca_pem`] names.
@@ -138,9 +140,17 @@ impl Vendor {
         let folder = scratch::folder("vendor-")?;
         let ca = folder.path().join("ca.pem");
         fs::write(&ca, authority.pem())?;
+        let certificate = acceptor(&authority.server(names)?)?;
+        Self::listening(Some(certificate), Some(Tls { ca, _folder: folder }))
+    }
+
+    fn listening(certificate: Option<TlsAcceptor>, tls: Option<Tls>) -> Result<Self> {
         let shared = Arc::new(Shared::default());
-        let server = Server::start(Arc::clone(&shared), Some(server::acceptor(&authority.server(names)?)?))?;
-        Ok(Self { shared, server, tls: Some(Tls { ca, _folder: folder }) })
+        let seen = Arc::clone(&shared);
+        let server = Server::start("vendor", move |stream, number| {
+            converse(stream, number, Arc::clone(&seen), certificate.clone())
+        })?;
+        Ok(Self { shared, server, tls })
     }
 
     /// Where it listens.

@@ -1,9 +1,11 @@
 //! Listening, on a thread and a runtime of its own.
 //!
-//! Of its own for two reasons: a busy test must not move the arrival times, and a simulator in a static must outlive
+//! Of its own for two reasons: a busy test must not move the arrival times, and a server in a static must outlive
 //! the runtime of the test that happened to start it.
 
 use std::{
+    future::Future,
+    io,
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
     thread::JoinHandle,
@@ -12,6 +14,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     runtime,
     sync::watch,
@@ -24,10 +27,28 @@ use tokio_rustls::{
         crypto::aws_lc_rs,
         pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     },
+    server::TlsStream,
 };
 
-use super::{Shared, conversation::serve};
 use crate::{certificates::ServerCertificate, ports::free_port};
+
+/// A connection with or without TLS.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
+    /// From now on, closing sends RST instead of FIN.
+    fn reset_when_closed(&self) -> io::Result<()>;
+}
+
+impl Wire for TcpStream {
+    fn reset_when_closed(&self) -> io::Result<()> {
+        self.set_zero_linger()
+    }
+}
+
+impl Wire for TlsStream<TcpStream> {
+    fn reset_when_closed(&self) -> io::Result<()> {
+        self.get_ref().0.set_zero_linger()
+    }
+}
 
 /// What the thread is told, and tells back.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,16 +58,21 @@ enum State {
     Gone,
 }
 
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
+/// A port that is listened on; closed when dropped.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     wanted: watch::Sender<State>,
     reached: watch::Receiver<State>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    /// Listens on a free port of 127.0.0.1.
-    pub(super) fn start(shared: Arc<Shared>, tls: Option<TlsAcceptor>) -> Result<Self> {
+    /// Listens on a free port of 127.0.0.1 and hands each connection, with its number, to `converse`.
+    pub(crate) fn start<Converse, Conversation>(name: &str, converse: Converse) -> Result<Self>
+    where
+        Converse: Fn(TcpStream, u64) -> Conversation + Send + 'static,
+        Conversation: Future<Output = ()> + Send + 'static,
+    {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, free_port()))?;
         listener.set_nonblocking(true)?;
@@ -54,18 +80,18 @@ impl Server {
         let (wanted, orders) = watch::channel(State::Up);
         let (report, reached) = watch::channel(State::Up);
         let thread = std::thread::Builder::new()
-            .name("vendor".into())
-            .spawn(move || runtime.block_on(listen(listener, address, shared, tls, orders, report)))?;
+            .name(name.to_owned())
+            .spawn(move || runtime.block_on(listen(listener, address, converse, orders, report)))?;
         Ok(Self { address, wanted, reached, thread: Some(thread) })
     }
 
     /// Closes the port and all connections: from now on, "connection refused".
-    pub(super) fn go_down(&self) {
+    pub(crate) fn go_down(&self) {
         self.go(State::Down);
     }
 
     /// Opens the same port again.
-    pub(super) fn come_back(&self) {
+    pub(crate) fn come_back(&self) {
         self.go(State::Up);
     }
 
@@ -74,7 +100,7 @@ impl Server {
         while *self.reached.borrow() != state {
             assert!(
                 self.thread.as_ref().is_some_and(|thread| !thread.is_finished()),
-                "the simulator has crashed"
+                "the server's thread has ended"
             );
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -90,14 +116,16 @@ impl Drop for Server {
     }
 }
 
-async fn listen(
+async fn listen<Converse, Conversation>(
     first: std::net::TcpListener,
     address: SocketAddr,
-    shared: Arc<Shared>,
-    tls: Option<TlsAcceptor>,
+    converse: Converse,
     mut orders: watch::Receiver<State>,
     report: watch::Sender<State>,
-) {
+) where
+    Converse: Fn(TcpStream, u64) -> Conversation,
+    Conversation: Future<Output = ()> + Send + 'static,
+{
     let mut listener = Some(TcpListener::from_std(first).expect("a listener that does not block"));
     let mut connections = JoinSet::new();
     let mut number = 0;
@@ -122,7 +150,8 @@ async fn listen(
                     break;
                 }
                 Some(stream) = accept(listener.as_ref()) => {
-                    connections.spawn(converse(stream, number, Arc::clone(&shared), tls.clone()));
+                    let _ = stream.set_nodelay(true);
+                    connections.spawn(converse(stream, number));
                     number += 1;
                 }
                 Some(_) = connections.join_next() => {}
@@ -138,22 +167,8 @@ async fn accept(listener: Option<&TcpListener>) -> Option<TcpStream> {
     }
 }
 
-async fn converse(stream: TcpStream, number: u64, shared: Arc<Shared>, tls: Option<TlsAcceptor>) {
-    let _ = stream.set_nodelay(true);
-    shared.connected();
-    match tls {
-        None => serve(stream, number, shared).await,
-        Some(tls) => {
-            // A client that does not trust the certificate ends it here.
-            if let Ok(stream) = tls.accept(stream).await {
-                serve(stream, number, shared).await;
-            }
-        }
-    }
-}
-
 /// TLS with this certificate, HTTP/1.1 only.
-pub(super) fn acceptor(certificate: &ServerCertificate) -> Result<TlsAcceptor> {
+pub(crate) fn acceptor(certificate: &ServerCertificate) -> Result<TlsAcceptor> {
     let chain =
         CertificateDer::pem_slice_iter(certificate.certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_slice(certificate.key.as_bytes()).context("the key just made")?;

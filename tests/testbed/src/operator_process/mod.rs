@@ -1,20 +1,24 @@
 //! The operator as a real process: started, watched, frozen and killed from outside, as in a cluster.
 
+mod trace;
+
 use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
-use tempfile::TempDir;
 
+pub use self::trace::Trace;
 use crate::{
-    children::{self, Guarded},
+    children,
     ports::free_port,
+    proxy::Victim,
     scratch,
     until::{until, until_ok},
 };
@@ -34,11 +38,8 @@ pub struct Launch {
 
 /// A running operator; killed when dropped, and when this process ends in any other way.
 pub struct OperatorProcess {
-    child: Guarded,
-    port: u16,
+    trace: Arc<Trace>,
     http: reqwest::Client,
-    log: PathBuf,
-    _folder: TempDir,
 }
 
 impl OperatorProcess {
@@ -72,19 +73,37 @@ impl OperatorProcess {
         let child =
             children::start(command).with_context(|| format!("cannot start {}", program.display()))?;
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
-        Ok(Self { child, port, http, log, _folder: folder })
+        Ok(Self { trace: Arc::new(Trace::new(child, port, log, folder)), http })
+    }
+
+    /// What stays when this object goes: for whoever signals it from elsewhere, or looks at it afterwards.
+    #[must_use]
+    pub fn trace(&self) -> Arc<Trace> {
+        Arc::clone(&self.trace)
+    }
+
+    /// This process, for a planned fault.
+    #[must_use]
+    pub fn victim(&self) -> Victim {
+        let trace = self.trace();
+        Arc::new(move || Arc::clone(&trace))
+    }
+
+    /// It may end by itself from now on: what this test does to it is reason enough.
+    pub fn may_end(&self) {
+        self.trace.expect_end();
     }
 
     /// Everything it wrote so far, standard output and standard error in their order.
     #[must_use]
     pub fn logs(&self) -> String {
-        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+        self.trace.logs()
     }
 
-    /// Where [`OperatorProcess::logs`] are kept; the file goes away with this object.
+    /// Where [`OperatorProcess::logs`] are kept; the file goes away with the trace.
     #[must_use]
     pub fn log_file(&self) -> &Path {
-        &self.log
+        self.trace.log_file()
     }
 
     /// Waits until the log contains a text.
@@ -110,7 +129,7 @@ impl OperatorProcess {
                 other => {
                     let said = other
                         .map_or_else(|error| format!("{error:#}"), |(code, text)| format!("{code} {text}"));
-                    Err(format!("{said}; exit: {:?}; log: {}", self.child.exit_status(), self.last_words()))
+                    Err(format!("{said}; exit: {:?}; log: {}", self.exit_status(), self.last_words()))
                 }
             }
         })
@@ -141,48 +160,49 @@ impl OperatorProcess {
     /// # Errors
     /// When it does not answer within 5 seconds.
     pub async fn get(&self, path: &str) -> Result<(u16, String)> {
-        let answer = self.http.get(format!("http://127.0.0.1:{}{path}", self.port)).send().await?;
+        let answer = self.http.get(format!("http://127.0.0.1:{}{path}", self.trace.port())).send().await?;
         Ok((answer.status().as_u16(), answer.text().await?))
     }
 
     /// Ends it with SIGKILL and waits until it is gone.
     pub fn kill9(&self) -> ExitStatus {
-        self.child.kill()
+        self.trace.kill9()
     }
 
     /// Asks it to end (SIGTERM).
     pub fn terminate(&self) {
-        self.child.signal(Signal::TERM);
+        self.trace.signal(Signal::TERM);
     }
 
     /// Freezes it (SIGSTOP).
     pub fn stop(&self) {
-        self.child.signal(Signal::STOP);
+        self.trace.signal(Signal::STOP);
     }
 
     /// Lets it go on (SIGCONT).
     pub fn cont(&self) {
-        self.child.signal(Signal::CONT);
+        self.trace.signal(Signal::CONT);
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has ended by itself. Whoever waits for that expects it.
     ///
     /// # Panics
     /// When it has not before the deadline.
     pub async fn wait_exit(&self, deadline: Duration) -> ExitStatus {
-        until(deadline, "the operator to end", || async { self.child.exit_status() }).await
+        self.trace.expect_end();
+        until(deadline, "the operator to end", || async { self.exit_status() }).await
     }
 
     /// How it ended, `None` while it runs.
     #[must_use]
     pub fn exit_status(&self) -> Option<ExitStatus> {
-        self.child.exit_status()
+        self.trace.exit_status()
     }
 
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> i32 {
-        self.child.pid()
+        self.trace.pid()
     }
 
     /// Its command line, to look for what must not be there.
@@ -202,7 +222,13 @@ impl OperatorProcess {
     }
 
     fn last_words(&self) -> String {
-        crate::control_plane::logs::last_lines(&self.log, 8)
+        crate::control_plane::logs::last_lines(self.log_file(), 8)
+    }
+}
+
+impl Drop for OperatorProcess {
+    fn drop(&mut self) {
+        self.trace.retire();
     }
 }
 

@@ -1,0 +1,68 @@
+//! The bad days: what happens to the resets, to the calls and to the process when something breaks at exactly the
+//! wrong moment. Each row of the fault matrix is a test here; `cargo campaign` runs the same tests very often.
+//!
+//! | row | question | file |
+//! |---|---|---|
+//! | A1 | killed at any boundary of an attempt, of the lease, of the watches? | `killed` |
+//! | A2 | killed again while it recovers? | `killed_again` |
+//! | A3 | told to end, in the middle of something? | `told_to_end` |
+//! | A4 | killed again and again, under load? | `storm` |
+//! | B1 | shown the past, and the same thing ten times? | `stale` |
+//! | B2 | not shown what happened? | `missed` |
+//! | C1 | somebody else writes the same objects? | `writers` |
+//! | C2 | the API server refuses, hangs, or is not there? | `refused` |
+//! | C3 | the API server and etcd restart under load, alone and with everything else? | `servers` |
+//!
+//! Besides the point of its test, each world is looked at as a whole when it goes; see `world/finish`.
+
+mod killed;
+mod killed_again;
+mod missed;
+mod refused;
+mod servers;
+mod stale;
+mod storm;
+mod told_to_end;
+#[path = "../world/mod.rs"]
+mod world;
+mod writers;
+
+use std::time::Duration;
+
+use testbed::OperatorProcess;
+use world::{APP_ID, World};
+
+/// A lease that runs out sooner than by default, for tests that wait for that.
+const SHORT_LEASE: [&str; 3] =
+    ["--lease-duration-seconds=5", "--lease-renew-deadline-seconds=3", "--lease-retry-seconds=1"];
+/// Without election: a process that starts works at once.
+const ALONE: [&str; 1] = ["--leader-elect=false"];
+/// All resets are final so long after the last fault.
+const AFTER_FAULTS: Duration = Duration::from_mins(1);
+/// The plural of the resets.
+const RESETS: &str = "groupattributeresets";
+
+/// Waits until this process says that it leads.
+async fn until_leading(operator: &OperatorProcess, deadline: Duration) {
+    testbed::until_ok(deadline, "it to lead", || async {
+        match operator.metric("groupattr_leader", &[]).await {
+            Some(1.0) => Ok(()),
+            other => Err((other, operator.exit_status())),
+        }
+    })
+    .await;
+}
+
+async fn until_calls(world: &World, wanted: usize) {
+    testbed::until_ok(world::SOON, &format!("{wanted} calls"), || async {
+        let calls = world.vendor.clears().len();
+        if calls >= wanted { Ok(()) } else { Err(calls) }
+    })
+    .await;
+}
+
+/// The room has been cleared: nothing was lost.
+fn assert_empty(world: &World, group: &str) {
+    let left = world.vendor.attributes(APP_ID, group).expect("the room");
+    assert!(left.is_empty(), "{group} still has {left:?}");
+}

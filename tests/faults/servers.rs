@@ -1,0 +1,87 @@
+//! C3: the API server and etcd restart under load; and everything breaks at once.
+
+use std::time::Duration;
+
+use testbed::control_plane::ControlPlane;
+use testbed::{Options, runs};
+
+use crate::world::{SOON, World, numbered};
+use crate::{AFTER_FAULTS, ALONE, SHORT_LEASE, assert_empty, until_calls, until_leading};
+
+const COUNT: usize = 100;
+
+/// An API server of its own, for a test that disturbs it.
+async fn own_plane() -> &'static ControlPlane {
+    let plane = ControlPlane::start(Options::default()).await.expect("control plane");
+    plane.install_crds(concat!(env!("CARGO_MANIFEST_DIR"), "/crds")).await.expect("CRDs");
+    Box::leak(Box::new(plane))
+}
+
+#[tokio::test]
+async fn restarts_of_the_api_server_and_of_etcd_under_load_lose_and_repeat_nothing() {
+    runs("C3", 2)
+        .one_by_one(|run| async move {
+            let world = World::on(own_plane().await).await;
+            let resets = numbered("load", COUNT);
+            world.rooms(&resets);
+            let operator = world.operator(&ALONE).await;
+            world.app("  limits: { callsPerSecond: 10 }").await;
+            world.app_is("Verified").await;
+            world.many_resets(resets.clone()).await;
+            until_calls(&world, COUNT / 5).await;
+            if run.turn(2) == 0 {
+                world.plane.stop_apiserver().await;
+            } else {
+                world.plane.kill_apiserver();
+            }
+            world.plane.restart_apiserver().await.expect("the API server");
+            let before = world.vendor.clears().len();
+            until_calls(&world, before + COUNT / 5).await;
+            world.plane.restart_etcd().await.expect("etcd");
+            world.all_end(AFTER_FAULTS).await;
+            for (_, group) in &resets {
+                assert_eq!(world.calls(group), 1, "{group}");
+                assert_empty(&world, group);
+            }
+            assert_eq!(operator.exit_status(), None);
+            world.finish().await;
+            world.plane.shut_down();
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn an_outage_of_the_vendor_a_restart_of_the_api_server_and_a_dead_leader_at_once_lose_and_repeat_nothing()
+ {
+    runs("C3-all", 1)
+        .one_by_one(|_| async move {
+            let world = World::on(own_plane().await).await;
+            let resets = numbered("all", COUNT);
+            world.rooms(&resets);
+            let leader = world.operator(&SHORT_LEASE).await;
+            until_leading(&leader, SOON).await;
+            world.app("  limits: { callsPerSecond: 10 }").await;
+            world.app_is("Verified").await;
+            let follower = world.operator(&SHORT_LEASE).await;
+            world.many_resets(resets.clone()).await;
+            until_calls(&world, COUNT / 5).await;
+            world.vendor.go_down();
+            world.plane.kill_apiserver();
+            leader.kill9();
+            world.plane.restart_apiserver().await.expect("the API server");
+            until_leading(&follower, SOON).await;
+            // The new leader meets a vendor that is not there.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            world.vendor.come_back();
+            // Its circuit may be open, and is closed by a probe a minute later at the latest.
+            world.all_end(2 * AFTER_FAULTS).await;
+            for (_, group) in &resets {
+                assert_eq!(world.calls(group), 1, "{group}");
+                assert_empty(&world, group);
+            }
+            assert_eq!(follower.exit_status(), None);
+            world.finish().await;
+            world.plane.shut_down();
+        })
+        .await;
+}

@@ -1,0 +1,48 @@
+//! A4: killed again and again for a minute, under 200 resets.
+
+use std::time::{Duration, Instant};
+
+use rand::Rng as _;
+use testbed::runs;
+
+use crate::world::{World, numbered};
+use crate::{AFTER_FAULTS, ALONE, assert_empty};
+
+const RESETS: usize = 200;
+const STORM: Duration = Duration::from_mins(1);
+
+#[tokio::test]
+async fn a_minute_of_kills_under_200_resets_loses_nothing_and_sends_nothing_twice() {
+    runs("A4", 1)
+        .one_by_one(|run| async move {
+            let mut chance = run.chance();
+            let world = World::new().await;
+            let resets = numbered("storm", RESETS);
+            world.rooms(&resets);
+            let operator = world.operator(&ALONE).await;
+            // So slow that there is work left for the whole minute.
+            world.app("  limits: { callsPerSecond: 8 }").await;
+            world.app_is("Verified").await;
+            drop(operator);
+            world.many_resets(resets.clone()).await;
+            let (begun, mut kills) = (Instant::now(), 0);
+            while begun.elapsed() < STORM {
+                // Half of them come before anything can be sent, the others in the middle of it.
+                let life = if kills % 2 == 0 { 500 } else { chance.random_range(1500..4500) };
+                let operator = world.start(world.launch(&ALONE));
+                tokio::time::sleep(Duration::from_millis(life)).await;
+                operator.kill9();
+                kills += 1;
+            }
+            let sent = world.vendor.clears().len();
+            assert!(kills >= 15 && sent >= 20, "{kills} kills and {sent} calls are no storm");
+            let _operator = world.operator(&ALONE).await;
+            world.all_end(AFTER_FAULTS).await;
+            for (_, group) in &resets {
+                assert_eq!(world.calls(group), 1, "{group}");
+                assert_empty(&world, group);
+            }
+            world.finish().await;
+        })
+        .await;
+}

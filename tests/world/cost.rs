@@ -1,0 +1,75 @@
+//! What it costs (O8): two writes and no read for a reset that meets no trouble, and nothing after the end.
+
+use std::collections::BTreeMap;
+
+use testbed::control_plane::AuditEvent;
+
+use super::ends::{is_final, name};
+use super::evidence::Evidence;
+use super::history::Stored;
+use super::reason_of;
+
+impl Evidence {
+    /// `is_breakable`: faults on the way may have cost reads, and answers that the audit log does not know were lost.
+    pub(super) fn check_cost(&self, is_breakable: bool) {
+        let mut of_name: BTreeMap<&str, Vec<&Stored>> = BTreeMap::new();
+        for stored in &self.stored {
+            of_name.entry(name(&stored.object)).or_default().push(stored);
+        }
+        for (reset, versions) in of_name {
+            let uids = versions.iter().map(|stored| &stored.object["metadata"]["uid"]);
+            let is_one = uids.collect::<std::collections::HashSet<_>>().len() == 1;
+            if !is_one || self.forged.contains(reset) {
+                continue;
+            }
+            let requests: Vec<&AuditEvent> = self
+                .requests
+                .iter()
+                .map(|event| &**event)
+                .filter(|event| event.resource == "groupattributeresets" && event.name == reset)
+                .collect();
+            check_after_the_end(&versions, &requests);
+            if !is_breakable {
+                check_before(&versions, &requests);
+            }
+        }
+    }
+}
+
+/// After the end nothing is asked about a reset whose spec does not change, except for its deletion.
+fn check_after_the_end(versions: &[&Stored], requests: &[&AuditEvent]) {
+    let Some(end) = versions.iter().find(|stored| is_final(&stored.object)) else { return };
+    let last = versions.last().unwrap_or(end);
+    if last.object["metadata"]["generation"] != end.object["metadata"]["generation"] {
+        return;
+    }
+    let later: Vec<_> = requests
+        .iter()
+        .filter(|event| event.received > end.answered && event.verb != "delete")
+        .map(|event| (&event.verb, &event.subresource, event.code, event.received))
+        .collect();
+    assert!(
+        later.is_empty(),
+        "{} was touched after its end at {}: {later:?}",
+        name(&end.object),
+        end.answered
+    );
+}
+
+/// An intent and an outcome cost two writes; a read is allowed only for a write that was refused.
+fn check_before(versions: &[&Stored], requests: &[&AuditEvent]) {
+    let reasons: Vec<_> = versions.iter().map(|stored| reason_of(&stored.object, "Succeeded")).collect();
+    if reasons != ["Sending", "Cleared"] {
+        return;
+    }
+    let end = versions[1];
+    let before = || requests.iter().filter(|event| event.received <= end.answered);
+    let refused = before().filter(|event| event.verb == "update" && event.code != 200).count();
+    let writes = before().filter(|event| event.verb == "update").count() - refused;
+    let reads = before().filter(|event| event.verb == "get").count();
+    assert!(
+        writes == 2 && reads <= refused,
+        "{}: {writes} writes, {refused} refused, {reads} reads",
+        name(&end.object)
+    );
+}

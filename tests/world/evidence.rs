@@ -1,0 +1,111 @@
+//! What the checks are made from: four journals under one clock. The vendor's, the API server's audit log, an
+//! administrator's watch, and the logs of the operators.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use testbed::control_plane::AuditEvent;
+use testbed::operator_process::Trace;
+use testbed::sightings::Sighting;
+use testbed::vendor::Entry;
+
+use super::World;
+use super::history::{Stored, stored_in, version};
+
+/// Every service account of the testbed is an operator's.
+pub fn is_operator(user: &str) -> bool {
+    user.starts_with("system:serviceaccount:")
+}
+
+/// What happened in one world.
+pub struct Evidence {
+    /// The requests of operators about this namespace.
+    pub requests: Vec<Arc<AuditEvent>>,
+    /// The statuses of resets that operators stored in this namespace.
+    pub stored: Vec<Stored>,
+    /// The same of all namespaces, as far as they are about the vendor of this world.
+    pub stored_anywhere: Vec<Stored>,
+    /// The statuses of apps that operators stored in all namespaces.
+    pub apps: Vec<Arc<AuditEvent>>,
+    /// Resets whose status somebody else has written.
+    pub forged: BTreeSet<String>,
+    /// What arrived at the vendor.
+    pub calls: Vec<Entry>,
+    /// What an administrator saw, each version once.
+    pub sightings: Vec<Sighting>,
+    /// The operators.
+    pub operators: Vec<Arc<Trace>>,
+    /// `host:port` of the vendor, as operators may know it.
+    pub hosts: Vec<String>,
+}
+
+impl World {
+    /// Collects it.
+    pub(super) async fn evidence(&self) -> Evidence {
+        self.plane.audit_marker().await.expect("the audit log");
+        let all = self.plane.audit().expect("the audit log");
+        let of_operators = || all.iter().filter(|event| is_operator(&event.user));
+        let requests: Vec<_> =
+            of_operators().filter(|event| event.namespace == self.namespace).cloned().collect();
+        let stored = stored_in(requests.iter().map(|event| &**event));
+        let hosts = self.hosts();
+        let is_ours = |stored: &Stored| {
+            let status = &stored.object["status"];
+            let named = |attempt: &str| status[attempt]["host"].as_str().map(str::to_owned);
+            let named = named("pendingAttempt").or_else(|| named("lastAttempt"));
+            named.is_some_and(|host| hosts.contains(&host))
+        };
+        let stored_anywhere =
+            stored_in(of_operators().map(|event| &**event)).into_iter().filter(is_ours).collect();
+        let is_app = |event: &&Arc<AuditEvent>| {
+            ["chatapps", "clusterchatapps"].contains(&event.resource.as_str())
+                && event.subresource == "status"
+                && event.code == 200
+        };
+        let forgeries = all.iter().filter(|event| {
+            event.resource == "groupattributeresets"
+                && event.subresource == "status"
+                && event.namespace == self.namespace
+                && !is_operator(&event.user)
+                && ["update", "patch"].contains(&event.verb.as_str())
+        });
+        let forged = forgeries.map(|event| event.name.clone()).collect();
+        let apps = of_operators().filter(is_app).cloned().collect();
+        let calls = self.served_by().vendor.journal();
+        let sightings = self.sightings_up_to(&stored).await;
+        let mut operators = self.operators.lock().expect("no panic while holding this lock").clone();
+        if let Some(host) = self.host {
+            operators
+                .extend(host.operators.lock().expect("no panic while holding this lock").iter().cloned());
+        }
+        Evidence { requests, stored, stored_anywhere, apps, forged, calls, sightings, operators, hosts }
+    }
+
+    /// The world whose vendor and operators serve this one.
+    pub(super) fn served_by(&self) -> &World {
+        self.host.unwrap_or(self)
+    }
+
+    fn hosts(&self) -> Vec<String> {
+        let world = self.served_by();
+        let mut hosts = vec![world.vendor.address().to_string()];
+        hosts.extend(world.chat.as_ref().map(|proxy| proxy.address().to_string()));
+        hosts.extend(hosts.clone().iter().map(|host| host.replace("127.0.0.1", "localhost")));
+        hosts
+    }
+
+    /// What the administrator's watch saw, after it has seen the last of what operators stored.
+    async fn sightings_up_to(&self, stored: &[Stored]) -> Vec<Sighting> {
+        let newest = stored.iter().map(|stored| version(&stored.object)).max().unwrap_or_default();
+        let reached = self.sightings.reach(newest, Duration::from_secs(20)).await;
+        assert!(
+            reached,
+            "the administrator's watch does not show version {newest}, which an operator stored"
+        );
+        let mut seen = BTreeSet::new();
+        let mut sightings = self.sightings.all();
+        sightings.retain(|sighting| seen.insert(version(&sighting.object)));
+        sightings
+    }
+}

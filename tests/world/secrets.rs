@@ -1,0 +1,64 @@
+//! Nothing secret gets out (O7): not into a status, an event, a log, a metric, a command line or a request to the API
+//! server. `tests/secrecy` searches for every disguise; here, in every test, for the usual ones.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::ListParams;
+
+use super::evidence::Evidence;
+use super::{KEY, World};
+
+impl World {
+    pub(super) async fn check_secrets(&self, evidence: &Evidence) {
+        let mut secrets: BTreeSet<&str> =
+            evidence.calls.iter().filter_map(|call| call.parameter("usersig")).collect();
+        secrets.insert(KEY);
+        let forms: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
+        for (place, text) in self.places(evidence).await {
+            let hit = forms.iter().find(|form| text.contains(form.as_str()));
+            assert!(hit.is_none(), "a secret stands in {place}");
+            assert!(!text.to_ascii_lowercase().contains("usersig="), "a signed URL stands in {place}");
+        }
+    }
+
+    /// Everything that somebody besides the process can see.
+    async fn places(&self, evidence: &Evidence) -> Vec<(&'static str, String)> {
+        // A client of its own: whoever looks back may be on another runtime than the test.
+        let events: Api<Event> = Api::namespaced(self.plane.admin().await, &self.namespace);
+        let events = events.list(&ListParams::default()).await.expect("events").items;
+        let requests = evidence.requests.iter();
+        let asked =
+            requests.map(|event| format!("{} {}\n", event.request_uri, event.request_object)).collect();
+        let stored = evidence.stored.iter().map(|stored| stored.object.to_string()).collect();
+        let apps = evidence.apps.iter().map(|event| event.response_object.to_string()).collect();
+        let mut places = vec![
+            ("a request to the API server", asked),
+            ("a status", stored),
+            ("an app", apps),
+            ("an event", serde_json::to_string(&events).expect("JSON")),
+        ];
+        for operator in &evidence.operators {
+            places.push(("the log", operator.logs()));
+            places.push(("the metrics", operator.metrics()));
+            places.push(("the command line", operator.command_line().to_owned()));
+        }
+        places
+    }
+}
+
+/// A secret as it may be written, as far as it is the same whatever stands beside it.
+fn forms(secret: &str) -> Vec<String> {
+    let percent: String = secret.replace('*', "%2A").replace('_', "%5F");
+    let mut forms = vec![secret.to_owned(), percent];
+    for shift in 0..3 {
+        let shifted = [&[0; 3][..shift], secret.as_bytes()].concat();
+        let encoded = STANDARD_NO_PAD.encode(&shifted);
+        // The letters at either end depend on the neighbours.
+        forms.push(encoded[(shift * 8).div_ceil(6)..shifted.len() * 8 / 6].to_owned());
+    }
+    forms
+}
