@@ -5,6 +5,7 @@
 //! |---|---|
 //! | how does a test make and change objects? | `objects` |
 //! | how does it see and wait for what became of them? | `seen` |
+//! | which of several processes leads, and which made which call? | `replicas` |
 //! | how does it break the way to the API server or to the vendor? | `ways` |
 //! | what must hold in every test, and who sees to it? | `finish` |
 //! | from what is that read? | `evidence` |
@@ -23,6 +24,7 @@ mod evidence;
 mod finish;
 pub mod history;
 mod objects;
+pub mod replicas;
 mod secrets;
 mod seen;
 mod ways;

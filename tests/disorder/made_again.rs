@@ -1,0 +1,135 @@
+//! Objects that are deleted and made again under the same name, at each point of their life; and a namespace that goes
+//! away with them. Each uid is a request of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_json::Value;
+use testbed::until;
+use testbed::vendor::{Misbehaviour, When};
+
+use crate::world::{KEY, SOON, World, numbered, reason_of};
+
+/// A point in the life of a reset.
+struct Point {
+    name: &'static str,
+    /// What the vendor does with the first call.
+    script: Option<Misbehaviour>,
+    more: &'static str,
+    /// Where the first object is when it is deleted.
+    reason: &'static str,
+    /// Calls of the first object and of its successor together.
+    calls: usize,
+}
+
+fn points() -> Vec<Point> {
+    let point = |name, script, more, reason, calls| Point { name, script, more, reason, calls };
+    let delay = Misbehaviour::DelayAfter(Duration::from_secs(3));
+    vec![
+        point("asleep", None, "  suspend: true", "Suspended", 1),
+        point("calling", Some(delay), "", "Sending", 2),
+        point("verifying", Some(Misbehaviour::StatusAfterExecuting(502)), "", "Verifying", 2),
+        point("throttled", Some(Misbehaviour::Code(10049)), "", "RateLimited", 2),
+        point("ended", None, "", "Cleared", 2),
+        point("failed", Some(Misbehaviour::Code(10007)), "", "GroupTypeNotSupported", 2),
+    ]
+}
+
+impl World {
+    /// Deletes a reset and makes another one of its name; returns the uids of both.
+    async fn make_again(&self, name: &str) -> [String; 2] {
+        let uid = |object: &Value| object["metadata"]["uid"].as_str().expect("a uid").to_owned();
+        let old = uid(&self.object("gar", name).await.expect("the first one"));
+        let deleted = self.kubectl(&["delete", "gar", name]).await;
+        assert!(deleted.ok, "{}", deleted.stderr);
+        self.reset_of_app(name, "").await;
+        let new = uid(&self.object("gar", name).await.expect("the second one"));
+        assert_ne!(old, new);
+        [old, new]
+    }
+}
+
+/// The ids of the attempts that the statuses of one uid ever named.
+fn attempts_of(stored: &[crate::world::history::Stored], uid: &str) -> BTreeSet<String> {
+    let of_uid = stored.iter().filter(|one| one.object["metadata"]["uid"] == uid);
+    let ids = of_uid.flat_map(|one| {
+        ["pendingAttempt", "lastAttempt"].map(|name| one.object["status"][name]["id"].clone())
+    });
+    ids.filter_map(|id| id.as_str().map(str::to_owned)).collect()
+}
+
+async fn each_point(first_account: u64) {
+    let world = World::new().await;
+    let operator = world.operator(&[]).await;
+    world.secret("chat", KEY).await;
+    let points = points();
+    for (account, point) in (first_account..).zip(&points) {
+        world.app_with_room(point.name, account, "").await;
+        if let Some(script) = &point.script {
+            world.vendor.script(When::clear().by(account).times(1), script.clone());
+        }
+    }
+    let mut uids = BTreeMap::new();
+    for point in &points {
+        world.until_reason("chatapp", point.name, "Ready", "Verified").await;
+        world.reset_of_app(point.name, point.more).await;
+    }
+    for point in &points {
+        let group = format!("@TGS#{}", point.name);
+        let called = usize::from(point.reason != "Suspended");
+        until(SOON, "its first call", || async { (world.calls(&group) >= called).then_some(()) }).await;
+        world.reset_is(point.name, point.reason).await;
+        uids.insert(point.name, world.make_again(point.name).await);
+    }
+    for point in &points {
+        world.reset_is(point.name, "Cleared").await;
+    }
+    let stored = world.stored().await;
+    for (account, point) in (first_account..).zip(&points) {
+        let Point { name, calls, .. } = point;
+        let group = format!("@TGS#{name}");
+        assert_eq!(world.calls(&group), *calls, "{name}");
+        assert!(world.vendor.attributes(account, &group).is_some_and(|attributes| attributes.is_empty()));
+        let [old, new] = uids[name].each_ref().map(|uid| attempts_of(&stored, uid));
+        assert!(old.is_disjoint(&new), "{name}: an attempt of the first one is known to the second");
+        assert_eq!(new.len(), 1, "{name}: one attempt for the second one");
+        let last = stored.iter().rfind(|one| one.object["metadata"]["uid"] == uids[name][0].as_str());
+        assert_eq!(reason_of(&last.expect("the first one").object, "Succeeded"), point.reason, "{name}");
+        for pair in world.vendor.clears_of(&group).windows(2) {
+            let apart = pair[1].arrived.saturating_duration_since(pair[0].answered.expect("an answer"));
+            assert!(apart >= Duration::from_secs(1), "{name}: {apart:?} between two writes to one group");
+        }
+    }
+    world.check(&[&operator]).await;
+}
+
+#[tokio::test]
+async fn whenever_a_reset_is_deleted_and_made_again_each_of_the_two_has_its_own_outcome() {
+    tokio::join!(each_point(1_600_000_001), each_point(1_700_000_001));
+}
+
+#[tokio::test]
+async fn in_a_namespace_that_is_going_away_what_was_asked_for_still_ends() {
+    let world = World::new().await;
+    let operator = world.operator(&[]).await;
+    let rooms = numbered("leaving", 20);
+    world.rooms(&rooms);
+    world.app("  limits: { callsPerSecond: 5 }").await;
+    world.app_is("Verified").await;
+    // One fails, which is worth an event, and no event can be created any more.
+    world.vendor.script(When::clear().of("@TGS#leaving-19"), Misbehaviour::Code(10007));
+    world.many_resets(rooms.clone()).await;
+    world.until_calls(3).await;
+    let deleted =
+        world.plane.kubectl(&["delete", "namespace", &world.namespace, "--wait=false"]).await.unwrap();
+    assert!(deleted.ok, "{}", deleted.stderr);
+    until(SOON, "all of them to end", || async {
+        let reasons = world.reasons().await;
+        (reasons.get("Cleared") == Some(&19) && reasons.get("GroupTypeNotSupported") == Some(&1))
+            .then_some(())
+    })
+    .await;
+    world.assert_once_each(&rooms);
+    operator.wait_for_log("event not written", SOON).await;
+    world.check(&[&operator]).await;
+}
