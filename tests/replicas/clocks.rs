@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use testbed::OperatorProcess;
 use testbed::vendor::{Misbehaviour, UserSig, When};
 
-use crate::world::replicas::{SHORT_LEASE, leads, until_leading};
+use crate::world::replicas::{leads, until_leading};
 use crate::world::{KEY, SOON, World, numbered, reason_of};
 
 const HOUR: i64 = 3600;
@@ -71,20 +71,20 @@ async fn follower_is_off(ahead: i64) {
     for group in ["@TGS#in-flight", "@TGS#short"] {
         world.room(group);
     }
-    let leader = world.operator(&SHORT_LEASE).await;
+    let leader = world.operator(&[]).await;
     until_leading(&leader, SOON).await;
     let clock = WrongClock::ahead(&world, ahead);
-    let follower = clock.operator(&world, &SHORT_LEASE).await;
+    let follower = clock.operator(&world, &[]).await;
     world.app("  limits: { callsPerSecond: 2 }").await;
     world.app_is("Verified").await;
     // By the follower's clock the lease was renewed an hour ago, or will be in an hour: it must wait all the same.
     let watched = Instant::now();
-    while watched.elapsed() < Duration::from_secs(12) {
-        assert!(!leads(&follower).await, "it took over from a leader that works");
+    while watched.elapsed() < Duration::from_secs(18) {
+        assert!(!leads(&follower).await, "it took over from a leader that works: {}", leader.logs());
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
     let renewals = world.requests("leases", "groupattr-operator").await;
-    assert!(renewals.iter().filter(|event| event.verb == "update").count() >= 8, "the leader was at work");
+    assert!(renewals.iter().filter(|event| event.verb == "update").count() >= 6, "the leader was at work");
 
     world.vendor.script(When::clear().of("@TGS#in-flight"), Misbehaviour::DelayAfter(Duration::from_secs(8)));
     let long = "  activeDeadlineSeconds: 86400";
@@ -97,7 +97,8 @@ async fn follower_is_off(ahead: i64) {
     leader.kill9();
     let killed = Instant::now();
     until_leading(&follower, Duration::from_secs(20)).await;
-    assert!(killed.elapsed() >= Duration::from_secs(3), "it took over after {:?}", killed.elapsed());
+    // It had watched the last renewal for the whole span, which was two seconds old at most when the leader died.
+    assert!(killed.elapsed() >= Duration::from_secs(10), "it took over after {:?}", killed.elapsed());
     let noticed = Instant::now();
     world.until_cleared(13, Duration::from_mins(1)).await;
 
@@ -133,7 +134,7 @@ async fn a_clock_that_is_set_while_it_leads_brings_a_new_signature_and_no_second
         world.room(group);
     }
     let clock = WrongClock::ahead(&world, 0);
-    let operator = clock.operator(&world, &SHORT_LEASE).await;
+    let operator = clock.operator(&world, &[]).await;
     world.app("").await;
     let long = "  activeDeadlineSeconds: 604800";
     world.reset("before", "@TGS#before", long).await;

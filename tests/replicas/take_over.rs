@@ -7,7 +7,7 @@ use testbed::until;
 use testbed::vendor::{Command, Misbehaviour, When};
 
 use crate::world::replicas::until_leading;
-use crate::world::{APP_ID, SOON, World, numbered, reason_of};
+use crate::world::{APP_ID, SOON, World, numbered};
 
 /// What happens to the leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ enum Trouble {
 
 /// With the default lease. Returns how long no call was made.
 async fn take_over(trouble: Trouble, run: usize) -> Duration {
-    const LIMIT: usize = 5;
+    const LIMIT: usize = 10;
     let world = World::new().await;
     let rooms = numbered("room", 20);
     world.rooms(&rooms);
@@ -45,8 +45,11 @@ async fn take_over(trouble: Trouble, run: usize) -> Duration {
         world.tenures().get(1).map(|tenure| tenure.first.saturating_duration_since(struck))
     })
     .await;
-    assert!(silence <= Duration::from_secs(22), "{trouble:?}: no call for {silence:?}");
+    // At worst every permit is held for a call that the other one may still have under way: ten seconds, and one.
+    assert!(silence <= Duration::from_secs(33), "{trouble:?}: no call for {silence:?}");
+    let reset = world.reset_is("in-flight", "VerifiedEmpty").await;
     if trouble == Trouble::Frozen {
+        // It has an answer to tell of, and comes too late with it.
         leader.cont();
         let exit = leader.wait_exit(SOON).await;
         assert!(!exit.success(), "it ended as if all were well: {exit:?}");
@@ -57,8 +60,8 @@ async fn take_over(trouble: Trouble, run: usize) -> Duration {
     assert_eq!(tenures[0].calls, its_calls, "{trouble:?}: it went on calling after its time");
     world.assert_once_each(&rooms);
     assert_eq!(world.calls("@TGS#in-flight"), 1, "it was read back, and not sent again");
-    let reset = world.object("gar", "in-flight").await.expect("the reset");
-    assert_eq!(reason_of(&reset, "Succeeded"), "VerifiedEmpty", "{reset:#}");
+    let still = world.object("gar", "in-flight").await.expect("the reset");
+    assert_eq!(still["status"], reset["status"], "what was settled was changed");
     let fullest = world.vendor.fullest_window(APP_ID, Command::Clear, Duration::from_secs(1));
     assert!(fullest <= LIMIT, "{fullest} calls in one second");
     world.check(&[&leader, &follower]).await;

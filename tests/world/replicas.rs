@@ -7,10 +7,6 @@ use testbed::{OperatorProcess, until, until_ok};
 
 use super::{SOON, World};
 
-/// A lease that runs out sooner than by default, for tests that wait for that.
-pub const SHORT_LEASE: [&str; 3] =
-    ["--lease-duration-seconds=5", "--lease-renew-deadline-seconds=3", "--lease-retry-seconds=1"];
-
 /// Whether this process says that it leads.
 pub async fn leads(operator: &OperatorProcess) -> bool {
     operator.metric("groupattr_leader", &[]).await == Some(1.0)
@@ -44,7 +40,7 @@ impl World {
 
     /// Waits until this many clears have arrived at the vendor.
     pub async fn until_calls(&self, wanted: usize) {
-        until(SOON, &format!("{wanted} calls"), || async {
+        until(Duration::from_mins(2), &format!("{wanted} calls"), || async {
             (self.vendor.clears().len() >= wanted).then_some(())
         })
         .await;
