@@ -50,7 +50,7 @@ async fn a_crd_that_is_deleted_and_installed_again_is_served_again_without_a_res
         [2, 0, 1],
         "one call for each object that was not suspended"
     );
-    world.check(&[&operator]).await;
+    assert_eq!(operator.exit_status(), None, "{}", operator.logs());
 }
 
 /// Resets that could go, under a CRD that cannot store what must be stored before a call; then under the right one.
@@ -108,7 +108,7 @@ async fn an_operator_that_starts_without_the_status_subresource_is_not_ready_unt
     plane.install_crds(&without.to_string()).await.expect("the wrong CRD");
     let world = World::on(plane).await;
     world.room("@TGS#a");
-    let operator = testbed::OperatorProcess::start(world.launch(&[])).expect("operator");
+    let operator = world.start(world.launch(&[]));
     world.app("").await;
     world.reset("a", "@TGS#a", "").await;
     until_ok(SOON, "/readyz to say that the status is missing", || async {

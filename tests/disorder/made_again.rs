@@ -4,11 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures::future::join_all;
 use serde_json::Value;
+use testbed::proxy::{Boundary, Fault, Position};
+use testbed::runs::runs;
 use testbed::until;
 use testbed::vendor::{Misbehaviour, When};
 
-use crate::world::{KEY, SOON, World, numbered, reason_of};
+use crate::world::{KEY, Leg, SOON, World, numbered, reason_of};
 
 /// A point in the life of a reset.
 struct Point {
@@ -29,20 +32,19 @@ fn points() -> Vec<Point> {
         point("asleep", None, "  suspend: true", "Suspended", 1),
         point("calling", Some(delay), "", "Sending", 2),
         point("verifying", Some(Misbehaviour::StatusAfterExecuting(502)), "", "Verifying", 2),
-        point("throttled", Some(Misbehaviour::Code(10049)), "", "RateLimited", 2),
         point("ended", None, "", "Cleared", 2),
         point("failed", Some(Misbehaviour::Code(10007)), "", "GroupTypeNotSupported", 2),
     ]
 }
 
 impl World {
-    /// Deletes a reset and makes another one of its name; returns the uids of both.
-    async fn make_again(&self, name: &str) -> [String; 2] {
+    /// Deletes a reset and makes another one of its name with `make`; returns the uids of both.
+    async fn make_again(&self, name: &str, make: impl Future<Output = ()>) -> [String; 2] {
         let uid = |object: &Value| object["metadata"]["uid"].as_str().expect("a uid").to_owned();
         let old = uid(&self.object("gar", name).await.expect("the first one"));
         let deleted = self.kubectl(&["delete", "gar", name]).await;
         assert!(deleted.ok, "{}", deleted.stderr);
-        self.reset_of_app(name, "").await;
+        make.await;
         let new = uid(&self.object("gar", name).await.expect("the second one"));
         assert_ne!(old, new);
         [old, new]
@@ -58,34 +60,31 @@ fn attempts_of(stored: &[crate::world::history::Stored], uid: &str) -> BTreeSet<
     ids.filter_map(|id| id.as_str().map(str::to_owned)).collect()
 }
 
-async fn each_point(first_account: u64) {
+async fn each_point() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.secret("chat", KEY).await;
     let points = points();
-    for (account, point) in (first_account..).zip(&points) {
+    for (account, point) in (1_600_000_001..).zip(&points) {
         world.app_with_room(point.name, account, "").await;
         if let Some(script) = &point.script {
             world.vendor.script(When::clear().by(account).times(1), script.clone());
         }
     }
-    let mut uids = BTreeMap::new();
-    for point in &points {
+    let lives = points.iter().map(|point| async {
         world.until_reason("chatapp", point.name, "Ready", "Verified").await;
         world.reset_of_app(point.name, point.more).await;
-    }
-    for point in &points {
         let group = format!("@TGS#{}", point.name);
         let called = usize::from(point.reason != "Suspended");
         until(SOON, "its first call", || async { (world.calls(&group) >= called).then_some(()) }).await;
         world.reset_is(point.name, point.reason).await;
-        uids.insert(point.name, world.make_again(point.name).await);
-    }
-    for point in &points {
+        let uids = world.make_again(point.name, world.reset_of_app(point.name, "")).await;
         world.reset_is(point.name, "Cleared").await;
-    }
+        (point.name, uids)
+    });
+    let uids: BTreeMap<_, _> = join_all(lives).await.into_iter().collect();
     let stored = world.stored().await;
-    for (account, point) in (first_account..).zip(&points) {
+    for (account, point) in (1_600_000_001..).zip(&points) {
         let Point { name, calls, .. } = point;
         let group = format!("@TGS#{name}");
         assert_eq!(world.calls(&group), *calls, "{name}");
@@ -100,12 +99,73 @@ async fn each_point(first_account: u64) {
             assert!(apart >= Duration::from_secs(1), "{name}: {apart:?} between two writes to one group");
         }
     }
-    world.check(&[&operator]).await;
+    assert_eq!(operator.exit_status(), None, "{}", operator.logs());
+    world.finish().await;
 }
 
 #[tokio::test]
 async fn whenever_a_reset_is_deleted_and_made_again_each_of_the_two_has_its_own_outcome() {
-    tokio::join!(each_point(1_600_000_001), each_point(1_700_000_001));
+    runs("F3", 2).side_by_side(2, |_| each_point()).await;
+}
+
+/// A boundary of the first object's attempt, and how many calls are made for both of them together.
+type Held = (Leg, fn() -> Boundary, Position, usize);
+
+const HELD: [Held; 6] = [
+    (Leg::Api, || Boundary::intent().about("again"), Position::Before, 1),
+    (Leg::Api, || Boundary::intent().about("again"), Position::LostAnswer, 2),
+    (Leg::Vendor, || Boundary::clear().about("@TGS#again"), Position::Before, 2),
+    (Leg::Vendor, || Boundary::clear().about("@TGS#again"), Position::LostAnswer, 2),
+    (Leg::Api, || Boundary::outcome().about("again"), Position::Before, 2),
+    (Leg::Api, || Boundary::outcome().about("again"), Position::LostAnswer, 2),
+];
+
+/// Deleted and made again while one request of the first one's attempt is on its way.
+async fn while_held((leg, boundary, position, calls): Held) {
+    let world = World::breakable().await;
+    world.room("@TGS#again");
+    let _operator = world.operator(&[]).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    let plan = world.plan(leg, boundary(), position, Fault::Hold);
+    world.reset("again", "@TGS#again", "").await;
+    plan.has_fired(SOON).await;
+    let uids = world.make_again("again", world.reset("again", "@TGS#again", "")).await;
+    plan.release();
+    world.reset_is("again", "Cleared").await;
+    assert_eq!(world.calls("@TGS#again"), calls);
+    let stored = world.stored().await;
+    let [old, new] = uids.each_ref().map(|uid| attempts_of(&stored, uid));
+    assert!(old.is_disjoint(&new), "an attempt of the first one is known to the second");
+    assert_eq!(new.len(), 1, "one attempt for the second one");
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn deleted_and_made_again_in_the_middle_of_an_attempt_each_of_the_two_has_its_own_outcome() {
+    runs("F3", 6).side_by_side(3, |run| while_held(HELD[run.turn(HELD.len())])).await;
+}
+
+#[tokio::test]
+async fn the_deletion_of_a_finished_reset_meets_no_other_of_its_name() {
+    let world = World::breakable().await;
+    world.room("@TGS#short");
+    let operator = world.operator(&[]).await;
+    world.app("").await;
+    let deletion = Boundary::of("delete", "groupattributeresets").about("short");
+    let plan = world.plan(Leg::Api, deletion, Position::Before, Fault::Hold);
+    world.reset("short", "@TGS#short", "  ttlSecondsAfterFinished: 0").await;
+    plan.has_fired(SOON).await;
+    let asleep = world.reset("short", "@TGS#short", "  suspend: true");
+    let [_, second] = world.make_again("short", asleep).await;
+    plan.release();
+    until(SOON, "the end of the deletion", || async {
+        operator.metric("groupattr_api_writes", &[("kind", "delete")]).await.filter(|count| *count >= 1.0)
+    })
+    .await;
+    let left = world.reset_is("short", "Suspended").await;
+    assert_eq!(left["metadata"]["uid"], second.as_str());
+    assert_eq!(world.calls("@TGS#short"), 1);
 }
 
 #[tokio::test]

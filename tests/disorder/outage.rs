@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use testbed::runs::runs;
 use testbed::vendor::{Command, Misbehaviour, When};
 
 use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered};
@@ -13,6 +14,10 @@ const SLACK: Duration = Duration::from_millis(250);
 
 #[tokio::test]
 async fn an_outage_with_a_thousand_waiting_costs_one_probe_in_five_seconds_and_loses_nothing() {
+    runs("E2", 1).one_by_one(|_| outage()).await;
+}
+
+async fn outage() {
     let world = World::new().await;
     let rooms = numbered("waiting", RESETS);
     world.rooms(&rooms);
@@ -68,5 +73,5 @@ async fn an_outage_with_a_thousand_waiting_costs_one_probe_in_five_seconds_and_l
         assert!(reset["status"]["failures"].as_i64().unwrap_or_default() <= 1, "{reset:#}");
     }
     operator.ready(SOON).await;
-    world.check(&[&operator]).await;
+    world.finish().await;
 }

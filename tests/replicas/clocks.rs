@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use testbed::OperatorProcess;
+use testbed::runs::runs;
 use testbed::vendor::{Misbehaviour, UserSig, When};
 
 use crate::world::replicas::{leads, until_leading};
@@ -53,7 +54,7 @@ impl WrongClock {
         let text = |path: &Path| path.to_str().expect("a plain path").to_owned();
         launch.env.push(("LD_PRELOAD".to_owned(), text(shim())));
         launch.env.push(("CLOCK_SHIFT_FILE".to_owned(), text(&self.path)));
-        let operator = OperatorProcess::start(launch).expect("operator");
+        let operator = world.start(launch);
         operator.ready(SOON).await;
         operator
     }
@@ -124,7 +125,7 @@ async fn follower_is_off(ahead: i64) {
 
 #[tokio::test]
 async fn a_follower_whose_clock_is_an_hour_off_does_not_take_over_early_and_sends_nothing_twice() {
-    tokio::join!(follower_is_off(HOUR), follower_is_off(-HOUR));
+    runs("D3", 2).side_by_side(2, |run| follower_is_off([HOUR, -HOUR][run.turn(2)])).await;
 }
 
 #[tokio::test]
