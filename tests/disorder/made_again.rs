@@ -147,6 +147,28 @@ async fn deleted_and_made_again_in_the_middle_of_an_attempt_each_of_the_two_has_
 }
 
 #[tokio::test]
+async fn a_reset_that_is_suspended_while_its_intent_is_on_its_way_is_not_sent() {
+    let world = World::breakable().await;
+    world.room("@TGS#late");
+    let operator = world.operator(&[]).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    let plan = world.plan(Leg::Api, Boundary::intent().about("late"), Position::Before, Fault::Hold);
+    world.reset("late", "@TGS#late", "").await;
+    plan.has_fired(SOON).await;
+    world.patch("gar", "late", "{\"suspend\":true}").await;
+    plan.release();
+    world.reset_is("late", "Suspended").await;
+    let conflicts =
+        operator.metric("groupattr_api_writes", &[("kind", "intent"), ("result", "conflict")]).await;
+    assert_eq!(conflicts, Some(1.0), "the intent was planned on an old copy");
+    world.patch("gar", "late", "{\"suspend\":false}").await;
+    world.reset_is("late", "Cleared").await;
+    assert_eq!(world.calls("@TGS#late"), 1);
+    assert_eq!(world.reasons_of("late").await, ["Suspended", "Pending", "Sending", "Cleared"]);
+}
+
+#[tokio::test]
 async fn the_deletion_of_a_finished_reset_meets_no_other_of_its_name() {
     let world = World::breakable().await;
     world.room("@TGS#short");

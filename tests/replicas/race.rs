@@ -1,12 +1,11 @@
 //! Two candidates and one lease that has run out.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
+use testbed::proxy::{Boundary, Fault, Position};
 use testbed::runs::runs;
 use testbed::{OperatorProcess, until, until_ok};
 
 use crate::world::replicas::leads;
-use crate::world::{SOON, World};
+use crate::world::{Leg, SOON, World};
 
 /// As the leader of yesterday left it: not released, and not renewed any more.
 const ABANDONED: &str = "apiVersion: coordination.k8s.io/v1
@@ -36,15 +35,19 @@ async fn looks_at_the_lease(world: &World) -> usize {
     requests.iter().filter(|event| event.verb == "get").count()
 }
 
-/// One race. Returns how many of its writes the API server refused because the other one was faster.
-async fn race() -> usize {
-    let world = World::new().await;
+async fn race() {
+    let world = World::breakable().await;
     world.room("@TGS#prize");
     world.app("").await;
     world.reset("prize", "@TGS#prize", "").await;
     world.apply(ABANDONED).await;
+    // Both have watched it run out, and both writes are on their way before either of them arrives.
+    let writes = Boundary::of("update", "leases").times(2);
+    let plan = world.plan(Leg::Api, writes, Position::Before, Fault::Hold);
     let args = ["--lease-retry-seconds=1"];
     let candidates = [0, 1].map(|_| world.start(world.launch(&args)));
+    plan.has_fired_times(2, SOON).await;
+    plan.release();
     let first = until(SOON, "one of them to lead", || winner(&candidates)).await;
     // The winner works, and the other one goes on looking at the lease without taking it.
     world.reset_is("prize", "Cleared").await;
@@ -59,25 +62,15 @@ async fn race() -> usize {
     assert_eq!(won.iter().sum::<usize>(), 1, "how often each of them began to lead: {won:?}");
     assert_eq!(world.calls("@TGS#prize"), 1);
 
-    let writes = world.requests("leases", "groupattr-operator").await;
-    let writes = writes.iter().filter(|event| event.verb == "update");
+    let requests = world.requests("leases", "groupattr-operator").await;
+    let refused = requests.iter().filter(|event| event.verb == "update" && event.code == 409).count();
+    assert_eq!(refused, 1, "both wrote, and one was refused");
     let lease = world.object("lease", "groupattr-operator").await.expect("the lease");
     assert_eq!(lease["spec"]["leaseTransitions"], 8, "it changed hands once: {lease:#}");
-    let refused = writes.filter(|event| event.code == 409).count();
     world.finish().await;
-    refused
 }
 
 #[tokio::test]
 async fn of_two_that_race_for_a_lease_that_has_run_out_one_wins() {
-    let lost = AtomicUsize::new(0);
-    runs("D2", 20)
-        .side_by_side(5, |_| async {
-            lost.fetch_add(race().await, Ordering::Relaxed);
-        })
-        .await;
-    println!(
-        "{} times both wrote at the same moment, and the API server refused the slower one",
-        lost.into_inner()
-    );
+    runs("D2", 20).side_by_side(5, |_| race()).await;
 }

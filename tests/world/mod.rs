@@ -51,7 +51,7 @@ pub const KEY: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c
 /// The account in every test.
 pub const APP_ID: u64 = 1_400_000_000;
 /// Long enough for a slow machine; nobody waits that long when all is well.
-pub const SOON: Duration = Duration::from_secs(40);
+pub const SOON: Duration = Duration::from_secs(90);
 
 static PLANE: OnceCell<ControlPlane> = OnceCell::const_new();
 
