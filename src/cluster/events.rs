@@ -50,9 +50,14 @@ pub struct Events {
 }
 
 impl Events {
-    /// Starts the writers on the current tokio runtime. `identity` names this process in the events.
+    /// Starts the writers on the current tokio runtime. `identity` names this process in the events; `written` hears of
+    /// each write how it went: `ok` or what was wrong.
     #[must_use]
-    pub fn new(client: Client, identity: &str) -> Self {
+    pub fn new(
+        client: Client,
+        identity: &str,
+        written: impl Fn(&'static str) + Send + Sync + 'static,
+    ) -> Self {
         let reporter = Reporter {
             controller: "groupattr-operator".to_owned(),
             instance: Some(one_line(identity, INSTANCE)),
@@ -61,7 +66,9 @@ impl Events {
         let recorder = Recorder::new(client, reporter);
         tokio::spawn(async move {
             let waiting = stream::poll_fn(move |context| waiting.poll_recv(context));
-            waiting.for_each_concurrent(WRITERS, |notice| write(&recorder, notice)).await;
+            waiting
+                .for_each_concurrent(WRITERS, |notice| async { written(write(&recorder, notice).await) })
+                .await;
         });
         Self { queue, complaints: Arc::default() }
     }
@@ -78,12 +85,13 @@ impl Events {
     }
 }
 
-async fn write(recorder: &Recorder, notice: Notice) {
+async fn write(recorder: &Recorder, notice: Notice) -> &'static str {
     let (event, regarding) = event(notice);
-    let trouble = match timeout(CALL, recorder.publish(&event, &regarding)).await {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => explain(&error),
-        Err(_) => format!("no answer within {CALL:?}"),
+    let (trouble, label) = match timeout(CALL, recorder.publish(&event, &regarding)).await {
+        Ok(Ok(())) => return "ok",
+        Ok(Err(error @ kube::Error::Api(_))) => (explain(&error), "refused"),
+        Ok(Err(error)) => (explain(&error), "unclear"),
+        Err(_) => (format!("no answer within {CALL:?}"), "unclear"),
     };
     tracing::warn!(
         reason = event.reason,
@@ -92,6 +100,7 @@ async fn write(recorder: &Recorder, notice: Notice) {
         name = regarding.name,
         "event not written: {trouble}"
     );
+    label
 }
 
 fn event(notice: Notice) -> (Event, ObjectReference) {
@@ -131,7 +140,7 @@ mod tests {
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", silent.local_addr().unwrap());
         let client = Client::try_from(kube::Config::new(address.parse().unwrap())).unwrap();
-        let events = Events::new(client, "pod-x");
+        let events = Events::new(client, "pod-x", |_| ());
         let sent = (0..2 * QUEUE).filter(|_| events.send(notice("x"))).count();
         assert_eq!(sent, QUEUE);
     }

@@ -16,6 +16,8 @@ use super::kubernetes::explain;
 use crate::api::{AppStatus, ChatApp, ClusterChatApp, Condition, GroupAttributeReset, ResetStatus};
 
 const PATIENCE: Duration = Duration::from_secs(10);
+const NO_STATUS: &str = "the cluster serves no status of GroupAttributeResets. Install the CRDs of this operator: \
+                         groupattr-operator crd | kubectl apply --server-side -f -";
 
 /// Why Kubernetes did not take something.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -72,7 +74,18 @@ impl Statuses {
     ) -> Result<GroupAttributeReset, WriteFault> {
         let mut body = GroupAttributeReset::new(&seen.name_any(), seen.spec.clone());
         body.status = Some(status);
-        replace(&self.resets(seen.metadata.namespace.as_deref()), seen, body).await
+        match replace(&self.resets(seen.metadata.namespace.as_deref()), seen, body).await {
+            // A CRD without the status answers as if the object itself were gone.
+            Err(WriteFault::Gone) if self.is_there(seen).await => {
+                Err(WriteFault::Refused(NO_STATUS.to_owned()))
+            }
+            stored => stored,
+        }
+    }
+
+    async fn is_there(&self, seen: &GroupAttributeReset) -> bool {
+        let now = self.get(seen.metadata.namespace.as_deref(), &seen.name_any()).await;
+        now.is_ok_and(|now| now.metadata.uid == seen.metadata.uid)
     }
 
     /// The object as it stands, whatever its uid.

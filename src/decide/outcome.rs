@@ -105,7 +105,7 @@ fn settle(next: &mut ResetStatus, reset: &GroupAttributeReset, verdict: &Verdict
 /// Counts a failure: another attempt after the backoff, or the end.
 fn failed(next: &mut ResetStatus, reset: &GroupAttributeReset, why: &str, at: Circumstances) {
     let generation = reset.metadata.generation.unwrap_or_default();
-    next.failures += 1;
+    next.failures = next.failures.saturating_add(1);
     if next.failures > reset.spec.backoff_limit {
         let message = format!(
             "{} attempts failed, more than backoffLimit ({}). Last: {why} Remove the cause and set a new requestID.",

@@ -191,7 +191,7 @@ fn checking(
     until_end: Option<Duration>,
     now: Now,
 ) -> Plan {
-    let told = status.start_time.map(|start| start + EXPLAIN_CHECKS_AFTER);
+    let told = status.start_time.and_then(|start| start.checked_add(EXPLAIN_CHECKS_AFTER).ok());
     if let Some(moment) = told.filter(|moment| *moment > now.wall) {
         let moment = now.until(moment);
         let step = Step::Wait(Some(until_end.map_or(moment, |end| end.min(moment))));

@@ -74,7 +74,7 @@ async fn steps(hands: &Hands, order: &Order) -> End {
     let planned = hands.clock.now();
     let pending = PendingAttempt {
         id: Uuid::new_v4().to_string(),
-        number: seen_status(&order.reset).attempts + 1,
+        number: seen_status(&order.reset).attempts.saturating_add(1).max(1),
         start_time: planned.microsecond(),
         deadline: planned.microsecond() + ATTEMPT,
         holder: hands.identity.clone(),

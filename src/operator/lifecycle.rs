@@ -147,7 +147,10 @@ impl Process {
         let hands = Arc::new(Hands {
             statuses: Statuses::new(clients.main.clone()),
             chat,
-            events: Events::new(clients.main.clone(), &identity),
+            events: Events::new(clients.main.clone(), &identity, {
+                let metrics = metrics.clone();
+                move |result| metrics.api_write("event", result)
+            }),
             client: clients.main,
             metrics,
             leadership: leadership.clone(),
@@ -157,7 +160,8 @@ impl Process {
             reports,
         });
         let mut watching = JoinSet::new();
-        let sources = watches::start(&hands.client, &settings.watch_namespaces, &mut watching, &events);
+        let sources =
+            watches::start(&hands.client, &settings.watch_namespaces, &mut watching, &events, &hands.metrics);
         drop(events);
         let rules = Rules { own_namespace: settings.namespace, allow_endpoints: settings.allow_endpoints };
         let mut desk = Desk::new(hands, rules, health, sources);

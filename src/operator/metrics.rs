@@ -127,6 +127,7 @@ pub struct Metrics {
     unknown_outcomes: Counter,
     unlisted_codes: Series<Plain<String, 1>, Counter>,
     api_writes: Series<Plain<&'static str, 2>, Counter>,
+    watch_errors: Series<Plain<&'static str, 1>, Counter>,
     leader: Gauge,
     malformed_objects: Series<Plain<&'static str, 1>, Gauge>,
     events_dropped: Counter,
@@ -157,6 +158,7 @@ impl Metrics {
             unknown_outcomes: add(r, "unknown_outcomes", "Calls whose outcome nobody saw"),
             unlisted_codes: add(r, "unlisted_codes", "Answers with a code the program does not know"),
             api_writes: add(r, "api_writes", "Writes to the API server, by what and how it went"),
+            watch_errors: add(r, "watch_errors", "Lists and watches that failed, by kind of object"),
             leader: add(r, "leader", "1 while this process leads, else 0"),
             malformed_objects: add(r, "malformed_objects", "Stored objects that do not decode"),
             events_dropped: add(r, "events_dropped", "Events dropped because too many waited"),
@@ -227,10 +229,15 @@ impl Metrics {
         self.unknown_outcomes.inc();
     }
 
-    /// A write of `kind` (`intent`, `outcome`, `record`, `app`, `delete`) went as `result` says (`ok` or an error's
+    /// A write of `kind` (`intent`, `outcome`, `record`, `app`, `delete`, `event`) went as `result` says (`ok` or an error's
     /// label).
     pub fn api_write(&self, kind: &'static str, result: &'static str) {
         self.api_writes.with([("kind", kind), ("result", result)], count);
+    }
+
+    /// A list or a watch of objects of `kind` failed; it is tried again.
+    pub fn watch_error(&self, kind: &'static str) {
+        self.watch_errors.with([("kind", kind)], count);
     }
 
     /// Whether this process leads.

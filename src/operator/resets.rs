@@ -247,3 +247,6 @@ fn deletion(object: &GroupAttributeReset) -> Option<Timestamp> {
     let end = ttl_ends(object, &status::seen(object))?;
     (is_made_again(object).is_none() && object.metadata.deletion_timestamp.is_none()).then_some(end)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::app_object::AppObject;
+use super::metrics::Metrics;
 use super::resets::Origin;
 use crate::api::{ChatApp, ClusterChatApp, GroupAttributeReset};
 use crate::cluster::kubernetes::{explain, one_line};
@@ -83,6 +84,7 @@ pub fn start(
     namespaces: &[String],
     tasks: &mut JoinSet<()>,
     events: &mpsc::Sender<Event>,
+    metrics: &Metrics,
 ) -> Vec<Source> {
     let mut sources = Vec::new();
     let mut begin = |kind, namespace: &str| {
@@ -92,21 +94,28 @@ pub fn start(
     };
     if namespaces.is_empty() {
         let client = || client.clone();
-        tasks.spawn(follow(Api::all(client()), begin(RESET, ""), reset, events.clone()));
-        tasks.spawn(follow(Api::all(client()), begin(CHAT_APP, ""), chat_app, events.clone()));
+        tasks.spawn(follow(Api::all(client()), begin(RESET, ""), reset, events.clone(), metrics.clone()));
+        tasks.spawn(follow(
+            Api::all(client()),
+            begin(CHAT_APP, ""),
+            chat_app,
+            events.clone(),
+            metrics.clone(),
+        ));
         tasks.spawn(follow(
             Api::all(client()),
             begin(CLUSTER_CHAT_APP, ""),
             cluster_chat_app,
             events.clone(),
+            metrics.clone(),
         ));
         let labels = watcher(Api::<PartialObjectMeta<Namespace>>::all(client()), config());
-        tasks.spawn(forward(labels, begin(NAMESPACE, ""), namespace, events.clone()));
+        tasks.spawn(forward(labels, begin(NAMESPACE, ""), namespace, events.clone(), metrics.clone()));
     }
     for name in namespaces {
         let (resets, apps) = (Api::namespaced(client.clone(), name), Api::namespaced(client.clone(), name));
-        tasks.spawn(follow(resets, begin(RESET, name), reset, events.clone()));
-        tasks.spawn(follow(apps, begin(CHAT_APP, name), chat_app, events.clone()));
+        tasks.spawn(follow(resets, begin(RESET, name), reset, events.clone(), metrics.clone()));
+        tasks.spawn(follow(apps, begin(CHAT_APP, name), chat_app, events.clone(), metrics.clone()));
     }
     sources
 }
@@ -138,6 +147,7 @@ async fn follow<K>(
     source: Source,
     event: fn(K, Origin) -> Event,
     events: mpsc::Sender<Event>,
+    metrics: Metrics,
 ) where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
@@ -148,6 +158,7 @@ async fn follow<K>(
         source,
         move |DeserializeGuard(object), origin| decoded(kind, object, origin, event),
         events,
+        metrics,
     )
     .await;
 }
@@ -182,6 +193,7 @@ async fn forward<K>(
     source: Source,
     event: impl Fn(K, Origin) -> Event,
     events: mpsc::Sender<Event>,
+    metrics: Metrics,
 ) where
     K: ResourceExt,
 {
@@ -210,6 +222,7 @@ async fn forward<K>(
             ),
             Err(error) => {
                 let Source { kind, namespace } = &source;
+                metrics.watch_error(kind);
                 tracing::warn!(kind, namespace, "watch interrupted, goes on by itself: {}", trouble(&error));
                 continue;
             }

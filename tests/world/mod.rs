@@ -5,6 +5,7 @@
 //! |---|---|
 //! | how does a test make and change objects? | `objects` |
 //! | how does it see and wait for what became of them? | `seen` |
+//! | which of several processes leads, and which made which call? | `replicas` |
 //! | how does it break the way to the API server or to the vendor? | `ways` |
 //! | what must hold in every test, and who sees to it? | `finish` |
 //! | from what is that read? | `evidence` |
@@ -23,6 +24,7 @@ mod evidence;
 mod finish;
 pub mod history;
 mod objects;
+pub mod replicas;
 mod secrets;
 mod seen;
 mod ways;
@@ -49,7 +51,7 @@ pub const KEY: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c
 /// The account in every test.
 pub const APP_ID: u64 = 1_400_000_000;
 /// Long enough for a slow machine; nobody waits that long when all is well.
-pub const SOON: Duration = Duration::from_secs(40);
+pub const SOON: Duration = Duration::from_secs(90);
 
 static PLANE: OnceCell<ControlPlane> = OnceCell::const_new();
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::chat::Class;
+use crate::decide::judge::NotSent;
 use crate::decide::outcome::{Circumstances, after_attempt, intent};
 
 fn step(reset: &GroupAttributeReset, app: &AppView, now: Now) -> Step {
@@ -133,4 +134,26 @@ fn limits_are_explained_after_ten_seconds_only() {
     assert_eq!(plan(&reset(spec()), &works(), &recall, at(10)).explain, None);
     let explained = plan(&reset(spec()), &works(), &recall, at(11)).explain.unwrap();
     assert_eq!(explained.reason(), Reason::RateLimited);
+}
+
+#[test]
+fn a_status_that_says_what_nobody_would_have_written_is_no_reason_to_panic() {
+    let mut reset = reset(spec());
+    let extreme = ResetStatus {
+        observed_generation: 1,
+        start_time: Some(Timestamp::MAX),
+        next_attempt_time: Some(Timestamp::MIN),
+        attempts: i32::MAX,
+        failures: i32::MAX,
+        ..ResetStatus::default()
+    };
+    reset.status = Some(extreme);
+    let checking = AppView { state: AppState::Checking, account: None };
+    assert!(matches!(step(&reset, &checking, at(1)), Step::Wait(_)));
+    let now = Circumstances { now: at(2), dice: 0.5, throttle: Duration::ZERO };
+    let fault = NotSent::Network(crate::chat::NetworkFault::Refused);
+    let next = after_attempt(&reset, &attempt(i32::MAX, at(1)), &verdict(Ruling::NotSent(fault)), now);
+    assert_eq!((next.reason(), next.failures), (Reason::BackoffLimitExceeded, i32::MAX));
+    let next = after_attempt(&reset, &attempt(i32::MAX, at(1)), &verdict(Ruling::Sent(Class::Success)), now);
+    assert_eq!((next.reason(), next.attempts), (Reason::Cleared, i32::MAX));
 }

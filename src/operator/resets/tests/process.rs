@@ -1,0 +1,264 @@
+//! A process of the random orders, step by step, and the rule book that it is held to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::model::{Call, Model, Object, pending_id, wall};
+use super::moves::Fate;
+use crate::api::{GroupAttributeReset, PendingAttempt, ResetStatus};
+use crate::chat::Class;
+use crate::decide::ends::ends_at;
+use crate::decide::judge::{NotSent, Ruling, Verdict};
+use crate::decide::last_look::{ATTEMPT, Bounds, last_look};
+use crate::decide::outcome::{Circumstances, after_attempt, after_read_back, intent};
+use crate::decide::plan::{AppState, Step, plan};
+use crate::decide::settle::SETTLING;
+use crate::decide::{Now, status};
+use crate::operator::resets::{Origin, Resets};
+
+/// What a process is in the middle of.
+enum Doing {
+    Nothing,
+    /// The intent is stored; the call comes next.
+    Intent(Object, PendingAttempt, Bounds),
+    /// Something is known about the attempt; it is written next. With the moment from which the group may be read back.
+    Known(Object, PendingAttempt, Verdict, Option<Duration>),
+    /// The group was read; that is written next.
+    Read(Object, PendingAttempt, Verdict),
+}
+
+pub(super) struct Process {
+    identity: String,
+    started: u64,
+    pub(super) skew: i64,
+    memory: Resets,
+    /// The object that its watch showed last.
+    uid: String,
+    /// It leads until this second, unless it renews.
+    pub(super) acts_until: Option<u64>,
+    doing: Doing,
+    pub(super) loses_answer: bool,
+}
+
+impl Process {
+    pub(super) fn new(identity: &str, started: u64, skew: i64) -> Self {
+        Self {
+            identity: identity.to_owned(),
+            started,
+            skew,
+            memory: Resets::default(),
+            uid: String::new(),
+            acts_until: None,
+            doing: Doing::Nothing,
+            loses_answer: false,
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.doing, Doing::Nothing)
+    }
+}
+
+impl Model {
+    fn now(&self, process: usize) -> Now {
+        let Process { started, skew, .. } = self.processes[process];
+        Now { wall: wall(self.seconds, skew), mono: Duration::from_secs(self.seconds - started) }
+    }
+
+    fn leads(&self, process: usize) -> bool {
+        self.processes[process].acts_until.is_some_and(|end| self.seconds < end)
+    }
+
+    /// The watch of a process catches up.
+    pub(super) fn deliver(&mut self, process: usize) {
+        let uid = self.object.metadata.uid.clone().unwrap_or_default();
+        let known = std::mem::replace(&mut self.processes[process].uid, uid.clone());
+        if known != uid {
+            self.processes[process].memory.all.remove(&known);
+        }
+        self.show(process, Arc::clone(&self.object), Origin::Stream);
+    }
+
+    fn show(&mut self, process: usize, object: Object, origin: Origin) {
+        let now = self.now(process);
+        let Process { memory, identity, .. } = &mut self.processes[process];
+        let _ = memory.show(object, origin, identity, now);
+    }
+
+    /// What a write or a GET brought: the object, or that it is gone.
+    fn see(&mut self, process: usize, uid: &str, object: Option<Object>) {
+        match object {
+            Some(object) => self.show(process, object, Origin::Truth),
+            None => drop(self.processes[process].memory.all.remove(uid)),
+        }
+    }
+
+    pub(super) fn step(&mut self, process: usize, fate: Fate) {
+        let doing = std::mem::replace(&mut self.processes[process].doing, Doing::Nothing);
+        let at = Circumstances { now: self.now(process), dice: 0.5, throttle: Duration::from_secs(2) };
+        let uid = match &doing {
+            Doing::Nothing => self.processes[process].uid.clone(),
+            Doing::Intent(copy, ..) | Doing::Known(copy, ..) | Doing::Read(copy, ..) => {
+                copy.metadata.uid.clone().unwrap_or_default()
+            }
+        };
+        match doing {
+            Doing::Nothing => self.begin(process, &uid),
+            Doing::Intent(copy, pending, bounds) => self.send(process, copy, pending, bounds, fate),
+            Doing::Known(copy, pending, verdict, read_back_at) => {
+                let next = |reset: &GroupAttributeReset| Some(after_attempt(reset, &pending, &verdict, at));
+                let seen = self.record(&copy, &pending, next);
+                self.see(process, &uid, seen);
+                if let (Some(open), Some(moment)) = (self.processes[process].memory.open(&uid), read_back_at)
+                {
+                    open.recall.read_back_at = Some(moment);
+                }
+            }
+            Doing::Read(copy, pending, read) => {
+                let next = |reset: &GroupAttributeReset| after_read_back(reset, &pending, &read, at);
+                let seen = self.record(&copy, &pending, next);
+                self.see(process, &uid, seen);
+            }
+        }
+        let is_busy = !self.processes[process].is_idle();
+        if let Some(open) = self.processes[process].memory.open(&uid) {
+            open.busy = is_busy;
+        }
+        self.processes[process].memory.settle(&uid);
+    }
+
+    fn begin(&mut self, process: usize, uid: &str) {
+        if !self.leads(process) {
+            return;
+        }
+        let (now, app) = (self.now(process), self.app.clone());
+        let Some(open) = self.processes[process].memory.open(uid) else { return };
+        let copy = Arc::clone(&open.object);
+        match plan(&copy, &app, &open.recall, now).step {
+            Step::Wait(_) => {}
+            Step::Delete => unreachable!("no time to live is set"),
+            Step::Record(next) => {
+                let seen = self.put(&copy, *next).or_else(|| self.look(&copy));
+                self.see(process, uid, seen);
+            }
+            Step::ReadBack(pending) => {
+                for call in self.calls.iter_mut().filter(|call| call.attempt == pending.id) {
+                    assert!(call.until <= self.seconds, "read back while the vendor may still be at work");
+                    call.may_repeat |= self.seats > 0;
+                }
+                let read = Verdict { attributes: self.seats, ..heard(Class::Success) };
+                self.processes[process].doing = Doing::Read(copy, *pending, read);
+            }
+            Step::Send => self.commit(process, uid, &copy, now),
+        }
+    }
+
+    fn commit(&mut self, process: usize, uid: &str, copy: &Object, now: Now) {
+        let pending = PendingAttempt {
+            id: format!("attempt-{}", self.versions),
+            number: status::seen(copy).attempts + 1,
+            start_time: now.microsecond(),
+            deadline: now.microsecond() + ATTEMPT,
+            holder: self.processes[process].identity.clone(),
+            sdk_app_id: 1,
+            host: "chat:443".to_owned(),
+        };
+        let Some(stored) = self.put(copy, intent(copy, pending.clone(), now)) else {
+            let seen = self.look(copy);
+            return self.see(process, uid, seen);
+        };
+        self.processes[process].doing = if std::mem::take(&mut self.processes[process].loses_answer) {
+            // It knows that it never called, and says so.
+            Doing::Known(stored, pending, Verdict::not_sent(NotSent::IntentLost), None)
+        } else {
+            let (deadline_mono, deadline_wall) = (now.mono + ATTEMPT, pending.deadline);
+            let bounds = Bounds { deadline_mono, deadline_wall, reset_ends: ends_at(&stored) };
+            Doing::Intent(stored, pending, bounds)
+        };
+    }
+
+    fn send(&mut self, process: usize, copy: Object, pending: PendingAttempt, bounds: Bounds, fate: Fate) {
+        let works = self.app.state == AppState::Working;
+        if let Err(why) = last_look(bounds, self.leads(process), works, self.now(process)) {
+            let verdict = Verdict::not_sent(NotSent::TooLate(why));
+            self.processes[process].doing = Doing::Known(copy, pending, verdict, None);
+            return;
+        }
+        self.assert_lawful(process, &copy, &pending);
+        let deadline = self.processes[process].started + bounds.deadline_mono.as_secs();
+        let until = if let Fate::Late(seconds) = fate { deadline + seconds } else { self.seconds };
+        self.calls.push(Call {
+            uid: copy.metadata.uid.clone().unwrap_or_default(),
+            request: status::seen(&copy).request_id,
+            attempt: pending.id.clone(),
+            until,
+            may_repeat: matches!(fate, Fate::Refused(_)),
+        });
+        match fate {
+            Fate::Executed | Fate::LostAfter => self.seats = 0,
+            Fate::Late(_) => self.late.push(until),
+            Fate::Refused(_) | Fate::LostBefore => {}
+        }
+        let (verdict, read_back_at) = match fate {
+            Fate::Executed => (heard(Class::Success), None),
+            Fate::Refused(class) => (heard(class), None),
+            Fate::LostBefore | Fate::LostAfter | Fate::Late(_) => {
+                let unseen = Verdict { http_status: None, code: None, ..heard(Class::Unknown) };
+                (unseen, Some(bounds.deadline_mono + SETTLING))
+            }
+        };
+        self.processes[process].doing = Doing::Known(copy, pending, verdict, read_back_at);
+    }
+
+    /// The rule book.
+    fn assert_lawful(&self, process: usize, copy: &Object, pending: &PendingAttempt) {
+        let (uid, request) = (copy.metadata.uid.clone().unwrap_or_default(), status::seen(copy).request_id);
+        let of_uid = || self.stored.iter().filter(|object| object.metadata.uid.as_ref() == Some(&uid));
+        let has_intent = of_uid().any(|object| pending_id(object) == Some(&pending.id));
+        assert!(has_intent, "a call without a committed intent");
+        for then in of_uid().filter_map(|object| object.status.as_ref()) {
+            let ended = then.is_final() && then.request_id == request;
+            let in_history = then.history.iter().any(|past| past.request_id == request);
+            assert!(!ended && !in_history, "a call for a request that has ended: {then:?}");
+        }
+        for call in self.calls.iter().filter(|call| call.uid == uid) {
+            assert!(call.until <= self.seconds, "a call while an earlier one may still be executed");
+            assert!(call.request != request || call.may_repeat, "sent twice, and nothing allowed it");
+        }
+        let leaders = (0..3).filter(|other| self.leads(*other)).count();
+        assert_eq!((self.leads(process), leaders), (true, 1), "it is not the only leader");
+        let not_after = copy.spec.not_after.as_ref().map(|text| text.parse::<Timestamp>().expect("a moment"));
+        assert!(not_after.is_none_or(|end| self.now(process).wall < end), "a call after notAfter");
+        assert!(!copy.spec.suspend, "a call while suspended");
+    }
+
+    /// Stores what `next` makes of the object, while its pending attempt is still this one.
+    fn record(
+        &mut self,
+        copy: &Object,
+        pending: &PendingAttempt,
+        next: impl Fn(&GroupAttributeReset) -> Option<ResetStatus>,
+    ) -> Option<Object> {
+        let now = self.look(copy)?;
+        if pending_id(&now) != Some(&pending.id) {
+            return Some(now);
+        }
+        match next(&now) {
+            Some(status) => self.put(&now, status),
+            None => Some(now),
+        }
+    }
+}
+
+fn heard(class: Class) -> Verdict {
+    Verdict {
+        ruling: Ruling::Sent(class),
+        http_status: Some(200),
+        code: Some(1),
+        error_info: String::new(),
+        fault: "fault".to_owned(),
+        attributes: 0,
+    }
+}

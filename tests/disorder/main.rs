@@ -1,0 +1,36 @@
+//! Everything around the operator in disorder: nothing is sent that must not be, the good ones are unaffected, it is
+//! said what is wrong, and it heals by itself.
+//!
+//! | what is in disorder | file |
+//! |---|---|
+//! | the vendor, while many wait | `outage` |
+//! | objects that no CRD of ours would have let pass | `stored` |
+//! | the CRDs | `kinds` |
+//! | objects and namespaces that go away, and come back under their names | `made_again` |
+//! | the operator's rights | `rights` |
+//! | the account's Secret | `secrets` |
+
+mod kinds;
+mod made_again;
+mod outage;
+mod rights;
+mod secrets;
+mod stored;
+#[path = "../world/mod.rs"]
+mod world;
+
+use testbed::{ControlPlane, Options};
+
+const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
+
+/// An API server of its own, for a test that disturbs it.
+async fn own_plane() -> &'static ControlPlane {
+    let plane = ControlPlane::start(Options::default()).await.expect("control plane");
+    plane.install_crds(CRDS).await.expect("CRDs");
+    Box::leak(Box::new(plane))
+}
+
+/// The text of a CRD as it is shipped.
+fn crd(name: &str) -> String {
+    std::fs::read_to_string(format!("{CRDS}/{name}.yaml")).expect("a CRD")
+}

@@ -1,0 +1,77 @@
+//! The vendor is gone while a thousand resets wait.
+
+use std::time::{Duration, Instant};
+
+use testbed::runs::runs;
+use testbed::vendor::{Command, Misbehaviour, When};
+
+use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered};
+
+const RESETS: usize = 1000;
+const LIMIT: usize = 100;
+/// What lies between the moment that a probe is due and its arrival is not always the same.
+const SLACK: Duration = Duration::from_millis(250);
+
+#[tokio::test]
+async fn an_outage_with_a_thousand_waiting_costs_one_probe_in_five_seconds_and_loses_nothing() {
+    runs("E2", 1).one_by_one(|_| outage()).await;
+}
+
+async fn outage() {
+    let world = World::new().await;
+    let rooms = numbered("waiting", RESETS);
+    world.rooms(&rooms);
+    world.vendor.account(7, KEY, &["administrator"]);
+    let operator = world.operator(&[]).await;
+    world.app(&format!("  limits: {{ callsPerSecond: {LIMIT} }}")).await;
+    world.apply(&chat_app("second", 7, &world.vendor.url(), "")).await;
+    for app in ["default", "second"] {
+        world.until_reason("chatapp", app, "Ready", "Verified").await;
+    }
+    world.many_resets(rooms.clone()).await;
+    world.until_calls(RESETS / 10).await;
+    world.vendor.script(When::any(), Misbehaviour::Status(502));
+    for i in 0..5 {
+        let app = "  appRef: { name: second }";
+        world.vendor.room(7, &format!("@TGS#second-{i}"), &[("seat1", "ann")]);
+        world.reset(&format!("second-{i}"), &format!("@TGS#second-{i}"), app).await;
+    }
+    for app in ["default", "second"] {
+        world.until_reason("chatapp", app, "Ready", "Unreachable").await;
+    }
+    // What was under way when the circuits opened is answered by now, and the first probes were a while ago.
+    let before = world.vendor.journal().len();
+    tokio::time::sleep(Duration::from_secs(16)).await;
+    let during = world.vendor.journal().split_off(before);
+    for account in [APP_ID, 7] {
+        let probes: Vec<_> = during.iter().filter(|call| call.sdkappid == Some(account)).collect();
+        assert!(probes.iter().all(|call| call.command == Command::Get), "a clear while the circuit is open");
+        assert!((1..=3).contains(&probes.len()), "{} probes in 16 seconds", probes.len());
+        for pair in probes.windows(2) {
+            let apart = pair[1].arrived - pair[0].arrived;
+            assert!(apart + SLACK >= Duration::from_secs(5), "two probes within {apart:?}");
+        }
+    }
+
+    world.vendor.clear_scripts();
+    world.app_is("Verified").await;
+    let (healed, sent) = (Instant::now(), world.vendor.clears().len());
+    world.until_cleared(RESETS + 5, Duration::from_mins(2)).await;
+    let took = healed.elapsed();
+    let calls = world.vendor.clears();
+    let fullest = world.vendor.fullest_window(APP_ID, Command::Clear, Duration::from_secs(1));
+    println!("{} calls in {took:.1?} after the outage; at most {fullest} in one second", calls.len() - sent);
+    assert!(fullest <= LIMIT, "{fullest} calls in one second");
+    for (_, group) in &rooms {
+        let executed = world.vendor.clears_of(group).iter().filter(|call| call.executed).count();
+        assert_eq!(executed, 1, "{group}");
+    }
+    // Only what was sent into the outage had to be sent again.
+    let refused = calls.iter().filter(|call| !call.executed).count();
+    assert_eq!(calls.len(), RESETS + 5 + refused);
+    for reset in world.all_resets().await {
+        assert!(reset["status"]["failures"].as_i64().unwrap_or_default() <= 1, "{reset:#}");
+    }
+    operator.ready(SOON).await;
+    world.finish().await;
+}

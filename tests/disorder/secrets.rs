@@ -1,0 +1,87 @@
+//! The Secret with the account's key goes wrong while sixty resets are sent, and is mended. No reset fails for it.
+
+use testbed::runs::runs;
+use testbed::vendor::{Misbehaviour, When};
+
+use crate::world::{APP_ID, KEY, World, message_of, numbered};
+
+const RESETS: usize = 60;
+
+/// How it goes wrong, and what the app says then.
+#[derive(Clone, Copy, Debug)]
+enum Wrong {
+    Deleted,
+    Emptied,
+    OtherEntry,
+    OtherKey,
+    Megabyte,
+}
+
+impl Wrong {
+    const ALL: [Self; 5] = [Self::Deleted, Self::Emptied, Self::OtherEntry, Self::OtherKey, Self::Megabyte];
+
+    async fn happen(self, world: &World) {
+        if matches!(self, Self::Deleted) {
+            assert!(world.kubectl(&["delete", "secret", "chat"]).await.ok);
+            return;
+        }
+        assert!(world.kubectl(&["delete", "secret", "chat"]).await.ok);
+        let (entry, key) = match self {
+            Self::Deleted | Self::Emptied => ("secretKey", String::new()),
+            Self::OtherEntry => ("key", KEY.to_owned()),
+            Self::OtherKey => ("secretKey", KEY.replace("c0", "0c")),
+            // As large as Kubernetes takes it.
+            Self::Megabyte => ("secretKey", "k".repeat(1024 * 1024 - 1024)),
+        };
+        let secret = format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{ name: chat }}\nstringData: {{ {entry}: {key:?} }}"
+        );
+        world.apply(&secret).await;
+    }
+
+    fn said(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Deleted => ("SecretNotFound", "Create it"),
+            Self::Emptied => ("SecretKeyMissing", "empty"),
+            Self::OtherEntry => ("SecretKeyMissing", "no entry secretKey"),
+            Self::OtherKey => ("CredentialsRejected", "70009"),
+            Self::Megabyte => ("SecretKeyMissing", "longer than"),
+        }
+    }
+}
+
+async fn goes_wrong_under_load(wrong: Wrong) {
+    let world = World::new().await;
+    let rooms = numbered("room", RESETS);
+    world.rooms(&rooms);
+    let operator = world.operator(&[]).await;
+    world.app("  limits: { callsPerSecond: 15 }").await;
+    world.app_is("Verified").await;
+    world.many_resets(rooms.clone()).await;
+    world.until_calls(5).await;
+    wrong.happen(&world).await;
+    // The key in memory would be good for a minute; the vendor's word makes the operator look at the Secret again.
+    world.vendor.script(When::any().by(APP_ID).times(1), Misbehaviour::Code(70003));
+    let (reason, text) = wrong.said();
+    let app = world.app_is(reason).await;
+    assert!(message_of(&app, "Ready").contains(text), "{wrong:?}: {app:#}");
+
+    // With a newline at its end, as most tools write it.
+    world.kubectl(&["delete", "secret", "chat"]).await;
+    world.secret("chat", &format!("{KEY}\n")).await;
+    world.until_cleared(RESETS, std::time::Duration::from_mins(1)).await;
+    for reset in world.all_resets().await {
+        assert_eq!(reset["status"]["failures"].as_i64().unwrap_or_default(), 0, "{wrong:?}: {reset:#}");
+    }
+    for (_, group) in &rooms {
+        let executed = world.vendor.clears_of(group).iter().filter(|call| call.executed).count();
+        assert_eq!(executed, 1, "{wrong:?}: {group}");
+    }
+    assert_eq!(operator.exit_status(), None, "{}", operator.logs());
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_secret_that_goes_wrong_under_load_is_told_and_no_reset_fails_for_it() {
+    runs("G1", 5).side_by_side(5, |run| goes_wrong_under_load(Wrong::ALL[run.turn(5)])).await;
+}

@@ -1,0 +1,156 @@
+//! Objects that are stored as no CRD of ours would have let them pass: made under another version of the CRD, restored
+//! from a backup, or written by somebody who may write everything.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use testbed::until_ok;
+use testbed::vendor::Command;
+
+use crate::world::{APP_ID, World, numbered, reason_of};
+use crate::{CRDS, crd, own_plane};
+
+const GOOD: usize = 500;
+
+/// The CRDs without any schema, so that everything can be stored.
+fn loose(name: &str) -> Value {
+    let mut crd: Value = serde_saphyr::from_str(&crd(name)).expect("YAML");
+    let version = crd["spec"]["versions"][0].as_object_mut().expect("a version");
+    let anything = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    version.insert("schema".to_owned(), json!({"openAPIV3Schema": anything}));
+    version.remove("selectableFields");
+    version.remove("additionalPrinterColumns");
+    crd
+}
+
+fn reset(name: &str, spec: Value) -> Value {
+    json!({
+        "apiVersion": "groupattr.dev/v1alpha1", "kind": "GroupAttributeReset",
+        "metadata": {"name": name}, "spec": spec,
+    })
+}
+
+fn spec(name: &str) -> Value {
+    json!({"groupID": format!("@TGS#{name}"), "appRef": {"kind": "ChatApp", "name": "default"}, "backoffLimit": 6,
+        "activeDeadlineSeconds": 3600, "onUnknownOutcome": "Retry", "onGroupNotFound": "Fail", "suspend": false})
+}
+
+fn with(mut object: Value, more: Value) -> Value {
+    let more = more.as_object().expect("an object").clone();
+    object.as_object_mut().expect("an object").extend(more);
+    object
+}
+
+/// Specs and statuses that do not decode.
+fn malformed() -> Vec<(Value, Value)> {
+    let pending = json!({"pendingAttempt": {"id": 7}});
+    vec![
+        (reset("number", json!({"groupID": 7})), Value::Null),
+        (reset("nothing", json!({})), Value::Null),
+        (reset("list", json!([])), Value::Null),
+        (reset("no-time", with(spec("no-time"), json!({"activeDeadlineSeconds": "soon"}))), Value::Null),
+        (reset("no-status", spec("no-status")), json!({"conditions": "all well", "observedGeneration": 1})),
+        (reset("no-attempt", spec("no-attempt")), pending),
+        (reset("no-number", spec("no-number")), json!({"observedGeneration": 1, "attempts": 1e300})),
+    ]
+}
+
+/// Statuses that decode and say what no operator would ever have written, and what becomes of them.
+fn extreme() -> Vec<(&'static str, Value, &'static str)> {
+    let pending = |start: &str, deadline: &str, host: &str| {
+        json!({"observedGeneration": 1, "pendingAttempt": {"id": "x", "number": 2_147_483_647, "startTime": start,
+            "deadline": deadline, "holder": "", "sdkAppID": APP_ID, "host": host}})
+    };
+    vec![
+        ("many-attempts", json!({"observedGeneration": 1, "attempts": 2_147_483_647}), "Cleared"),
+        ("many-failures", json!({"observedGeneration": 1, "failures": 2_147_483_647}), "Cleared"),
+        (
+            "minus",
+            json!({"observedGeneration": 1, "attempts": -7, "failures": -2_147_483_648_i64}),
+            "Cleared",
+        ),
+        ("far-start", json!({"observedGeneration": 1, "startTime": "9999-12-30T21:59:59Z"}), "Cleared"),
+        (
+            "early-start",
+            json!({"observedGeneration": 1, "startTime": "-009999-01-02T01:59:59Z"}),
+            "DeadlineExceeded",
+        ),
+        ("generation", json!({"observedGeneration": 9_223_372_036_854_775_807_i64}), "Cleared"),
+        ("elsewhere", pending("2026-01-01T00:00:00Z", "2026-01-01T00:00:10Z", "nowhere:1"), "OutcomeUnknown"),
+        (
+            "long-attempt",
+            pending("-009999-01-02T01:59:59Z", "9999-12-30T21:59:59Z", "nowhere:1"),
+            "OutcomeUnknown",
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn one_malformed_object_in_a_hundred_slows_down_none_of_the_good_ones() {
+    let plane = own_plane().await;
+    let (world, calm) = (World::on(plane).await, World::on(plane).await);
+    let loose: Vec<String> =
+        ["groupattributeresets", "chatapps"].iter().map(|name| loose(name).to_string()).collect();
+    plane.install_crds(&loose.join("\n---\n")).await.expect("loose CRDs");
+    for (object, status) in malformed()
+        .into_iter()
+        .chain(extreme().into_iter().map(|(name, status, _)| (reset(name, spec(name)), status)))
+    {
+        let name = object["metadata"]["name"].as_str().expect("a name").to_owned();
+        world.apply(&object.to_string()).await;
+        if !status.is_null() {
+            let patch = json!({ "status": status }).to_string();
+            let args = ["patch", "gar", &name, "--subresource=status", "--type=merge", "-p", &patch];
+            let done = world.kubectl(&args).await;
+            assert!(done.ok, "{name}: {}", done.stderr);
+        }
+    }
+    world.apply("apiVersion: groupattr.dev/v1alpha1\nkind: ChatApp\nmetadata: { name: odd }\nspec: { sdkAppID: x }").await;
+    plane.install_crds(CRDS).await.expect("CRDs");
+    for (name, ..) in extreme() {
+        world.room(&format!("@TGS#{name}"));
+    }
+
+    // The same number of good ones, first without any bad ones beside them, then with them.
+    let mut took = Vec::new();
+    for world in [&calm, &world] {
+        let operator = world.operator(&[]).await;
+        let rooms = numbered("good", GOOD);
+        world.rooms(&rooms);
+        world.app("").await;
+        world.app_is("Verified").await;
+        let begun = Instant::now();
+        world.many_resets(rooms.clone()).await;
+        until_ok(Duration::from_mins(2), "the good ones", || async {
+            let resets = world.all_resets().await;
+            let cleared = resets.iter().filter(|reset| {
+                reset["metadata"]["name"].as_str().is_some_and(|name| name.starts_with("good"))
+                    && reason_of(reset, "Succeeded") == "Cleared"
+            });
+            let cleared = cleared.count();
+            if cleared == GOOD { Ok(()) } else { Err(cleared) }
+        })
+        .await;
+        took.push(begun.elapsed());
+        world.assert_once_each(&rooms);
+        assert!(world.vendor.fullest_window(APP_ID, Command::Clear, Duration::from_secs(1)) <= 200);
+        assert_eq!(operator.exit_status(), None, "{}", operator.logs());
+        if std::ptr::eq(world, &calm) {
+            continue;
+        }
+        for (name, _, reason) in extreme() {
+            world.reset_is(name, reason).await;
+            assert!(world.calls(&format!("@TGS#{name}")) <= 1, "{name}");
+        }
+        let bad = operator.metric("groupattr_malformed_objects", &[("kind", "GroupAttributeReset")]).await;
+        assert_eq!(bad, Some(7.0));
+        for (object, _) in malformed() {
+            let name = object["metadata"]["name"].as_str().expect("a name");
+            assert_eq!(world.calls(&format!("@TGS#{name}")), 0, "{name}");
+        }
+        assert!(!operator.logs().contains("panicked"), "{}", operator.logs());
+    }
+    println!("{GOOD} good resets took {:.2?} alone and {:.2?} among malformed ones", took[0], took[1]);
+    // Both runs are as fast as the limits and the machine allow; malformed objects add no waiting of any kind.
+    assert!(took[1] < took[0] * 2 + Duration::from_secs(2), "{took:?}");
+}

@@ -1,0 +1,52 @@
+//! A thousand resets at once, and both replicas are replaced while they are sent.
+
+use std::time::{Duration, Instant};
+
+use testbed::runs::runs;
+use testbed::vendor::Command;
+
+use crate::world::{APP_ID, SOON, World, numbered};
+
+const RESETS: usize = 1000;
+const LIMIT: usize = 50;
+/// Sooner than by default, and yet not so soon that a busy machine loses it.
+const LEASE: [&str; 3] =
+    ["--lease-duration-seconds=9", "--lease-renew-deadline-seconds=7", "--lease-retry-seconds=1"];
+
+async fn crowd() {
+    let world = World::new().await;
+    let rooms = numbered("crowd", RESETS);
+    world.rooms(&rooms);
+    world.vendor.set_latency(Duration::ZERO, Duration::from_millis(300));
+    let [first, second] = world.two(&LEASE).await;
+    world.app(&format!("  limits: {{ callsPerSecond: {LIMIT} }}")).await;
+    world.app_is("Verified").await;
+    world.many_resets(rooms.clone()).await;
+    let begun = Instant::now();
+
+    // As in a rolling update: a new one is ready, and an old one is told to end.
+    world.until_calls(RESETS / 4).await;
+    let third = world.operator(&LEASE).await;
+    first.terminate();
+    assert_eq!(first.wait_exit(SOON).await.code(), Some(0), "{}", first.logs());
+    // And the one that took over dies without a word.
+    world.until_calls(RESETS / 2).await;
+    second.kill9();
+    let fourth = world.start(world.launch(&LEASE));
+    world.until_cleared(RESETS, Duration::from_mins(3)).await;
+
+    let took = begun.elapsed();
+    let fullest = world.vendor.fullest_window(APP_ID, Command::Clear, Duration::from_secs(1));
+    println!("{RESETS} resets in {took:.1?}; at most {fullest} calls in one second, of {LIMIT}");
+    assert!(fullest <= LIMIT, "{fullest} calls in one second");
+    world.assert_once_each(&rooms);
+    let tenures = world.assert_one_after_another();
+    assert!(tenures.len() >= 3, "{tenures:#?}");
+    drop((third, fourth));
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_thousand_at_once_keep_the_limit_and_are_sent_once_each_while_both_replicas_are_replaced() {
+    runs("E3", 1).one_by_one(|_| crowd()).await;
+}
