@@ -9,6 +9,7 @@
 //! | What did the vendor receive, and how do I make it misbehave? | [`vendor`] |
 //! | How do I run Helm, both of them? | [`helm`] |
 //! | What would Helm and Flux think of this object? | [`kstatus`] |
+//! | And by the libraries of the tools themselves, Argo CD too? | [`gitops`] |
 //! | How do I wait for something? | [`until`](mod@until) |
 //! | Who signs the certificates? | [`certificates`] |
 //!
@@ -18,6 +19,7 @@
 pub mod certificates;
 mod children;
 pub mod control_plane;
+pub mod gitops;
 pub mod helm;
 pub mod kstatus;
 pub mod operator_process;
@@ -28,6 +30,7 @@ pub mod until;
 pub mod vendor;
 
 pub use control_plane::{ControlPlane, Options};
+pub use gitops::GitOps;
 pub use helm::Helm;
 pub use operator_process::{Launch, OperatorProcess};
 pub use pod::Pod;
