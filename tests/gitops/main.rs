@@ -6,10 +6,12 @@
 //! | what do kstatus and Argo CD say in each state? | `verdicts` |
 //! | what do the actions of Argo CD do? | `argocd` |
 //! | what is sent when a manifest is applied again, changed, or made anew? | `again` |
+//! | what becomes of a release with a reset in it? | `helm` |
 //! | what is sent after a restore, or in a rebuilt cluster? | `restore` |
 
 mod again;
 mod argocd;
+mod helm;
 mod restore;
 mod verdicts;
 #[path = "../world/mod.rs"]
