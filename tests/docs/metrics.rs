@@ -30,13 +30,10 @@ async fn the_table_of_metrics_is_what_a_running_operator_shows() {
     assert!(wanted.len() > 15, "{wanted:?}");
     until_ok(SOON, "the documented metrics and no others", || async {
         let shown = shown(&operator.metrics().await.unwrap_or_default());
-        let differ = |name: &&String| shown.get(*name) != wanted.get(*name);
-        let names: BTreeSet<&String> = shown.keys().chain(wanted.keys()).collect();
-        let differing: Vec<_> = names.into_iter().filter(differ).collect();
-        if differing.is_empty() {
-            return Ok(());
-        }
-        Err(differing.iter().map(|name| (name.to_string(), shown.get(*name).cloned())).collect::<Vec<_>>())
+        let names: BTreeSet<String> = shown.keys().chain(wanted.keys()).cloned().collect();
+        let differ = |name: &String| shown.get(name) != wanted.get(name);
+        let differing: Vec<String> = names.into_iter().filter(differ).collect();
+        if differing.is_empty() { Ok(()) } else { Err((differing, shown)) }
     })
     .await;
 }
