@@ -45,25 +45,25 @@ fn every_field_is_documented_with_its_default() {
             .iter()
             .flat_map(|quote| quote.split(['.', ':', ' ']).map(str::to_owned).collect::<Vec<_>>())
             .collect();
-        for part in ["spec", "status"] {
-            for (path, default) in all_fields(file, part) {
-                let name = path.rsplit('.').next().unwrap();
-                assert!(words.contains(name), "{file}: {part}.{path} is not in {REFERENCE}");
-                let shown = match &default {
-                    Value::String(text) => text.clone(),
-                    Value::Null | Value::Object(_) | Value::Array(_) => continue,
-                    other => other.to_string(),
-                };
-                let table = rows(&text);
-                let of = |row: &&Vec<String>| part == "spec" && quoted(&row[0]).contains(&path);
-                for row in table.iter().filter(of) {
-                    assert!(
-                        row[1].contains(&shown),
-                        "{file}: the default of {path} is {shown}, not {}",
-                        row[1]
-                    );
-                }
+        let table = rows(&text);
+        let listed: BTreeSet<String> = table.iter().flat_map(|row| quoted(&row[0])).collect();
+        let within =
+            |path: &str, other: &str| path.strip_prefix(other).is_some_and(|rest| rest.starts_with('.'));
+        for (path, default) in all_fields(file, "spec") {
+            let is_listed = |one: &String| *one == path || within(&path, one) || within(one, &path);
+            assert!(listed.iter().any(is_listed), "{file}: spec.{path} is not in the table of {REFERENCE}");
+            let shown = match &default {
+                Value::String(text) => text.clone(),
+                Value::Null | Value::Object(_) | Value::Array(_) => continue,
+                other => other.to_string(),
+            };
+            for row in table.iter().filter(|row| quoted(&row[0]).contains(&path)) {
+                assert!(row[1].contains(&shown), "{file}: the default of {path} is {shown}, not {}", row[1]);
             }
+        }
+        for (path, _) in all_fields(file, "status") {
+            let name = path.rsplit('.').next().unwrap();
+            assert!(words.contains(name), "{file}: status.{path} is not in {REFERENCE}");
         }
     }
 }
