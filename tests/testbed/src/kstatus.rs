@@ -1,6 +1,7 @@
 //! What Helm 4 `--wait`, Flux and other users of kstatus make of an object.
 //!
-//! The rule for custom resources, restated from the package `sigs.k8s.io/cli-utils/pkg/kstatus/status`.
+//! The rule for custom resources, restated from the package `sigs.k8s.io/cli-utils/pkg/kstatus/status`, because every
+//! test asks for every status; `tests/gitops` compares it with that package.
 
 use serde_json::Value;
 

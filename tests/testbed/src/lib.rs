@@ -12,6 +12,7 @@
 //! | How often does this test run, and how do I repeat a run? | [`runs`](mod@runs) |
 //! | Which versions of an object were there, as somebody else sees it? | [`sightings`] |
 //! | What would Helm and Flux think of this object? | [`kstatus`] |
+//! | And by the libraries of the tools themselves, Argo CD too? | [`gitops`] |
 //! | How do I wait for something? | [`until`](mod@until) |
 //! | Who signs the certificates? | [`certificates`] |
 //!
@@ -21,6 +22,7 @@
 pub mod certificates;
 mod children;
 pub mod control_plane;
+pub mod gitops;
 pub mod helm;
 pub mod kstatus;
 pub mod operator_process;
@@ -35,6 +37,7 @@ pub mod until;
 pub mod vendor;
 
 pub use control_plane::{ControlPlane, Options};
+pub use gitops::GitOps;
 pub use helm::Helm;
 pub use operator_process::{Launch, OperatorProcess};
 pub use pod::Pod;

@@ -1,4 +1,4 @@
-//! The documentation says what the program says.
+//! The page of the vendor's codes.
 
 use std::fmt::Write as _;
 

@@ -1,0 +1,3 @@
+-- Attempts may start again, and the clock of activeDeadlineSeconds starts anew.
+obj.spec.suspend = false
+return obj
