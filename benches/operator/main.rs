@@ -30,6 +30,7 @@ mod stats;
 mod table;
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
@@ -43,8 +44,17 @@ use self::results::{Measured, Results, Run};
 use self::scenarios::{Bench, Scenario};
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    let args = Args::parse();
+async fn main() -> ExitCode {
+    match run(&Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: &Args) -> Result<()> {
     match &args.instead {
         Some(Instead::Compare { before, after, .. }) => show_comparison(before, after),
         Some(Instead::Show { results, write_docs, .. }) => {
@@ -54,7 +64,7 @@ async fn main() -> Result<()> {
             }
             if *write_docs { write_docs_from(&results) } else { Ok(()) }
         }
-        None => measure(&args).await,
+        None => measure(args).await,
     }
 }
 

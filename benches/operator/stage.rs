@@ -41,6 +41,18 @@ rules:
 - level: None
 ";
 
+/// So many lines of the operator's log say why it ended.
+const LAST_LINES: usize = 5;
+
+/// Fails if the operator has ended.
+pub(crate) fn is_alive(operator: &OperatorProcess) -> Result<()> {
+    let Some(status) = operator.exit_status() else { return Ok(()) };
+    let logs = operator.logs();
+    let mut last: Vec<&str> = logs.lines().rev().take(LAST_LINES).collect();
+    last.reverse();
+    bail!("the operator has ended ({status}); its last words:\n{}", last.join("\n"))
+}
+
 /// Dropped in this order: the API server last.
 pub(crate) struct Stage {
     pub(crate) client: Client,
@@ -161,8 +173,9 @@ spec:
         let since = Instant::now();
         let operator = self.start(more, None)?;
         while !operator.is_ready().await {
-            if since.elapsed() > PATIENCE || operator.exit_status().is_some() {
-                bail!("the operator is not ready; it said:\n{}", operator.logs());
+            is_alive(&operator)?;
+            if since.elapsed() > PATIENCE {
+                bail!("the operator is not ready after {PATIENCE:?}");
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

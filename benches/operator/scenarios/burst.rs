@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use futures::FutureExt as _;
 use jiff::Timestamp;
+use testbed::OperatorProcess;
 
 use super::{Bench, Scenario, millis};
 use crate::calls;
-use crate::cpu::{Parts, Reading, Used};
+use crate::cpu::{Reading, Used};
 use crate::figures::Case;
 use crate::load::{all_cleared, create, numbered, rooms};
 use crate::requests::Requests;
-use crate::stage::{ACCOUNT, Stage};
+use crate::stage::{ACCOUNT, Stage, is_alive};
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "burst",
@@ -73,8 +74,7 @@ async fn measure(bench: &Bench, burst: &Burst) -> Result<Case> {
     };
     let begun = Instant::now();
     let making = async { making.await.map(|()| begun.elapsed()) };
-    let parts = stage.parts(&operator);
-    let watching = watch(bench, &stage, &parts, count, burst.limit);
+    let watching = watch(bench, &stage, &operator, count, burst.limit);
     let (made_in, readings) = tokio::join!(making, watching);
     let (made_in, (first, last)) = (made_in?, readings?);
     bench.progress.now("waiting for the last outcomes");
@@ -111,11 +111,12 @@ async fn measure(bench: &Bench, burst: &Burst) -> Result<Case> {
 async fn watch(
     bench: &Bench,
     stage: &Stage,
-    parts: &Parts,
+    operator: &OperatorProcess,
     count: usize,
     limit: usize,
 ) -> Result<(Reading, Reading)> {
     let end = Instant::now() + Duration::from_secs((count / limit * 3 + 120) as u64);
+    let parts = stage.parts(operator);
     let mut first = None;
     loop {
         let arrived = calls::arrived(&stage.vendor, ACCOUNT);
@@ -126,6 +127,7 @@ async fn watch(
         if let (true, Some(first)) = (arrived >= count, first) {
             return Ok((first, parts.read()?));
         }
+        is_alive(operator)?;
         if Instant::now() > end {
             bail!("only {arrived} of {count} calls have arrived");
         }

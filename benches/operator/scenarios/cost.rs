@@ -13,7 +13,7 @@ use crate::figures::Case;
 use crate::load::{all_cleared, create, numbered, rooms};
 use crate::relay::Relay;
 use crate::requests::Requests;
-use crate::stage::{ACCOUNT, Stage};
+use crate::stage::{ACCOUNT, Stage, is_alive};
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "cost",
@@ -50,6 +50,7 @@ async fn run(bench: &Bench) -> Result<Vec<Case>> {
         if arrived >= count {
             break;
         }
+        is_alive(&operator)?;
         if Instant::now() > end {
             bail!("only {arrived} of {count} calls have arrived");
         }
