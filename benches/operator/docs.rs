@@ -82,7 +82,10 @@ fn page(results: &Results) -> String {
         let Some(measured) = of(results, scenario.name) else { continue };
         page += &format!("\n## {}: {}\n\n{}\n\n", scenario.name, scenario.title, scenario.about);
         page += &table::markdown(&table::of(measured));
-        page += "\n";
+        page += "\n\n";
+        for (name, text) in table::notes(measured) {
+            page += &format!("- {name}: {text}\n");
+        }
         if let Some((_, title, _)) = CHARTS.iter().find(|(name, ..)| *name == scenario.name) {
             page += &format!("\n![{title}]({})\n", chart_file(scenario.name));
         }

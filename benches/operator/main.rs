@@ -111,7 +111,8 @@ async fn one_run(bench: &Bench, scenario: &Scenario) -> Result<Run> {
 fn shown(measured: &Measured) -> String {
     let title = scenarios::named(&measured.name).map_or("", |scenario| scenario.title);
     let heading = style(format!("{}: {title}", measured.name)).bold().cyan();
-    format!("\n{heading}\n{}", table::text(&table::of(measured)))
+    let notes = table::notes(measured).into_iter().map(|(name, text)| format!("\n{name}: {text}"));
+    format!("\n{heading}\n{}{}", table::text(&table::of(measured)), notes.collect::<String>())
 }
 
 fn show_comparison(before: &Path, after: &Path) -> Result<()> {

@@ -104,15 +104,4 @@ impl Measured {
         }
         figures
     }
-
-    /// The names of what is said in words, in their order.
-    pub(crate) fn notes(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = Vec::new();
-        for (name, _) in self.runs.iter().flat_map(|run| &run.cases).flat_map(|case| &case.notes) {
-            if !names.contains(&name.as_str()) {
-                names.push(name);
-            }
-        }
-        names
-    }
 }

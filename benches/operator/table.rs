@@ -2,7 +2,7 @@
 
 use console::{measure_text_width, style};
 
-use super::figures::{Figure, plain};
+use super::figures::{Case, Figure, plain};
 use super::results::Measured;
 use super::stats::{median, spread};
 
@@ -19,15 +19,6 @@ pub(crate) fn of(measured: &Measured) -> Rows {
         let cells = cases.iter().map(|case| cell(measured, case, &figure.name));
         rows.push(std::iter::once(figure.heading()).chain(cells).collect());
     }
-    for name in measured.notes() {
-        let said = |case: &&str| {
-            let run = measured.runs.first()?;
-            let case = run.cases.iter().find(|candidate| candidate.name == **case)?;
-            Some(case.notes.iter().find(|(candidate, _)| candidate == name)?.1.clone())
-        };
-        let cells = cases.iter().map(|case| said(case).unwrap_or_default());
-        rows.push(std::iter::once(name.to_owned()).chain(cells).collect());
-    }
     (header, rows)
 }
 
@@ -41,6 +32,17 @@ fn cell(measured: &Measured, case: &str, name: &str) -> String {
     let range =
         if values.len() > 1 { format!(" ({}–{})", plain(least), plain(most)) } else { String::new() };
     format!("{}{range}{}", plain(middle), mark(measured, case, name, middle))
+}
+
+/// What is said in words: name and case, and the text.
+pub(crate) fn notes(measured: &Measured) -> Vec<(String, String)> {
+    let cases = measured.runs.first().map(|run| run.cases.as_slice()).unwrap_or_default();
+    let of_case = |case: &Case| {
+        let heading =
+            |name: &str| if cases.len() > 1 { format!("{name}, {}", case.name) } else { name.to_owned() };
+        case.notes.iter().map(|(name, text)| (heading(name), text.clone())).collect::<Vec<_>>()
+    };
+    cases.iter().flat_map(of_case).collect()
 }
 
 /// What is wanted can differ from case to case.
@@ -59,7 +61,7 @@ pub(crate) fn text((header, rows): &Rows) -> String {
     let widths: Vec<usize> = (0..header.len())
         .map(|column| {
             let cells = std::iter::once(header).chain(rows).map(|row| measure_text_width(&row[column]));
-            cells.max().unwrap_or_default().min(48)
+            cells.max().unwrap_or_default()
         })
         .collect();
     let line = |row: &Vec<String>| {
