@@ -121,6 +121,12 @@ impl ControlPlane {
         self.servers.apiserver_log()
     }
 
+    /// Process ids of kube-apiserver and etcd, to see what they use; 0 for one that does not run.
+    #[must_use]
+    pub fn pids(&self) -> (i32, i32) {
+        self.servers.pids()
+    }
+
     /// Kills the API server (`kill -9`). Everything answers with "connection refused" until it is started again.
     pub fn kill_apiserver(&self) {
         self.servers.kill_apiserver();

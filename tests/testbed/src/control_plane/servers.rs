@@ -101,6 +101,11 @@ impl Servers {
         self.etcd.alive() && self.apiserver.alive()
     }
 
+    /// Process ids of kube-apiserver and etcd; 0 for one that does not run.
+    pub(super) fn pids(&self) -> (i32, i32) {
+        (self.apiserver.pid(), self.etcd.pid())
+    }
+
     pub(super) fn kill_apiserver(&self) {
         self.apiserver.kill();
     }
@@ -142,6 +147,11 @@ impl Server {
     fn alive(&self) -> bool {
         let running = self.running.lock().expect("no panic while holding this lock");
         running.as_ref().is_some_and(|child| child.exit_status().is_none())
+    }
+
+    fn pid(&self) -> i32 {
+        let running = self.running.lock().expect("no panic while holding this lock");
+        running.as_ref().map_or(0, Guarded::pid)
     }
 
     fn kill(&self) {

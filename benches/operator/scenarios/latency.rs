@@ -1,0 +1,69 @@
+//! One reset at a time: from apply to the final status.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use futures::FutureExt as _;
+use kube::api::PostParams;
+
+use super::{Bench, Scenario, millis};
+use crate::figures::Case;
+use crate::finals::Finals;
+use crate::load::{numbered, reset, rooms};
+use crate::stage::{ACCOUNT, Stage};
+use crate::stats::percentile;
+
+pub(crate) const SCENARIO: Scenario = Scenario {
+    name: "latency",
+    title: "one reset at a time",
+    about: "From the moment before the create request to the moment at which a watch shows the final status. The \
+            vendor's own time is what a call takes from here with nothing in between.",
+    run: |bench| run(bench).boxed_local(),
+};
+
+async fn run(bench: &Bench) -> Result<Vec<Case>> {
+    let mut cases = Vec::new();
+    for latency in [1, 20, 100] {
+        bench.progress.heading(&format!("latency, {latency} ms"));
+        cases.push(measure(bench, latency).await?);
+    }
+    Ok(cases)
+}
+
+async fn measure(bench: &Bench, latency: u64) -> Result<Case> {
+    let count = bench.size(200, 50);
+    let names = numbered("single", 0, count + 1);
+    bench.progress.now("starting the API server");
+    let stage = Stage::set(millis(latency)).await?;
+    rooms(&stage.vendor, ACCOUNT, &names);
+    stage.namespace("single", "callsPerSecond: 200").await?;
+    let (_operator, _) = stage.start_ready(&[]).await?;
+    stage.verified("single", 1).await?;
+    let vendors_own = 1e3 * stage.round_trip().await?;
+    let resets = stage.resets("single");
+    let finals = Finals::follow(resets.clone()).await?;
+
+    let (mut whole, mut creating) = (Vec::new(), Vec::new());
+    for (done, name) in names.iter().enumerate() {
+        let since = Instant::now();
+        resets.create(&PostParams::default(), &reset(name, "default")).await?;
+        let created = since.elapsed();
+        let end = finals.of(name, Duration::from_secs(30)).await?;
+        // The first one opens the connections.
+        if done > 0 {
+            whole.push((end - since).as_secs_f64() * 1e3);
+            creating.push(created.as_secs_f64() * 1e3);
+        }
+        bench.progress.count("resets", done, count);
+    }
+
+    let mut case = Case::named(format!("{latency} ms"));
+    let (p50, p99) = (percentile(&whole, 50), percentile(&whole, 99));
+    case.less("apply to final, median", "ms", p50);
+    case.less("apply to final, p99", "ms", p99);
+    case.plain("of it the vendor's own time", "ms", vendors_own);
+    case.plain("of it the create request, median", "ms", percentile(&creating, 50));
+    case.less("beyond the vendor's own time, median", "ms", p50 - vendors_own).wanted(15.0);
+    case.less("beyond the vendor's own time, p99", "ms", p99 - vendors_own).wanted(50.0);
+    Ok(case)
+}
