@@ -1,0 +1,139 @@
+//! In no second more calls than the limit, and no two writes to one group inside its interval.
+
+use std::time::Duration;
+
+use testbed::control_plane::Scope;
+use testbed::vendor::{Command, Misbehaviour, When};
+use testbed::{OperatorProcess, until};
+
+use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered, rights};
+use crate::{SECOND, assert_interval, fullest_second, millis, until_called};
+
+/// A lease that runs out sooner than by default.
+const SHORT_LEASE: [&str; 3] =
+    ["--lease-duration-seconds=5", "--lease-renew-deadline-seconds=3", "--lease-retry-seconds=1"];
+
+async fn until_leading(operator: &OperatorProcess) {
+    until(SOON, "it to lead", || async {
+        (operator.metric("groupattr_leader", &[]).await == Some(1.0)).then_some(())
+    })
+    .await;
+}
+
+/// Three apps in two namespaces name one account, with limits of their own: the lowest holds. Calls travel for up to
+/// 300 ms, some are refused, some lost, one leader is killed and the next one ends in an orderly way.
+#[tokio::test]
+async fn no_second_holds_more_calls_than_the_limit_whoever_leads_and_whatever_is_answered() {
+    const LIMIT: usize = 20;
+    let world = World::new().await;
+    let other = World::without_rights(world.plane).await;
+    let both = Scope::Namespaces(vec![world.namespace.clone(), other.namespace.clone()]);
+    world.plane.grant(&world.account, &rights(), &both).await.unwrap();
+    let second_namespace = format!("--watch-namespace={}", other.namespace);
+    let mut args = vec![second_namespace.as_str()];
+    args.extend(SHORT_LEASE);
+
+    let (mine, theirs) = (numbered("mine", 120), numbered("theirs", 60));
+    world.rooms(&mine);
+    for (_, group) in &theirs {
+        world.vendor.room(APP_ID, group, &[("seat1", "ann")]);
+    }
+    world.room("@TGS#twice");
+    world.vendor.set_latency(Duration::ZERO, millis(300));
+    let first = world.operator(&args).await;
+    until_leading(&first).await;
+    let second = world.operator(&args).await;
+    let url = world.vendor.url();
+    for (world, app, limit) in [(&world, "default", LIMIT), (&world, "eager", 60), (&other, "default", 40)] {
+        world.secret("chat", KEY).await;
+        let limits = format!("  limits: {{ callsPerSecond: {limit}, groupIntervalMilliseconds: 2000 }}");
+        world.apply(&chat_app(app, APP_ID, &url, &limits)).await;
+        world.until_reason("chatapp", app, "Ready", "Verified").await;
+    }
+
+    // Signed anew, read back, sent again: each of them is a call more.
+    let clear = |group: &str| When::clear().of(format!("@TGS#{group}")).times(1);
+    world.vendor.script(clear("mine-5"), Misbehaviour::Code(70001));
+    for (group, fault) in [
+        ("mine-10", Misbehaviour::Reset { execute: false }),
+        ("theirs-20", Misbehaviour::Reset { execute: true }),
+        ("mine-60", Misbehaviour::Code(10002)),
+        ("mine-90", Misbehaviour::Status(502)),
+        ("theirs-40", Misbehaviour::Code(10049)),
+    ] {
+        world.vendor.script(clear(group), fault);
+    }
+    for i in 0..4 {
+        world.reset(&format!("twice-{i}"), "@TGS#twice", "  appRef: { name: eager }").await;
+    }
+    world.many_resets(mine.clone()).await;
+    other.many_resets(theirs.clone()).await;
+
+    until_called(&world, 40).await;
+    first.kill9();
+    until_leading(&second).await;
+    let third = world.operator(&args).await;
+    until_called(&world, 100).await;
+    second.terminate();
+    assert!(second.wait_exit(SOON).await.success(), "{}", second.logs());
+    world.until_cleared(124, Duration::from_mins(2)).await;
+    other.until_cleared(60, Duration::from_mins(1)).await;
+
+    for (command, what) in [(Command::Clear, "clears"), (Command::Get, "reads")] {
+        let fullest = fullest_second(&world, command);
+        assert!((1..=LIMIT).contains(&fullest), "{fullest} {what} in one second");
+    }
+    assert_interval(&world.vendor.clears_of("@TGS#twice"), 2 * SECOND);
+    assert_eq!(third.exit_status(), None);
+}
+
+#[tokio::test]
+async fn two_writes_to_one_group_keep_their_interval_and_hold_up_no_other_group() {
+    let world = World::new().await;
+    let others = numbered("other", 20);
+    world.rooms(&others);
+    world.room("@TGS#busy");
+    world.vendor.set_latency(millis(50), millis(250));
+    let _operator = world.operator(&[]).await;
+    world.app("  limits: { groupIntervalMilliseconds: 1500 }").await;
+    world.app_is("Verified").await;
+    world.many_resets((0..5).map(|i| (format!("busy-{i}"), "@TGS#busy".to_owned()))).await;
+    world.many_resets(others).await;
+    world.until_cleared(25, SOON).await;
+    let writes = world.vendor.clears_of("@TGS#busy");
+    assert_eq!(writes.len(), 5);
+    assert_interval(&writes, millis(1500));
+    let others =
+        world.vendor.entries(|e| e.command == Command::Clear && e.group.as_deref() != Some("@TGS#busy"));
+    let last = others.iter().map(|call| call.arrived).max().unwrap();
+    assert!(last < writes[2].arrived, "the other groups waited for the busy one");
+}
+
+#[tokio::test]
+async fn a_kill_in_the_middle_bursts_neither_the_window_nor_the_interval_of_a_group() {
+    const RESETS: usize = 100;
+    const LIMIT: usize = 20;
+    let world = World::new().await;
+    let rooms = numbered("killed", RESETS);
+    world.rooms(&rooms);
+    world.room("@TGS#twice");
+    world.vendor.set_latency(millis(20), millis(120));
+    let alone = ["--leader-elect=false"];
+    let operator = world.operator(&alone).await;
+    world.app(&format!("  limits: {{ callsPerSecond: {LIMIT}, groupIntervalMilliseconds: 3000 }}")).await;
+    world.app_is("Verified").await;
+    world.many_resets((0..3).map(|i| (format!("twice-{i}"), "@TGS#twice".to_owned()))).await;
+    world.many_resets(rooms.clone()).await;
+    until_called(&world, 30).await;
+    operator.kill9();
+    let _operator = world.operator(&alone).await;
+    world.until_cleared(RESETS + 3, Duration::from_mins(1)).await;
+    let fullest = fullest_second(&world, Command::Clear);
+    assert!(fullest <= LIMIT, "{fullest} calls in one second");
+    for (_, group) in &rooms {
+        assert_eq!(world.calls(group), 1, "{group}: whatever was in flight was read back, and was done");
+    }
+    let writes = world.vendor.clears_of("@TGS#twice");
+    assert!(writes.len() == 3, "{} writes for three resets", writes.len());
+    assert_interval(&writes, 3 * SECOND);
+}

@@ -1,0 +1,121 @@
+//! Nobody waits for somebody else: not for a neighbour's flood, nor for an account that does not work.
+
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use serde_json::json;
+use testbed::control_plane::Scope;
+use testbed::vendor::{Command, Entry, Misbehaviour, When};
+use testbed::{until, until_ok};
+
+use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered, rights};
+use crate::{fullest_second, until_called};
+
+#[tokio::test]
+async fn a_namespace_that_floods_the_account_does_not_delay_its_neighbour() {
+    const FLOOD: usize = 300;
+    let flood = World::new().await;
+    let neighbour = World::without_rights(flood.plane).await;
+    let both = Scope::Namespaces(vec![flood.namespace.clone(), neighbour.namespace.clone()]);
+    flood.plane.grant(&flood.account, &rights(), &both).await.unwrap();
+    let _operator = flood.operator(&[&format!("--watch-namespace={}", neighbour.namespace)]).await;
+    for (world, name, count) in [(&flood, "flood", FLOOD), (&neighbour, "calm", 5)] {
+        flood.rooms(&numbered(name, count));
+        world.secret("chat", KEY).await;
+        world
+            .apply(&chat_app("default", APP_ID, &flood.vendor.url(), "  limits: { callsPerSecond: 20 }"))
+            .await;
+        world.app_is("Verified").await;
+    }
+    flood.many_resets(numbered("flood", FLOOD)).await;
+    until_called(&flood, 10).await;
+    neighbour.many_resets(numbered("calm", 5)).await;
+    let asked = Instant::now();
+    neighbour.until_cleared(5, SOON).await;
+    let calm = |call: &Entry| call.group.as_deref().is_some_and(|group| group.starts_with("@TGS#calm"));
+    let done = flood.vendor.entries(calm).iter().map(|call| call.arrived).max().unwrap();
+    // The two take turns. Besides, up to half a second of the flood's attempts may have been begun before.
+    let before =
+        flood.vendor.entries(|call| !calm(call) && call.arrived > asked && call.arrived < done).len();
+    assert!(before <= 16, "{before} calls of the flood came before the neighbour's five");
+    let sent = flood.vendor.clears().len();
+    assert!(sent < FLOOD, "the flood was over before, which proves nothing");
+    let fullest = fullest_second(&flood, Command::Clear);
+    assert!(fullest <= 20, "{fullest} calls in one second");
+}
+
+#[tokio::test]
+async fn within_a_namespace_the_oldest_goes_first() {
+    const RESETS: usize = 60;
+    let world = World::new().await;
+    let rooms = numbered("queue", RESETS);
+    world.rooms(&rooms);
+    // Made while the account is switched off, a second apart as far as anybody can tell.
+    let _operator = world.operator(&[]).await;
+    world.app("  suspend: true").await;
+    world.app_is("Suspended").await;
+    for batch in rooms.chunks(RESETS / 3) {
+        world.many_resets(batch.to_vec()).await;
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+    }
+    world
+        .patch("chatapp", "default", &json!({"suspend": false, "limits": {"callsPerSecond": 30}}).to_string())
+        .await;
+    world.until_cleared(RESETS, SOON).await;
+    let clears = world.vendor.clears();
+    let position = |group: &str| clears.iter().position(|call| call.group.as_deref() == Some(group)).unwrap();
+    let batches: Vec<Vec<usize>> = rooms
+        .chunks(RESETS / 3)
+        .map(|batch| batch.iter().map(|(_, group)| position(group)).collect())
+        .collect();
+    for pair in batches.windows(2) {
+        let (last, first) = (pair[0].iter().max().unwrap(), pair[1].iter().min().unwrap());
+        // Attempts are begun in their order, and each is sent as soon as its own intent is stored.
+        assert!(
+            first + 12 > *last,
+            "the older ones went up to place {last}, the younger ones from place {first}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn apps_that_hang_or_are_refused_do_not_delay_the_resets_of_another() {
+    let world = World::new().await;
+    for account in [7, 8] {
+        world.vendor.account(account, KEY, &["administrator"]);
+    }
+    let _operator = world.operator(&[]).await;
+    world.app("").await;
+    for (app, account) in [("hanging", 7), ("refused", 8)] {
+        world.apply(&chat_app(app, account, &world.vendor.url(), "")).await;
+    }
+    for app in ["default", "hanging", "refused"] {
+        world.until_reason("chatapp", app, "Ready", "Verified").await;
+    }
+    world.vendor.script(When::any().by(7), Misbehaviour::Hang { execute: false });
+    world.vendor.script(When::any().by(8), Misbehaviour::Code(70003));
+    let bad = (0..60).map(|i| {
+        let (world, app) = (&world, if i % 2 == 0 { "hanging" } else { "refused" });
+        async move {
+            let group = format!("@TGS#{app}-{i}");
+            world.reset(&format!("{app}-{i}"), &group, &format!("  appRef: {{ name: {app} }}")).await;
+        }
+    });
+    join_all(bad).await;
+    let of =
+        |account| world.vendor.entries(move |e| e.sdkappid == Some(account) && e.command == Command::Clear);
+    until_ok(SOON, "calls that hang", || async { if of(7).len() >= 20 { Ok(()) } else { Err(of(7).len()) } })
+        .await;
+    world.until_reason("chatapp", "refused", "Ready", "CredentialsRejected").await;
+    let rooms = numbered("quick", 20);
+    world.rooms(&rooms);
+    world.many_resets(rooms).await;
+    until(SOON, "the other app's resets", || async {
+        (world.reasons().await.get("Cleared") == Some(&20)).then_some(())
+    })
+    .await;
+    // Not one of the calls that hang had come to its end, which takes ten seconds, when the others were all sent.
+    let last = of(APP_ID).iter().map(|call| call.arrived).max().unwrap();
+    let after = last - of(7)[0].arrived;
+    assert!(after < Duration::from_secs(9), "the last call was sent {after:?} after the first that hangs");
+}
