@@ -23,14 +23,14 @@ pub struct Findings {
 
 /// Looks for the kinds and asks for every right.
 pub async fn check(settings: &Check) -> Result<Findings, ConnectError> {
-    let client = connect().await?.main;
+    let client = &connect().await?.main;
     let (mut text, mut missing, mut reduced) = (String::new(), 0, 0);
     let mut say = |word: &str, what: &str| {
         let _ = writeln!(text, "{word:<8} {what}");
     };
 
     let kinds = Needed::of(&settings.run.watch_namespaces);
-    match obstacle(&client, &kinds).await {
+    match obstacle(client, &kinds).await {
         None => say("ok", "the kinds of groupattr.dev are served"),
         Some(why) => {
             missing += 1;
@@ -43,25 +43,28 @@ pub async fn check(settings: &Check) -> Result<Findings, ConnectError> {
         secrets: &settings.secret_names,
     };
     let rights = rights(extent);
-    let answers: Vec<_> =
-        stream::iter(&rights).map(|right| may(&client, right)).buffered(AT_ONCE).collect().await;
-    for (right, answer) in rights.iter().zip(answers) {
+    let mut answers =
+        stream::iter(&rights).map(|right| async move { (right, may(client, right).await) }).buffered(AT_ONCE);
+    while let Some((right, answer)) = answers.next().await {
         match answer {
             Ok(true) => say("ok", &right.to_string()),
-            Ok(false) if !right.only_for.is_empty() => {
+            Ok(false) if !right.loss.is_empty() => {
                 reduced += 1;
-                say("without", &format!("{right}: {}", right.only_for));
+                say("without", &format!("{right}: {}", right.loss));
             }
             Ok(false) => {
                 missing += 1;
                 say("missing", &format!("{right}: add it to a role of this account"));
             }
+            // The next question would be answered no better.
             Err(why) => {
                 missing += 1;
                 say("unknown", &format!("{right}: {why}"));
+                break;
             }
         }
     }
+    drop(answers);
     let good = missing == 0;
     let _ = match (good, reduced) {
         (true, 0) => writeln!(text, "everything is there"),

@@ -26,8 +26,8 @@ pub struct Right {
     pub namespace: String,
     /// To which object; empty for all.
     pub name: String,
-    /// What does not work without it. Empty: nothing does.
-    pub only_for: &'static str,
+    /// What is lost without it. Empty: everything.
+    pub loss: &'static str,
 }
 
 /// The places and names that the rights depend on.
@@ -49,9 +49,9 @@ pub fn rights(extent: Extent<'_>) -> Vec<Right> {
     let everywhere = extent.watched.is_empty();
     let mut rights = Vec::new();
     for namespace in if everywhere { &all } else { extent.watched } {
-        let mut add = |verb, group, resource, name: &str, only_for| {
+        let mut add = |verb, group, resource, name: &str, loss| {
             let (namespace, name) = (namespace.clone(), name.to_owned());
-            rights.push(Right { verb, group, resource, namespace, name, only_for });
+            rights.push(Right { verb, group, resource, namespace, name, loss });
         };
         for verb in ["get", "list", "watch"] {
             add(verb, OURS, "groupattributeresets", "", "");
@@ -85,7 +85,7 @@ pub fn rights(extent: Extent<'_>) -> Vec<Right> {
                 resource: "leases",
                 namespace: home.to_owned(),
                 name: name.to_owned(),
-                only_for: "",
+                loss: "",
             });
         }
     }

@@ -92,6 +92,16 @@ async fn in_an_empty_cluster_everything_is_missing() {
     assert!(!less.contains("leases") && !less.contains("clusterchatapps"), "{less}");
 }
 
+#[tokio::test]
+async fn a_cluster_that_does_not_answer_is_said_once() {
+    let plane = plane().await;
+    let stranger =
+        ServiceAccount { namespace: String::new(), name: String::new(), token: "unknown".to_owned() };
+    let (good, said) = check(plane, &stranger, &[]).await;
+    assert!(!good && said.contains("does not accept the token"), "{said}");
+    assert_eq!((lines(&said, "unknown").len(), lines(&said, "ok").len()), (1, 0), "{said}");
+}
+
 /// Stands in for the machines of a cluster: runs the pod of a test and says how it ended.
 async fn run_the_pod(plane: &ControlPlane, namespace: &str) -> String {
     let pod = until(SOON, "the pod of the test", || async {
@@ -103,8 +113,8 @@ async fn run_the_pod(plane: &ControlPlane, namespace: &str) -> String {
     .await;
     let name = pod["metadata"]["name"].as_str().unwrap();
     let spec: PodSpec = serde_json::from_value(pod["spec"].clone()).unwrap();
-    let place = Pod::new(plane, namespace, name, spec).await.unwrap();
-    let output = Command::from(place.command(Path::new(PROGRAM)).unwrap()).output().await.unwrap();
+    let files = Pod::new(plane, namespace, name, spec).await.unwrap();
+    let output = Command::from(files.command(Path::new(PROGRAM)).unwrap()).output().await.unwrap();
     let phase = if output.status.success() { "Succeeded" } else { "Failed" };
     let patch = format!("{{\"status\":{{\"phase\":\"{phase}\"}}}}");
     let args = ["-n", namespace, "patch", "pod", name, "--subresource=status", "--type=merge", "-p", &patch];

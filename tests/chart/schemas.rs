@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
@@ -14,22 +15,26 @@ pub(crate) const VERSIONS: [(&str, &str); 4] = [
     ("v0.36.0", "h1:pOYi7C4RHChYjMiHpZSpSbIM6ZxVbRXBy7CuiIwqA3c="),
 ];
 
+/// Where a Go module is, downloaded if Go does not have it yet.
+pub(crate) fn module(path: &str, version: &str, sum: &str) -> PathBuf {
+    let module = format!("{path}@{version}");
+    let mut command = Command::new("go");
+    // Outside of any module, so that no go.mod plays a part.
+    command.args(["mod", "download", "-json", &module]).current_dir(std::env::temp_dir());
+    let output = command.output().expect("install Go 1.26 or newer");
+    let answer: Value = serde_json::from_slice(&output.stdout).expect("an answer of go");
+    assert_eq!(answer["Sum"], sum, "{answer} {}", String::from_utf8_lossy(&output.stderr));
+    answer["Dir"].as_str().expect("a folder").into()
+}
+
 /// The built-in kinds of one version of Kubernetes.
 pub(crate) struct Schemas(HashMap<String, Value>);
 
 impl Schemas {
-    /// Downloads the module, or finds it where Go keeps what it has downloaded.
+    /// Reads them from the module of the version's client.
     pub(crate) fn of(version: &str, sum: &str) -> Self {
-        let module = format!("k8s.io/client-go@{version}");
-        let output = Command::new("go")
-            .args(["mod", "download", "-json", &module])
-            // Outside of any module, so that no go.mod plays a part.
-            .current_dir(std::env::temp_dir())
-            .output()
-            .expect("install Go 1.26 or newer");
-        let answer: Value = serde_json::from_slice(&output.stdout).expect("an answer of go");
-        assert_eq!(answer["Sum"], sum, "{module}: {answer} {}", String::from_utf8_lossy(&output.stderr));
-        let file = format!("{}/applyconfigurations/internal/internal.go", answer["Dir"].as_str().unwrap());
+        let folder = module("k8s.io/client-go", version, sum);
+        let file = folder.join("applyconfigurations/internal/internal.go");
         let text = fs::read_to_string(file).unwrap();
         let yaml =
             text.split_once("typed.YAMLObject(`").and_then(|(_, rest)| rest.split_once('`')).unwrap().0;

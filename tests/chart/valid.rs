@@ -3,18 +3,24 @@
 use serde_json::{Value, json};
 use testbed::Helm;
 
-use crate::schemas::{Schemas, VERSIONS};
+use crate::schemas::{Schemas, VERSIONS, module};
 use crate::world::plane;
 use crate::{called, objects, the, values_files};
 
-/// What every values file leads to, without the kinds of the Prometheus operator, which are none of Kubernetes.
+/// The Prometheus operator, whose kinds a ServiceMonitor and a PodMonitor are.
+const MONITORING: (&str, &str, &str) = (
+    "github.com/prometheus-operator/prometheus-operator",
+    "v0.85.0",
+    "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s=",
+);
+const MONITORING_GROUP: &str = "monitoring.coreos.com/v1";
+
+/// What every values file leads to.
 async fn all_rendered() -> Vec<(String, Value)> {
     let mut all = Vec::new();
     for (about, file) in values_files() {
         for object in objects(Helm::V4, &[&format!("--values={}", file.display())]).await {
-            if object["apiVersion"] != "monitoring.coreos.com/v1" {
-                all.push((about.clone(), object));
-            }
+            all.push((about.clone(), object));
         }
     }
     assert!(all.len() > 40, "{}", all.len());
@@ -24,8 +30,14 @@ async fn all_rendered() -> Vec<(String, Value)> {
 #[tokio::test]
 async fn the_api_server_takes_every_object_strictly() {
     let plane = plane().await;
+    let (path, version, sum) = MONITORING;
+    let crds = tokio::task::spawn_blocking(move || module(path, version, sum)).await.unwrap();
+    for kind in ["servicemonitors", "podmonitors"] {
+        let file = crds.join(format!("example/prometheus-operator-crd/monitoring.coreos.com_{kind}.yaml"));
+        plane.install_crds(file.to_str().unwrap()).await.unwrap();
+    }
     // Dry runs need the namespaces.
-    for namespace in ["rooms-system", "groupattr-system", "shop", "stage"] {
+    for namespace in ["rooms-system", "groupattr-system", "shop", "stage", "monitoring"] {
         let yaml = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
         plane.apply(&yaml.to_string()).await.unwrap();
     }
@@ -46,6 +58,9 @@ async fn the_api_server_takes_every_object_strictly() {
     assert!(done.ok, "{}", done.stderr);
     assert_eq!(done.stdout.lines().count(), all.len());
 
+    let monitored = all.iter().filter(|object| object["apiVersion"] == MONITORING_GROUP).count();
+    assert!(monitored >= 3, "{monitored}");
+
     let mut wrong = the("Deployment", &objects(Helm::V4, &[]).await).clone();
     wrong["spec"]["template"]["spec"]["containerss"] = json!([]);
     let done = plane.kubectl_with_input(&args, &list(vec![wrong])).await.unwrap();
@@ -64,7 +79,8 @@ async fn every_version_from_1_33_on_knows_every_field() {
                     checked += 1;
                     assert!(objections.is_empty(), "{version} {about} {}: {objections:?}", called(object));
                 }
-                // Known to an API of its own.
+                // Known to APIs of their own.
+                None if object["apiVersion"] == MONITORING_GROUP => {}
                 None => assert_eq!(object["kind"], "CustomResourceDefinition", "{version} does not know it"),
             }
         }
