@@ -115,7 +115,13 @@ async fn overcome(trouble: Trouble, step: Step) {
         }
     };
     world.reset("room", "@TGS#room", "").await;
-    plan.has_fired_times(times, SOON).await;
+    if step == Step::Lease {
+        // Whoever cannot renew in time, or finds the lease gone, ends.
+        operator.may_end();
+        plan.has_fired(SOON).await;
+    } else {
+        plan.has_fired_times(times, SOON).await;
+    }
     match trouble {
         Trouble::Refused => {
             world.way(Leg::Api).set(Line::Refusing);
@@ -138,7 +144,6 @@ async fn recovered(world: &World, step: Step, operator: OperatorProcess, args: &
     if step != Step::Lease {
         return operator;
     }
-    operator.may_end();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
     while operator.exit_status().is_none() && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(50)).await;
