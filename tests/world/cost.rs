@@ -55,7 +55,12 @@ fn check_after_the_end(versions: &[&Stored], requests: &[&AuditEvent], answers_g
         });
     }
     let others: Vec<_> = others.iter().map(|event| (&event.verb, event.code, event.received)).collect();
-    assert!(others.is_empty(), "{} was touched after its end at {}: {others:?}", name(&end.object), end.answered);
+    assert!(
+        others.is_empty(),
+        "{} was touched after its end at {}: {others:?}",
+        name(&end.object),
+        end.answered
+    );
 }
 
 /// An intent and an outcome cost two writes; a read is allowed only for a write that was refused.
