@@ -26,7 +26,7 @@ fn second() -> Vec<(Leg, Boundary)> {
         (Leg::Api, Boundary::of("watch", RESETS)),
         (Leg::Api, Boundary::secret()),
         (Leg::Api, Boundary::of("update", "groupattributeresets/status")),
-        (Leg::Vendor, Boundary::any().whose(|seen| seen.resource != "")),
+        (Leg::Vendor, Boundary::any().whose(|seen| !seen.resource.is_empty())),
     ]
 }
 

@@ -6,7 +6,7 @@ use testbed::proxy::{Boundary, Fault, Position};
 use testbed::runs;
 
 use crate::world::{Leg, SOON, World, numbered};
-use crate::{ALONE, RESETS};
+use crate::{AFTER_FAULTS, ALONE, RESETS};
 
 const COUNT: usize = 5;
 
@@ -83,7 +83,7 @@ async fn lost(loss: Loss) {
         plan.has_fired(SOON).await;
     }
     api.release_watches(RESETS);
-    world.until_cleared(2 * COUNT, SOON).await;
+    world.until_cleared(2 * COUNT, AFTER_FAULTS).await;
     for (_, group) in seen.iter().chain(&unseen) {
         assert_eq!(world.calls(group), 1, "{loss:?}: {group}");
     }

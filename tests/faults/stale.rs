@@ -7,6 +7,7 @@ use testbed::runs;
 use crate::world::{Leg, SOON, World, numbered};
 use crate::{ALONE, RESETS, until_calls};
 
+/// As many as there are writes among which one is chosen.
 const COUNT: usize = 10;
 
 #[tokio::test]
@@ -23,7 +24,7 @@ async fn events_that_come_late_and_ten_times_over_cause_no_call() {
             world.app_is("Verified").await;
             // From one of the writes on, no event comes any more: the operator knows what it wrote, and its watch
             // shows what was before.
-            let write = chance.random_range(1..=COUNT as u32);
+            let write = chance.random_range(1..=10);
             let hold = Fault::Tell(api.watch_holder(RESETS));
             let writes = Boundary::of("update", "groupattributeresets/status").nth(write);
             let plan = world.plan(Leg::Api, writes, Position::After, hold);

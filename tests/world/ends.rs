@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
-use testbed::until_ok;
 use testbed::vendor::Command;
+use testbed::{OperatorProcess, until, until_ok};
 
 use super::evidence::Evidence;
 use super::history::check_history;
@@ -22,6 +22,24 @@ impl World {
             if open.is_empty() && !all.is_empty() { Ok(()) } else { Err(open) }
         })
         .await;
+    }
+}
+
+impl World {
+    /// The same, while a process that has lost its lease is started again, as a cluster does it.
+    pub async fn all_end_in_a_cluster(&self, process: OperatorProcess, args: &[&str], deadline: Duration) {
+        let mut process = process;
+        let keeping = async {
+            loop {
+                until(deadline, "the process to end", || async { process.exit_status() }).await;
+                process = self.start(self.launch(args));
+                process.may_end();
+            }
+        };
+        tokio::select! {
+            () = self.all_end(deadline) => {}
+            () = keeping => {}
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What must hold in every test besides its own point. A world sees to it when it goes, so no test can forget it.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::thread;
 
@@ -8,6 +9,9 @@ use tokio::runtime;
 
 use super::World;
 use super::history::check_history;
+
+/// So many lines of each operator's log are shown when a test fails.
+const LAST_WORDS: usize = 25;
 
 impl World {
     /// Looks back at everything that happened in this world. A test that does not call this has it done when its
@@ -26,6 +30,18 @@ impl World {
         self.look_back().await;
     }
 
+    /// For whoever looks for the cause of a failure.
+    fn say_what_operators_said(&self) {
+        let operators = self.operators.lock().unwrap_or_else(PoisonError::into_inner);
+        for operator in operators.iter() {
+            let logs = operator.logs();
+            let told = |line: &&str| ["INFO", "WARN", "ERROR"].iter().any(|level| line.contains(level));
+            let told: Vec<&str> = logs.lines().filter(told).collect();
+            let last = &told[told.len().saturating_sub(LAST_WORDS)..];
+            eprintln!("operator {} in {} said last:\n{}", operator.pid(), self.namespace, last.join("\n"));
+        }
+    }
+
     async fn look_back(&self) {
         let evidence = self.evidence().await;
         evidence.check_processes();
@@ -35,14 +51,17 @@ impl World {
         evidence.check_calls();
         evidence.check_repetitions();
         self.check_rates(&evidence);
-        evidence.check_cost(self.api.is_some());
+        evidence.check_cost(self.api.is_some() || self.plane.interruptions() > 0);
         self.check_secrets(&evidence).await;
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        if thread::panicking() || self.is_finished.load(Ordering::Relaxed) {
+        if thread::panicking() {
+            return self.say_what_operators_said();
+        }
+        if self.is_finished.load(Ordering::Relaxed) {
             return;
         }
         let world = &*self;

@@ -2,6 +2,7 @@
 //! server. `tests/secrecy` searches for every disguise; here, in every test, for the usual ones.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -30,9 +31,10 @@ impl World {
         // A client of its own: whoever looks back may be on another runtime than the test.
         let events: Api<Event> = Api::namespaced(self.plane.admin().await, &self.namespace);
         let events = events.list(&ListParams::default()).await.expect("events").items;
-        let requests = evidence.requests.iter();
-        let asked =
-            requests.map(|event| format!("{} {}\n", event.request_uri, event.request_object)).collect();
+        let asked = evidence.requests.iter().fold(String::new(), |mut text, event| {
+            let _ = writeln!(text, "{} {}", event.request_uri, event.request_object);
+            text
+        });
         let stored = evidence.stored.iter().map(|stored| stored.object.to_string()).collect();
         let apps = evidence.apps.iter().map(|event| event.response_object.to_string()).collect();
         let mut places = vec![

@@ -78,7 +78,6 @@ impl Run {
 ///
 /// # Panics
 /// When the campaign's variables make no sense.
-#[must_use]
 pub fn runs(row: &'static str, few: u32) -> Runs {
     let numbers = variable(RUNS).map_or(0..few, |text| parse(&text).expect("runs such as 40..60"));
     Runs { row, numbers }

@@ -132,6 +132,12 @@ impl ControlPlane {
         self.servers.kill_apiserver();
     }
 
+    /// How often the API server or etcd was ended so far: each time, answers may have been lost.
+    #[must_use]
+    pub fn interruptions(&self) -> u32 {
+        self.servers.interruptions()
+    }
+
     /// Ends both for good, when a test that has a control plane of its own is done with it.
     pub fn shut_down(&self) {
         self.servers.shut_down();

@@ -4,7 +4,10 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -40,6 +43,7 @@ pub(super) struct Servers {
     apiserver: Server,
     port: u16,
     ca: String,
+    interruptions: AtomicU32,
 }
 
 /// A program with its flags, and the process that runs it now.
@@ -70,6 +74,7 @@ impl Servers {
             ),
             port,
             ca: authority.pem(),
+            interruptions: AtomicU32::new(0),
         };
         servers.etcd.start()?;
         servers.apiserver.start()?;
@@ -106,7 +111,17 @@ impl Servers {
         (self.apiserver.pid(), self.etcd.pid())
     }
 
+    /// How often either was ended so far.
+    pub(super) fn interruptions(&self) -> u32 {
+        self.interruptions.load(Ordering::Relaxed)
+    }
+
+    fn interrupted(&self) {
+        self.interruptions.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn kill_apiserver(&self) {
+        self.interrupted();
         self.apiserver.kill();
     }
 
@@ -116,6 +131,7 @@ impl Servers {
     }
 
     pub(super) async fn stop_apiserver(&self) {
+        self.interrupted();
         self.apiserver.terminate().await;
     }
 
@@ -124,6 +140,7 @@ impl Servers {
     }
 
     pub(super) fn restart_etcd(&self) -> Result<()> {
+        self.interrupted();
         self.etcd.kill();
         self.etcd.start()
     }

@@ -14,6 +14,9 @@ use tokio::sync::watch;
 use super::request::Passing;
 use crate::{operator_process::Trace, until::until};
 
+/// Whether a request is one that is meant.
+type Look = Arc<dyn Fn(&Passing) -> bool + Send + Sync>;
+
 /// Which requests a fault is for. What is not given matches everything.
 #[derive(Clone, Default)]
 pub struct Boundary {
@@ -21,7 +24,7 @@ pub struct Boundary {
     resource: Option<&'static str>,
     subresource: Option<&'static str>,
     name: Option<String>,
-    looks: Option<Arc<dyn Fn(&Passing) -> bool + Send + Sync>>,
+    looks: Option<Look>,
     /// So many are let through first.
     skip: u32,
     /// So many after that are met; `None` for all.
