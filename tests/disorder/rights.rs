@@ -33,7 +33,17 @@ fn sign_of(resource: &str, verb: &str) -> Sign {
             metric: ("groupattr_watch_errors", &[("kind", "GroupAttributeReset")], 1.0),
             while_running: false,
         },
-        ("namespaces", "get") => Sign {
+        ("chatapps", "list") => Sign {
+            log: "cannot list resource \\\"chatapps\\\"",
+            metric: ("groupattr_watch_errors", &[("kind", "ChatApp")], 1.0),
+            while_running: false,
+        },
+        ("chatapps/status", _) => Sign {
+            log: "cannot update resource \\\"chatapps/status\\\"",
+            metric: ("groupattr_api_writes", &[("kind", "app"), ("result", REFUSED)], 1.0),
+            while_running: false,
+        },
+        ("namespaces", "list") => Sign {
             log: "cannot list resource \\\"namespaces\\\"",
             metric: ("groupattr_watch_errors", &[("kind", "Namespace")], 1.0),
             while_running: false,

@@ -22,6 +22,11 @@ impl World {
         }
     }
 
+    /// Nobody looks back at this world: its API server was made to store something else than it was asked to.
+    pub fn skip_look_back(&self) {
+        self.is_finished.store(true, Ordering::Relaxed);
+    }
+
     /// Looks back at what happened so far, while the test still goes on. The last of the operators must be running.
     pub async fn check(&self, operators: &[&OperatorProcess]) {
         if let Some(last) = operators.last() {

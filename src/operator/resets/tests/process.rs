@@ -181,7 +181,7 @@ impl Model {
 
     fn send(&mut self, process: usize, copy: Object, pending: PendingAttempt, bounds: Bounds, fate: Fate) {
         let works = self.app.state == AppState::Working;
-        if let Err(why) = last_look(bounds, self.leads(process), works, self.now(process)) {
+        if let Err(why) = last_look(bounds, self.leads(process), works, true, self.now(process)) {
             let verdict = Verdict::not_sent(NotSent::TooLate(why));
             self.processes[process].doing = Doing::Known(copy, pending, verdict, None);
             return;
