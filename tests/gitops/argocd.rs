@@ -65,7 +65,7 @@ async fn the_action_rerun_asks_for_exactly_one_more_reset() {
     // A second click while the first one's call is under way, and before the operator has even seen it.
     world
         .vendor
-        .script(When::clear().of("@TGS#again").times(1), Misbehaviour::DelayBefore(Duration::from_secs(2)));
+        .script(When::clear().of("@TGS#again").times(1), Misbehaviour::DelayBefore(Duration::from_secs(6)));
     act(&world, "again", "rerun").await;
     let unseen = world.object("gar", "again").await.unwrap();
     let mut refused = vec![unseen];
