@@ -45,12 +45,13 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The Markdown pages for users: those at the top, and all below `docs` and `examples`.
+/// The Markdown pages for users: those at the top, and all below `docs`, `examples` and `charts`.
 fn pages() -> Vec<PathBuf> {
     let top = std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path());
     let mut all: Vec<PathBuf> = top.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
     all.extend(files("docs", ".md"));
     all.extend(files("examples", ".md"));
+    all.extend(files("charts", ".md"));
     all
 }
 

@@ -182,3 +182,17 @@ fn every_flag_is_documented_with_its_variable_and_default() {
         assert!(known.contains(name), "{name} stands in {REFERENCE} and is no flag");
     }
 }
+
+#[test]
+fn every_command_is_documented() {
+    let output = Command::new(env!("CARGO_BIN_EXE_groupattr-operator")).arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let commands = commands.lines().take_while(|line| !line.is_empty());
+    let names: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.contains(&"run"), "{names:?}");
+    let text = section(&page(REFERENCE), "## Command line");
+    for name in names.iter().filter(|name| **name != "help") {
+        assert!(text.contains(&format!("`groupattr-operator {name}`")), "{name} is not in {REFERENCE}");
+    }
+}

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
+use testbed::Helm;
 
 use crate::world::{World, plane};
 use crate::{files, pages, quoted, root};
@@ -52,6 +53,29 @@ async fn every_sample_is_yaml_and_the_api_server_takes_those_of_our_kinds() {
         }
     }
     assert!(ours >= 12, "only {ours} objects of our kinds were found");
+}
+
+/// A block of values begins with the name of their file.
+#[tokio::test]
+async fn both_helms_take_the_values_that_a_page_shows() {
+    let mut checked = 0;
+    for path in pages() {
+        for block in blocks(&std::fs::read_to_string(&path).unwrap(), "yaml") {
+            if !block.starts_with("# values.yaml") {
+                continue;
+            }
+            let values = plane().await.folder().join(format!("values-{checked}.yaml"));
+            std::fs::write(&values, &block).unwrap();
+            let chart = root().join("charts/groupattr-operator");
+            let args = ["template", "op", chart.to_str().unwrap(), "--values", values.to_str().unwrap()];
+            for helm in Helm::BOTH {
+                let rendered = helm.offline(&args).await.unwrap();
+                assert!(rendered.ok, "{}: {}\n{block}", path.display(), rendered.stderr);
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 0, "no page shows values");
 }
 
 /// Headings become anchors as GitHub makes them.

@@ -70,7 +70,7 @@ async fn a_manifest_that_is_made_anew_is_a_new_request_unless_its_time_is_over()
     world.app("  limits: { groupIntervalMilliseconds: 200 }").await;
     world.room("@TGS#show");
     world.room("@TGS#dated");
-    let end = crate::restore::in_seconds(5);
+    let end = crate::restore::in_seconds(12);
     let dated = MANIFEST
         .replace("name: show,", "name: dated,")
         .replace("'@TGS#show'", &format!("'@TGS#dated', notAfter: '{end}'"));

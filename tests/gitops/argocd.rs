@@ -1,6 +1,6 @@
-//! The scripts for Argo CD: what its users can do to a reset, and the ConfigMap that brings the scripts there.
+//! What users of Argo CD can do to a reset.
 
-use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use testbed::until;
@@ -11,88 +11,9 @@ use crate::{file, tools};
 
 /// Where the scripts are, laid out as Argo CD's own are.
 pub(crate) const SCRIPTS: &str = "examples/argocd/resource_customizations/groupattr.dev";
-const CONFIG_MAP: &str = "examples/argocd/argocd-cm.yaml";
-const ACTIONS: [&str; 3] = ["rerun", "suspend", "resume"];
+pub(crate) const ACTIONS: [&str; 3] = ["rerun", "suspend", "resume"];
 
-/// `examples/argocd/argocd-cm.yaml` is written by this test when `UPDATE_DOCS` is set, and compared otherwise.
-#[tokio::test]
-async fn the_config_map_holds_the_scripts_and_leaves_other_settings_alone() {
-    let wanted = config_map();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(CONFIG_MAP), &wanted).unwrap();
-    }
-    assert!(
-        file(CONFIG_MAP) == wanted,
-        "{CONFIG_MAP} is out of date: UPDATE_DOCS=1 cargo test --test gitops config_map"
-    );
-
-    let world = World::new().await;
-    let own = "{ apiVersion: v1, kind: ConfigMap, metadata: { name: argocd-cm }, data: { url: 'https://argo.example' } }";
-    world.apply(own).await;
-    let path = format!("{}/{CONFIG_MAP}", env!("CARGO_MANIFEST_DIR"));
-    let apply = ["apply", "--server-side", "--field-manager=groupattr-operator", "-f", &path];
-    let applied = world.kubectl(&apply).await;
-    assert!(applied.ok, "{}", applied.stderr);
-    let stored = world.object("configmap", "argocd-cm").await.unwrap();
-    let data = stored["data"].as_object().unwrap();
-    assert_eq!(data["url"], "https://argo.example");
-    assert_eq!(data.len(), 5, "{:?}", data.keys().collect::<Vec<_>>());
-
-    // As Argo CD takes it apart.
-    let text = |key: &str| data[&format!("resource.customizations.{key}")].as_str().unwrap().to_owned();
-    for kind in ["GroupAttributeReset", "ChatApp", "ClusterChatApp"] {
-        assert_eq!(
-            text(&format!("health.groupattr.dev_{kind}")),
-            file(&format!("{SCRIPTS}/{kind}/health.lua"))
-        );
-    }
-    let actions = text("actions.groupattr.dev_GroupAttributeReset");
-    let actions: Value = serde_saphyr::from_str(&actions).unwrap();
-    assert_eq!(
-        actions["discovery.lua"],
-        file(&format!("{SCRIPTS}/GroupAttributeReset/actions/discovery.lua"))
-    );
-    for (action, name) in actions["definitions"].as_array().unwrap().iter().zip(ACTIONS) {
-        assert_eq!(action["name"], name);
-        assert_eq!(action["action.lua"], action_script(name));
-    }
-}
-
-fn config_map() -> String {
-    let mut text = String::from(
-        "# What Argo CD has to know of the operator's kinds: their health, and actions for resets. Made from the scripts in\n\
-         # resource_customizations. This adds to the settings of an Argo CD and leaves its other ones alone:\n\
-         #   kubectl apply -n argocd --server-side --field-manager=groupattr-operator -f argocd-cm.yaml\n\
-         # If your argocd-cm is made by the Helm chart of Argo CD, or kept in Git, take the entries of data over there.\n\
-         apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: argocd-cm\n  labels:\n    app.kubernetes.io/name: argocd-cm\n    \
-         app.kubernetes.io/part-of: argocd\ndata:\n",
-    );
-    let mut block = |key: &str, indent: usize, script: &str| {
-        let pad = " ".repeat(indent);
-        writeln!(text, "{pad}{key}: |").unwrap();
-        for line in script.lines() {
-            writeln!(text, "{}", format!("{pad}  {line}").trim_end()).unwrap();
-        }
-    };
-    for kind in ["ChatApp", "ClusterChatApp", "GroupAttributeReset"] {
-        let key = format!("resource.customizations.health.groupattr.dev_{kind}");
-        block(&key, 2, &file(&format!("{SCRIPTS}/{kind}/health.lua")));
-    }
-    block("resource.customizations.actions.groupattr.dev_GroupAttributeReset", 2, "");
-    block("discovery.lua", 4, &file(&format!("{SCRIPTS}/GroupAttributeReset/actions/discovery.lua")));
-    text.push_str("    definitions:\n");
-    for name in ACTIONS {
-        writeln!(text, "      - name: {name}").unwrap();
-        let mut block = String::new();
-        for line in action_script(name).lines() {
-            writeln!(block, "{}", format!("          {line}").trim_end()).unwrap();
-        }
-        write!(text, "        action.lua: |\n{block}").unwrap();
-    }
-    text
-}
-
-fn action_script(name: &str) -> String {
+pub(crate) fn action_script(name: &str) -> String {
     file(&format!("{SCRIPTS}/GroupAttributeReset/actions/{name}/action.lua"))
 }
 
@@ -142,10 +63,9 @@ async fn the_action_rerun_asks_for_exactly_one_more_reset() {
     assert_eq!(world.vendor.attributes(APP_ID, "@TGS#again").map(|attributes| attributes.len()), Some(0));
 
     // A second click while the first one's call is under way, and before the operator has even seen it.
-    world.vendor.script(
-        When::clear().of("@TGS#again").times(1),
-        Misbehaviour::DelayBefore(std::time::Duration::from_secs(2)),
-    );
+    world
+        .vendor
+        .script(When::clear().of("@TGS#again").times(1), Misbehaviour::DelayBefore(Duration::from_secs(6)));
     act(&world, "again", "rerun").await;
     let unseen = world.object("gar", "again").await.unwrap();
     let mut refused = vec![unseen];

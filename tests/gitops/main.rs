@@ -5,12 +5,14 @@
 //! |---|---|
 //! | what do kstatus and Argo CD say in each state? | `verdicts` |
 //! | what do the actions of Argo CD do? | `argocd` |
+//! | how does Argo CD get to know all that? | `argocd_config` |
 //! | what is sent when a manifest is applied again, changed, or made anew? | `again` |
 //! | what becomes of a release with a reset in it? | `helm` |
 //! | what is sent after a restore, or in a rebuilt cluster? | `restore` |
 
 mod again;
 mod argocd;
+mod argocd_config;
 mod helm;
 mod restore;
 mod verdicts;

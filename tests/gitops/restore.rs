@@ -47,7 +47,7 @@ async fn a_finished_reset_that_is_restored_without_its_status_is_sent_again_unle
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("  limits: { groupIntervalMilliseconds: 200 }").await;
-    let end = in_seconds(5);
+    let end = in_seconds(12);
     for name in ["plain", "dated", "held"] {
         world.room(&format!("@TGS#{name}"));
     }

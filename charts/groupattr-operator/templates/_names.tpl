@@ -25,6 +25,10 @@
 {{- default (include "groupattr-operator.fullname" .) .Values.serviceAccount.name -}}
 {{- end -}}
 
+{{- define "groupattr-operator.argocd" -}}
+{{- printf "%s-argocd" (include "groupattr-operator.fullname" . | trunc 56 | trimSuffix "-") -}}
+{{- end -}}
+
 {{- /* What never changes for a release: the selector of a Deployment is immutable. */ -}}
 {{- define "groupattr-operator.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "groupattr-operator.name" . | quote }}
