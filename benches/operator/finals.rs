@@ -4,19 +4,24 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use futures::{StreamExt as _, pin_mut};
 use kube::Api;
 use kube::api::{DynamicObject, ListParams, WatchEvent, WatchParams};
+use testbed::OperatorProcess;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::load::is_true;
+use super::stage::is_alive;
 
 /// The longest watch that the API server allows without being asked for more; no measurement takes that long.
 const WATCH_SECONDS: u32 = 290;
 
+const PATIENCE: Duration = Duration::from_mins(1);
+
 pub(crate) struct Finals {
+    resets: Api<DynamicObject>,
     shared: Arc<Shared>,
     watch: AbortHandle,
 }
@@ -29,11 +34,12 @@ struct Shared {
 
 impl Finals {
     /// Begins to watch.
-    pub(crate) async fn follow(api: Api<DynamicObject>) -> Result<Self> {
-        let version = api.list(&ListParams::default().limit(1)).await?.metadata.resource_version;
+    pub(crate) async fn follow(resets: Api<DynamicObject>) -> Result<Self> {
+        let version = resets.list(&ListParams::default().limit(1)).await?.metadata.resource_version;
         let version = version.context("a list without a resourceVersion")?;
         let shared = Arc::new(Shared::default());
         let seen = Arc::clone(&shared);
+        let api = resets.clone();
         let watch = tokio::spawn(async move {
             let params = WatchParams::default().timeout(WATCH_SECONDS);
             let Ok(events) = api.watch(&params, &version).await else { return };
@@ -52,11 +58,11 @@ impl Finals {
                 }
             }
         });
-        Ok(Self { shared, watch: watch.abort_handle() })
+        Ok(Self { resets, shared, watch: watch.abort_handle() })
     }
 
-    /// Waits for the end of one reset.
-    pub(crate) async fn of(&self, name: &str, patience: Duration) -> Result<Instant> {
+    /// Waits until the operator has brought a reset to its end.
+    pub(crate) async fn of(&self, name: &str, operator: &OperatorProcess) -> Result<Instant> {
         let wait = async {
             loop {
                 let news = self.shared.news.notified();
@@ -71,9 +77,12 @@ impl Finals {
                 news.await;
             }
         };
-        tokio::time::timeout(patience, wait)
-            .await
-            .with_context(|| format!("{name} did not end within {patience:?}"))
+        let Ok(end) = tokio::time::timeout(PATIENCE, wait).await else {
+            is_alive(operator)?;
+            let stands = self.resets.get(name).await?.data["status"].take();
+            bail!("{name} did not end within {PATIENCE:?}; its status: {stands}");
+        };
+        Ok(end)
     }
 }
 

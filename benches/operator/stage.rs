@@ -53,6 +53,12 @@ pub(crate) fn is_alive(operator: &OperatorProcess) -> Result<()> {
     bail!("the operator has ended ({status}); its last words:\n{}", last.join("\n"))
 }
 
+/// Ends it the polite way, so that it gives its lease back and the next one need not wait.
+pub(crate) async fn stop(operator: OperatorProcess) {
+    operator.terminate();
+    operator.wait_exit(PATIENCE).await;
+}
+
 /// Dropped in this order: the API server last.
 pub(crate) struct Stage {
     pub(crate) client: Client,
@@ -168,18 +174,23 @@ spec:
         OperatorProcess::start(Launch { binary: OPERATOR.into(), kubeconfig, args, env: Vec::new() })
     }
 
-    /// The same, and how long it took until it said that it was ready.
+    /// The same, and how long it took until it led and said that it was ready: followers are ready, too, but have
+    /// listed nothing.
     pub(crate) async fn start_ready(&self, more: &[&Vendor]) -> Result<(OperatorProcess, Duration)> {
         let since = Instant::now();
         let operator = self.start(more, None)?;
-        while !operator.is_ready().await {
+        let mut leads = false;
+        loop {
+            leads = leads || operator.metric("groupattr_leader", &[]).await == Some(1.0);
+            if leads && operator.is_ready().await {
+                return Ok((operator, since.elapsed()));
+            }
             is_alive(&operator)?;
             if since.elapsed() > PATIENCE {
                 bail!("the operator is not ready after {PATIENCE:?}");
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        Ok((operator, since.elapsed()))
     }
 
     /// The processes whose use of the processors counts.

@@ -32,7 +32,7 @@ async fn run(bench: &Bench) -> Result<Vec<Case>> {
     rooms(&stage.vendor, ACCOUNT, &flood);
     rooms(&stage.vendor, ACCOUNT, &few);
     create(&stage.resets("flood"), &flood, "default", &bench.progress).await?;
-    let (_operator, _) = stage.start_ready(&[]).await?;
+    let (operator, _) = stage.start_ready(&[]).await?;
     stage.verified("calm", 1).await?;
     let finals = Finals::follow(stage.resets("calm")).await?;
     let end = Instant::now() + Duration::from_mins(1);
@@ -48,7 +48,7 @@ async fn run(bench: &Bench) -> Result<Vec<Case>> {
     create(&stage.resets("calm"), &few, "default", &bench.progress).await?;
     let mut done = since;
     for name in &few {
-        done = done.max(finals.of(name, Duration::from_mins(1)).await?);
+        done = done.max(finals.of(name, &operator).await?);
     }
     let arrivals = stage.vendor.entries(|entry| entry.arrived >= since && entry.arrived <= done);
     let groups: Vec<String> = few.iter().map(|name| group_of(name)).collect();

@@ -1,6 +1,6 @@
 //! One reset at a time: from apply to the final status.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Result;
 use futures::FutureExt as _;
@@ -37,7 +37,7 @@ async fn measure(bench: &Bench, latency: u64) -> Result<Case> {
     let stage = Stage::set(millis(latency)).await?;
     rooms(&stage.vendor, ACCOUNT, &names);
     stage.namespace("single", "callsPerSecond: 200").await?;
-    let (_operator, _) = stage.start_ready(&[]).await?;
+    let (operator, _) = stage.start_ready(&[]).await?;
     stage.verified("single", 1).await?;
     let vendors_own = 1e3 * stage.round_trip().await?;
     let resets = stage.resets("single");
@@ -48,7 +48,7 @@ async fn measure(bench: &Bench, latency: u64) -> Result<Case> {
         let since = Instant::now();
         resets.create(&PostParams::default(), &reset(name, "default")).await?;
         let created = since.elapsed();
-        let end = finals.of(name, Duration::from_secs(30)).await?;
+        let end = finals.of(name, &operator).await?;
         // The first one opens the connections.
         if done > 0 {
             whole.push((end - since).as_secs_f64() * 1e3);

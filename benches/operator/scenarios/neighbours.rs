@@ -89,7 +89,7 @@ async fn measure(bench: &Bench, trouble: Trouble) -> Result<Vec<f64>> {
     }
     let mut times = Vec::new();
     for (name, begun) in names.iter().zip(begun) {
-        times.push((finals.of(name, Duration::from_secs(30)).await? - begun).as_secs_f64() * 1e3);
+        times.push((finals.of(name, &operator).await? - begun).as_secs_f64() * 1e3);
     }
     if trouble == Trouble::CircuitOpen {
         let open = operator.metric("groupattr_circuit_open", &[("app", "other")]).await;

@@ -20,7 +20,7 @@ use crate::cpu::{Parts, Used};
 use crate::figures::Case;
 use crate::load::{all_cleared, create, group_of, is_true, numbered, rooms};
 use crate::requests::Requests;
-use crate::stage::{ACCOUNT, Stage};
+use crate::stage::{ACCOUNT, Stage, stop};
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "peer",
@@ -121,12 +121,13 @@ async fn measure(bench: &Bench, provider: &Provider, name: &str, rate: Option<u3
 
 /// What provider-http cannot make itself: a URL with a signature, as the operator made one.
 async fn signed_url(bench: &Bench, stage: &Stage) -> Result<String> {
-    let (_operator, _) = stage.start_ready(&[]).await?;
+    let (operator, _) = stage.start_ready(&[]).await?;
     let one = ["template".to_owned()];
     rooms(&stage.vendor, ACCOUNT, &one);
     let resets = stage.resets("peer");
     create(&resets, &one, "default", &bench.progress).await?;
     all_cleared(&resets, 1, Duration::from_secs(30)).await?;
+    stop(operator).await;
     calls::signed_url(&stage.vendor).context("no call of the operator has succeeded")
 }
 

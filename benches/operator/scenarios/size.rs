@@ -15,7 +15,7 @@ use crate::figures::{Case, plain};
 use crate::finals::Finals;
 use crate::load::{create, create_finished, numbered, reset, rooms};
 use crate::requests::Requests;
-use crate::stage::{ACCOUNT, Stage};
+use crate::stage::{ACCOUNT, Stage, stop};
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "size",
@@ -65,6 +65,7 @@ async fn finished(bench: &Bench, sizes: &[usize], at_rest: usize, cases: &mut [C
         if *size == at_rest {
             rest(bench, &stage, &operator, case).await?;
         }
+        stop(operator).await;
     }
     Ok(())
 }
@@ -112,19 +113,21 @@ async fn waiting(bench: &Bench, sizes: &[usize], cases: &mut [Case]) -> Result<(
             resident.wanted(80.0);
         }
         case.less("most memory until then, waiting", "MB", memory.most);
+        stop(operator).await;
     }
     Ok(())
 }
 
 /// The status that the operator writes for a clean reset.
 async fn one_status(stage: &Stage) -> Result<Value> {
-    let (_operator, _) = stage.start_ready(&[]).await?;
+    let (operator, _) = stage.start_ready(&[]).await?;
     stage.verified("finished", 1).await?;
     let resets = stage.resets("finished");
     let finals = Finals::follow(resets.clone()).await?;
     rooms(&stage.vendor, ACCOUNT, &["template".to_owned()]);
     resets.create(&PostParams::default(), &reset("template", "default")).await?;
-    finals.of("template", Duration::from_secs(30)).await?;
+    finals.of("template", &operator).await?;
+    stop(operator).await;
     let status = resets.get("template").await?.data["status"].take();
     // With none of them there must be none.
     resets.delete("template", &kube::api::DeleteParams::default()).await?;
