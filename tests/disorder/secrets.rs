@@ -69,7 +69,7 @@ async fn goes_wrong_under_load(wrong: Wrong) {
     // With a newline at its end, as most tools write it.
     world.kubectl(&["delete", "secret", "chat"]).await;
     world.secret("chat", &format!("{KEY}\n")).await;
-    world.until_cleared(RESETS, std::time::Duration::from_mins(1)).await;
+    world.until_cleared(RESETS, std::time::Duration::from_mins(5)).await;
     for reset in world.all_resets().await {
         assert_eq!(reset["status"]["failures"].as_i64().unwrap_or_default(), 0, "{wrong:?}: {reset:#}");
     }
