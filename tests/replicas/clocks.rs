@@ -105,7 +105,7 @@ async fn follower_is_off(ahead: i64) {
     assert!(leads(&leader).await, "it did not keep its lease until now: {}", of_lease(&leader));
     leader.kill9();
     let killed = Instant::now();
-    until_leading(&follower, Duration::from_secs(20)).await;
+    until_leading(&follower, SOON).await;
     // It had watched the last renewal for the whole span, which was two seconds old at most when the leader died.
     assert!(killed.elapsed() >= Duration::from_secs(10), "it took over after {:?}", killed.elapsed());
     let noticed = Instant::now();
