@@ -235,6 +235,11 @@ impl Metrics {
         self.api_writes.with([("kind", kind), ("result", result)], count);
     }
 
+    /// Objects of `kind` are watched from now on; what fails about that is counted from zero.
+    pub fn watching(&self, kind: &'static str) {
+        self.watch_errors.with([("kind", kind)], |_| ());
+    }
+
     /// A list or a watch of objects of `kind` failed; it is tried again.
     pub fn watch_error(&self, kind: &'static str) {
         self.watch_errors.with([("kind", kind)], count);

@@ -197,6 +197,7 @@ async fn forward<K>(
 ) where
     K: ResourceExt,
 {
+    metrics.watching(source.kind);
     let stream = stream.default_backoff();
     pin_mut!(stream);
     let mut listed = HashSet::new();

@@ -56,7 +56,7 @@ async fn outage() {
     world.vendor.clear_scripts();
     world.app_is("Verified").await;
     let (healed, sent) = (Instant::now(), world.vendor.clears().len());
-    world.until_cleared(RESETS + 5, Duration::from_mins(2)).await;
+    world.until_cleared(RESETS + 5, Duration::from_mins(10)).await;
     let took = healed.elapsed();
     let calls = world.vendor.clears();
     let fullest = world.vendor.fullest_window(APP_ID, Command::Clear, Duration::from_secs(1));

@@ -33,7 +33,7 @@ async fn crowd() {
     world.until_calls(RESETS / 2).await;
     second.kill9();
     let fourth = world.start(world.launch(&LEASE));
-    world.until_cleared(RESETS, Duration::from_mins(3)).await;
+    world.until_cleared(RESETS, Duration::from_mins(10)).await;
 
     let took = begun.elapsed();
     let fullest = world.vendor.fullest_window(APP_ID, Command::Clear, Duration::from_secs(1));

@@ -40,7 +40,7 @@ impl World {
 
     /// Waits until this many clears have arrived at the vendor.
     pub async fn until_calls(&self, wanted: usize) {
-        until(Duration::from_mins(2), &format!("{wanted} calls"), || async {
+        until(Duration::from_mins(5), &format!("{wanted} calls"), || async {
             (self.vendor.clears().len() >= wanted).then_some(())
         })
         .await;
