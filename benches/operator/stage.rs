@@ -76,7 +76,7 @@ impl Stage {
         let plane = ControlPlane::start(Options { apiserver_flags: flags, ..Options::default() }).await?;
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         plane.install_crds(root.join("crds").to_string_lossy()).await.context("the CRDs are not accepted")?;
-        plane.apply(&fs::read_to_string(root.join("examples/install/rights.yaml"))?).await?;
+        plane.apply(&fs::read_to_string(root.join("charts/kustomize/rights.yaml"))?).await?;
         let account = plane.service_account(HOME, "groupattr-operator").await?;
         let vendor = Vendor::start()?;
         vendor.set_latency(latency, latency);

@@ -81,7 +81,7 @@ async fn each_right_that_is_missing_is_named_and_no_other() {
 
 #[tokio::test]
 async fn in_an_empty_cluster_everything_is_missing() {
-    let plane = bare_plane().await;
+    let plane = &bare_plane().await;
     let account = plane.service_account("default", "stranger").await.unwrap();
     let (good, said) = check(plane, &account, &[]).await;
     assert!(!good && lines(&said, "ok").is_empty(), "{said}");

@@ -24,18 +24,22 @@ mod world;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::Value;
 use testbed::{ControlPlane, Helm, Options};
+use tokio::sync::Mutex;
 
 /// The chart.
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/groupattr-operator");
 
 /// An API server of its own, without our CRDs: for tests that install them by the chart.
-async fn bare_plane() -> &'static ControlPlane {
-    let plane = ControlPlane::start(Options::default()).await.expect("control plane");
-    // Its clients of this test need it as long as the process lives.
-    Box::leak(Box::new(plane))
+async fn bare_plane() -> ControlPlane {
+    // One after another: starts are what these tests need most of the processor for.
+    static STARTING: Mutex<()> = Mutex::const_new(());
+    let _turn = STARTING.lock().await;
+    let options = Options { ready_within: Duration::from_mins(4), ..Options::default() };
+    ControlPlane::start(options).await.expect("control plane")
 }
 
 /// The values files in `ci/`, by what they are about.

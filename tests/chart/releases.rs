@@ -15,14 +15,15 @@ const HOME: &str = "groupattr-system";
 
 /// A cluster, and Helm with an administrator's rights.
 struct Cluster {
-    plane: &'static ControlPlane,
+    plane: ControlPlane,
     kubeconfig: PathBuf,
 }
 
 impl Cluster {
     async fn new() -> Self {
         let plane = bare_plane().await;
-        Self { plane, kubeconfig: plane.admin_kubeconfig().unwrap() }
+        let kubeconfig = plane.admin_kubeconfig().unwrap();
+        Self { plane, kubeconfig }
     }
 
     async fn helm(&self, helm: Helm, args: &[&str]) -> String {
@@ -94,7 +95,7 @@ impl Cluster {
     }
 }
 
-/// The chart as an older release could have been: a column of a CRD had another name.
+/// The chart as an older release could have been: a column of a CRD had another name, and a value was not known yet.
 fn older_chart(cluster: &Cluster) -> String {
     fn copy(from: &Path, to: &Path) {
         fs::create_dir_all(to).unwrap();
@@ -113,6 +114,10 @@ fn older_chart(cluster: &Cluster) -> String {
     let text = fs::read_to_string(&crd).unwrap();
     assert!(text.contains("name: Age\n"));
     fs::write(crd, text.replace("name: Age\n", "name: Years\n")).unwrap();
+    let values = folder.join("values.yaml");
+    let text = fs::read_to_string(&values).unwrap();
+    assert!(text.contains("\nrevisionHistoryLimit: 3\n"));
+    fs::write(values, text.replace("\nrevisionHistoryLimit: 3\n", "\n")).unwrap();
     folder.to_str().unwrap().to_owned()
 }
 
@@ -148,7 +153,7 @@ async fn check_notes(cluster: &Cluster, said: &str) {
 async fn lives(first: Helm, then: Helm) {
     let cluster = Cluster::new().await;
     let older = older_chart(&cluster);
-    let said = cluster.put(first, &older, &[]).await;
+    let said = cluster.put(first, &older, &["--set=deploymentLabels.kept=yes"]).await;
     check_notes(&cluster, &said).await;
     assert!(cluster.args().await.contains(&"--log-filter=info".to_owned()));
     assert_eq!(column(&cluster).await, "Years");
@@ -157,7 +162,11 @@ async fn lives(first: Helm, then: Helm) {
     cluster.make_objects().await;
     let uids = cluster.uids().await;
 
-    cluster.put(then, CHART, &["--set=log.filter=debug,replicas=2"]).await;
+    let keep = "--reset-then-reuse-values";
+    cluster.put(then, CHART, &[keep, "--set=log.filter=debug,replicas=2"]).await;
+    let upgraded = cluster.deployment().await;
+    assert_eq!(upgraded["metadata"]["labels"]["kept"], "yes", "values that were set stay");
+    assert_eq!(upgraded["spec"]["revisionHistoryLimit"], 3, "values that are new come with their defaults");
     assert!(cluster.args().await.contains(&"--log-filter=debug".to_owned()));
     assert_eq!(column(&cluster).await, "Age", "an upgrade upgrades the CRDs");
     assert_eq!(cluster.deployment().await["spec"]["replicas"], 2);

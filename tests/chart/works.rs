@@ -24,6 +24,11 @@ struct Installed {
     granted: BTreeSet<String>,
 }
 
+/// An API server for as long as the process lives, as a [`World`] needs it.
+async fn lasting_plane() -> &'static ControlPlane {
+    Box::leak(Box::new(bare_plane().await))
+}
+
 /// Installs the chart for a new namespace and starts what its Deployment says.
 async fn install(plane: &'static ControlPlane, helm: Helm, values: impl Fn(&World) -> String) -> Installed {
     let mut world = World::without_rights(plane).await;
@@ -146,7 +151,7 @@ async fn granted_is_used(installed: &Installed) {
 
 #[tokio::test]
 async fn in_the_whole_cluster_it_works_and_uses_exactly_what_it_is_granted() {
-    let plane = bare_plane().await;
+    let plane = lasting_plane().await;
     let installed = install(plane, Helm::V4, |_| "replicas=1".to_owned()).await;
     exercise(&installed).await;
     // The platform team's account, with its key where the operator is.
@@ -169,7 +174,7 @@ async fn in_the_whole_cluster_it_works_and_uses_exactly_what_it_is_granted() {
 
 #[tokio::test]
 async fn in_chosen_namespaces_it_works_and_uses_exactly_what_it_is_granted() {
-    let plane = bare_plane().await;
+    let plane = lasting_plane().await;
     let values = |world: &World| format!("watchNamespaces={{{}}}", world.namespace);
     let installed = install(plane, Helm::V3, values).await;
     exercise(&installed).await;
