@@ -99,7 +99,7 @@ async fn a_reset_that_is_restored_with_its_status_while_the_operator_is_stopped_
     testbed::until(SOON, "the call", || async { (world.calls("@TGS#flying") == 1).then_some(()) }).await;
     operator.kill9();
     world.check(&[]).await;
-    world.renounce();
+    world.skip_look_back();
 
     let backup = world.backup(&["done", "failed", "flying"]).await;
     world.vendor.clear_scripts();
@@ -137,7 +137,7 @@ async fn in_a_cluster_that_was_set_back_only_what_had_not_begun_is_sent_again() 
     operator.terminate();
     operator.wait_exit(SOON).await;
     world.check(&[]).await;
-    world.renounce();
+    world.skip_look_back();
     let stored = world.stored().await;
     for name in ["begun", "stop"] {
         let intent = stored

@@ -22,7 +22,8 @@ impl World {
         }
     }
 
-    /// Nobody looks back at this world: its API server was made to store something else than it was asked to.
+    /// Nobody looks back at this world: its API server was made to store something else than it was asked to, or the
+    /// test puts statuses back to what they were.
     pub fn skip_look_back(&self) {
         self.is_finished.store(true, Ordering::Relaxed);
     }
@@ -33,12 +34,6 @@ impl World {
             assert_eq!(last.exit_status(), None, "the operator ended by itself: {}", last.logs());
         }
         self.look_back().await;
-    }
-
-    /// Nobody looks back at this world. For a test that puts statuses back to what they were, which no operator could
-    /// have done: it sees to what must hold by itself.
-    pub fn renounce(&self) {
-        self.is_finished.store(true, Ordering::Relaxed);
     }
 
     /// For whoever looks for the cause of a failure.
