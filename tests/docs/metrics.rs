@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use testbed::until_ok;
+use testbed::control_plane::Scope;
 use testbed::vendor::{Misbehaviour, When};
+use testbed::{until, until_ok};
 
-use crate::world::{SOON, World};
+use crate::world::{SOON, World, plane, rights};
 use crate::{page, quoted, rows, section};
 
 /// A metric's kind and the names of its labels, by its name.
@@ -13,13 +14,20 @@ type Table = BTreeMap<String, (String, BTreeSet<String>)>;
 
 #[tokio::test]
 async fn the_table_of_metrics_is_what_a_running_operator_shows() {
-    let world = World::new().await;
-    let operator = world.operator(&[]).await;
+    let world = World::without_rights(plane().await).await;
+    let here = Scope::Namespaces(vec![world.namespace.clone()]);
+    // A right that is missing for a while makes series appear that a good day does not have.
+    let (fewer, _) = rights().without(0);
+    world.plane.grant(&world.account, &fewer, &here).await.unwrap();
+    let operator = world.start(world.launch(&[]));
+    until(SOON, "a failed watch", || operator.metric("groupattr_watch_errors", &[])).await;
+    world.plane.grant(&world.account, &rights(), &here).await.unwrap();
+    operator.ready(SOON).await;
     world.app("").await;
     for group in ["@TGS#clean", "@TGS#odd"] {
         world.room(group);
     }
-    // A code that nobody knows makes the series appear that a good day does not have.
+    // So does a code that nobody knows.
     world.vendor.script(When::clear().of("@TGS#odd").times(1), Misbehaviour::Code(31337));
     world.reset("odd", "@TGS#odd", "").await;
     world.reset("clean", "@TGS#clean", "").await;

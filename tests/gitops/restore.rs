@@ -98,6 +98,8 @@ async fn a_reset_that_is_restored_with_its_status_while_the_operator_is_stopped_
     world.reset("flying", "@TGS#flying", "").await;
     testbed::until(SOON, "the call", || async { (world.calls("@TGS#flying") == 1).then_some(()) }).await;
     operator.kill9();
+    world.check(&[]).await;
+    world.skip_look_back();
 
     let backup = world.backup(&["done", "failed", "flying"]).await;
     world.vendor.clear_scripts();
@@ -122,14 +124,20 @@ async fn in_a_cluster_that_was_set_back_only_what_had_not_begun_is_sent_again() 
     let operator = world.operator(&[]).await;
     world.app("  limits: { groupIntervalMilliseconds: 200 }").await;
     world.app_is("Verified").await;
-    for name in ["fresh", "begun", "stop"] {
+    for (name, more) in [
+        ("late", "  activeDeadlineSeconds: 20"),
+        ("fresh", ""),
+        ("begun", ""),
+        ("stop", "  onUnknownOutcome: Stop"),
+    ] {
         world.room(&format!("@TGS#{name}"));
-        let more = if name == "stop" { "  onUnknownOutcome: Stop" } else { "" };
         world.reset(name, &format!("@TGS#{name}"), more).await;
         world.reset_is(name, "Cleared").await;
     }
     operator.terminate();
     operator.wait_exit(SOON).await;
+    world.check(&[]).await;
+    world.skip_look_back();
     let stored = world.stored().await;
     for name in ["begun", "stop"] {
         let intent = stored
@@ -149,13 +157,20 @@ async fn in_a_cluster_that_was_set_back_only_what_had_not_begun_is_sent_again() 
         "lastTransitionTime": "1970-01-01T00:00:00Z"});
     let fresh = json!({"observedGeneration": -1, "conditions": [condition], "startTime": null,
         "completionTime": null, "lastAttempt": null, "attempts": 0});
-    world.put_status("fresh", &fresh).await;
+    for name in ["fresh", "late"] {
+        world.put_status(name, &fresh).await;
+    }
+    let made = world.object("gar", "late").await.unwrap()["metadata"]["creationTimestamp"].take();
+    let end = made.as_str().unwrap().parse::<Timestamp>().unwrap() + SignedDuration::from_secs(20);
+    testbed::until(SOON, "the deadline to pass", || async { (Timestamp::now() > end).then_some(()) }).await;
     // People have come into one of the rooms since.
     world.room("@TGS#stop");
     let next = world.operator(&[]).await;
     world.reset_is("begun", "VerifiedEmpty").await;
     world.reset_is("stop", "OutcomeUnknown").await;
     world.reset_is("fresh", "Cleared").await;
-    assert_eq!(["fresh", "begun", "stop"].map(|name| world.calls(&format!("@TGS#{name}"))), [2, 1, 1]);
+    world.reset_is("late", "DeadlineExceeded").await;
+    let calls = ["fresh", "late", "begun", "stop"].map(|name| world.calls(&format!("@TGS#{name}")));
+    assert_eq!(calls, [2, 1, 1, 1]);
     assert_eq!(next.exit_status(), None);
 }

@@ -22,7 +22,8 @@ impl World {
         }
     }
 
-    /// Nobody looks back at this world: its API server was made to store something else than it was asked to.
+    /// Nobody looks back at this world: its API server was made to store something else than it was asked to, or the
+    /// test puts statuses back to what they were.
     pub fn skip_look_back(&self) {
         self.is_finished.store(true, Ordering::Relaxed);
     }
