@@ -34,7 +34,8 @@ impl Runway {
 
     /// An intent was stored after this long.
     pub fn measured(&mut self, took: Duration) {
-        self.length = took.max(self.length - self.length / FORGETTING).min(LONGEST);
+        let faded = self.length.saturating_sub(self.length / FORGETTING);
+        self.length = took.max(faded).min(LONGEST);
     }
 }
 

@@ -62,12 +62,12 @@ impl Cut {
     fn rate(&self, now: Duration) -> f64 {
         let since = now.saturating_sub(self.at).as_secs_f64();
         let grown = |seconds: f64| self.rate * GROWTH_PER_SECOND.powf(seconds);
-        let shelf = (self.ceiling * BELOW_CEILING).max(self.rate);
-        if self.hits == 0 || grown(since) <= shelf {
+        let resting = (self.ceiling * BELOW_CEILING).max(self.rate);
+        if self.hits == 0 || grown(since) <= resting {
             return grown(since);
         }
         let pause = FIRST_PAUSE * (1 << (self.hits - 1).min(DOUBLINGS));
-        grown(since - pause.as_secs_f64()).max(shelf)
+        grown(since - pause.as_secs_f64()).max(resting)
     }
 }
 
@@ -106,9 +106,9 @@ mod tests {
             // About 14 s later the rate is back where it was.
             now += ms(14_100);
             throttle.refused(100.0, now, now);
-            let shelf = 0.95 * throttle.cut.as_ref().unwrap().ceiling;
-            assert_about(throttle.rate(100.0, now + Duration::from_secs(pause)), shelf);
-            assert_about(throttle.rate(100.0, now + Duration::from_secs(14 + pause - 1)), shelf);
+            let resting = 0.95 * throttle.cut.as_ref().unwrap().ceiling;
+            assert_about(throttle.rate(100.0, now + Duration::from_secs(pause)), resting);
+            assert_about(throttle.rate(100.0, now + Duration::from_secs(14 + pause - 1)), resting);
             // And then it looks whether there is more by now.
             assert_about(throttle.rate(100.0, now + Duration::from_secs(14 + pause + 5)), 100.0);
             now += Duration::from_secs(pause);

@@ -94,7 +94,7 @@ async fn steps(hands: &Hands, order: &Order) -> End {
         deadline_wall: pending.deadline,
         reset_ends: ends_at(&committed),
     };
-    let has_permit = permit(hands, order, bounds.deadline_mono - LEAST_LEFT).await;
+    let has_permit = permit(hands, order, bounds.deadline_mono.saturating_sub(LEAST_LEFT)).await;
     let sent = hands.clock.now();
     let works = order.app.gate.admits_clear();
     let verdict = match last_look(bounds, hands.leads(), works, has_permit, sent) {

@@ -18,7 +18,7 @@ async fn terse_operator(world: &World) -> OperatorProcess {
     for arg in launch.args.iter_mut().filter(|arg| arg.starts_with("--log-filter")) {
         "--log-filter=info".clone_into(arg);
     }
-    let operator = OperatorProcess::start(launch).expect("operator");
+    let operator = world.start(launch);
     operator.ready(SOON).await;
     operator
 }

@@ -41,7 +41,7 @@ async fn at_rest_finished_resets_cost_no_request_but_the_lease() {
         .filter(|event| event.resource != "leases")
         .map(|event| format!("{} {} {}", event.verb, event.resource, event.name))
         .collect();
-    assert_eq!(others, [] as [String; 0], "{} resets are finished", RESETS);
+    assert_eq!(others, [] as [String; 0], "{RESETS} resets are finished");
     // And it is awake: what is new is done.
     world.marker("new").await;
 }

@@ -128,14 +128,15 @@ fn busy_minute(limit: u32, round_trip: Duration, intents: &[u64]) -> Minute {
         }
         writes.retain(|(begun, stored)| {
             if *stored <= now {
-                runway.measured(*stored - *begun);
+                runway.measured(stored.saturating_sub(*begun));
                 armed.push_back(*stored);
             }
             *stored > now
         });
         while !armed.is_empty() && pace.free_at(0, now) <= now {
             let stored = armed.pop_front().unwrap();
-            minute.longest_wait_of_an_intent = minute.longest_wait_of_an_intent.max(now - stored);
+            minute.longest_wait_of_an_intent =
+                minute.longest_wait_of_an_intent.max(now.saturating_sub(stored));
             pace.take(now);
             minute.sent.push(now);
             answers.push_back(now + round_trip);
