@@ -1,12 +1,13 @@
 //! The command line.
 
+use std::env;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
 /// Measures the operator against a real API server and a simulated vendor.
 #[derive(Debug, Parser)]
-#[command(name = "cargo bench --", args_conflicts_with_subcommands = true, after_help = super::scenarios::overview())]
+#[command(name = "cargo bench --", bin_name = "cargo bench --", args_conflicts_with_subcommands = true, after_help = super::scenarios::overview())]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) instead: Option<Instead>,
@@ -23,17 +24,24 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) runs: u32,
 
+    /// Measures this program instead of the one that was just built.
+    #[arg(long, value_name = "FILE", default_value = env!("CARGO_BIN_EXE_groupattr-operator"), hide_default_value = true)]
+    pub(crate) operator: PathBuf,
+
     /// Where the results are stored. Without it: a new file below target/bench.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
 
-    /// Writes docs/bench.md and its charts from the results.
+    /// Writes docs/bench.md, its charts and the measured part of docs/scaling.md from the results.
     #[arg(long)]
     pub(crate) write_docs: bool,
+}
 
-    /// What cargo adds to the command line of every bench.
-    #[arg(long, hide = true)]
-    bench: bool,
+impl Args {
+    /// From the command line, less what cargo adds to that of every bench.
+    pub(crate) fn given() -> Self {
+        Self::parse_from(env::args_os().filter(|arg| arg != "--bench"))
+    }
 }
 
 /// What can be done with results that are there already.
@@ -45,17 +53,13 @@ pub(crate) enum Instead {
         before: PathBuf,
         /// Results of another.
         after: PathBuf,
-        #[arg(long, hide = true)]
-        bench: bool,
     },
     /// Shows a result file again.
     Show {
         /// Results.
         results: PathBuf,
-        /// Writes docs/bench.md and its charts from them.
+        /// Writes docs/bench.md, its charts and the measured part of docs/scaling.md from them.
         #[arg(long)]
         write_docs: bool,
-        #[arg(long, hide = true)]
-        bench: bool,
     },
 }

@@ -40,8 +40,8 @@ fn row(old: &Measured, new: &Measured, case: &str, figure: &Figure) -> Option<Ve
     if before.is_empty() || after.is_empty() {
         return None;
     }
-    let change = 100.0 * (median(&after) - median(&before)) / median(&before).abs();
-    let change = if median(&before) == median(&after) { 0.0 } else { change };
+    let difference = median(&after) - median(&before);
+    let change = if difference.abs() > 0.0 { 100.0 * difference / median(&before).abs() } else { 0.0 };
     let told = if change.is_finite() { format!("{change:+.1} %") } else { "was 0".to_owned() };
     Some(vec![
         format!("{}, {case}: {}", old.name, figure.heading()),

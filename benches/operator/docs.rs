@@ -1,4 +1,4 @@
-//! `docs/bench.md` and its charts, from a result file.
+//! `docs/bench.md` with its charts, and the measured part of `docs/scaling.md`, from a result file.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,8 @@ use anyhow::{Result, bail};
 
 use super::figures::{Curve, plain};
 use super::results::{Measured, Results};
-use super::{chart, scenarios, table};
+use super::scenarios::Scenario;
+use super::{chart, scaling, scenarios, table};
 
 /// Scenarios with a chart: its title and the limit that is drawn across.
 const CHARTS: [(&str, &str, f64); 2] = [
@@ -40,6 +41,9 @@ pub(crate) fn write(results: &Results) -> Result<Vec<String>> {
     }
     fs::write(docs.join("bench.md"), page(results))?;
     written.push("docs/bench.md".to_owned());
+    let scaling = docs.join("scaling.md");
+    fs::write(&scaling, scaling::page(&fs::read_to_string(&scaling)?, results)?)?;
+    written.push("docs/scaling.md".to_owned());
     Ok(written)
 }
 
@@ -80,17 +84,26 @@ fn page(results: &Results) -> String {
     );
     for scenario in &scenarios::ALL {
         let Some(measured) = of(results, scenario.name) else { continue };
-        page += &format!("\n## {}: {}\n\n{}\n\n", scenario.name, scenario.title, scenario.about);
-        page += &table::markdown(&table::of(measured));
-        page += "\n\n";
-        for (name, text) in table::notes(measured) {
-            page += &format!("- {name}: {text}\n");
-        }
-        if let Some((_, title, _)) = CHARTS.iter().find(|(name, ..)| *name == scenario.name) {
-            page += &format!("\n![{title}]({})\n", chart_file(scenario.name));
-        }
+        page.push_str(&section(scenario, measured));
     }
     page
+}
+
+fn section(scenario: &Scenario, measured: &Measured) -> String {
+    let mut parts = vec![
+        format!("## {}: {}", scenario.name, scenario.title),
+        scenario.about.to_owned(),
+        table::markdown(&table::of(measured)),
+    ];
+    let notes: Vec<_> =
+        table::notes(measured).into_iter().map(|(name, text)| format!("- {name}: {text}")).collect();
+    if !notes.is_empty() {
+        parts.push(notes.join("\n"));
+    }
+    if let Some((_, title, _)) = CHARTS.iter().find(|(name, ..)| *name == scenario.name) {
+        parts.push(format!("![{title}]({})", chart_file(scenario.name)));
+    }
+    format!("\n{}\n", parts.join("\n\n"))
 }
 
 fn of<'a>(results: &'a Results, name: &str) -> Option<&'a Measured> {

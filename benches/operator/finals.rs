@@ -32,6 +32,12 @@ struct Shared {
     news: Notify,
 }
 
+impl Shared {
+    fn end_of(&self, name: &str) -> Option<Instant> {
+        self.ends.lock().expect("no panic while holding this lock").get(name).copied()
+    }
+}
+
 impl Finals {
     /// Begins to watch.
     pub(crate) async fn follow(resets: Api<DynamicObject>) -> Result<Self> {
@@ -69,11 +75,9 @@ impl Finals {
                 pin_mut!(news);
                 // From here on no end is missed.
                 news.as_mut().enable();
-                let ends = self.shared.ends.lock().expect("no panic while holding this lock");
-                if let Some(end) = ends.get(name) {
-                    return *end;
+                if let Some(end) = self.shared.end_of(name) {
+                    return end;
                 }
-                drop(ends);
                 news.await;
             }
         };

@@ -1,5 +1,6 @@
 //! What it was measured on.
 
+use std::path::Path;
 use std::process::Command;
 
 use procfs::{CpuInfo, Current as _, Meminfo};
@@ -21,7 +22,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn here(plane: &ControlPlane) -> Self {
+    pub(crate) fn here(plane: &ControlPlane, operator: &Path) -> Self {
         let cpus = CpuInfo::current().ok();
         let processor = cpus.as_ref().and_then(|cpus| cpus.model_name(0)).unwrap_or("unknown processor");
         Self {
@@ -29,7 +30,7 @@ impl Machine {
             cores: cores(),
             memory_gib: Meminfo::current().map_or(0, |memory| memory.mem_total.div_ceil(1 << 30)),
             system: first_line(Command::new("uname").args(["-sr"])),
-            operator: first_line(Command::new(super::stage::OPERATOR).arg("--version")),
+            operator: first_line(Command::new(operator).arg("--version")),
             kube_apiserver: first_line(Command::new(plane.binaries().kube_apiserver()).arg("--version")),
             etcd: first_line(Command::new(plane.binaries().etcd()).arg("--version")),
             commit: first_line(

@@ -5,7 +5,7 @@
 //! | what can be asked for? | `args`, `scenarios` |
 //! | what is a scenario played on? | `stage`, `load`, `relay` |
 //! | where do the numbers come from? | `calls` (the vendor), `requests` (the audit log), `finals` (a watch), `cpu` (`/proc`) |
-//! | what becomes of them? | `figures`, `results`, `stats`, `table`, `chart`, `docs`, `compare` |
+//! | what becomes of them? | `figures`, `results`, `stats`, `table`, `chart`, `docs`, `scaling`, `compare` |
 
 // No number here is so large that a float would not hold it.
 #![allow(clippy::cast_precision_loss)]
@@ -24,6 +24,7 @@ mod progress;
 mod relay;
 mod requests;
 mod results;
+mod scaling;
 mod scenarios;
 mod stage;
 mod stats;
@@ -34,7 +35,6 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use clap::Parser as _;
 use console::style;
 
 use self::args::{Args, Instead};
@@ -45,7 +45,7 @@ use self::scenarios::{Bench, Scenario};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(&Args::parse()).await {
+    match run(&Args::given()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -56,11 +56,11 @@ async fn main() -> ExitCode {
 
 async fn run(args: &Args) -> Result<()> {
     match &args.instead {
-        Some(Instead::Compare { before, after, .. }) => show_comparison(before, after),
-        Some(Instead::Show { results, write_docs, .. }) => {
+        Some(Instead::Compare { before, after }) => show_comparison(before, after),
+        Some(Instead::Show { results, write_docs }) => {
             let results = Results::read(results)?;
             for measured in &results.scenarios {
-                println!("{}", shown(measured));
+                println!("{}", shown(measured, results.quick));
             }
             if *write_docs { write_docs_from(&results) } else { Ok(()) }
         }
@@ -71,10 +71,10 @@ async fn run(args: &Args) -> Result<()> {
 async fn measure(args: &Args) -> Result<()> {
     let begun = Instant::now();
     let plane = testbed::ControlPlane::start(testbed::Options::default()).await?;
-    let mut results = Results::begin(args.quick, Machine::here(&plane));
+    let mut results = Results::begin(args.quick, Machine::here(&plane, &args.operator));
     drop(plane);
     let file = args.out.clone().unwrap_or_else(|| results.new_file());
-    let bench = Bench { quick: args.quick, progress: Progress::start() };
+    let bench = Bench { quick: args.quick, operator: args.operator.clone(), progress: Progress::start() };
 
     for scenario in scenarios::chosen(&args.scenarios) {
         let mut measured = Measured { name: scenario.name.to_owned(), runs: Vec::new() };
@@ -83,7 +83,7 @@ async fn measure(args: &Args) -> Result<()> {
                 one_run(&bench, scenario).await.with_context(|| format!("scenario {}", scenario.name))?;
             measured.runs.push(run);
         }
-        bench.progress.print(&shown(&measured));
+        bench.progress.print(&shown(&measured, args.quick));
         results.scenarios.push(measured);
         // After each one: what has been measured is kept, whatever happens to the rest.
         results.took_seconds = begun.elapsed().as_secs();
@@ -108,9 +108,10 @@ async fn one_run(bench: &Bench, scenario: &Scenario) -> Result<Run> {
     Ok(Run { disturbed_percent: (100.0 * others / available).max(0.0), cases })
 }
 
-fn shown(measured: &Measured) -> String {
+fn shown(measured: &Measured, quick: bool) -> String {
     let title = scenarios::named(&measured.name).map_or("", |scenario| scenario.title);
-    let heading = style(format!("{}: {title}", measured.name)).bold().cyan();
+    let less = if quick { " (a tenth of it)" } else { "" };
+    let heading = style(format!("{}: {title}{less}", measured.name)).bold().cyan();
     let notes = table::notes(measured).into_iter().map(|(name, text)| format!("\n{name}: {text}"));
     format!("\n{heading}\n{}{}", table::text(&table::of(measured)), notes.collect::<String>())
 }

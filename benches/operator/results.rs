@@ -94,12 +94,14 @@ impl Measured {
             .unwrap_or_default()
     }
 
-    /// One of each figure that some case has, in their order.
+    /// One of each figure that some case has, in their order; one that says what is wanted if there is one.
     pub(crate) fn figures(&self) -> Vec<&Figure> {
         let mut figures: Vec<&Figure> = Vec::new();
         for figure in self.runs.iter().flat_map(|run| &run.cases).flat_map(|case| &case.figures) {
-            if figures.iter().all(|known| known.name != figure.name) {
-                figures.push(figure);
+            match figures.iter_mut().find(|known| known.name == figure.name) {
+                None => figures.push(figure),
+                Some(known) if known.wanted.is_none() => *known = figure,
+                Some(_) => {}
             }
         }
         figures

@@ -2,7 +2,7 @@
 //! installed, with the rights of its own service account.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -16,10 +16,9 @@ use testbed::{ControlPlane, Launch, OperatorProcess, Options, Vendor};
 
 use super::cpu::Parts;
 use super::load::is_true;
+use super::scenarios::Bench;
 use super::stats;
 
-/// The program that is measured.
-pub(crate) const OPERATOR: &str = env!("CARGO_BIN_EXE_groupattr-operator");
 /// The account of everything that does not need two.
 pub(crate) const ACCOUNT: u64 = 1_400_000_000;
 
@@ -64,12 +63,13 @@ pub(crate) struct Stage {
     pub(crate) client: Client,
     pub(crate) vendor: Vendor,
     pub(crate) account: ServiceAccount,
+    operator: PathBuf,
     pub(crate) plane: ControlPlane,
 }
 
 impl Stage {
     /// With a vendor that takes `latency` for each call.
-    pub(crate) async fn set(latency: Duration) -> Result<Self> {
+    pub(crate) async fn set(bench: &Bench, latency: Duration) -> Result<Self> {
         let policy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-audit-policy.yaml");
         fs::write(&policy, AUDIT_POLICY)?;
         let flags = vec![format!("--audit-policy-file={}", policy.display())];
@@ -81,7 +81,8 @@ impl Stage {
         let vendor = Vendor::start()?;
         vendor.set_latency(latency, latency);
         vendor.account(ACCOUNT, KEY, &["administrator"]);
-        Ok(Self { client: plane.admin().await, vendor, account, plane })
+        let operator = bench.operator.clone();
+        Ok(Self { client: plane.admin().await, vendor, account, operator, plane })
     }
 
     /// Another vendor with an account of its own, for what must not disturb the first.
@@ -171,7 +172,7 @@ spec:
         let mut args = vec![format!("--namespace={HOME}")];
         let vendors = more.iter().copied().chain([&self.vendor]);
         args.extend(vendors.map(|vendor| format!("--allow-endpoint={}", vendor.address())));
-        OperatorProcess::start(Launch { binary: OPERATOR.into(), kubeconfig, args, env: Vec::new() })
+        OperatorProcess::start(Launch { binary: self.operator.clone(), kubeconfig, args, env: Vec::new() })
     }
 
     /// The same, and how long it took until it led and said that it was ready: followers are ready, too, but have

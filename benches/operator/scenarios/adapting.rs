@@ -39,7 +39,7 @@ async fn run(bench: &Bench) -> Result<Vec<Case>> {
     let names = numbered("adapting", 0, times.end * 200);
     let rivals = numbered(RIVAL, 0, (times.goes - times.comes) * RIVALS_CALLS_PER_SECOND as usize);
     bench.progress.now("starting the API server");
-    let stage = Stage::set(millis(20)).await?;
+    let stage = Stage::set(bench, millis(20)).await?;
     rooms(&stage.vendor, ACCOUNT, &names);
     rooms(&stage.vendor, ACCOUNT, &rivals);
     stage.namespace("adapting", "callsPerSecond: 200").await?;

@@ -30,7 +30,7 @@ async fn run(bench: &Bench) -> Result<Vec<Case>> {
     let count = bench.size(1_000, 500);
     let names = numbered("cost", 0, count);
     bench.progress.now("starting the API server");
-    let stage = Stage::set(millis(20)).await?;
+    let stage = Stage::set(bench, millis(20)).await?;
     rooms(&stage.vendor, ACCOUNT, &names);
     stage.namespace("cost", "callsPerSecond: 200").await?;
     let resets = stage.resets("cost");
@@ -76,6 +76,8 @@ async fn run(bench: &Bench) -> Result<Vec<Case>> {
     case.less("reads of the Secret, in all", "", secrets).wanted(1.0);
     case.less("bytes sent per reset", "", (sent_now - sent) / whole);
     case.less("bytes received per reset", "", (received_now - received) / whole);
+    let stored = serde_json::to_vec(&resets.get(&names[0]).await?)?;
+    case.less("size of a finished reset as JSON", "bytes", stored.len() as f64);
     case.less("processor per reset: operator", "ms", 1e3 * used.operator / whole);
     case.less("processor per reset: kube-apiserver", "ms", 1e3 * used.apiserver / whole);
     case.less("processor per reset: etcd", "ms", 1e3 * used.etcd / whole);

@@ -10,6 +10,7 @@ mod neighbours;
 mod peer;
 mod size;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -35,6 +36,8 @@ pub(crate) struct Scenario {
 /// How it is measured.
 pub(crate) struct Bench {
     pub(crate) quick: bool,
+    /// The program.
+    pub(crate) operator: PathBuf,
     pub(crate) progress: Progress,
 }
 

@@ -28,12 +28,11 @@ pub(crate) const SCENARIO: Scenario = Scenario {
     about: "The same resets as `DisposableRequest` objects of Crossplane's provider-http 1.0.0, run as a plain process \
             with an administrator's rights; success is `.body.ErrorCode == 0`, as far as its fields can say so, and the \
             signed URL stands in the object. All objects are there before the program starts; the vendor takes 20 ms. \
-            Built with Go from its module, once.",
+            Built with Go from the module in benches/operator/peer, once.",
     run: |bench| run(bench).boxed_local(),
 };
 
 const MODULE: &str = "github.com/crossplane-contrib/provider-http";
-const VERSION: &str = "v1.0.0";
 /// A program that is slower is stopped, and what it did until then is counted.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -57,12 +56,12 @@ async fn measure(bench: &Bench, provider: &Provider, name: &str, rate: Option<u3
     let count = bench.size(1_000, 200);
     let names = numbered("peer", 0, count);
     bench.progress.now("starting the API server");
-    let stage = Stage::set(millis(20)).await?;
+    let stage = Stage::set(bench, millis(20)).await?;
     rooms(&stage.vendor, ACCOUNT, &names);
     stage.namespace("peer", "callsPerSecond: 200").await?;
     let resets = stage.resets("peer");
 
-    let (pid, asker, objects, _running): (i32, String, Api<DynamicObject>, Box<dyn Send>) = match rate {
+    let (pid, name_in_log, objects, _running): (i32, String, Api<DynamicObject>, Box<dyn Send>) = match rate {
         None => {
             create(&resets, &names, "default", &bench.progress).await?;
             let operator = stage.start(&[], None)?;
@@ -90,7 +89,7 @@ async fn measure(bench: &Bench, provider: &Provider, name: &str, rate: Option<u3
     }
     let used = Used::between(&first, &parts.read()?);
     let memory = Process::new(pid)?.status()?.vmrss.unwrap_or_default() as f64 * 1024.0 / 1e6;
-    let asked = Requests::of(&stage.plane, &asker, since).await?;
+    let asked = Requests::of(&stage.plane, &name_in_log, since).await?;
     let arrivals = calls::arrivals(&stage.vendor, ACCOUNT).split_off(before);
     let per = |number: f64| number / done.max(1) as f64;
 
@@ -108,7 +107,7 @@ async fn measure(bench: &Bench, provider: &Provider, name: &str, rate: Option<u3
         bench.progress.now("at rest");
         let since = Timestamp::now();
         tokio::time::sleep(Duration::from_secs(bench.size(60, 20))).await;
-        let rest = Requests::of(&stage.plane, &asker, since).await?;
+        let rest = Requests::of(&stage.plane, &name_in_log, since).await?;
         let rest = rest.count(|verb, resource| verb != "watch" && resource != "leases");
         case.less(
             "requests at rest, lease and watches aside",
@@ -179,19 +178,16 @@ struct Provider {
 
 impl Provider {
     fn built() -> Result<Self> {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench").join("provider-http");
-        let package = format!("{MODULE}/cmd/provider@{VERSION}");
-        output(
-            Program::new("go").args(["install", &package]).env("GOBIN", &folder).env("GOFLAGS", "-trimpath"),
-        )?;
-        let module = output(
-            Program::new("go")
-                .args(["mod", "download", "-json", &format!("{MODULE}@{VERSION}")])
-                .current_dir(&folder),
-        )?;
-        let module: serde_json::Value = serde_json::from_str(&module)?;
-        let sources = module["Dir"].as_str().context("go does not say where the module is")?;
-        Ok(Self { program: folder.join("provider"), crds: Path::new(sources).join("package/crds") })
+        let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/operator/peer");
+        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench").join("provider-http");
+        let go = |args: &[&str]| {
+            output(
+                Program::new("go").args(args).current_dir(&module).env("GOFLAGS", "-mod=readonly -trimpath"),
+            )
+        };
+        go(&["build", "-o", &program.to_string_lossy(), &format!("{MODULE}/cmd/provider")])?;
+        let sources = go(&["list", "-m", "-f", "{{.Dir}}", MODULE])?;
+        Ok(Self { program, crds: Path::new(sources.trim()).join("package/crds") })
     }
 
     /// Its CRDs, its configuration, and an account that may do everything.

@@ -1,0 +1,110 @@
+//! What the bench says about numbers, checked with numbers whose meaning is known.
+
+#![allow(dead_code, unreachable_pub, clippy::cast_precision_loss)] // The bench uses the rest.
+
+#[path = "../benches/operator/compare.rs"]
+mod compare;
+#[path = "../benches/operator/figures.rs"]
+mod figures;
+#[path = "../benches/operator/machine.rs"]
+mod machine;
+#[path = "../benches/operator/results.rs"]
+mod results;
+#[path = "../benches/operator/stats.rs"]
+mod stats;
+#[path = "../benches/operator/table.rs"]
+mod table;
+
+use figures::Case;
+use machine::Machine;
+use results::{Measured, Results, Run};
+
+/// Runs of one scenario with one figure of which more is better, and one of which less is.
+fn results(calls: &[f64], memory: &[f64]) -> Results {
+    let machine = Machine {
+        processor: "a processor".into(),
+        cores: 2,
+        memory_gib: 8,
+        system: "Linux".into(),
+        operator: "groupattr-operator".into(),
+        kube_apiserver: "Kubernetes".into(),
+        etcd: "etcd".into(),
+        commit: "abc".into(),
+    };
+    let run = |(calls, memory): (&f64, &f64)| {
+        let mut case = Case::named("1 ms");
+        case.more("calls", "/s", *calls).wanted(190.0);
+        case.less("memory", "MB", *memory);
+        Run { disturbed_percent: 1.0, cases: vec![case] }
+    };
+    let mut results = Results::begin(false, machine);
+    let runs = calls.iter().zip(memory).map(run).collect();
+    results.scenarios.push(Measured { name: "burst".into(), runs });
+    results
+}
+
+/// The verdicts about calls and memory.
+fn verdicts(before: &Results, after: &Results) -> Vec<String> {
+    let ((_, rows), _) = compare::compare(before, after).unwrap();
+    rows.iter().map(|row| row[4].clone()).collect()
+}
+
+#[test]
+fn a_difference_counts_when_all_runs_of_one_build_lie_apart_from_all_of_the_other() {
+    let old = results(&[150.0, 155.0, 152.0], &[40.0, 41.0, 42.0]);
+    let new = results(&[190.0, 191.0, 192.0], &[50.0, 51.0, 52.0]);
+    assert_eq!(verdicts(&old, &new), ["better", "WORSE"]);
+    assert_eq!(verdicts(&new, &old), ["WORSE", "better"]);
+}
+
+#[test]
+fn runs_that_overlap_or_hardly_differ_or_are_few_are_noise() {
+    let old = results(&[150.0, 155.0, 192.0], &[40.0, 40.1, 40.2]);
+    let new = results(&[190.0, 191.0, 193.0], &[40.3, 40.4, 40.5]);
+    assert_eq!(verdicts(&old, &new), ["", ""]);
+    let (one, other) = (results(&[100.0, 101.0], &[1.0, 1.0]), results(&[200.0, 201.0], &[9.0, 9.0]));
+    assert_eq!(verdicts(&one, &other), ["", ""]);
+    let (_, remarks) = compare::compare(&one, &other).unwrap();
+    assert!(remarks[0].contains("nothing can be told from noise"), "{remarks:?}");
+}
+
+#[test]
+fn a_tenth_of_the_work_is_not_compared_with_all_of_it() {
+    let old = results(&[1.0], &[1.0]);
+    let new = Results { quick: true, ..old.clone() };
+    assert!(compare::compare(&old, &new).is_err());
+}
+
+#[test]
+fn a_table_shows_the_median_its_range_and_whether_it_is_good_enough() {
+    let measured = &results(&[180.0, 195.0, 191.0], &[40.0, 40.0, 40.0]).scenarios[0];
+    let (header, rows) = table::of(measured);
+    assert_eq!(header, ["", "1 ms"]);
+    assert_eq!(rows[0], ["calls, /s (at least 190)", "191 (180–195) ✔"]);
+    assert_eq!(rows[1], ["memory, MB", "40 (40–40)"]);
+    let (_, rows) = table::of(&results(&[180.0], &[40.0]).scenarios[0]);
+    assert_eq!(rows[0][1], "180 ✘");
+}
+
+#[test]
+fn a_result_file_is_read_as_it_was_stored() {
+    let folder = std::env::temp_dir().join(format!("bench-{}", std::process::id()));
+    let file = folder.join("deep/results.json");
+    let stored = results(&[180.0], &[40.0]);
+    stored.store(&file).unwrap();
+    let read = Results::read(&file).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(read.scenarios[0].values("1 ms", "calls"), [180.0]);
+    assert_eq!(read.begun, stored.begun);
+    assert!(Results::read(&file).unwrap_err().to_string().contains("results.json"));
+}
+
+#[test]
+fn percentiles_are_values_that_occurred() {
+    let values: Vec<f64> = (1..=200).rev().map(f64::from).collect();
+    assert_eq!([50, 99, 100].map(|percent| stats::percentile(&values, percent)), [100.0, 198.0, 200.0]);
+    assert_eq!((stats::median(&[3.0, 1.0]), stats::median(&[])), (2.0, 0.0));
+    assert_eq!(stats::spread(&[2.0, 7.0, 1.0]), (1.0, 7.0));
+    // Three against three: 20 orders, of which two keep the sets apart.
+    assert!((stats::chance_of_separation(3, 3) - 0.1).abs() < 1e-9);
+}
