@@ -152,7 +152,7 @@ async fn while_held((leg, boundary, position, calls): Held) {
 
 #[tokio::test]
 async fn deleted_and_made_again_in_the_middle_of_an_attempt_each_of_the_two_has_its_own_outcome() {
-    runs("F3", 6).side_by_side(3, |run| while_held(HELD[run.turn(HELD.len())])).await;
+    runs("F3-held", 6).side_by_side(3, |run| while_held(HELD[run.turn(HELD.len())])).await;
 }
 
 #[tokio::test]

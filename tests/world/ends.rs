@@ -58,7 +58,8 @@ impl Evidence {
 
     /// Each reset that says `Cleared` by this vendor had a call that was executed after it was made.
     pub(super) fn check_ends(&self) {
-        for stored in self.stored_anywhere.iter().filter(|stored| reason_of(&stored.object, "Succeeded") == "Cleared")
+        for stored in
+            self.stored_anywhere.iter().filter(|stored| reason_of(&stored.object, "Succeeded") == "Cleared")
         {
             let group = stored.object["spec"]["groupID"].as_str().unwrap_or_default();
             let made = stored.object["metadata"]["creationTimestamp"].as_str().unwrap_or_default();
