@@ -51,6 +51,9 @@ fn look(settings: &Check) -> ExitCode {
 }
 
 fn operate(settings: Run) -> ExitCode {
+    if let Err(error) = leave_no_core() {
+        return fail(&format!("core dumps cannot be switched off: {error}"), 1);
+    }
     if let Err(error) = telemetry::install(settings.log_format, &settings.log_filter) {
         return fail(&error, 1);
     }
@@ -70,6 +73,12 @@ fn operate(settings: Run) -> ExitCode {
         Ok(Exit::OutOfTime | Exit::LeadershipLost | Exit::Broken) => ExitCode::from(1),
         Err(error) => fail(&error, 1),
     }
+}
+
+/// A core dump would hold keys and signatures. The limit cannot be raised again.
+fn leave_no_core() -> rustix::io::Result<()> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
 }
 
 fn listen_for_signals(told: &CancellationToken) -> std::io::Result<()> {

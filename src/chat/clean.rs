@@ -13,6 +13,9 @@ pub const MAX_TEXT_BYTES: usize = 256;
 /// A piece of a secret this long gives it away; whole secrets that are shorter are found too.
 const PIECE_BYTES: usize = 16;
 
+/// The console's keys are this many hex digits. Calls never carry the key, but the vendor knows it.
+const KEY_DIGITS: usize = 64;
+
 /// How many layers of percent-encoding are looked through.
 const PERCENT_LAYERS: usize = 4;
 
@@ -20,7 +23,8 @@ const PERCENT_LAYERS: usize = 4;
 /// `max_bytes` on a character boundary.
 ///
 /// Empty if the text holds one of `secrets`, or a piece of one of at least 16 bytes, in any case, plain,
-/// percent-encoded or base64 at any alignment; or anything that looks like the signature's URL parameter.
+/// percent-encoded or base64 at any alignment; or anything that looks like the signature's URL parameter or
+/// like an account's key.
 #[must_use]
 pub fn clean_text(text: &str, secrets: &[&str], max_bytes: usize) -> String {
     let mut clean: String = text.chars().filter(|&c| !is_invisible(c)).collect();
@@ -49,7 +53,8 @@ fn tells(clean: &str, secrets: &[&str]) -> bool {
     let mut layer = clean.as_bytes().to_ascii_lowercase();
     for _ in 0..PERCENT_LAYERS {
         let found = lengths.iter().any(|&length| layer.windows(length).any(|window| pieces.contains(window)));
-        if found || layer.windows(8).any(|window| window == b"usersig=") {
+        let shows_key = layer.split(|byte| !byte.is_ascii_hexdigit()).any(|run| run.len() >= KEY_DIGITS);
+        if found || shows_key || layer.windows(8).any(|window| window == b"usersig=") {
             return true;
         }
         let decoded = percent_decoded(&layer);

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use kube::api::ObjectMeta;
 
 use super::status::seen;
 use crate::api::{GroupAttributeReset, GroupId, ResetStatus};
@@ -51,15 +52,40 @@ pub fn ttl_ends(reset: &GroupAttributeReset, status: &ResetStatus) -> Option<Tim
     status.completion_time?.checked_add(SignedDuration::from_secs(ttl)).ok()
 }
 
+/// Marks of the tools that would create an object again.
+const ANNOTATIONS: [&str; 2] = ["argocd.argoproj.io/tracking-id", "meta.helm.sh/release-name"];
+const LABELS: [&str; 3] =
+    ["argocd.argoproj.io/instance", "kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name"];
+
 /// The mark of a tool that would create the object again if it were deleted, and so clear the room again.
 #[must_use]
 pub fn is_made_again(reset: &GroupAttributeReset) -> Option<&'static str> {
-    const ANNOTATIONS: [&str; 2] = ["argocd.argoproj.io/tracking-id", "meta.helm.sh/release-name"];
-    const LABELS: [&str; 3] =
-        ["argocd.argoproj.io/instance", "kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name"];
     let has = |map: &Option<BTreeMap<String, String>>, key: &str| {
         map.as_ref().is_some_and(|map| map.contains_key(key))
     };
     let annotation = ANNOTATIONS.into_iter().find(|key| has(&reset.metadata.annotations, key));
     annotation.or_else(|| LABELS.into_iter().find(|key| has(&reset.metadata.labels, key)))
+}
+
+/// Drops from an object's metadata what nothing here asks about. Whoever makes an object chooses how much that is, up
+/// to a megabyte, and what has not ended is kept in memory.
+pub fn slim(meta: &mut ObjectMeta) {
+    let keep = |map: Option<BTreeMap<String, String>>, keys: &[&str]| {
+        let mut map = map?;
+        map.retain(|key, _| keys.contains(&key.as_str()));
+        Some(map)
+    };
+    let all = std::mem::take(meta);
+    *meta = ObjectMeta {
+        annotations: keep(all.annotations, &ANNOTATIONS),
+        creation_timestamp: all.creation_timestamp,
+        deletion_timestamp: all.deletion_timestamp,
+        generation: all.generation,
+        labels: keep(all.labels, &LABELS),
+        name: all.name,
+        namespace: all.namespace,
+        resource_version: all.resource_version,
+        uid: all.uid,
+        ..ObjectMeta::default()
+    };
 }

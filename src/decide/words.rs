@@ -80,17 +80,41 @@ pub fn app_not_ready(app: &AppRef, reason: AppReason, number: Option<i64>) -> St
             "ChatApp {name} is not ready ({reason}). Its Ready condition says why: kubectl describe chatapp {name}"
         ),
         (AppKind::ClusterChatApp, number) => {
-            let number = number.map(|number| format!(", code {number}")).unwrap_or_default();
+            let number = of_code(number);
             format!("ClusterChatApp {name} is not ready ({reason}{number}). Ask the platform team.")
         }
     }
 }
 
-/// The end by deadline, with what it was waiting for.
+/// The event about an app that stopped working. Events about a `ClusterChatApp` stand in the namespace `default`, where
+/// tenants may read them, so they too name only reason and code.
+#[must_use]
+pub fn circuit_opened(
+    kind: AppKind,
+    name: &str,
+    reason: AppReason,
+    number: Option<i64>,
+    text: &str,
+) -> String {
+    match kind {
+        AppKind::ChatApp => text.to_owned(),
+        AppKind::ClusterChatApp => format!(
+            "Not ready ({reason}{}), so nothing is sent. Its Ready condition says why: kubectl describe clusterchatapp {name}",
+            of_code(number)
+        ),
+    }
+}
+
+fn of_code(number: Option<i64>) -> String {
+    number.map(|number| format!(", code {number}")).unwrap_or_default()
+}
+
+/// The end by deadline, with what it was waiting for; of that no more than leaves room for the remedy.
 #[must_use]
 pub fn deadline_exceeded(seconds: i64, waiting_for: &str) -> String {
+    let last = &waiting_for[..waiting_for.floor_char_boundary(360)];
     format!(
-        "Not cleared within activeDeadlineSeconds ({seconds} s). Last: {waiting_for} \
+        "Not cleared within activeDeadlineSeconds ({seconds} s). Last: {last} \
          Remove the cause and ask again with a new requestID or a new object."
     )
 }

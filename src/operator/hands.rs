@@ -17,7 +17,7 @@ use crate::cluster::credentials::CredentialsFault;
 use crate::cluster::events::{Events, Notice};
 use crate::cluster::lease::Leadership;
 use crate::cluster::statuses::{Statuses, WriteFault};
-use crate::decide::ends::is_made_again;
+use crate::decide::ends::{is_made_again, slim};
 use crate::decide::notice::notice;
 use crate::decide::status;
 
@@ -73,7 +73,8 @@ impl Hands {
     ) -> Result<Arc<GroupAttributeReset>, WriteFault> {
         let written = self.statuses.put(seen, next).await;
         self.metrics.api_write(kind, written.as_ref().err().map_or("ok", WriteFault::label));
-        let stored = written?;
+        let mut stored = written?;
+        slim(&mut stored.metadata);
         self.announce(seen, &stored);
         Ok(Arc::new(stored))
     }

@@ -10,6 +10,7 @@ use super::hands::Hands;
 use super::report::{Report, ResetDone, Seen};
 use crate::api::{GroupAttributeReset, PendingAttempt, ResetStatus};
 use crate::cluster::statuses::WriteFault;
+use crate::decide::ends::slim;
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -44,7 +45,10 @@ pub async fn look_after_conflict(hands: &Hands, seen: &GroupAttributeReset) -> S
 /// The object as it stands now, if it is still the same one.
 pub async fn look(hands: &Hands, seen: &GroupAttributeReset) -> Seen {
     match hands.statuses.get(seen.metadata.namespace.as_deref(), &seen.name_any()).await {
-        Ok(now) if now.metadata.uid == seen.metadata.uid => Seen::Read(Arc::new(now)),
+        Ok(mut now) if now.metadata.uid == seen.metadata.uid => {
+            slim(&mut now.metadata);
+            Seen::Read(Arc::new(now))
+        }
         Ok(_) | Err(WriteFault::Gone) => Seen::Gone,
         Err(fault) => Seen::Fault(fault),
     }

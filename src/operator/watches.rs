@@ -18,6 +18,7 @@ use super::metrics::Metrics;
 use super::resets::Origin;
 use crate::api::{ChatApp, ClusterChatApp, GroupAttributeReset};
 use crate::cluster::kubernetes::{explain, one_line};
+use crate::decide::ends::slim;
 
 /// A watch: of what, and where. An empty namespace means all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -171,7 +172,7 @@ fn decoded<K: Resource<DynamicType = ()>>(
 ) -> Event {
     match object {
         Ok(mut object) => {
-            object.meta_mut().managed_fields = None;
+            slim(object.meta_mut());
             event(object, origin)
         }
         Err(invalid) => Event::Malformed(Malformed {

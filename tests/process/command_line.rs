@@ -9,7 +9,7 @@ use crate::{CRDS, Ended, run};
 type Variable = (&'static str, &'static str);
 
 /// It ended with this code, and one line that says all of this.
-fn assert_refused(what: &str, ended: &Ended, code: i32, texts: &[&str]) {
+pub(crate) fn assert_refused(what: &str, ended: &Ended, code: i32, texts: &[&str]) {
     let Ended { stdout, stderr, .. } = ended;
     assert_eq!(ended.code, Some(code), "{what}: {stderr}");
     assert!(stdout.is_empty(), "{what}: {stdout}");

@@ -7,11 +7,13 @@
 //! | what do its pages show? | `pages` |
 //! | what stands in its log? | `log` |
 //! | what if the cluster is not as it should be? | `cluster` |
+//! | what does it ask of its machine? | `host` |
 
 #![allow(clippy::cast_precision_loss, clippy::float_cmp)] // The numbers here are whole and small.
 
 mod cluster;
 mod command_line;
+mod host;
 mod log;
 mod pages;
 #[path = "../world/mod.rs"]

@@ -2,6 +2,7 @@
 
 mod random;
 mod steps;
+mod stored;
 
 use super::*;
 use crate::api::ResetSpec;

@@ -10,6 +10,7 @@ use crate::cluster::statuses::WriteFault;
 use crate::decide::circuit::{Change, Trouble};
 use crate::decide::judge::Verdict;
 use crate::decide::plan::AccountName;
+use crate::decide::words;
 use crate::operator::accounts::PROBE_SPACING;
 use crate::operator::app_object::{AppKey, AppObject};
 use crate::operator::apps::{AppTerms, Probe};
@@ -195,7 +196,8 @@ impl Desk {
             (Change::None, _) => return,
             (Change::Opened, Some(Trouble { reason, code, message })) => {
                 tracing::warn!(%kind, namespace, name, %reason, code, "circuit open, nothing is sent: {message}");
-                self.hands.event(reference, "CircuitOpened", true, message.clone());
+                let note = words::circuit_opened(*kind, name, *reason, *code, message);
+                self.hands.event(reference, "CircuitOpened", true, note);
             }
             (Change::Opened, None) | (Change::Closed, _) => {
                 tracing::info!(%kind, namespace, name, "the account works");

@@ -1,0 +1,57 @@
+//! To take all the memory of the operator that everybody shares.
+
+use std::fmt::Write as _;
+
+use testbed::until_ok;
+
+use crate::platform::Tenancy;
+use crate::tenant::Tenant;
+use crate::world::SOON;
+
+/// What the API server takes of annotations is 256 KiB an object.
+const ANNOTATION: usize = 250_000;
+const OBJECTS: usize = 120;
+
+/// Waiting resets and apps are kept in memory, for as long as they wait, so what a tenant hangs on them must not be.
+#[tokio::test]
+async fn large_objects_of_one_tenant_do_not_fill_the_memory() {
+    let of = Tenancy::new("{ from: All }").await;
+    of.app_is("Verified").await;
+    let tenant = Tenant::of(of.tenant.plane, &of.tenant.namespace).await;
+    let operator = &of.platform.operator;
+    let before = operator.rss_kib().unwrap();
+    let ballast = "x".repeat(ANNOTATION);
+    for start in (0..OBJECTS).step_by(20) {
+        let mut batch = String::new();
+        for number in start..start + 20 {
+            let (kind, spec) = if number % 2 == 0 {
+                ("GroupAttributeReset", "groupID: waiting, suspend: true")
+            } else {
+                (
+                    "ChatApp",
+                    "sdkAppID: 1, region: Singapore, suspend: true, credentials: { secretKeyRef: { name: chat } }",
+                )
+            };
+            let metadata = format!("name: large-{number}, annotations: {{ ballast: {ballast} }}");
+            writeln!(
+                batch,
+                "---\napiVersion: groupattr.dev/v1alpha1\nkind: {kind}\nmetadata: {{ {metadata} }}\nspec: {{ {spec} }}"
+            )
+            .unwrap();
+        }
+        tenant.create(&batch).await;
+    }
+    until_ok(SOON, "the operator to have seen all of them", || async {
+        let reasons = of.tenant.reasons().await;
+        if reasons.get("Suspended") == Some(&(OBJECTS / 2)) { Ok(()) } else { Err(reasons) }
+    })
+    .await;
+    let grown = operator.rss_kib().unwrap().saturating_sub(before);
+    eprintln!("grown {grown}");
+    let sent = OBJECTS * ANNOTATION / 1024;
+    assert!(grown < (sent / 2) as u64, "{sent} KiB of annotations made the operator grow by {grown} KiB");
+
+    // And it still does its work for others, at once.
+    of.reset("small").await;
+    of.tenant.reset_is("small", "Cleared").await;
+}

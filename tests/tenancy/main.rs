@@ -1,0 +1,26 @@
+//! Attacks of a tenant: somebody who may create resets and apps in one namespace, with a token of their own and the
+//! rights that people are given, and who wants what is not theirs.
+//!
+//! | what is tried | file |
+//! |---|---|
+//! | to read the platform's key, its app, or another namespace | `reading` |
+//! | to write a status by hand, to refer to another namespace, to open a door | `forging` |
+//! | to make the operator call another host | `hosts` |
+//! | to learn from texts what others do | `texts` |
+//! | to take all the memory | `floods` |
+//!
+//! Further attacks are where their subject is: who may use a `ClusterChatApp`, and that a missing, a closed and a
+//! switched-off one read alike, in `tests/cluster_apps`; slowing an account by naming it, in its `sharing`; the
+//! vendor's hostile texts in `tests/vendor_faults` and `tests/secrecy`; floods of resets in `tests/limits`.
+
+mod floods;
+mod forging;
+mod hosts;
+#[allow(dead_code)] // The tests of cluster apps use the rest of it.
+#[path = "../cluster_apps/platform.rs"]
+mod platform;
+mod reading;
+mod tenant;
+mod texts;
+#[path = "../world/mod.rs"]
+mod world;

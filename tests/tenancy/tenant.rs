@@ -1,0 +1,62 @@
+//! The attacker: a service account with the rights that people have in their own namespace.
+
+use testbed::ControlPlane;
+use testbed::control_plane::{Kubectl, OperatorRights, Scope};
+
+/// What people may do in a namespace of theirs: everything with resets and apps but their status.
+const PEOPLE: &str = "
+kind: ClusterRole
+rules:
+- apiGroups: [groupattr.dev]
+  resources: [groupattributeresets, chatapps]
+  verbs: [get, list, watch, create, update, patch, delete]
+- apiGroups: ['']
+  resources: [secrets, events]
+  verbs: [get, list, create, update]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [get, list]
+";
+
+/// Somebody who may work in one namespace.
+pub(crate) struct Tenant {
+    plane: &'static ControlPlane,
+    namespace: String,
+    kubeconfig: String,
+}
+
+impl Tenant {
+    /// With the rights of people in this namespace, and in no other.
+    pub(crate) async fn of(plane: &'static ControlPlane, namespace: &str) -> Self {
+        let account = plane.service_account(namespace, "developer").await.unwrap();
+        let rights = OperatorRights::from_yaml(PEOPLE).unwrap();
+        plane.grant(&account, &rights, &Scope::Namespaces(vec![namespace.to_owned()])).await.unwrap();
+        let kubeconfig = plane.kubeconfig("developer", &account.token).unwrap().display().to_string();
+        Self { plane, namespace: namespace.to_owned(), kubeconfig }
+    }
+
+    /// kubectl in the tenant's name, in its namespace unless told otherwise.
+    pub(crate) async fn kubectl(&self, args: &[&str]) -> Kubectl {
+        self.kubectl_with(args, "").await
+    }
+
+    /// The same with an input.
+    pub(crate) async fn kubectl_with(&self, args: &[&str], input: &str) -> Kubectl {
+        let mut all = vec!["--kubeconfig", &self.kubeconfig, "--namespace", &self.namespace];
+        all.extend(args);
+        self.plane.kubectl_with_input(&all, input).await.unwrap()
+    }
+
+    /// Creates objects, which must be taken; the server drops what its schema does not know.
+    pub(crate) async fn create(&self, yaml: &str) {
+        let done = self.kubectl_with(&["create", "--validate=ignore", "-f", "-"], yaml).await;
+        assert!(done.ok, "{yaml}\n{}", done.stderr);
+    }
+
+    /// Does what must be refused, for want of a right.
+    pub(crate) async fn is_forbidden(&self, args: &[&str]) {
+        let done = self.kubectl(args).await;
+        let is_forbidden = !done.ok && done.stderr.to_lowercase().contains("forbidden");
+        assert!(is_forbidden, "{args:?}: {} {}", done.stdout, done.stderr);
+    }
+}
