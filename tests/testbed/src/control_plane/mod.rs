@@ -54,7 +54,7 @@ impl Default for Options {
         Self {
             max_requests_inflight: 3000,
             apiserver_flags: Vec::new(),
-            ready_within: Duration::from_secs(60),
+            ready_within: Duration::from_mins(3),
         }
     }
 }
