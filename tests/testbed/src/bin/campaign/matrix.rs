@@ -94,7 +94,7 @@ pub(crate) const MATRIX: &[Row] = &[
     row(
         ["D1", "leader killed, frozen, cut off from the API server"],
         "replicas",
-        "take_over::whatever_ends_a_leader_the_other_takes_over_within_20_seconds_and_their_calls_never_overlap",
+        "take_over::whatever_ends_a_leader_the_other_takes_over_in_time_and_their_calls_never_overlap",
         (300, 9),
     ),
     row(
