@@ -124,10 +124,19 @@ fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
     Ok(packed.finish()?)
 }
 
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        // A String takes every write.
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
+}
+
 /// `sha256:…`
 fn sha256(bytes: &[u8]) -> String {
-    let digits = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    format!("sha256:{digits}")
+    format!("sha256:{}", hex(&Sha256::digest(bytes)))
 }
 
 fn blob(bytes: &[u8]) -> String {
@@ -235,15 +244,15 @@ mod tests {
         let dockerfile = include_str!("../../Dockerfile");
         let image = image(&sample(), "amd64", None).unwrap();
         let files = unpacked(&image.archive);
-        let config = files.values().filter_map(|bytes| serde_json::from_slice::<Value>(bytes).ok());
-        let config = config.filter(|file| file["config"]["User"].is_string()).next().unwrap();
+        let mut documents = files.values().filter_map(|bytes| serde_json::from_slice::<Value>(bytes).ok());
+        let config = documents.find(|file| file["config"]["User"].is_string()).unwrap();
         let last = dockerfile.rsplit("\nFROM ").next().unwrap();
         let line = |word: &str| last.lines().find_map(|line| line.strip_prefix(word)).map(str::trim);
         assert!(last.starts_with("scratch"), "{last}");
         assert_eq!(line("USER"), Some(USER));
-        let list = |word: &str| serde_json::from_str::<Value>(line(word).unwrap()).unwrap();
-        assert_eq!(list("ENTRYPOINT"), config["config"]["Entrypoint"]);
-        assert_eq!(list("CMD"), config["config"]["Cmd"]);
+        let words = |word: &str| serde_json::from_str::<Value>(line(word).unwrap()).unwrap();
+        assert_eq!(words("ENTRYPOINT"), config["config"]["Entrypoint"]);
+        assert_eq!(words("CMD"), config["config"]["Cmd"]);
         assert_eq!(line("EXPOSE"), Some("8080"));
         for (label, text) in labels(None).as_object().unwrap() {
             assert!(last.contains(&format!("{label}={text}")), "{label}={text} is not in the Dockerfile");

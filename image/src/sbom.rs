@@ -1,4 +1,4 @@
-//! What the program is made of, as a CycloneDX list: the crates that are linked into it, as `Cargo.lock` pins them, and
+//! What the program is made of, as a `CycloneDX` list: the crates that are linked into it, as `Cargo.lock` pins them, and
 //! what else is in the image.
 //!
 //! <https://cyclonedx.org/docs/1.5/json/>
@@ -17,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     VERSION,
     compile::{Built, PROGRAM, cargo, said},
+    oci::hex,
 };
 
 /// The list as JSON.
@@ -28,7 +29,7 @@ pub(crate) fn sbom(workspace: &Path, built: &Built) -> Result<Vec<u8>> {
     let lock = fs::read_to_string(workspace.join("Cargo.lock"))?;
     let mut document = document(&graph, &checksums(&lock));
     let roots = version_of("webpki-root-certs", &lock).context("Cargo.lock has no webpki-root-certs")?;
-    let libc = said(&mut Command::new("ldd").arg("--version"))?;
+    let libc = said(Command::new("ldd").arg("--version"))?;
     let libc = libc.lines().next().and_then(|line| line.rsplit(' ').next()).unwrap_or_default().to_owned();
     let others = [
         other("library", "rust-std", &built.rust, "MIT OR Apache-2.0"),
@@ -164,7 +165,7 @@ fn uuid(digest: &[u8]) -> String {
     bytes.copy_from_slice(&digest[..16]);
     bytes[6] = bytes[6] & 0x0f | 0x80;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(&bytes);
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::circuit::app_reason;
 use super::judge::{NotSent, Ruling, Verdict};
 use super::{Now, backoff, status, words};
@@ -135,7 +137,8 @@ fn remembered(pending: &PendingAttempt, verdict: &Verdict, hide_text: bool, now:
     Attempt {
         id: pending.id.clone(),
         number: pending.number,
-        start_time: pending.start_time,
+        // A stored year before our era passes for a time here, and not at the API server.
+        start_time: pending.start_time.max(Timestamp::UNIX_EPOCH),
         completion_time: Some(now.microsecond()),
         outcome: match verdict.ruling {
             Ruling::Sent(Class::Success) => Outcome::Succeeded,

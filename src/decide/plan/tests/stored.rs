@@ -1,5 +1,9 @@
 //! Objects as others can make them: with the longest message, with metadata without end.
 
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
 use super::*;
 use crate::api::{Condition, ConditionStatus};
 use crate::decide::ends::{is_made_again, slim};
@@ -39,13 +43,12 @@ fn of_the_metadata_only_what_is_asked_for_is_kept() {
     reset.metadata.labels =
         Some([(text("helm.toolkit.fluxcd.io/name"), text("x")), (text("a"), text("b"))].into());
     reset.metadata.finalizers = Some(vec![text("x"); 1000]);
-    reset.metadata.owner_references = Some(vec![Default::default(); 1000]);
+    reset.metadata.owner_references = Some(vec![OwnerReference::default(); 1000]);
     let before = reset.metadata.clone();
     let mark = is_made_again(&reset);
     slim(&mut reset.metadata);
     assert_eq!(is_made_again(&reset), mark);
-    let kept =
-        |map: &Option<std::collections::BTreeMap<String, String>>| map.as_ref().map_or(0, |map| map.len());
+    let kept = |map: &Option<BTreeMap<String, String>>| map.as_ref().map_or(0, BTreeMap::len);
     assert_eq!((kept(&reset.metadata.annotations), kept(&reset.metadata.labels)), (1, 1));
     assert_eq!((&reset.metadata.finalizers, &reset.metadata.owner_references), (&None, &None));
     let identity = |meta: &kube::api::ObjectMeta| {
