@@ -50,6 +50,7 @@ impl WrongClock {
     }
 
     async fn operator(&self, world: &World, args: &[&str]) -> OperatorProcess {
+        world.has_clocks_that_differ();
         let mut launch = world.launch(args);
         let text = |path: &Path| path.to_str().expect("a plain path").to_owned();
         launch.env.push(("LD_PRELOAD".to_owned(), text(shim())));

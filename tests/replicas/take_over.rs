@@ -55,8 +55,8 @@ async fn take_over(run: Run) {
         Trouble::CutOff => world.way(Leg::Api).set(Line::Silent),
     }
     let struck = Instant::now();
-    // 15 s for the lease and a second to look again; the rest is for a machine that has much else to do.
-    until_leading(&follower, Duration::from_secs(30)).await;
+    // 15 s for the lease and a second to look again.
+    until_leading(&follower, Duration::from_secs(20)).await;
     let led_after = struck.elapsed();
     let its_calls = world.tenures().remove(0).calls;
     let silence = until(SOON, "a call of the successor", || async {

@@ -82,7 +82,7 @@ impl Evidence {
         let looked_at = honest.map(|sighting| &sighting.object).filter(|object| {
             object["status"]["observedGeneration"].as_i64().is_some_and(|generation| generation >= 0)
         });
-        check_history(looked_at);
+        check_history(looked_at, self.clocks_differ);
     }
 }
 

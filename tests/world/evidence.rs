@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use testbed::control_plane::AuditEvent;
@@ -38,6 +39,8 @@ pub struct Evidence {
     pub operators: Vec<Arc<Trace>>,
     /// `host:port` of the vendor, as operators may know it.
     pub hosts: Vec<String>,
+    /// The wall clocks of the operators say different things, so the moments that they write cannot be compared.
+    pub clocks_differ: bool,
 }
 
 impl World {
@@ -79,7 +82,19 @@ impl World {
             operators
                 .extend(host.operators.lock().expect("no panic while holding this lock").iter().cloned());
         }
-        Evidence { requests, stored, stored_anywhere, apps, forged, calls, sightings, operators, hosts }
+        let clocks_differ = self.clocks_differ.load(Ordering::Relaxed);
+        Evidence {
+            requests,
+            stored,
+            stored_anywhere,
+            apps,
+            forged,
+            calls,
+            sightings,
+            operators,
+            hosts,
+            clocks_differ,
+        }
     }
 
     /// The world whose vendor and operators serve this one.

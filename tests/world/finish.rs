@@ -28,6 +28,11 @@ impl World {
         self.is_finished.store(true, Ordering::Relaxed);
     }
 
+    /// The wall clocks of this world's operators say different things.
+    pub fn has_clocks_that_differ(&self) {
+        self.clocks_differ.store(true, Ordering::Relaxed);
+    }
+
     /// Looks back at what happened so far, while the test still goes on. The last of the operators must be running.
     pub async fn check(&self, operators: &[&OperatorProcess]) {
         if let Some(last) = operators.last() {
@@ -51,7 +56,7 @@ impl World {
     async fn look_back(&self) {
         let evidence = self.evidence().await;
         evidence.check_processes();
-        check_history(evidence.stored.iter().map(|stored| &stored.object));
+        check_history(evidence.stored.iter().map(|stored| &stored.object), evidence.clocks_differ);
         evidence.check_sightings();
         evidence.check_ends();
         evidence.check_calls();

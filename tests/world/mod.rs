@@ -88,6 +88,7 @@ pub struct World {
     /// Another world whose vendor and operators serve this one as well.
     host: Option<&'static World>,
     is_finished: AtomicBool,
+    clocks_differ: AtomicBool,
 }
 
 impl World {
@@ -126,6 +127,7 @@ impl World {
             operators: Arc::default(),
             host: None,
             is_finished: AtomicBool::new(false),
+            clocks_differ: AtomicBool::new(false),
         }
     }
 
