@@ -39,7 +39,12 @@ impl Container {
 unset KUBECONFIG
 exec unshare --mount --propagation private -- sh -c '
   root=$0
-  mount --bind \"$root\" \"$root\" && mount -o remount,bind,ro,nosuid,nodev \"$root\" || exit 99
+  # Each container has sources of random numbers, whatever its image holds.
+  mount --bind \"$root\" \"$root\" && mkdir -p \"$root/dev\" || exit 99
+  for source in random urandom; do
+    touch \"$root/dev/$source\" && mount --bind /dev/$source \"$root/dev/$source\" || exit 99
+  done
+  mount -o remount,bind,ro,nosuid,nodev \"$root\" || exit 99
   cd \"$root\"
   # A runtime makes this the root of the process, so that the one before cannot be reached.
   mount --move . / || exit 99

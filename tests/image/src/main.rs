@@ -121,7 +121,7 @@ fn image() -> Result<()> {
 
 fn workspace() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    folder.parent().map_or_else(|| folder.to_owned(), Path::to_owned)
+    folder.ancestors().nth(2).unwrap_or(folder).to_owned()
 }
 
 /// In millions of bytes, rounded up.

@@ -241,7 +241,7 @@ mod tests {
     /// Those with a Docker daemon must get the same image from the Dockerfile.
     #[test]
     fn the_dockerfile_says_what_the_image_says() {
-        let dockerfile = include_str!("../../Dockerfile");
+        let dockerfile = include_str!("../../../Dockerfile");
         let image = image(&sample(), "amd64", None).unwrap();
         let files = unpacked(&image.archive);
         let mut documents = files.values().filter_map(|bytes| serde_json::from_slice::<Value>(bytes).ok());
@@ -257,7 +257,7 @@ mod tests {
         for (label, text) in labels(None).as_object().unwrap() {
             assert!(last.contains(&format!("{label}={text}")), "{label}={text} is not in the Dockerfile");
         }
-        let toolchain = include_str!("../../rust-toolchain.toml");
+        let toolchain = include_str!("../../../rust-toolchain.toml");
         let version = toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).unwrap();
         assert!(dockerfile.contains(&format!("FROM rust:{}-", version.trim_matches('"'))), "{version}");
     }
