@@ -51,18 +51,10 @@ pub(crate) async fn create(
     app: &str,
     progress: &Progress,
 ) -> Result<()> {
-    let done = AtomicUsize::new(0);
-    let (params, done) = (&PostParams::default(), &done);
-    let creations = names.iter().map(|name| async move {
-        api.create(params, &reset(name, app)).await?;
-        progress.count("making resets", done.fetch_add(1, Ordering::Relaxed) + 1, names.len());
-        Ok::<_, kube::Error>(())
-    });
-    stream::iter(creations)
-        .buffer_unordered(AT_ONCE)
-        .try_collect::<()>()
-        .await
-        .context("cannot make the resets")
+    each(names, "making resets", progress, async |name| {
+        api.create(&PostParams::default(), &reset(name, app)).await.map(drop)
+    })
+    .await
 }
 
 /// Makes resets that have ended, with this status.
@@ -72,13 +64,27 @@ pub(crate) async fn create_finished(
     status: &Value,
     progress: &Progress,
 ) -> Result<()> {
-    let done = AtomicUsize::new(0);
-    let (params, done) = (&PostParams::default(), &done);
-    let creations = names.iter().map(|name| async move {
+    let params = &PostParams::default();
+    each(names, "making finished resets", progress, async |name| {
         let mut object = api.create(params, &reset(name, "default")).await?;
         object.data["status"] = status.clone();
-        api.replace_status(name, params, &object).await?;
-        progress.count("making finished resets", done.fetch_add(1, Ordering::Relaxed) + 1, names.len());
+        api.replace_status(name, params, &object).await.map(drop)
+    })
+    .await
+}
+
+/// Makes something for each name, several at once, and counts.
+async fn each(
+    names: &[String],
+    what: &'static str,
+    progress: &Progress,
+    make: impl AsyncFn(&str) -> kube::Result<()>,
+) -> Result<()> {
+    let done = AtomicUsize::new(0);
+    let (done, make) = (&done, &make);
+    let creations = names.iter().map(|name| async move {
+        make(name).await?;
+        progress.count(what, done.fetch_add(1, Ordering::Relaxed) + 1, names.len());
         Ok::<_, kube::Error>(())
     });
     stream::iter(creations)

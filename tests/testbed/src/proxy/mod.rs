@@ -11,6 +11,7 @@
 //! | question | file |
 //! |---|---|
 //! | what is this request about? | `request` |
+//! | which requests is a fault for? | `boundary` |
 //! | when does which fault happen? | `plan` |
 //! | how does a request pass, and its answer come back? | `way` |
 //! | what happens to watch events? | `watching` |
@@ -18,6 +19,7 @@
 //!
 //! Both sides speak HTTP/1.1, because ALPN offers nothing else.
 
+mod boundary;
 mod delivered;
 mod plan;
 mod request;
@@ -48,7 +50,8 @@ use tokio_rustls::{
 pub use rustix::process::Signal;
 
 pub use self::{
-    plan::{Boundary, Fault, POSITIONS, Plan, Position, Victim},
+    boundary::Boundary,
+    plan::{Fault, POSITIONS, Plan, Position, Victim},
     request::Passing,
 };
 use self::{
