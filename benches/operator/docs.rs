@@ -13,7 +13,7 @@ use super::{chart, scaling, scenarios, table};
 /// Scenarios with a chart: its title and the limit that is drawn across.
 const CHARTS: [(&str, &str, f64); 2] = [
     ("burst", "Calls at the vendor while 10,000 resets are sent", 200.0),
-    ("adapting", "Another consumer takes half of the account's budget", 200.0),
+    ("adapting", "Another consumer takes half of the account's budget", 80.0),
 ];
 
 /// Writes them, and returns what was written.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 use testbed::ControlPlane;
 
 /// So many requests by what they do, such as `update groupattributeresets/status`.
@@ -37,6 +37,24 @@ impl Requests {
             wanted(verb, resource)
         });
         chosen.map(|(_, count)| *count).sum::<usize>() as f64
+    }
+
+    /// What the API server took for each status write of a reset since a moment, in milliseconds.
+    pub(crate) async fn status_writes(
+        plane: &ControlPlane,
+        user: &str,
+        since: Timestamp,
+    ) -> Result<Vec<f64>> {
+        plane.audit_marker().await?;
+        let events = plane.audit_of(user)?.into_iter().filter(|event| {
+            event.received >= since
+                && event.verb == "update"
+                && event.resource == "groupattributeresets"
+                && event.subresource == "status"
+        });
+        Ok(events
+            .map(|event| (event.answered - event.received).total(Unit::Millisecond))
+            .collect::<Result<_, _>>()?)
     }
 
     /// All of them in words.

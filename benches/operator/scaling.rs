@@ -25,13 +25,13 @@ fn measured(results: &Results) -> Result<String> {
     let sent = value("cost", "20 ms", "bytes sent per reset")?;
     let received = value("cost", "20 ms", "bytes received per reset")?;
     let stored = value("cost", "20 ms", "size of a finished reset as JSON")?;
-    let rate = value("burst", "20 ms", "calls at the vendor")?;
+    let rate = value("burst", "50 ms", "calls at the vendor")?;
     // From the slope between two sizes: what an empty process needs is not the objects' fault.
     let slope = |figure: &str| -> Result<(f64, f64)> {
         let (some, many) =
-            (value("size", "10,000 objects", figure)?, value("size", "50,000 objects", figure)?);
-        let each = (many - some) / 40_000.0;
-        Ok((each, some + 90_000.0 * each))
+            (value("size", "1,000 objects", figure)?, value("size", "10,000 objects", figure)?);
+        let each = (many - some) / 9_000.0;
+        Ok((each, some + 99_000.0 * each))
     };
     let (finished, finished_all) = slope("memory, finished")?;
     let (waiting, waiting_all) = slope("memory, waiting")?;
@@ -58,7 +58,7 @@ fn measured(results: &Results) -> Result<String> {
     let servers = apiserver + etcd;
     let sums = [
         (
-            "one account at its limit of 200, vendor's round trip 20 ms",
+            "one account with a limit of 200, vendor's round trip 50 ms, on this machine",
             format!("{} resets a second", plain(rate)),
         ),
         ("100,000 resets of that account", format!("{} minutes", plain(100_000.0 / rate / 60.0))),

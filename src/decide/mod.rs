@@ -10,6 +10,7 @@
 //! | which change is worth an event? | `notice` |
 //! | may this call go now? | `pace` and `throttle` (account), `group_pace` (group), `last_look` (just before sending) |
 //! | how long before that is its attempt begun? | `runway` |
+//! | does the watch keep up, so that more may be begun? | `echo` |
 //! | whose turn is it? | `turns` |
 //! | how long until the next attempt? | `backoff` |
 //! | does this app work? | `circuit` |
@@ -18,6 +19,7 @@
 
 pub mod backoff;
 pub mod circuit;
+pub mod echo;
 pub mod ends;
 pub mod group_pace;
 pub mod judge;

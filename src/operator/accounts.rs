@@ -75,6 +75,12 @@ impl Account {
         self.armed.retain(|armed| armed.app.gate.admits_clear());
     }
 
+    /// Attempts that have begun and whose intent is not stored yet.
+    #[must_use]
+    pub fn intents_under_way(&self) -> usize {
+        self.begun.saturating_sub(self.armed.len())
+    }
+
     /// An app that was never verified is probed at `moment`.
     pub fn probed(&mut self, moment: Duration) {
         self.next_probe = self.next_probe.max(moment + PROBE_SPACING);

@@ -117,6 +117,7 @@ pub struct Metrics {
     results: Series<ResultLabel, Counter>,
     call_duration: Series<AppLabel, Histogram>,
     permit_wait: Histogram,
+    watch_delay: Histogram,
     end_to_end: Histogram,
     waiting_resets: Series<AppLabel, Gauge>,
     oldest_waiting: Series<AppLabel, FloatGauge>,
@@ -141,6 +142,7 @@ impl Metrics {
         let r = &mut registry;
         let calls = || Histogram::new([0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]);
         let waits = Histogram::new([0.005, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 1800.0]);
+        let delays = Histogram::new([0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0]);
         let lives = Histogram::new([0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 3600.0]);
         // The library adds `_total`, the unit and the full stop.
         let metrics = Self {
@@ -148,6 +150,12 @@ impl Metrics {
             results: add(r, "results", "Resets that ended, by reason of the condition Succeeded"),
             call_duration: timed(r, "call_duration", "From sending a call to its end", Series::of(calls)),
             permit_wait: timed(r, "permit_wait", "From when a reset could go to its account's permit", waits),
+            watch_delay: timed(
+                r,
+                "watch_delay",
+                "From a status write to the moment the watch shows it",
+                delays,
+            ),
             end_to_end: timed(r, "end_to_end", "From a reset's status.startTime to its end", lives),
             waiting_resets: add(r, "waiting_resets", "Resets that have not ended and are not in flight"),
             oldest_waiting: add(r, "oldest_waiting_seconds", "Age of the app's oldest waiting reset"),
@@ -200,6 +208,11 @@ impl Metrics {
     /// A permit came after this long.
     pub fn permit_wait(&self, waited: Duration) {
         self.permit_wait.observe(waited.as_secs_f64());
+    }
+
+    /// The watch showed one of our writes after this long.
+    pub fn watch_delay(&self, took: Duration) {
+        self.watch_delay.observe(took.as_secs_f64());
     }
 
     /// `resets` wait for the app, the oldest for `oldest`.

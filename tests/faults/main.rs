@@ -12,9 +12,11 @@
 //! | C1 | somebody else writes the same objects? | `writers` |
 //! | C2 | the API server refuses, hangs, or is not there? | `refused` |
 //! | C3 | the API server and etcd restart under load, alone and with everything else? | `servers` |
+//! | | shown its own writes late? | `behind` |
 //!
 //! Besides the point of its test, each world is looked at as a whole when it goes; see `world/finish`.
 
+mod behind;
 mod killed;
 mod killed_again;
 mod missed;

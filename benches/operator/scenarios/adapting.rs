@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use futures::FutureExt as _;
-use testbed::vendor::{Answer, Command, Entry};
+use testbed::vendor::{Answer, Command, Entry, Limits};
 use tokio::task::JoinSet;
 
 use super::{Bench, Scenario, millis};
@@ -17,13 +17,15 @@ use crate::stats::{deviation, mean};
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "adapting",
     title: "another consumer takes half of the budget",
-    about: "The vendor takes 20 ms and refuses with code 60007 what is more than 200 calls in a sliding second. Somebody \
-            else sends 100 calls a second for a while, whatever is answered; the operator is not told.",
+    about: "The vendor takes 20 ms and refuses with code 60007 what is more than 80 calls in a sliding second: a limit at \
+            which the processors of a small machine do not flatten the curve. Somebody else sends 40 calls a second for a \
+            while, whatever is answered; the operator is not told.",
     run: |bench| run(bench).boxed_local(),
 };
 
 const RIVAL: &str = "rival";
-const RIVALS_CALLS_PER_SECOND: u32 = 100;
+const CALLS_PER_SECOND: usize = 80;
+const RIVALS_CALLS_PER_SECOND: u32 = 40;
 
 /// When the other one comes, goes, and the measurement ends, in seconds since the first call.
 struct Times {
@@ -36,13 +38,14 @@ async fn run(bench: &Bench) -> Result<Vec<Case>> {
     bench.progress.heading("adapting");
     let times = bench.size(Times { comes: 10, goes: 55, end: 85 }, Times { comes: 4, goes: 14, end: 20 });
     // So many that there is always one to send.
-    let names = numbered("adapting", 0, times.end * 200);
+    let names = numbered("adapting", 0, times.end * CALLS_PER_SECOND);
     let rivals = numbered(RIVAL, 0, (times.goes - times.comes) * RIVALS_CALLS_PER_SECOND as usize);
     bench.progress.now("starting the API server");
     let stage = Stage::set(bench, millis(20)).await?;
     rooms(&stage.vendor, ACCOUNT, &names);
     rooms(&stage.vendor, ACCOUNT, &rivals);
-    stage.namespace("adapting", "callsPerSecond: 200").await?;
+    stage.vendor.set_limits(Limits { calls_per_second: CALLS_PER_SECOND, ..Limits::default() });
+    stage.namespace("adapting", &format!("callsPerSecond: {CALLS_PER_SECOND}")).await?;
     create(&stage.resets("adapting"), &names, "default", &bench.progress).await?;
     let (operator, _) = stage.start_ready(&[]).await?;
     testbed::until(Duration::from_mins(1), "the first call", || async {

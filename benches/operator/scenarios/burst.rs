@@ -31,12 +31,12 @@ struct Burst {
     made_meanwhile: bool,
 }
 
-const BURSTS: [Burst; 6] = [
+/// The vendor's limit, and one that a small machine carries, too.
+const BURSTS: [Burst; 5] = [
     Burst { name: "1 ms", latency: 1, limit: 200, made_meanwhile: false },
-    Burst { name: "20 ms", latency: 20, limit: 200, made_meanwhile: false },
     Burst { name: "50 ms", latency: 50, limit: 200, made_meanwhile: false },
-    Burst { name: "100 ms", latency: 100, limit: 200, made_meanwhile: false },
-    Burst { name: "50 ms, 100 calls/s", latency: 50, limit: 100, made_meanwhile: false },
+    Burst { name: "1 ms, 80 calls/s", latency: 1, limit: 80, made_meanwhile: false },
+    Burst { name: "50 ms, 80 calls/s", latency: 50, limit: 80, made_meanwhile: false },
     Burst { name: "50 ms, made meanwhile", latency: 50, limit: 200, made_meanwhile: true },
 ];
 
@@ -45,7 +45,9 @@ const LOOK: Duration = millis(50);
 
 async fn run(bench: &Bench) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
-    for burst in BURSTS.iter().filter(|burst| !bench.quick || matches!(burst.name, "1 ms" | "50 ms")) {
+    for burst in
+        BURSTS.iter().filter(|burst| !bench.quick || matches!(burst.name, "1 ms" | "1 ms, 80 calls/s"))
+    {
         bench.progress.heading(&format!("burst, {}", burst.name));
         cases.push(measure(bench, burst).await?);
     }

@@ -29,7 +29,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
 const SETTLE: Duration = Duration::from_secs(10);
 
 async fn run(bench: &Bench) -> Result<Vec<Case>> {
-    let sizes = bench.size(&[0, 1_000, 10_000, 50_000][..], &[0, 1_000]);
+    let sizes = bench.size(&[0, 1_000, 10_000][..], &[0, 1_000]);
     let at_rest = bench.size(10_000, 1_000);
     let mut cases: Vec<Case> =
         sizes.iter().map(|size| Case::named(format!("{} objects", plain_count(*size)))).collect();

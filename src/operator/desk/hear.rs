@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::Desk;
-use crate::api::Reason;
+use crate::api::{GroupAttributeReset, Reason};
 use crate::chat::Class;
 use crate::chat::codes::lookup;
 use crate::cluster::statuses::WriteFault;
@@ -13,7 +13,7 @@ use crate::decide::judge::{Ruling, Verdict};
 use crate::operator::app_object::AppKey;
 use crate::operator::metrics::{AppLabel, Code};
 use crate::operator::report::{Armed, CallEnded, Permit, Report, ResetDone, Seen};
-use crate::operator::resets::Origin;
+use crate::operator::resets::{Origin, number};
 
 /// Longest pause after writes that Kubernetes refused.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
@@ -99,7 +99,10 @@ impl Desk {
         }
         if self.resets.all.contains_key(&uid) {
             match seen {
-                Seen::Stored(object) => drop(self.note(object, Origin::Stream)),
+                Seen::Stored(object) => {
+                    self.expect_echo(&uid, &object);
+                    let _ = self.note(object, Origin::Stream);
+                }
                 Seen::Read(object) => drop(self.note(object, Origin::Truth)),
                 Seen::Unchanged => {}
                 Seen::Gone => self.forget_reset(&uid),
@@ -114,6 +117,16 @@ impl Desk {
             self.free_writer();
         }
         self.look(&uid);
+    }
+
+    /// The watch will show what was written, unless it was faster than the answer to the write.
+    fn expect_echo(&mut self, uid: &str, stored: &GroupAttributeReset) {
+        let known = self.resets.all.get(uid).and_then(|tracked| tracked.version.parse().ok());
+        if let Some(version) =
+            number(stored).filter(|version| known.is_none_or(|known: u64| known < *version))
+        {
+            self.echo.wrote(uid, version, self.now().mono);
+        }
     }
 
     /// Kubernetes refused something about this reset; it is tried again after a pause that grows.

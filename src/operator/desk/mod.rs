@@ -35,6 +35,7 @@ use super::watches::{Event, Source};
 use crate::admin::Health;
 use crate::chat::AllowedEndpoint;
 use crate::decide::Now;
+use crate::decide::echo::Echo;
 use crate::decide::plan::AccountName;
 use crate::decide::runway::Runway;
 use crate::decide::turns::Turns;
@@ -72,6 +73,8 @@ pub struct Desk {
     took_over: Duration,
     /// How far attempts run ahead of their permits.
     runway: Runway,
+    /// Whether the watch keeps up.
+    echo: Echo,
     /// Writes under way that are not part of an attempt, and resets that wait for one.
     writers: usize,
     backlog: VecDeque<String>,
@@ -101,6 +104,7 @@ impl Desk {
             unlisted: sources.into_iter().collect(),
             took_over,
             runway: Runway::default(),
+            echo: Echo::default(),
             writers: 0,
             backlog: VecDeque::new(),
             explanations: Turns::default(),

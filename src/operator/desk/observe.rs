@@ -8,7 +8,7 @@ use crate::api::{AppKind, GroupAttributeReset, GroupId, Reason, ResetStatus};
 use crate::decide::status;
 use crate::operator::app_object::{AppKey, AppObject};
 use crate::operator::apps::App;
-use crate::operator::resets::{Origin, Shown, Stage};
+use crate::operator::resets::{Origin, Shown, Stage, number};
 use crate::operator::watches::{
     CHAT_APP, CLUSTER_CHAT_APP, Event, Identity, Malformed, NAMESPACE, RESET, Source,
 };
@@ -34,8 +34,22 @@ impl Desk {
     fn show(&mut self, object: Arc<GroupAttributeReset>, origin: Origin) {
         let uid = object.metadata.uid.clone().unwrap_or_default();
         self.malformed.remove(&(RESET, uid.clone()));
+        self.hear_echo(&uid, &object);
         if self.note(object, origin) {
             self.look(&uid);
+        }
+    }
+
+    /// A watch that was behind has caught up: whoever waited for it may go.
+    fn hear_echo(&mut self, uid: &str, object: &GroupAttributeReset) {
+        let now = self.now().mono;
+        let was_behind = self.echo.behind(now).is_some();
+        let Some(version) = number(object) else { return };
+        if let Some(took) = self.echo.heard(uid, version, now) {
+            self.hands.metrics.watch_delay(took);
+            if was_behind {
+                self.stirred.extend(self.accounts.keys().cloned());
+            }
         }
     }
 
@@ -155,6 +169,7 @@ impl Desk {
 
     pub(super) fn forget_reset(&mut self, uid: &str) {
         self.leave_queue(uid);
+        self.echo.gone(uid);
         if let Some(tracked) = self.resets.all.remove(uid)
             && let Some(moment) = tracked.timer
         {

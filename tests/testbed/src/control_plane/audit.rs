@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, anyhow};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
@@ -103,13 +103,10 @@ impl ControlPlane {
         let nothing: Api<ConfigMap> = Api::namespaced(self.admin().await, "default");
         nothing.get_opt(&name).await?;
         let seen = poll(Duration::from_secs(10), || async {
-            let found = self.audit().is_ok_and(|events| events.iter().rev().any(|event| event.name == name));
-            found.then_some(()).ok_or(())
+            let found = self.audit()?.iter().rev().any(|event| event.name == name);
+            found.then_some(()).ok_or_else(|| anyhow!("the audit log lags by more than 10 s"))
         });
-        if seen.await.is_err() {
-            bail!("the audit log lags by more than 10 s");
-        }
-        Ok(())
+        seen.await.map_err(|why| why.unwrap_or_else(|| anyhow!("the audit log could not be read in 10 s")))
     }
 }
 
@@ -127,15 +124,25 @@ impl AuditLog {
         // A line that is still being written is left for the next time.
         let complete = new.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
         for line in new[..complete].split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-            read.events.push(Arc::new(serde_json::from_slice::<Line>(line)?.into()));
+            read.events.push(Arc::new(parse(line)?.into()));
         }
         read.offset += complete as u64;
         Ok(read.events.clone())
     }
 }
 
+/// How each line begins.
+const BEGINNING: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/v1""#;
+
+/// An API server that was killed may have written a part of its last line; its successor goes on right behind that.
+fn parse(line: &[u8]) -> Result<Line> {
+    let begun = line.windows(BEGINNING.len()).rposition(|window| window == BEGINNING).unwrap_or_default();
+    serde_json::from_slice(&line[begun..])
+        .with_context(|| format!("a line of the audit log: {}", String::from_utf8_lossy(line)))
+}
+
 /// A line as kube-apiserver writes it (`audit.k8s.io/v1`, kind `Event`).
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Line {
     stage: String,
@@ -157,12 +164,12 @@ struct Line {
     response_object: Value,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct User {
     username: String,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Debug, Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct ObjectRef {
     api_group: String,
@@ -172,7 +179,7 @@ struct ObjectRef {
     name: String,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Debug, Deserialize, Default)]
 #[serde(default)]
 struct ResponseStatus {
     code: u16,
@@ -197,5 +204,24 @@ impl From<Line> for AuditEvent {
             request_object: line.request_object,
             response_object: line.response_object,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","stage":"ResponseComplete","verb":"get",
+        "user":{"username":"me"},"requestReceivedTimestamp":"2026-01-01T00:00:00.000001Z",
+        "stageTimestamp":"2026-01-01T00:00:00.000002Z","requestURI":"/api"}"#;
+
+    #[test]
+    fn what_a_killed_server_left_of_a_line_does_not_hide_the_next() {
+        assert_eq!(parse(LINE.as_bytes()).unwrap().verb, "get");
+        for torn in [1, 30, LINE.len() - 1] {
+            let line = [&LINE[..torn], LINE].concat();
+            assert_eq!(parse(line.as_bytes()).unwrap().verb, "get", "after {torn} bytes");
+        }
+        assert!(parse(b"nonsense").unwrap_err().to_string().contains("nonsense"));
     }
 }

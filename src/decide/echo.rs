@@ -1,0 +1,112 @@
+//! Whether the watch keeps up with our own writes. An API server at the end of its strength still takes writes, but
+//! tells its watchers later and later: a new reset, or a `suspend: true`, would be seen when the rest is long over. So
+//! nothing is begun while the watch is behind, and the API server can catch up.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::time::Duration;
+
+/// A watch that shows a write later than this is behind.
+const BEHIND: Duration = Duration::from_millis(250);
+/// A watch that shows nothing for this long is not slow but dead, and will be replaced; waiting for it is of no use.
+const DEAD: Duration = Duration::from_secs(5);
+
+/// The write whose echo we listen for: one at a time is enough to know.
+#[derive(Debug, Default)]
+pub struct Echo {
+    expected: Option<Expected>,
+    /// The last one did not come. There is no other until the watch shows something.
+    deaf: bool,
+}
+
+#[derive(Debug)]
+struct Expected {
+    uid: String,
+    version: u64,
+    written: Duration,
+}
+
+impl Echo {
+    /// A write of this object came back with this resourceVersion.
+    pub fn wrote(&mut self, uid: &str, version: u64, now: Duration) {
+        if self.expected.is_none() && !self.deaf {
+            self.expected = Some(Expected { uid: uid.to_owned(), version, written: now });
+        }
+    }
+
+    /// The watch showed this object. Returns how long it took, if it is the one that we listen for.
+    pub fn heard(&mut self, uid: &str, version: u64, now: Duration) -> Option<Duration> {
+        self.deaf = false;
+        let came = self.expected.take_if(|expected| expected.uid == uid && expected.version <= version)?;
+        Some(now.saturating_sub(came.written))
+    }
+
+    /// The object is gone, or cannot be read.
+    pub fn gone(&mut self, uid: &str) {
+        self.expected.take_if(|expected| expected.uid == uid);
+    }
+
+    /// While the watch is behind: until when to wait for it at the longest.
+    pub fn behind(&mut self, now: Duration) -> Option<Duration> {
+        let written = self.expected.as_ref()?.written;
+        let waited = now.saturating_sub(written);
+        if waited >= DEAD {
+            self.expected = None;
+            self.deaf = true;
+        }
+        (BEHIND..DEAD).contains(&waited).then_some(written + DEAD)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn a_watch_that_keeps_up_stops_nothing() {
+        let mut echo = Echo::default();
+        echo.wrote("a", 7, ms(0));
+        assert_eq!(echo.behind(ms(249)), None);
+        assert_eq!(echo.heard("a", 7, ms(20)), Some(ms(20)));
+        assert_eq!(echo.behind(ms(900)), None);
+    }
+
+    #[test]
+    fn a_watch_that_is_behind_is_waited_for_until_it_shows_the_write_or_something_newer() {
+        let mut echo = Echo::default();
+        echo.wrote("a", 7, ms(0));
+        echo.wrote("b", 8, ms(10));
+        assert_eq!(echo.behind(ms(250)), Some(ms(5000)));
+        assert_eq!(echo.heard("a", 6, ms(260)), None);
+        assert_eq!(echo.heard("b", 8, ms(270)), None);
+        assert_eq!(echo.behind(ms(280)), Some(ms(5000)));
+        assert_eq!(echo.heard("a", 9, ms(300)), Some(ms(300)));
+        assert_eq!(echo.behind(ms(301)), None);
+    }
+
+    #[test]
+    fn a_watch_that_is_dead_is_waited_for_once() {
+        let mut echo = Echo::default();
+        echo.wrote("a", 7, ms(0));
+        assert_eq!(echo.behind(ms(5000)), None);
+        echo.wrote("b", 8, ms(5001));
+        assert_eq!(echo.behind(ms(6000)), None);
+        assert_eq!(echo.heard("c", 9, ms(9000)), None);
+        echo.wrote("b", 10, ms(9001));
+        assert_eq!(echo.behind(ms(9500)), Some(ms(14_001)));
+    }
+
+    #[test]
+    fn an_object_that_is_gone_has_no_echo() {
+        let mut echo = Echo::default();
+        echo.wrote("a", 7, ms(0));
+        echo.gone("b");
+        assert!(echo.behind(ms(300)).is_some());
+        echo.gone("a");
+        assert_eq!(echo.behind(ms(301)), None);
+    }
+}

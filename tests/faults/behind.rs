@@ -1,0 +1,42 @@
+//! A watch that shows our own writes late: nothing more is begun until it has caught up. One that shows nothing at all
+//! is waited for once, and not for long.
+
+use std::time::Duration;
+
+use crate::world::{Leg, SOON, World, numbered};
+use crate::{AFTER_FAULTS, ALONE, RESETS, until_calls};
+
+const COUNT: usize = 200;
+/// Twice as long as permits of an account at its limit are away.
+const QUIET: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn nothing_is_begun_while_the_watch_is_behind_and_a_dead_watch_stops_nothing() {
+    let world = World::breakable().await;
+    let api = world.way(Leg::Api);
+    let resets = numbered("behind", COUNT);
+    world.rooms(&resets);
+    world.app("  limits: { callsPerSecond: 20 }").await;
+    world.many_resets(resets.clone()).await;
+    let _operator = world.operator(&ALONE).await;
+    until_calls(&world, 5).await;
+
+    api.hold_watches(RESETS);
+    testbed::until_ok(SOON, "two quiet seconds", || async {
+        let calls = world.vendor.clears();
+        assert!(calls.len() < COUNT, "all calls were made as if the watch had shown anything");
+        let last = calls.last().expect("five calls").arrived;
+        if last.elapsed() > QUIET { Ok(()) } else { Err(calls.len()) }
+    })
+    .await;
+    let then = world.vendor.clears().len();
+    // Nothing has changed but time.
+    until_calls(&world, then + 40).await;
+
+    api.release_watches(RESETS);
+    world.until_cleared(COUNT, AFTER_FAULTS).await;
+    for (_, group) in &resets {
+        assert_eq!(world.calls(group), 1, "{group}");
+    }
+    world.finish().await;
+}
