@@ -31,9 +31,11 @@ pub fn terms(reset: &GroupAttributeReset, status: &ResetStatus) -> Result<Terms,
 }
 
 fn not_after(reset: &GroupAttributeReset) -> Result<Option<Timestamp>, String> {
-    let parse = |text: &String| {
-        text.parse()
-            .map_err(|_| "notAfter is not a date and time. Write it like 2026-12-31T23:00:00Z.".to_owned())
+    let parse = |text: &String| match text.parse() {
+        Ok(moment) => Ok(moment),
+        // The end of time, as people write it, lies a day beyond what a `Timestamp` can hold.
+        Err(_) if text.starts_with("9999-12-3") => Ok(Timestamp::MAX),
+        Err(_) => Err("notAfter is not a date and time. Write it like 2026-12-31T23:00:00Z.".to_owned()),
     };
     reset.spec.not_after.as_ref().map(parse).transpose()
 }

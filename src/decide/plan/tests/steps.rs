@@ -67,6 +67,14 @@ fn suspending_stops_the_clock_and_resuming_starts_it_anew() {
 }
 
 #[test]
+fn not_after_may_name_the_end_of_time() {
+    for never in ["9999-12-31T23:59:59Z", "9999-12-30T23:00:00-01:00"] {
+        let object = reset(ResetSpec { not_after: Some(never.to_owned()), ..spec() });
+        assert_eq!(step(&object, &works(), at(1)), Step::Send, "{never}");
+    }
+}
+
+#[test]
 fn a_spec_that_slipped_past_the_crd_ends_with_what_is_wrong() {
     let wrong = [
         ResetSpec { group_id: "@TGS#_c".to_owned(), ..spec() },
