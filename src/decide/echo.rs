@@ -41,9 +41,9 @@ impl Echo {
         Some(now.saturating_sub(came.written))
     }
 
-    /// The object is gone, or cannot be read.
-    pub fn gone(&mut self, uid: &str) {
-        self.expected.take_if(|expected| expected.uid == uid);
+    /// The object is gone, or cannot be read. True if it is the one that we listen for.
+    pub fn gone(&mut self, uid: &str) -> bool {
+        self.expected.take_if(|expected| expected.uid == uid).is_some()
     }
 
     /// While the watch is behind: until when to wait for it at the longest.
@@ -104,9 +104,9 @@ mod tests {
     fn an_object_that_is_gone_has_no_echo() {
         let mut echo = Echo::default();
         echo.wrote("a", 7, ms(0));
-        echo.gone("b");
+        assert!(!echo.gone("b"));
         assert!(echo.behind(ms(300)).is_some());
-        echo.gone("a");
+        assert!(echo.gone("a"));
         assert_eq!(echo.behind(ms(301)), None);
     }
 }

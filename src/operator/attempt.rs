@@ -121,8 +121,11 @@ async fn steps(hands: &Hands, order: &Order) -> End {
         let at = Circumstances { now: hands.clock.now(), dice, throttle };
         after_attempt(reset, &pending, &verdict, at)
     };
-    let seen = record_attempt(hands, committed, &pending, next).await;
     let unknown = verdict.ruling == Ruling::Sent(Class::Unknown);
+    if unknown {
+        hands.without_hurry().await;
+    }
+    let seen = record_attempt(hands, committed, &pending, next).await;
     End { seen, read_back_at: unknown.then_some(over + SETTLING), never_called: None }
 }
 

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource};
 use tokio::sync::mpsc;
+use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use super::apps::AppTerms;
 use super::clock::Clock;
 use super::metrics::Metrics;
 use super::report::Report;
+use super::unhurried::Unhurried;
 use crate::api::{GroupAttributeReset, ResetStatus};
 use crate::chat::{ChatClient, UserSig};
 use crate::cluster::credentials::CredentialsFault;
@@ -35,6 +37,8 @@ pub struct Hands {
     pub metrics: Metrics,
     /// Whether this process may act.
     pub leadership: Leadership,
+    /// The line of outcomes that nobody waits for.
+    pub unhurried: Unhurried,
     /// Time.
     pub clock: Clock,
     /// Pod name and a random part: what `holder` says in the attempts of this process.
@@ -62,6 +66,15 @@ impl Hands {
         let usersig = app.signer.usersig(&self.client, self.clock).await?;
         self.metrics.usersig_expiry(&app.key.label(), usersig.expires());
         Ok(usersig)
+    }
+
+    /// Waits for the turn of an outcome that nobody waits for; not when the process is about to end.
+    pub async fn without_hurry(&self) {
+        let turn = self.unhurried.turn(self.clock.now().mono);
+        tokio::select! {
+            () = sleep_until(self.clock.instant(turn)) => {}
+            () = self.stop.cancelled() => {}
+        }
     }
 
     /// Stores a status, counts the write, and tells the world if it is news. `kind` is for the metric.

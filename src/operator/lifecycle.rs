@@ -14,6 +14,7 @@ use super::clock::Clock;
 use super::desk::{Desk, Ending, Rules};
 use super::hands::Hands;
 use super::metrics::Metrics;
+use super::unhurried::Unhurried;
 use super::watches;
 use crate::admin::{self, BindError, Health};
 use crate::args::Run;
@@ -154,6 +155,7 @@ impl Process {
             client: clients.main,
             metrics,
             leadership: leadership.clone(),
+            unhurried: Unhurried::default(),
             clock,
             identity,
             stop: stop.clone(),

@@ -7,7 +7,7 @@
 //! | where is it decided what happens next? | `desk` |
 //! | what are the steps of one attempt, in order? | `attempt` |
 //! | how is a group read back, and an app probed? | `read_back` |
-//! | how is an outcome stored, whatever happens? | `record` |
+//! | how is an outcome stored, whatever happens? | `record`; when nobody waits for it: `unhurried` |
 //! | what is remembered? | `resets`, `apps` (and `app_object`), `accounts`, `timers` |
 //! | what comes in? | `watches`, `report` |
 
@@ -26,4 +26,5 @@ pub mod report;
 pub mod resets;
 pub mod signer;
 pub mod timers;
+pub mod unhurried;
 pub mod watches;

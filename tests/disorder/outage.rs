@@ -1,5 +1,6 @@
-//! The vendor is gone while a thousand resets wait.
+//! The vendor is gone while a thousand resets wait, or answers none of many calls.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use testbed::runs::runs;
@@ -73,5 +74,39 @@ async fn outage() {
         assert!(reset["status"]["failures"].as_i64().unwrap_or_default() <= 1, "{reset:#}");
     }
     operator.ready(SOON).await;
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_written_down_about_calls_that_nobody_answered_is_spread_over_time() {
+    const HANGING: usize = 60;
+    let world = World::new().await;
+    let rooms = numbered("hanging", HANGING);
+    world.rooms(&rooms);
+    let _operator = world.operator(&[]).await;
+    world.app("  limits: { callsPerSecond: 60 }").await;
+    world.app_is("Verified").await;
+    world.vendor.script(When::any(), Misbehaviour::Hang { execute: false });
+    world.many_resets(rooms.clone()).await;
+    // Of each the intent, and ten seconds later the outcome: all of them ran out of time within a second.
+    let outcomes = testbed::until_ok(SOON, "all outcomes", || async {
+        world.plane.audit_marker().await.expect("the audit log");
+        let mut writes: BTreeMap<String, Vec<jiff::Timestamp>> = BTreeMap::new();
+        for event in world.plane.audit().expect("the audit log") {
+            if event.namespace == world.namespace
+                && (event.verb.as_str(), event.resource.as_str()) == ("update", "groupattributeresets")
+            {
+                writes.entry(event.name.clone()).or_default().push(event.received);
+            }
+        }
+        let mut outcomes: Vec<_> = writes.values().filter_map(|of_one| of_one.get(1).copied()).collect();
+        outcomes.sort_unstable();
+        if outcomes.len() == HANGING { Ok(outcomes) } else { Err(outcomes.len()) }
+    })
+    .await;
+    let took = outcomes[HANGING - 1].duration_since(outcomes[0]);
+    assert!(took > jiff::SignedDuration::from_secs(1), "{HANGING} outcomes were written within {took:#}");
+    world.vendor.clear_scripts();
+    world.until_cleared(HANGING, Duration::from_mins(3)).await;
     world.finish().await;
 }

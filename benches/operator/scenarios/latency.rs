@@ -26,7 +26,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
 
 async fn run(bench: &Bench) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
-    for latency in [1, 20, 100] {
+    for &latency in bench.size(&[1, 20, 100][..], &[20]) {
         bench.progress.heading(&format!("latency, {latency} ms"));
         cases.push(measure(bench, latency).await?);
     }

@@ -33,11 +33,12 @@ enum Trouble {
 
 async fn run(bench: &Bench) -> Result<Vec<Case>> {
     let mut cases: Vec<Case> = Vec::new();
-    for (name, trouble) in [
+    let troubles = [
         ("no trouble", Trouble::None),
         ("endpoint hangs", Trouble::Hangs),
         ("circuit open", Trouble::CircuitOpen),
-    ] {
+    ];
+    for &(name, trouble) in &troubles[..bench.size(3, 2)] {
         bench.progress.heading(&format!("neighbours, {name}"));
         let times = measure(bench, trouble).await?;
         let mut case = Case::named(name);

@@ -26,8 +26,6 @@ pub(crate) const SCENARIO: Scenario = Scenario {
     run: |bench| run(bench).boxed_local(),
 };
 
-const SETTLE: Duration = Duration::from_secs(10);
-
 async fn run(bench: &Bench) -> Result<Vec<Case>> {
     let sizes = bench.size(&[0, 1_000, 10_000][..], &[0, 1_000]);
     let at_rest = bench.size(10_000, 1_000);
@@ -51,7 +49,7 @@ async fn finished(bench: &Bench, sizes: &[usize], at_rest: usize, cases: &mut [C
         made = *size;
         bench.progress.now("starting the operator");
         let (operator, took) = stage.start_ready(&[]).await?;
-        tokio::time::sleep(SETTLE).await;
+        settle(bench).await;
         let memory = Memory::of(&operator)?;
         let start = case.less("start until ready, finished", "s", took.as_secs_f64());
         if *size == 10_000 {
@@ -70,9 +68,13 @@ async fn finished(bench: &Bench, sizes: &[usize], at_rest: usize, cases: &mut [C
     Ok(())
 }
 
+async fn settle(bench: &Bench) {
+    tokio::time::sleep(Duration::from_secs(bench.size(10, 2))).await;
+}
+
 /// What the operator asks and uses while nothing happens.
 async fn rest(bench: &Bench, stage: &Stage, operator: &OperatorProcess, case: &mut Case) -> Result<()> {
-    let seconds = bench.size(60, 20);
+    let seconds = bench.size(60, 10);
     bench.progress.now("at rest");
     let ticks = |process: &OperatorProcess| Ok::<_, anyhow::Error>(Process::new(process.pid())?.stat()?);
     let (since, before) = (Timestamp::now(), ticks(operator)?);
@@ -105,7 +107,7 @@ async fn waiting(bench: &Bench, sizes: &[usize], cases: &mut [Case]) -> Result<(
         made = *size;
         bench.progress.now("starting the operator");
         let (operator, took) = stage.start_ready(&[]).await?;
-        tokio::time::sleep(SETTLE).await;
+        settle(bench).await;
         let memory = Memory::of(&operator)?;
         case.less("start until ready, waiting", "s", took.as_secs_f64());
         let resident = case.less("memory, waiting", "MB", memory.resident);

@@ -31,6 +31,11 @@ impl Desk {
         }
     }
 
+    /// Whatever held back all accounts holds them back no more.
+    pub(super) fn stir_all(&mut self) {
+        self.stirred.extend(self.accounts.keys().cloned());
+    }
+
     fn dispatch(&mut self, name: &AccountName) {
         if !self.is_listed() {
             return;

@@ -48,7 +48,7 @@ impl Desk {
         if let Some(took) = self.echo.heard(uid, version, now) {
             self.hands.metrics.watch_delay(took);
             if was_behind {
-                self.stirred.extend(self.accounts.keys().cloned());
+                self.stir_all();
             }
         }
     }
@@ -169,7 +169,9 @@ impl Desk {
 
     pub(super) fn forget_reset(&mut self, uid: &str) {
         self.leave_queue(uid);
-        self.echo.gone(uid);
+        if self.echo.gone(uid) {
+            self.stir_all();
+        }
         if let Some(tracked) = self.resets.all.remove(uid)
             && let Some(moment) = tracked.timer
         {
