@@ -71,3 +71,29 @@ pub fn attempt_length(pending: &PendingAttempt) -> Duration {
         .unwrap_or_default()
         .min(ATTEMPT * 2)
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn an_attempt_of_another_process_is_read_back_when_nobody_can_be_at_work_on_it_any_more() {
+        let second = |second| Timestamp::from_second(second).expect("a moment");
+        let pending = |seconds: i64| PendingAttempt {
+            id: "3f0e".to_owned(),
+            number: 1,
+            start_time: second(1000),
+            deadline: second(1000 + seconds),
+            holder: "operator-0".to_owned(),
+            sdk_app_id: 1_400_000_000,
+            host: "console.tim.qq.com".to_owned(),
+        };
+        let first_sight = Duration::from_secs(3);
+        assert_eq!(read_back_of_foreign(&pending(10), first_sight), Duration::from_secs(3 + 10 + 5));
+        // Whatever the intent says, it does not take for ever.
+        assert_eq!(read_back_of_foreign(&pending(3600), first_sight), first_sight + 2 * ATTEMPT + SETTLING);
+        assert_eq!(read_back_of_foreign(&pending(-10), first_sight), first_sight + SETTLING);
+    }
+}

@@ -79,16 +79,16 @@ async fn outage() {
 
 #[tokio::test]
 async fn what_is_written_down_about_calls_that_nobody_answered_is_spread_over_time() {
-    const HANGING: usize = 60;
+    const HANGING: usize = 150;
     let world = World::new().await;
     let rooms = numbered("hanging", HANGING);
     world.rooms(&rooms);
     let _operator = world.operator(&[]).await;
-    world.app("  limits: { callsPerSecond: 60 }").await;
+    world.app("  limits: { callsPerSecond: 150 }").await;
     world.app_is("Verified").await;
     world.vendor.script(When::any(), Misbehaviour::Hang { execute: false });
     world.many_resets(rooms.clone()).await;
-    // Of each the intent, and ten seconds later the outcome: all of them ran out of time within a second.
+    // Of each the intent, and ten seconds later the outcome. All calls run out of time within a second or so.
     let outcomes = testbed::until_ok(SOON, "all outcomes", || async {
         world.plane.audit_marker().await.expect("the audit log");
         let mut writes: BTreeMap<String, Vec<jiff::Timestamp>> = BTreeMap::new();
@@ -105,7 +105,10 @@ async fn what_is_written_down_about_calls_that_nobody_answered_is_spread_over_ti
     })
     .await;
     let took = outcomes[HANGING - 1].duration_since(outcomes[0]);
-    assert!(took > jiff::SignedDuration::from_secs(1), "{HANGING} outcomes were written within {took:#}");
+    assert!(
+        took > jiff::SignedDuration::from_millis(2900),
+        "{HANGING} outcomes were written within {took:#}"
+    );
     world.vendor.clear_scripts();
     world.until_cleared(HANGING, Duration::from_mins(3)).await;
     world.finish().await;
