@@ -207,9 +207,16 @@ async fn in_a_namespace_that_is_going_away_what_was_asked_for_still_ends() {
     world.rooms(&rooms);
     world.app("  limits: { callsPerSecond: 5 }").await;
     world.app_is("Verified").await;
-    // One fails, which is worth an event, and no event can be created any more.
-    world.vendor.script(When::clear().of("@TGS#leaving-19"), Misbehaviour::Code(10007));
     world.many_resets(rooms.clone()).await;
+    // The last in line fails, which is worth an event, and no event can be created any more by then.
+    let resets = world.all_resets().await;
+    let place = |reset: &Value| {
+        let text = |field: &str| reset["metadata"][field].as_str().unwrap_or_default().to_owned();
+        (text("creationTimestamp"), text("uid"))
+    };
+    let last = resets.iter().max_by_key(|reset| place(reset)).expect("twenty resets");
+    let group = last["spec"]["groupID"].as_str().expect("a group");
+    world.vendor.script(When::clear().of(group), Misbehaviour::Code(10007));
     world.until_calls(3).await;
     let deleted =
         world.plane.kubectl(&["delete", "namespace", &world.namespace, "--wait=false"]).await.unwrap();
