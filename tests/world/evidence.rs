@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use testbed::control_plane::AuditEvent;
 use testbed::operator_process::Trace;
 use testbed::sightings::Sighting;
@@ -46,8 +47,11 @@ pub struct Evidence {
 impl World {
     /// Collects it.
     pub(super) async fn evidence(&self) -> Evidence {
+        // Other tests may go on at the same vendor. What both journals say up to one moment fits together.
+        let moment = Timestamp::now();
         self.plane.audit_marker().await.expect("the audit log");
-        let all = self.plane.audit().expect("the audit log");
+        let mut all = self.plane.audit().expect("the audit log");
+        all.retain(|event| event.received <= moment);
         let of_operators = || all.iter().filter(|event| is_operator(&event.user));
         let requests: Vec<_> =
             of_operators().filter(|event| event.namespace == self.namespace).cloned().collect();
@@ -75,7 +79,8 @@ impl World {
         });
         let forged = forgeries.map(|event| event.name.clone()).collect();
         let apps = of_operators().filter(is_app).cloned().collect();
-        let calls = self.served_by().vendor.journal();
+        let mut calls = self.served_by().vendor.journal();
+        calls.retain(|call| call.arrived_at <= moment);
         let sightings = self.sightings_up_to(&stored).await;
         let mut operators = self.operators.lock().expect("no panic while holding this lock").clone();
         if let Some(host) = self.host {
