@@ -67,7 +67,7 @@ async fn run(bench: &Bench) -> Result<Vec<Case>> {
 
     bench.progress.now("at rest");
     let since = Timestamp::now();
-    let seconds = bench.size(70, 20);
+    let seconds = bench.size(70, 8);
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let rest = Requests::of(&stage.plane, &stage.account.user(), since).await?;
 

@@ -36,7 +36,7 @@ struct Times {
 
 async fn run(bench: &Bench) -> Result<Vec<Case>> {
     bench.progress.heading("adapting");
-    let times = bench.size(Times { comes: 10, goes: 55, end: 85 }, Times { comes: 4, goes: 14, end: 20 });
+    let times = bench.size(Times { comes: 10, goes: 55, end: 85 }, Times { comes: 3, goes: 9, end: 12 });
     // So many that there is always one to send.
     let names = numbered("adapting", 0, times.end * CALLS_PER_SECOND);
     let rivals = numbered(RIVAL, 0, (times.goes - times.comes) * RIVALS_CALLS_PER_SECOND as usize);

@@ -53,7 +53,7 @@ async fn run(bench: &Bench) -> Result<Vec<Case>> {
 }
 
 async fn measure(bench: &Bench, burst: &Burst) -> Result<Case> {
-    let count = bench.size(10_000, 1_000);
+    let count = bench.size(10_000, 500);
     let names = numbered("burst", 0, count);
     bench.progress.now("starting the API server");
     let stage = Stage::set(bench, millis(burst.latency)).await?;

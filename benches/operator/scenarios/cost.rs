@@ -27,7 +27,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
 
 async fn run(bench: &Bench) -> Result<Vec<Case>> {
     bench.progress.heading("cost");
-    let count = bench.size(1_000, 500);
+    let count = bench.size(1_000, 200);
     let names = numbered("cost", 0, count);
     bench.progress.now("starting the API server");
     let stage = Stage::set(bench, millis(20)).await?;

@@ -34,7 +34,7 @@ async fn run(bench: &Bench) -> Result<Vec<Case>> {
 }
 
 async fn measure(bench: &Bench, latency: u64) -> Result<Case> {
-    let count = bench.size(200, 50);
+    let count = bench.size(200, 20);
     let names = numbered("single", 0, count + 1);
     bench.progress.now("starting the API server");
     let stage = Stage::set(bench, millis(latency)).await?;

@@ -74,7 +74,7 @@ async fn settle(bench: &Bench) {
 
 /// What the operator asks and uses while nothing happens.
 async fn rest(bench: &Bench, stage: &Stage, operator: &OperatorProcess, case: &mut Case) -> Result<()> {
-    let seconds = bench.size(60, 10);
+    let seconds = bench.size(60, 5);
     bench.progress.now("at rest");
     let ticks = |process: &OperatorProcess| Ok::<_, anyhow::Error>(Process::new(process.pid())?.stat()?);
     let (since, before) = (Timestamp::now(), ticks(operator)?);
