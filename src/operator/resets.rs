@@ -234,7 +234,7 @@ pub fn is_older(version: &str, known: &str) -> bool {
     matches!((version.parse::<u64>(), known.parse::<u64>()), (Ok(version), Ok(known)) if version < known)
 }
 
-/// The resourceVersion, where it is a number.
+/// The resourceVersion of an object, where it is a number.
 #[must_use]
 pub fn number(object: &GroupAttributeReset) -> Option<u64> {
     object.metadata.resource_version.as_ref()?.parse().ok()

@@ -121,10 +121,9 @@ impl Desk {
 
     /// The watch will show what was written, unless it was faster than the answer to the write.
     fn expect_echo(&mut self, uid: &str, stored: &GroupAttributeReset) {
-        let known = self.resets.all.get(uid).and_then(|tracked| tracked.version.parse().ok());
-        if let Some(version) =
-            number(stored).filter(|version| known.is_none_or(|known: u64| known < *version))
-        {
+        let Some(version) = number(stored) else { return };
+        let known = self.resets.all.get(uid).and_then(|tracked| tracked.version.parse::<u64>().ok());
+        if known < Some(version) {
             self.echo.wrote(uid, version, self.now().mono);
         }
     }
