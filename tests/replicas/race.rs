@@ -2,9 +2,9 @@
 
 use testbed::proxy::{Boundary, Fault, Position};
 use testbed::runs::runs;
-use testbed::{OperatorProcess, until, until_ok};
+use testbed::until_ok;
 
-use crate::world::replicas::leads;
+use crate::world::replicas::{leader_of, until_one_leads};
 use crate::world::{Leg, SOON, World};
 
 /// As the leader of yesterday left it: not released, and not renewed any more.
@@ -18,16 +18,6 @@ spec:
   acquireTime: 2026-01-01T00:00:00.000000Z
   renewTime: 2026-01-01T00:00:00.000000Z
 ";
-
-/// Which of the two leads; `None` while neither does.
-async fn winner(candidates: &[OperatorProcess; 2]) -> Option<usize> {
-    match [leads(&candidates[0]).await, leads(&candidates[1]).await] {
-        [true, true] => panic!("both lead"),
-        [true, false] => Some(0),
-        [false, true] => Some(1),
-        [false, false] => None,
-    }
-}
 
 /// Only who waits for the lease reads it; who holds it writes.
 async fn looks_at_the_lease(world: &World) -> usize {
@@ -48,7 +38,7 @@ async fn race() {
     let candidates = [0, 1].map(|_| world.start(world.launch(&args)));
     plan.has_fired_times(2, SOON).await;
     plan.release();
-    let first = until(SOON, "one of them to lead", || winner(&candidates)).await;
+    let first = until_one_leads(&candidates, SOON).await;
     // The winner works, and the other one goes on looking at the lease without taking it.
     world.reset_is("prize", "Cleared").await;
     let looks = looks_at_the_lease(&world).await;
@@ -57,7 +47,7 @@ async fn race() {
         if more >= looks + 3 { Ok(()) } else { Err(more) }
     })
     .await;
-    assert_eq!(winner(&candidates).await, Some(first), "another one leads by now");
+    assert_eq!(leader_of(&candidates).await, Some(first), "another one leads by now");
     let won = candidates.each_ref().map(|candidate| candidate.logs().matches("\"leading\"").count());
     assert_eq!(won.iter().sum::<usize>(), 1, "how often each of them began to lead: {won:?}");
     assert_eq!(world.calls("@TGS#prize"), 1);

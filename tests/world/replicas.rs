@@ -20,6 +20,23 @@ pub async fn until_leading(operator: &OperatorProcess, deadline: Duration) {
     .await;
 }
 
+/// Which of these leads; `None` while none does.
+pub async fn leader_of(candidates: &[OperatorProcess]) -> Option<usize> {
+    let mut leading = Vec::new();
+    for (index, candidate) in candidates.iter().enumerate() {
+        if leads(candidate).await {
+            leading.push(index);
+        }
+    }
+    assert!(leading.len() <= 1, "{leading:?} lead at the same time");
+    leading.first().copied()
+}
+
+/// Waits until one of these leads, and says which.
+pub async fn until_one_leads(candidates: &[OperatorProcess], deadline: Duration) -> usize {
+    until(deadline, "one of them to lead", || leader_of(candidates)).await
+}
+
 /// The calls of one process. Each process signs by itself, so its signature tells.
 #[derive(Debug)]
 pub struct Tenure {
