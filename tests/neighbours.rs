@@ -8,6 +8,7 @@ mod world;
 
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use testbed::control_plane::Scope;
 use testbed::until;
 use testbed::vendor::{Command, Misbehaviour, When};
@@ -20,7 +21,8 @@ const ASKED: usize = 40;
 #[derive(Debug)]
 struct Waits {
     median: Duration,
-    worst: Duration,
+    /// The third longest: a single pause of the machine says nothing about neighbours.
+    long: Duration,
 }
 
 impl Waits {
@@ -37,15 +39,15 @@ impl Waits {
             waits.push(call.arrived.saturating_duration_since(asked));
         }
         waits.sort();
-        Self { median: waits[ASKED / 2], worst: waits[ASKED - 1] }
+        Self { median: waits[ASKED / 2], long: waits[ASKED - 3] }
     }
 
     fn assert_like(&self, clean: &Self, beside: &str) {
         println!("alone {clean:.1?}, beside {beside} {self:.1?}");
         let bound = clean.median * 3 + Duration::from_millis(50);
         assert!(self.median <= bound, "beside {beside}: {self:.1?}, alone: {clean:.1?}");
-        let bound = clean.worst.max(Duration::from_millis(300)) * 3;
-        assert!(self.worst <= bound, "beside {beside}: {self:.1?}, alone: {clean:.1?}");
+        let bound = clean.long.max(Duration::from_millis(300)) * 3;
+        assert!(self.long <= bound, "beside {beside}: {self:.1?}, alone: {clean:.1?}");
     }
 }
 
@@ -72,9 +74,9 @@ async fn resets_of_a_good_account_go_as_fast_beside_every_kind_of_bad_neighbour(
 
     // Fifty calls that never come back.
     world.vendor.script(When::any().by(7), Misbehaviour::Hang { execute: false });
-    for (name, group) in numbered("hanging", 50) {
-        world.reset(&name, &group, "  appRef: { name: hanging }").await;
-    }
+    let rooms = numbered("hanging", 50);
+    let app = "  appRef: { name: hanging }";
+    join_all(rooms.iter().map(|(name, group)| world.reset(name, group, app))).await;
     let hangs =
         || world.vendor.entries(|call| call.sdkappid == Some(7) && call.command == Command::Clear).len();
     until(SOON, "calls that hang", || async { (hangs() >= 25).then_some(()) }).await;

@@ -9,8 +9,9 @@ use crate::proof::PROBED;
 use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered};
 use crate::{app_has, assert_says, reset_says};
 
-/// What lies between the moment that a probe is due and its arrival is not always the same: the Secret may be read.
-const SLACK: Duration = Duration::from_millis(250);
+/// What lies between the moment that a probe is due and its arrival is not always the same: the Secret may be read, and
+/// the machine may be busy.
+const SLACK: Duration = Duration::from_secs(3);
 
 /// No two of these arrived closer to each other than this.
 fn assert_apart(entries: &[Entry], least: Duration) {
@@ -28,7 +29,7 @@ async fn a_vendor_that_is_down_opens_the_circuit_after_three_faults_and_heals_wh
     world.rooms(&rooms);
     let operator = world.operator(&[]).await;
     // One call after another, so that none is under way when the third one fails.
-    world.app("  limits: { callsPerSecond: 2 }").await;
+    world.app("  limits: { callsPerSecond: 1 }").await;
     world.app_is("Verified").await;
     world.vendor.go_down();
     world.many_resets(rooms.clone()).await;
@@ -58,14 +59,14 @@ async fn answers_that_nobody_understands_open_the_circuit_and_probes_keep_their_
     let rooms = numbered("odd", 6);
     world.rooms(&rooms);
     let _operator = world.operator(&[]).await;
-    world.app("  limits: { callsPerSecond: 2 }").await;
+    world.app("  limits: { callsPerSecond: 1 }").await;
     world.app_is("Verified").await;
     world.vendor.script(When::any(), Misbehaviour::Status(502));
     let probes_before = world.vendor.reads().len();
     world.many_resets(rooms.clone()).await;
     let app = world.app_is("Unreachable").await;
     assert_says(&app, &["502"]);
-    // First after 5 s, then 10 s later; until then nothing else arrives.
+    // First 5 s after the last answer, then 10 s; until then nothing else arrives.
     until(SOON, "the second probe", || async {
         (world.vendor.reads().len() >= probes_before + 2).then_some(())
     })
@@ -74,8 +75,8 @@ async fn answers_that_nobody_understands_open_the_circuit_and_probes_keep_their_
     assert!(reads.iter().all(|read| read.group.as_deref() == Some(PROBED)), "only probes while it is open");
     let calls = world.vendor.clears();
     assert_eq!(calls.len(), 3, "three answers in a row, and no more while the circuit is open");
-    assert!(reads[0].arrived - calls[2].answered.unwrap() + SLACK >= Duration::from_secs(5));
-    assert_apart(&reads, Duration::from_secs(10));
+    assert!(reads[0].arrived - calls[2].answered.unwrap() >= Duration::from_secs(5));
+    assert!(reads[1].arrived - reads[0].answered.unwrap() >= Duration::from_secs(10));
 }
 
 #[tokio::test]

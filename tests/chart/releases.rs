@@ -22,7 +22,7 @@ struct Cluster {
 impl Cluster {
     async fn new() -> Self {
         let plane = bare_plane().await;
-        let kubeconfig = plane.admin_kubeconfig().unwrap();
+        let kubeconfig = plane.admin_kubeconfig();
         Self { plane, kubeconfig }
     }
 

@@ -37,7 +37,7 @@ async fn install(plane: &'static ControlPlane, helm: Helm, values: impl Fn(&Worl
     let own =
         format!("allowEndpoints={{{address}}},listen.address=127.0.0.1,listen.port={port},log.filter=trace");
     let more = values(&world);
-    let kubeconfig = plane.admin_kubeconfig().unwrap();
+    let kubeconfig = plane.admin_kubeconfig();
     let args = ["upgrade", "--install", NAME, CHART, "--namespace", HOME, "--create-namespace"];
     let args = [&args[..], &["--take-ownership", "--set", &own, "--set", &more]].concat();
     let _ = helm.run(&kubeconfig, &args).await.unwrap().unwrap();

@@ -1,6 +1,10 @@
 //! `allowedNamespaces`: who is let in, and who is shut out.
 
-use testbed::vendor::Command;
+use std::time::Duration;
+
+use futures::future::join_all;
+use serde_json::json;
+use testbed::vendor::{Command, Misbehaviour, When};
 use testbed::{until, until_ok};
 
 use crate::platform::Tenancy;
@@ -18,6 +22,7 @@ async fn a_namespace_is_let_in_and_shut_out_by_its_labels() {
     of.tenant.reset_is("a", "Cleared").await;
 
     of.label("tier=free").await;
+    of.shuts("free").await;
     let before = of.calls();
     of.reset("b").await;
     of.not_allowed("b").await;
@@ -25,6 +30,7 @@ async fn a_namespace_is_let_in_and_shut_out_by_its_labels() {
     of.label("tier=gold").await;
     of.tenant.reset_is("b", "Cleared").await;
     of.label("chat-").await;
+    of.shuts("off").await;
     of.reset("c").await;
     of.not_allowed("c").await;
 
@@ -39,9 +45,10 @@ async fn a_closed_door_stops_the_resets_that_wait_behind_it() {
     let of = Tenancy::new("{ from: All }").await;
     of.tenant.patch("clusterchatapp", &of.app, r#"{"limits":{"callsPerSecond":1}}"#).await;
     of.app_is("Verified").await;
-    for name in ["a", "b", "c", "d", "e"] {
-        of.reset(name).await;
-    }
+    // The first call is under way long enough to shut the door behind it.
+    let slow = When::clear().by(of.account).times(1);
+    of.platform.home.vendor.script(slow, Misbehaviour::DelayAfter(Duration::from_secs(5)));
+    join_all(["a", "b", "c", "d", "e"].map(|name| of.reset(name))).await;
     let clears = || {
         let account = of.account;
         let entries = of
@@ -52,7 +59,9 @@ async fn a_closed_door_stops_the_resets_that_wait_behind_it() {
         entries.len()
     };
     until(SOON, "a first clear", || async { (clears() >= 1).then_some(()) }).await;
-    of.tenant.patch("clusterchatapp", &of.app, r#"{"allowedNamespaces":{"from":"None"}}"#).await;
+    of.tenant
+        .merge("clusterchatapp", &of.app, &json!({"spec": {"allowedNamespaces": {"from": "None"}}}))
+        .await;
     let shut = until_ok(SOON, "the rest to be shut out", || async {
         let reasons = of.tenant.reasons().await;
         let count = |reason| reasons.get(reason).copied().unwrap_or_default();

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 use testbed::control_plane::Scope;
-use testbed::{ControlPlane, OperatorProcess, Options};
+use testbed::{ControlPlane, OperatorProcess, Options, until};
 use tokio::sync::OnceCell;
 
 use crate::world::{KEY, SOON, World, chat_app, message_of, rights};
@@ -97,6 +97,22 @@ impl Tenancy {
     /// What a reset says while it may not use its app.
     pub(crate) async fn not_allowed(&self, reset: &str) -> String {
         message_of(&self.tenant.reset_is(reset, "AppNotAllowed").await, "Succeeded")
+    }
+
+    /// Waits until the operator shuts this tenant out. It learns of labels and of resets by different watches, so a
+    /// reset that is made after a change of labels may still be sent.
+    pub(crate) async fn shuts(&self, name: &str) {
+        let number = AtomicU64::new(0);
+        until(SOON, "the door to be shut", || async {
+            let name = format!("{name}-{}", number.fetch_add(1, Ordering::Relaxed));
+            self.reset(&name).await;
+            let reason = until(SOON, "a reset to be sent or shut out", || async {
+                let reason = self.tenant.reason(&name).await;
+                ["Cleared", "AppNotAllowed"].contains(&reason.as_str()).then_some(reason)
+            });
+            (reason.await == "AppNotAllowed").then_some(())
+        })
+        .await;
     }
 
     /// How often this account was called or read.

@@ -105,8 +105,9 @@ async fn what_is_written_down_about_calls_that_nobody_answered_is_spread_over_ti
     })
     .await;
     let took = outcomes[HANGING - 1].duration_since(outcomes[0]);
+    // Twenty milliseconds apart; the first of them may have been late.
     assert!(
-        took > jiff::SignedDuration::from_millis(2900),
+        took > jiff::SignedDuration::from_millis(2600),
         "{HANGING} outcomes were written within {took:#}"
     );
     world.vendor.clear_scripts();

@@ -59,7 +59,7 @@ async fn every_sample_is_yaml_and_the_api_server_takes_those_of_our_kinds() {
 #[tokio::test]
 async fn both_helms_install_with_the_values_that_a_page_shows() {
     let plane = plane().await;
-    let (chart, kubeconfig) = (root().join("charts/groupattr-operator"), plane.admin_kubeconfig().unwrap());
+    let (chart, kubeconfig) = (root().join("charts/groupattr-operator"), plane.admin_kubeconfig());
     let mut checked = 0;
     for path in pages() {
         for block in blocks(&std::fs::read_to_string(&path).unwrap(), "yaml") {

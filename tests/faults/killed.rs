@@ -3,8 +3,9 @@
 use testbed::proxy::{Boundary, Fault, POSITIONS, Position, Signal};
 use testbed::runs;
 
+use crate::world::replicas::{SHORT_LEASE, until_leading};
 use crate::world::{Leg, SOON, World, numbered};
-use crate::{AFTER_FAULTS, ALONE, RESETS, SHORT_LEASE, assert_empty, until_leading};
+use crate::{AFTER_FAULTS, ALONE, RESETS, assert_empty};
 
 /// What goes on when the process is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

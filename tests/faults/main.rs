@@ -31,29 +31,14 @@ mod writers;
 
 use std::time::Duration;
 
-use testbed::OperatorProcess;
 use world::{APP_ID, World};
 
-/// A lease that runs out sooner than by default, for tests that wait for that.
-const SHORT_LEASE: [&str; 3] =
-    ["--lease-duration-seconds=5", "--lease-renew-deadline-seconds=3", "--lease-retry-seconds=1"];
 /// Without election: a process that starts works at once.
 const ALONE: [&str; 1] = ["--leader-elect=false"];
 /// All resets are final so long after the last fault.
 const AFTER_FAULTS: Duration = Duration::from_mins(1);
 /// The plural of the resets.
 const RESETS: &str = "groupattributeresets";
-
-/// Waits until this process says that it leads.
-async fn until_leading(operator: &OperatorProcess, deadline: Duration) {
-    testbed::until_ok(deadline, "it to lead", || async {
-        match operator.metric("groupattr_leader", &[]).await {
-            Some(1.0) => Ok(()),
-            other => Err((other, operator.exit_status())),
-        }
-    })
-    .await;
-}
 
 async fn until_calls(world: &World, wanted: usize) {
     testbed::until_ok(world::SOON, &format!("{wanted} calls"), || async {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use testbed::proxy::{Boundary, Fault, Line, Position};
 use testbed::runs;
 
+use crate::world::replicas::{SHORT_LEASE, until_leading};
 use crate::world::{Leg, SOON, World};
-use crate::{ALONE, RESETS, SHORT_LEASE, assert_empty, until_leading};
+use crate::{ALONE, RESETS, assert_empty};
 
 /// What the API server does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,9 @@ use std::time::Duration;
 use testbed::control_plane::ControlPlane;
 use testbed::{Options, runs};
 
+use crate::world::replicas::{SHORT_LEASE, until_leading};
 use crate::world::{SOON, World, numbered};
-use crate::{AFTER_FAULTS, ALONE, SHORT_LEASE, assert_empty, until_calls, until_leading};
+use crate::{AFTER_FAULTS, ALONE, assert_empty, until_calls};
 
 const COUNT: usize = 100;
 

@@ -24,7 +24,7 @@ impl Release<'_> {
     async fn helm(&self, verb: &[&str]) -> HelmSays {
         let mut args = verb.to_vec();
         args.extend(["--namespace", &self.world.namespace]);
-        self.helm.run(&self.world.plane.admin_kubeconfig().unwrap(), &args).await.unwrap()
+        self.helm.run(&self.world.plane.admin_kubeconfig(), &args).await.unwrap()
     }
 
     /// Installs or upgrades, for the room that is named like the release.
@@ -137,6 +137,8 @@ async fn a_reset_that_fails_fails_the_release_of_helm_4() {
     world.app_is("Verified").await;
     let four = release(&world, Helm::V4);
     world.vendor.script(When::clear().of("@TGS#four"), Misbehaviour::Code(10007));
+    // Building it takes longer than Helm may wait here.
+    drop(Helm::V4.program().await.unwrap());
     let began = Instant::now();
     let refusal = four.upgrade(&["--wait", "--timeout", "60s"]).await.unwrap_err();
     assert!(began.elapsed() < Duration::from_secs(40), "it waited for its timeout");
@@ -163,7 +165,7 @@ async fn helm_4_waits_in_vain_for_a_suspended_reset() {
     let four = release(&world, Helm::V4);
     let chart = changed(&four, |text| text.replace("\nspec:\n", "\nspec:\n  suspend: true\n"));
     let four = Release { chart, ..four };
-    let refusal = four.upgrade(&["--wait", "--timeout", "5s"]).await.unwrap_err();
+    let refusal = four.upgrade(&["--wait", "--timeout", "15s"]).await.unwrap_err();
     assert!(refusal.contains("four-room"), "{refusal}");
     world.reset_is("four-room", "Suspended").await;
     world.marker("others-go").await;

@@ -4,21 +4,10 @@ use std::time::Duration;
 
 use testbed::control_plane::Scope;
 use testbed::vendor::{Command, Misbehaviour, When};
-use testbed::{OperatorProcess, until};
 
+use crate::world::replicas::{SHORT_LEASE, until_leading};
 use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered, rights};
 use crate::{SECOND, assert_interval, fullest_second, millis, until_called};
-
-/// A lease that runs out sooner than by default.
-const SHORT_LEASE: [&str; 3] =
-    ["--lease-duration-seconds=5", "--lease-renew-deadline-seconds=3", "--lease-retry-seconds=1"];
-
-async fn until_leading(operator: &OperatorProcess) {
-    until(SOON, "it to lead", || async {
-        (operator.metric("groupattr_leader", &[]).await == Some(1.0)).then_some(())
-    })
-    .await;
-}
 
 /// Three apps in two namespaces name one account, with limits of their own: the lowest holds. Calls travel for up to
 /// 300 ms, some are refused, some lost, one leader is killed and the next one ends in an orderly way.
@@ -41,7 +30,7 @@ async fn no_second_holds_more_calls_than_the_limit_whoever_leads_and_whatever_is
     world.room("@TGS#twice");
     world.vendor.set_latency(Duration::ZERO, millis(300));
     let first = world.operator(&args).await;
-    until_leading(&first).await;
+    until_leading(&first, SOON).await;
     let second = world.operator(&args).await;
     let url = world.vendor.url();
     for (world, app, limit) in [(&world, "default", LIMIT), (&world, "eager", 60), (&other, "default", 40)] {
@@ -71,7 +60,7 @@ async fn no_second_holds_more_calls_than_the_limit_whoever_leads_and_whatever_is
 
     until_called(&world, 40).await;
     first.kill9();
-    until_leading(&second).await;
+    until_leading(&second, SOON).await;
     let third = world.operator(&args).await;
     until_called(&world, 100).await;
     second.terminate();
@@ -95,14 +84,14 @@ async fn two_writes_to_one_group_keep_their_interval_and_hold_up_no_other_group(
     world.room("@TGS#busy");
     world.vendor.set_latency(millis(50), millis(250));
     let _operator = world.operator(&[]).await;
-    world.app("  limits: { groupIntervalMilliseconds: 1500 }").await;
+    world.app("  limits: { groupIntervalMilliseconds: 2500 }").await;
     world.app_is("Verified").await;
     world.many_resets((0..5).map(|i| (format!("busy-{i}"), "@TGS#busy".to_owned()))).await;
     world.many_resets(others).await;
     world.until_cleared(25, SOON).await;
     let writes = world.vendor.clears_of("@TGS#busy");
     assert_eq!(writes.len(), 5);
-    assert_interval(&writes, millis(1500));
+    assert_interval(&writes, millis(2500));
     let others =
         world.vendor.entries(|e| e.command == Command::Clear && e.group.as_deref() != Some("@TGS#busy"));
     let last = others.iter().map(|call| call.arrived).max().unwrap();
@@ -134,6 +123,12 @@ async fn a_kill_in_the_middle_bursts_neither_the_window_nor_the_interval_of_a_gr
         assert_eq!(world.calls(group), 1, "{group}: whatever was in flight was read back, and was done");
     }
     let writes = world.vendor.clears_of("@TGS#twice");
-    assert!(writes.len() == 3, "{} writes for three resets", writes.len());
+    // Whatever was planned and not sent when the kill came finds the room empty after the first of them.
+    let unsent = world.reasons().await.get("VerifiedEmpty").copied().unwrap_or_default();
+    assert!(
+        writes.len() <= 3 && writes.len() + unsent >= 3,
+        "{} writes for three resets, {unsent} read back",
+        writes.len()
+    );
     assert_interval(&writes, 3 * SECOND);
 }

@@ -112,7 +112,7 @@ async fn attempts_that_wait_for_their_permit_at_a_stop_are_not_sent_and_are_reco
     let world = World::new().await;
     let rooms = numbered("stopped", MANY);
     world.rooms(&rooms);
-    world.app("  limits: { callsPerSecond: 100 }").await;
+    world.app("  limits: { callsPerSecond: 50 }").await;
     // Without election, so that a busy machine cannot make it lose its lease.
     let alone = ["--leader-elect=false"];
     let mut operator = world.operator(&alone).await;

@@ -35,12 +35,15 @@ async fn at_rest_finished_resets_cost_no_request_but_the_lease() {
         if renewals >= 4 { Ok(()) } else { Err(renewals) }
     })
     .await;
-    let others: Vec<String> = after()
+    // A watch that has just been opened may show up in the log after the mark; it stays open for minutes.
+    let (watches, others): (Vec<_>, Vec<_>) = after()
         .await
-        .iter()
+        .into_iter()
         .filter(|event| event.resource != "leases")
-        .map(|event| format!("{} {} {}", event.verb, event.resource, event.name))
-        .collect();
+        .partition(|event| event.verb == "watch" && event.stage == "ResponseStarted");
+    assert!(watches.len() <= 2, "{} watches were opened", watches.len());
+    let others: Vec<String> =
+        others.iter().map(|event| format!("{} {} {}", event.verb, event.resource, event.name)).collect();
     assert_eq!(others, [] as [String; 0], "{RESETS} resets are finished");
     // And it is awake: what is new is done.
     world.marker("new").await;

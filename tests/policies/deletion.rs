@@ -1,10 +1,9 @@
 //! `ttlSecondsAfterFinished`.
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 use testbed::until;
 
-use crate::world::{self, SOON, World, reason_of};
+use crate::world::{SOON, World};
 use crate::{seconds_between, time};
 
 #[tokio::test]
@@ -34,7 +33,7 @@ async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again
     objects.push(labelled("two-seconds", json!({"labels": {"app.kubernetes.io/managed-by": "Helm"}}), 2));
     objects.push(labelled("at-once", json!({}), 0));
     objects.push(labelled("failed", json!({}), 1));
-    objects.push(labelled("after-restart", json!({}), 8));
+    objects.push(labelled("after-restart", json!({}), 12));
     for object in &objects {
         let group = object["spec"]["groupID"].as_str().unwrap();
         if group != "@TGS#failed" {
@@ -47,9 +46,8 @@ async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again
             world.object("gar", name).await.is_none().then_some(())
         })
         .await;
-        Timestamp::now()
     };
-    let after = gone("two-seconds").await;
+    gone("two-seconds").await;
     gone("at-once").await;
     gone("failed").await;
     for (n, (_, mark)) in kept.iter().enumerate() {
@@ -58,29 +56,29 @@ async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again
         let note = world.event("GroupAttributeReset", &name, "TTLSkipped").await;
         assert!(note.contains(mark), "{note}");
     }
-    let ended = |stored: &[world::history::Stored], name: &str| {
+    // From the end to the deletion, as the API server knows them.
+    let lived = async |name: &str| {
+        let deleted = until(SOON, "its deletion in the audit log", || async {
+            let requests = world.requests("groupattributeresets", name).await;
+            requests.iter().find(|event| event.verb == "delete").map(|event| event.received)
+        });
+        let deleted = deleted.await;
+        let stored = world.stored().await;
         let last = stored.iter().rfind(|stored| stored.object["metadata"]["name"] == name).unwrap();
-        time(&last.object["status"]["completionTime"])
+        seconds_between(time(&last.object["status"]["completionTime"]), deleted)
     };
-    let stored = world.stored().await;
-    let lived = seconds_between(ended(&stored, "two-seconds"), after);
-    assert!((2.0..=6.0).contains(&lived), "deleted after {lived} s");
-    assert_eq!(
-        reason_of(
-            &stored.iter().rfind(|one| one.object["metadata"]["name"] == "failed").unwrap().object,
-            "Succeeded"
-        ),
-        "GroupNotFound"
-    );
+    let two = lived("two-seconds").await;
+    assert!((2.0..=6.0).contains(&two), "deleted after {two} s");
+    assert_eq!(world.reasons_of("failed").await.last().map(String::as_str), Some("GroupNotFound"));
 
     // The next process deletes what this one would have.
     world.reset_is("after-restart", "Cleared").await;
     operator.terminate();
     operator.wait_exit(SOON).await;
     let next = world.operator(&[]).await;
-    let after = gone("after-restart").await;
-    let lived = seconds_between(ended(&stored, "after-restart"), after);
-    assert!((8.0..=14.0).contains(&lived), "deleted after {lived} s");
+    gone("after-restart").await;
+    let twelve = lived("after-restart").await;
+    assert!((12.0..=20.0).contains(&twelve), "deleted after {twelve} s");
     world.marker("marker").await;
     for n in 0..kept.len() {
         let name = format!("kept-{n}");

@@ -20,6 +20,11 @@ async fn metrics_tell_what_happened_and_never_name_a_group_or_a_reset() {
         testbed::vendor::When::clear().of("@TGS#very-own-odd"),
         testbed::vendor::Misbehaviour::Code(31337),
     );
+    // Nothing more is known about it while the numbers are looked at.
+    world.vendor.script(
+        testbed::vendor::When::get().of("@TGS#very-own-odd"),
+        testbed::vendor::Misbehaviour::Hang { execute: false },
+    );
     world.reset("very-own-odd", "@TGS#very-own-odd", "").await;
     world.reset_is("very-own-odd", "Verifying").await;
     // Gauges follow within seconds.

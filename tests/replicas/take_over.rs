@@ -8,7 +8,7 @@ use testbed::runs::{Run, runs};
 use testbed::vendor::{Command, Misbehaviour, When};
 use testbed::{OperatorProcess, until};
 
-use crate::world::replicas::until_leading;
+use crate::world::replicas::{SHORT_LEASE, until_leading};
 use crate::world::{APP_ID, Leg, SOON, World, numbered};
 
 /// What happens to the leader.
@@ -42,8 +42,12 @@ async fn take_over(run: Run) {
     let [leader, follower] = leader_on_its_own_way(&world, &[]).await;
     world.app(&format!("  limits: {{ callsPerSecond: {LIMIT} }}")).await;
     world.app_is("Verified").await;
-    // Executed, but whoever sent it will not hear of it.
-    world.vendor.script(When::clear().of("@TGS#in-flight"), Misbehaviour::DelayAfter(Duration::from_secs(8)));
+    // Executed, but whoever sent it will not hear of it, or too late.
+    let in_flight = match trouble {
+        Trouble::Frozen => Misbehaviour::DelayAfter(Duration::from_secs(8)),
+        Trouble::Killed | Trouble::CutOff => Misbehaviour::Hang { execute: true },
+    };
+    world.vendor.script(When::clear().of("@TGS#in-flight"), in_flight);
     world.reset("in-flight", "@TGS#in-flight", "").await;
     world.until_calls(1).await;
     world.many_resets(rooms.clone()).await;
@@ -101,8 +105,7 @@ async fn whatever_ends_a_leader_the_other_takes_over_in_time_and_their_calls_nev
 async fn a_leader_that_is_frozen_between_its_intent_and_its_call_does_not_make_it() {
     let world = World::breakable().await;
     world.room("@TGS#held");
-    let lease = ["--lease-duration-seconds=9", "--lease-renew-deadline-seconds=7", "--lease-retry-seconds=1"];
-    let [leader, follower] = leader_on_its_own_way(&world, &lease).await;
+    let [leader, follower] = leader_on_its_own_way(&world, &SHORT_LEASE).await;
     world.app("").await;
     world.app_is("Verified").await;
     let plan = world.plan(Leg::Api, Boundary::intent().about("held"), Position::LostAnswer, Fault::Hold);

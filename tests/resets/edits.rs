@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -15,10 +16,13 @@ use crate::world::{self, SOON, World, message_of, numbered};
 #[tokio::test]
 async fn an_edit_is_observed_whatever_the_reset_waits_for() {
     let world = World::new().await;
-    let operator = world.operator(&[]).await;
     world.secret("chat", world::KEY).await;
     for (account, name) in (1_500_000_001..).zip(["retrying", "verifying"]) {
         world.app_with_room(name, account, "").await;
+    }
+    left_retrying(&world).await;
+    let operator = world.operator(&[]).await;
+    for name in ["retrying", "verifying"] {
         world.until_reason("chatapp", name, "Ready", "Verified").await;
     }
     world.vendor.script(When::clear().of("@TGS#verifying"), Misbehaviour::Hang { execute: false });
@@ -26,10 +30,8 @@ async fn an_edit_is_observed_whatever_the_reset_waits_for() {
     world.reset("missing", "@TGS#missing", "").await;
     world.reset_of_app("asleep", "  suspend: true").await;
     world.reset_is("verifying", "Verifying").await;
+    // So that it is not read back meanwhile.
     world.vendor.go_down();
-    world.reset_of_app("retrying", "").await;
-    // The second wait is long enough to be edited in the middle of it.
-    world.reset_where("retrying", "to wait once more", |object| object["status"]["failures"] == 2).await;
     for (name, reason) in [
         ("retrying", "RetryScheduled"),
         ("verifying", "Verifying"),
@@ -55,6 +57,29 @@ async fn an_edit_is_observed_whatever_the_reset_waits_for() {
         );
     }
     world.check(&[&operator]).await;
+}
+
+/// A reset as a process that ended has left it: its next attempt is minutes away, and there is time to edit it.
+async fn left_retrying(world: &World) {
+    world.reset_of_app("retrying", "  backoffLimit: 10").await;
+    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
+    let next = now + SignedDuration::from_mins(4);
+    let condition = |type_: &str, status: &str| {
+        json!({"type": type_, "status": status, "reason": "RetryScheduled", "message": "As before.",
+            "lastTransitionTime": now, "observedGeneration": 1})
+    };
+    let status = json!({
+        "observedGeneration": 1, "startTime": now, "attempts": 0, "failures": 8, "nextAttemptTime": next,
+        "lastAttempt": {"id": "eighth", "number": 1, "startTime": now, "completionTime": now,
+            "outcome": "NotSent", "sdkAppID": 1_500_000_001, "host": world.vendor.address().to_string()},
+        "conditions": [condition("Succeeded", "Unknown"), condition("Ready", "False"),
+            condition("Finished", "False"), condition("Reconciling", "True")],
+    });
+    let patch = json!({"status": status}).to_string();
+    let done = world
+        .kubectl(&["patch", "gar", "retrying", "--subresource=status", "--type=merge", "-p", &patch])
+        .await;
+    assert!(done.ok, "{}", done.stderr);
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ use world::{World, reason_of};
 const RESETS: &str = "groupattributeresets";
 
 async fn ask(world: &World, name: &str, request: &str) {
-    world.patch("gar", name, &json!({"requestID": request}).to_string()).await;
+    world.merge("gar", name, &json!({"spec": {"requestID": request}})).await;
 }
 
 /// Waits until the status is about this request, for the present spec, with this reason.

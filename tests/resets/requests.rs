@@ -19,13 +19,13 @@ async fn a_new_request_id_asks_once_more_and_an_old_one_shows_its_old_result() {
 
     // All of it takes longer than this deadline, which each request has for itself.
     world.room("@TGS#again");
-    world.reset("again", "@TGS#again", "  activeDeadlineSeconds: 4").await;
+    world.reset("again", "@TGS#again", "  activeDeadlineSeconds: 12").await;
     let began = std::time::Instant::now();
     world.reset_is("again", "Cleared").await;
     for number in 1..=7 {
         if number == 7 {
             until(SOON, "the first clock to run out", || async {
-                (began.elapsed().as_secs() > 5).then_some(())
+                (began.elapsed().as_secs() > 12).then_some(())
             })
             .await;
         }
@@ -116,7 +116,7 @@ async fn a_request_that_is_replaced_before_its_end_is_settled_or_superseded_firs
     world.room("@TGS#busy");
     world
         .vendor
-        .script(When::clear().of("@TGS#busy").times(1), Misbehaviour::DelayAfter(Duration::from_secs(2)));
+        .script(When::clear().of("@TGS#busy").times(1), Misbehaviour::DelayAfter(Duration::from_secs(4)));
     world.reset("busy", "@TGS#busy", "  requestID: a").await;
     until(SOON, "the call", || async { (world.calls("@TGS#busy") == 1).then_some(()) }).await;
     ask(&world, "busy", "b").await;

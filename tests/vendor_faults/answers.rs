@@ -6,7 +6,7 @@ use serde_json::json;
 use testbed::Vendor;
 use testbed::vendor::{Command, Misbehaviour, When};
 
-use crate::world::{KEY, World, reason_of};
+use crate::world::{KEY, World, chat_app, reason_of};
 use crate::{FIRST, verified};
 
 /// How an answer should be taken.
@@ -84,11 +84,17 @@ fn misbehaviours(elsewhere: &str) -> Vec<(&'static str, Misbehaviour, Taken)> {
 async fn only_the_vendors_own_word_counts_and_everything_else_is_read_back() {
     let world = World::new().await;
     let target = Vendor::start().unwrap();
-    let operator = world.operator(&[&format!("--allow-endpoint={}", target.address())]).await;
+    // Another name of the same vendor, and so a connection of its own: whoever else gets one that is just being closed
+    // does not learn what came of the call.
+    let apart = format!("localhost:{}", world.vendor.address().port());
+    let operator = world.operator(&[&format!("--allow-endpoint={},{apart}", target.address())]).await;
     world.secret("chat", KEY).await;
     let cases = misbehaviours(&format!("{}/v4/group_open_http_svc/clear_group_attr", target.url()));
     for (account, (name, misbehaviour, _)) in (FIRST..).zip(&cases) {
         world.app_with_room(name, account, "").await;
+        if *name == "closes-idle" {
+            world.apply(&chat_app(name, account, &format!("http://{apart}"), "")).await;
+        }
         world.vendor.script(When::clear().by(account).times(1), misbehaviour.clone());
     }
     // The read that follows is led astray as well.

@@ -169,6 +169,10 @@ fn judge_case(world: &World, stored: &[Stored], case: &Case) {
         stored.iter().map(|one| &one.object).filter(|object| object["metadata"]["name"] == **name).collect();
     let mut reasons: Vec<String> = mine.iter().map(|object| reason_of(object, "Succeeded")).collect();
     reasons.dedup();
+    if *code == 70050 {
+        // Whether its minute is over by now depends on the machine.
+        reasons.truncate(2);
+    }
     let first = mine.iter().find(|object| object["status"]["lastAttempt"]["number"] == 1).unwrap();
     let attempt = &first["status"]["lastAttempt"];
     assert_eq!((&attempt["errorCode"], &attempt["httpStatus"]), (&json!(code), &json!(200)), "{name}");

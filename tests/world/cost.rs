@@ -28,11 +28,25 @@ impl Evidence {
                 .map(|event| &**event)
                 .filter(|event| event.resource == "groupattributeresets" && event.name == reset)
                 .collect();
-            check_after_the_end(&versions, &requests, answers_get_lost);
+            check_after_the_end(
+                &versions,
+                &requests,
+                answers_get_lost || self.has_successor_of_a_killed_one(),
+            );
             if !answers_get_lost {
                 check_before(&versions, &requests);
             }
         }
+    }
+}
+
+impl Evidence {
+    /// The last write of a process that is killed may arrive after its successor has read everything; whoever writes on
+    /// top of that is refused, and looks.
+    fn has_successor_of_a_killed_one(&self) -> bool {
+        self.operators
+            .split_last()
+            .is_some_and(|(_, before)| before.iter().any(|operator| operator.was_killed()))
     }
 }
 

@@ -1,14 +1,16 @@
 //! The history of statuses (O6): conditions as documented at every step, and no way back from the end.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use testbed::control_plane::AuditEvent;
 use testbed::kstatus::{Status, kstatus};
+use testbed::until_ok;
 
 use super::evidence::is_operator;
-use super::{World, condition_of};
+use super::{SOON, World, condition_of};
 
 const WAITING: [&str; 10] = [
     "Pending",
@@ -74,20 +76,40 @@ pub fn check_history<'a>(versions: impl Iterator<Item = &'a Value>, clocks_diffe
 impl World {
     /// The requests of the operator's service account about one object, or about one kind for an empty name.
     pub async fn requests(&self, resource: &str, name: &str) -> Vec<AuditEvent> {
-        self.plane.audit_marker().await.expect("audit marker");
-        let all = self.plane.audit_of(&self.account.user()).expect("audit log");
-        let about = |event: &&std::sync::Arc<AuditEvent>| {
-            event.resource == resource && event.name == name && event.namespace == self.namespace
-        };
-        all.iter().filter(about).map(|event| AuditEvent::clone(event)).collect()
+        let user = self.account.user();
+        let about =
+            |event: &&Arc<AuditEvent>| event.user == user && event.resource == resource && event.name == name;
+        self.audit().await.iter().filter(about).map(|event| AuditEvent::clone(event)).collect()
     }
 
     /// Every status of a reset that an operator stored here, in the order of the versions.
     pub async fn stored(&self) -> Vec<Stored> {
+        stored_in(self.audit().await.iter().map(|event| &**event))
+    }
+
+    /// The requests of anybody about this namespace, with the write of each status that a reset shows by now: it shows
+    /// a moment before the line about its write is there, and the marker may come in between.
+    async fn audit(&self) -> Vec<Arc<AuditEvent>> {
+        let shown = self.all_resets().await;
+        // Otherwise it is the CRD's default, which nobody wrote. And an API server that was killed took lines with it.
+        let is_whole = self.plane.interruptions() == 0;
+        let written = |reset: &&Value| is_whole && reset["status"]["observedGeneration"].as_i64() >= Some(0);
+        let shown: Vec<&Value> = shown.iter().filter(written).collect();
         self.plane.audit_marker().await.expect("audit marker");
-        let all = self.plane.audit().expect("audit log");
-        let mine = |event: &&std::sync::Arc<AuditEvent>| event.namespace == self.namespace;
-        stored_in(all.iter().filter(mine).map(|event| &**event))
+        until_ok(SOON, "the last writes in the audit log", || async {
+            let mut all = self.plane.audit().expect("audit log");
+            all.retain(|event| event.namespace == self.namespace);
+            let is_told = |reset: &Value| {
+                let same = |event: &Value| {
+                    event["metadata"]["uid"] == reset["metadata"]["uid"] && event["status"] == reset["status"]
+                };
+                all.iter().any(|event| same(&event.response_object))
+            };
+            let untold: Vec<Value> =
+                shown.iter().filter(|reset| !is_told(reset)).map(|reset| reset["status"].clone()).collect();
+            if untold.is_empty() { Ok(all) } else { Err(untold) }
+        })
+        .await
     }
 
     /// The reasons that a reset went through, in their order, each change once.

@@ -7,6 +7,10 @@ use testbed::{OperatorProcess, until, until_ok};
 
 use super::{SOON, World};
 
+/// A lease that runs out sooner than by default, and yet not so soon that a busy machine loses it.
+pub const SHORT_LEASE: [&str; 3] =
+    ["--lease-duration-seconds=9", "--lease-renew-deadline-seconds=7", "--lease-retry-seconds=1"];
+
 /// Whether this process says that it leads.
 pub async fn leads(operator: &OperatorProcess) -> bool {
     operator.metric("groupattr_leader", &[]).await == Some(1.0)

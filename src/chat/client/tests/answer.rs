@@ -90,7 +90,7 @@ async fn one_timeout_covers_the_whole_answer_and_the_connection_is_dropped() {
         let start = Instant::now();
         let answer = clear(&client(), &endpoint, Duration::from_millis(200)).await;
         assert_eq!(answer, Answer::NoAnswer(NetworkFault::Timeout));
-        assert!(start.elapsed() < Duration::from_secs(2));
+        assert!(start.elapsed() < Duration::from_millis(4500));
         server.join().unwrap();
     }
 }

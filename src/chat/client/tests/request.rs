@@ -7,7 +7,7 @@ use crate::chat::codes::Class;
 
 /// The connection goes back to the pool in a task of its own, a moment after the answer.
 async fn return_to_pool() {
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -78,15 +78,14 @@ impl ControlPlane {
     }
 
     /// A kubeconfig that may do everything.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn admin_kubeconfig(&self) -> Result<PathBuf> {
-        let file = self.folder().join("admin.kubeconfig");
-        if !file.exists() {
-            fs::write(&file, self.kubeconfig_text(ADMIN_TOKEN))?;
-        }
-        Ok(file)
+    #[must_use]
+    pub fn admin_kubeconfig(&self) -> PathBuf {
+        self.folder().join("admin.kubeconfig")
+    }
+
+    /// Writes it, once for all who use it at a time.
+    pub(super) fn write_admin_kubeconfig(&self) -> Result<()> {
+        Ok(fs::write(self.admin_kubeconfig(), self.kubeconfig_text(ADMIN_TOKEN))?)
     }
 
     fn kubeconfig_text(&self, token: &str) -> String {
@@ -109,7 +108,7 @@ impl ControlPlane {
         let mut command = Command::new(self.binaries().kubectl());
         command.args(args).kill_on_drop(true);
         command
-            .env("KUBECONFIG", self.admin_kubeconfig()?)
+            .env("KUBECONFIG", self.admin_kubeconfig())
             .env("KUBECACHEDIR", self.folder().join("kubectl-cache"));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("cannot start kubectl")?;

@@ -87,6 +87,7 @@ impl ControlPlane {
             names_given: AtomicU32::new(0),
             folder,
         };
+        control_plane.write_admin_kubeconfig()?;
         control_plane.wait_until_ready(ready_within).await?;
         Ok(control_plane)
     }

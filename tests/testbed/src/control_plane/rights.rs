@@ -2,11 +2,12 @@
 //!
 //! Tests read those manifests instead of stating rights of their own: a missing rule then shows as a failing test.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::atomic::Ordering, time::Duration};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use k8s_openapi::api::{
     authentication::v1::{TokenRequest, TokenRequestSpec},
+    authorization::v1::SubjectAccessReview,
     core::v1,
     rbac::v1::PolicyRule,
 };
@@ -17,9 +18,13 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{ControlPlane, objects::documents};
+use crate::until::poll;
 
 /// How long a token is good for: longer than any test campaign.
 const TOKEN_SECONDS: i64 = 24 * 3600;
+
+/// The API group of the marks; nothing of it is served.
+const MARKS: &str = "testbed";
 
 /// A service account with a token of its own.
 #[derive(Debug, Clone)]
@@ -145,10 +150,11 @@ impl ControlPlane {
         Ok(ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned(), token })
     }
 
-    /// Gives the account exactly these rights. A second call replaces the rights of the first for the same scope.
+    /// Gives the account exactly these rights, and waits until the server goes by them. A second call replaces the
+    /// rights of the first for the same scope.
     ///
     /// # Errors
-    /// When the server refuses.
+    /// When the server refuses, or does not go by them within 10 seconds.
     pub async fn grant(
         &self,
         account: &ServiceAccount,
@@ -159,11 +165,14 @@ impl ControlPlane {
         match scope {
             Scope::Cluster => {
                 let name = account.role();
-                let role = rbac("ClusterRole", None, &name, json!({"rules": rights.everywhere}));
+                let mark = self.mark();
+                let role =
+                    rbac("ClusterRole", None, &name, json!({"rules": with_mark(&rights.everywhere, &mark)}));
                 self.apply(&role.to_string()).await?;
                 let binding =
                     rbac("ClusterRoleBinding", None, &name, binding_to("ClusterRole", &name, account));
                 self.apply(&binding.to_string()).await?;
+                self.is_in_force(account, None, &mark).await?;
             }
             Scope::Namespaces(namespaces) => {
                 let rules = rights.within_a_namespace();
@@ -193,12 +202,46 @@ impl ControlPlane {
         rules: &[PolicyRule],
     ) -> Result<()> {
         let name = format!("{}-{suffix}", account.role());
-        let role = rbac("Role", Some(namespace), &name, json!({"rules": rules}));
+        let mark = self.mark();
+        let role = rbac("Role", Some(namespace), &name, json!({"rules": with_mark(rules, &mark)}));
         self.apply(&role.to_string()).await?;
         let binding = rbac("RoleBinding", Some(namespace), &name, binding_to("Role", &name, account));
         self.apply(&binding.to_string()).await?;
-        Ok(())
+        self.is_in_force(account, Some(namespace), &mark).await
     }
+
+    /// The name of a resource that does not exist. Every version of a role allows to read one of its own.
+    fn mark(&self) -> String {
+        format!("mark-{}", self.names_given.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The server learns of roles by watching them, so for a moment it goes by what they were before.
+    async fn is_in_force(&self, account: &ServiceAccount, namespace: Option<&str>, mark: &str) -> Result<()> {
+        let reviews: Api<SubjectAccessReview> = Api::all(self.admin().await);
+        let review: SubjectAccessReview = serde_json::from_value(json!({"spec": {
+            "user": account.user(),
+            "resourceAttributes": {"group": MARKS, "resource": mark, "verb": "get", "namespace": namespace},
+        }}))?;
+        let allowed = poll(Duration::from_secs(10), || async {
+            let answer =
+                reviews.create(&PostParams::default(), &review).await.map_err(|why| why.to_string())?;
+            let status = answer.status.unwrap_or_default();
+            if status.allowed { Ok(()) } else { Err(format!("{status:?}")) }
+        });
+        let name = account.user();
+        allowed.await.map_err(|why| anyhow!("the rights of {name} are not in force after 10 s: {why:?}"))
+    }
+}
+
+fn with_mark(rules: &[PolicyRule], mark: &str) -> Vec<PolicyRule> {
+    let list = |text: &str| vec![text.to_owned()];
+    let marked = PolicyRule {
+        api_groups: Some(list(MARKS)),
+        resources: Some(list(mark)),
+        verbs: list("get"),
+        ..Default::default()
+    };
+    [rules, &[marked]].concat()
 }
 
 fn rbac(kind: &str, namespace: Option<&str>, name: &str, mut rest: Value) -> Value {

@@ -27,7 +27,7 @@ pub(crate) fn tell_how(stage: &Stage, keep: bool) -> Result<()> {
     heading("Look around yourself");
     if keep {
         tell("It stays up until Ctrl-C. In another terminal:");
-        typed(&format!("export KUBECONFIG={}", stage.plane.admin_kubeconfig()?.display()));
+        typed(&format!("export KUBECONFIG={}", stage.plane.admin_kubeconfig().display()));
         if !is_in_path("kubectl") {
             typed(&format!("alias kubectl={}", stage.plane.binaries().kubectl().display()));
         }
