@@ -5,11 +5,8 @@ use std::time::{Duration, Instant};
 use testbed::until;
 use testbed::vendor::{Command, Misbehaviour, When};
 
-use crate::world::{APP_ID, SOON, World, chat_app, condition_of};
+use crate::world::{APP_ID, PROBED, SOON, World, chat_app, condition_of};
 use crate::{app_has, reset_says};
-
-/// What probes ask for.
-pub(crate) const PROBED: &str = "groupattr-operator-probe";
 
 fn millis(number: u64) -> Duration {
     Duration::from_millis(number)

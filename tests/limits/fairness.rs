@@ -137,6 +137,7 @@ async fn of_an_account_no_more_than_32_intents_are_under_way_at_a_time() {
     world.app_is("Verified").await;
     let intents = world.plan(Leg::Api, Boundary::intent().always(), Position::Before, Fault::Hold);
     world.many_resets(rooms.clone()).await;
+    intents.has_fired_times(32, SOON).await;
     until_ok(SOON, "it to know all of them", || async {
         let waiting = operator.metric("groupattr_waiting_resets", &[]).await.unwrap_or_default();
         if waiting + f64::from(intents.fired()) >= RESETS as f64 {

@@ -41,6 +41,11 @@ impl Evidence {
 }
 
 impl Evidence {
+    /// On a machine that is far too busy, the API server answers nothing for ten seconds.
+    pub(super) fn waited_in_vain(&self) -> bool {
+        self.operators.iter().any(|operator| operator.logs().contains("the API server did not answer within"))
+    }
+
     /// The last write of a process that is killed may arrive after its successor has read everything; whoever writes on
     /// top of that is refused, and looks.
     fn has_successor_of_a_killed_one(&self) -> bool {

@@ -50,6 +50,8 @@ pub use self::ways::Leg;
 pub const KEY: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
 /// The account in every test.
 pub const APP_ID: u64 = 1_400_000_000;
+/// The group that is read to see whether an account works; it does not exist.
+pub const PROBED: &str = "groupattr-operator-probe";
 /// Long enough for a slow machine; nobody waits that long when all is well.
 pub const SOON: Duration = Duration::from_secs(90);
 
