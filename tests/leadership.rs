@@ -28,13 +28,6 @@ fn attempts(operator: &OperatorProcess) -> usize {
     operator.logs().matches("\"attempt ended\"").count()
 }
 
-async fn lease_holder(world: &World) -> String {
-    let got =
-        world.kubectl(&["get", "lease", "groupattr-operator", "-o", "jsonpath={.spec.holderIdentity}"]).await;
-    assert!(got.ok, "{}", got.stderr);
-    got.stdout
-}
-
 #[tokio::test]
 async fn of_two_replicas_one_works_and_both_are_ready() {
     let world = World::new().await;
@@ -135,18 +128,18 @@ async fn the_last_process_leaves_the_lease_free() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     until_leading(&operator, SOON).await;
-    assert!(!lease_holder(&world).await.is_empty());
+    assert!(!world.lease_holder().await.is_empty());
     operator.terminate();
     assert_eq!(operator.wait_exit(SOON).await.code(), Some(0));
-    assert_eq!(lease_holder(&world).await, "");
+    assert_eq!(world.lease_holder().await, "");
     let next = world.operator(&[]).await;
     until_leading(&next, Duration::from_secs(10)).await;
     // A follower ends at once, and leaves the leader's lease alone.
     let follower = world.operator(&[]).await;
-    let holder = lease_holder(&world).await;
+    let holder = world.lease_holder().await;
     follower.terminate();
     assert_eq!(follower.wait_exit(Duration::from_secs(8)).await.code(), Some(0));
-    assert_eq!(lease_holder(&world).await, holder);
+    assert_eq!(world.lease_holder().await, holder);
 }
 
 #[tokio::test]

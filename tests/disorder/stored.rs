@@ -99,10 +99,7 @@ async fn one_malformed_object_in_a_hundred_slows_down_none_of_the_good_ones() {
         let name = object["metadata"]["name"].as_str().expect("a name").to_owned();
         world.apply(&object.to_string()).await;
         if !status.is_null() {
-            let patch = json!({ "status": status }).to_string();
-            let args = ["patch", "gar", &name, "--subresource=status", "--type=merge", "-p", &patch];
-            let done = world.kubectl(&args).await;
-            assert!(done.ok, "{name}: {}", done.stderr);
+            world.put_status(&name, &status).await;
         }
     }
     world.apply("apiVersion: groupattr.dev/v1alpha1\nkind: ChatApp\nmetadata: { name: odd }\nspec: { sdkAppID: x }").await;

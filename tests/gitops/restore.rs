@@ -32,13 +32,6 @@ impl World {
         }
         objects
     }
-
-    async fn put_status(&self, name: &str, status: &Value) {
-        let patch = json!({"status": status}).to_string();
-        let patch = ["patch", "gar", name, "--subresource=status", "--type=merge", "-p", &patch];
-        let done = self.kubectl(&patch).await;
-        assert!(done.ok, "{}", done.stderr);
-    }
 }
 
 /// A backup tool as it comes, or the manifests of a cluster that is gone applied to a new one.

@@ -87,11 +87,7 @@ async fn the_time_of_the_next_attempt_survives_a_restart_and_a_wrong_clock() {
             "conditions": [condition("Succeeded", "Unknown"), condition("Ready", "False"),
                 condition("Finished", "False"), condition("Reconciling", "True")],
         });
-        let patch = json!({"status": status}).to_string();
-        let done = world
-            .kubectl(&["patch", "gar", name, "--subresource=status", "--type=merge", "-p", &patch])
-            .await;
-        assert!(done.ok, "{}", done.stderr);
+        world.put_status(name, &status).await;
     }
     let operator = world.operator(&[]).await;
     world.app_is("Verified").await;

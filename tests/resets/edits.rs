@@ -75,11 +75,7 @@ async fn left_retrying(world: &World) {
         "conditions": [condition("Succeeded", "Unknown"), condition("Ready", "False"),
             condition("Finished", "False"), condition("Reconciling", "True")],
     });
-    let patch = json!({"status": status}).to_string();
-    let done = world
-        .kubectl(&["patch", "gar", "retrying", "--subresource=status", "--type=merge", "-p", &patch])
-        .await;
-    assert!(done.ok, "{}", done.stderr);
+    world.put_status("retrying", &status).await;
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ use super::reason_of;
 impl Evidence {
     /// `answers_get_lost`: then a write may be repeated and refused, and whoever is refused looks what is there.
     pub(super) fn check_cost(&self, answers_get_lost: bool) {
+        let answers_get_lost = answers_get_lost || self.waited_in_vain();
+        let may_be_refused = answers_get_lost || self.has_successor_of_a_killed_one();
         let mut of_name: BTreeMap<&str, Vec<&Stored>> = BTreeMap::new();
         for stored in &self.stored {
             of_name.entry(name(&stored.object)).or_default().push(stored);
@@ -28,21 +30,15 @@ impl Evidence {
                 .map(|event| &**event)
                 .filter(|event| event.resource == "groupattributeresets" && event.name == reset)
                 .collect();
-            check_after_the_end(
-                &versions,
-                &requests,
-                answers_get_lost || self.has_successor_of_a_killed_one(),
-            );
+            check_after_the_end(&versions, &requests, may_be_refused);
             if !answers_get_lost {
                 check_before(&versions, &requests);
             }
         }
     }
-}
 
-impl Evidence {
     /// On a machine that is far too busy, the API server answers nothing for ten seconds.
-    pub(super) fn waited_in_vain(&self) -> bool {
+    fn waited_in_vain(&self) -> bool {
         self.operators.iter().any(|operator| operator.logs().contains("the API server did not answer within"))
     }
 

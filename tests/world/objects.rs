@@ -71,6 +71,14 @@ spec:
         assert!(done.ok, "{}", done.stderr);
     }
 
+    /// Writes into the status of a reset, as only somebody can who may write everything.
+    pub async fn put_status(&self, name: &str, status: &serde_json::Value) {
+        let patch = json!({"status": status}).to_string();
+        let patch = ["patch", "gar", name, "--subresource=status", "--type=merge", "-p", &patch];
+        let done = self.kubectl(&patch).await;
+        assert!(done.ok, "{name}: {}", done.stderr);
+    }
+
     /// Changes any part of an object of ours, as anybody might who has a tool for it.
     pub async fn merge(&self, kind: &str, name: &str, patch: &serde_json::Value) {
         let api = self.api(kind).expect("a kind of ours");

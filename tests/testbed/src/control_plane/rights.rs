@@ -161,27 +161,19 @@ impl ControlPlane {
         rights: &OperatorRights,
         scope: &Scope,
     ) -> Result<()> {
-        self.bind(account, &account.namespace, "home", &rights.at_home).await?;
+        let home = format!("{}-home", account.role());
+        self.bind(account, Some(&account.namespace), &home, &rights.at_home).await?;
         match scope {
-            Scope::Cluster => {
-                let name = account.role();
-                let mark = self.mark();
-                let role =
-                    rbac("ClusterRole", None, &name, json!({"rules": with_mark(&rights.everywhere, &mark)}));
-                self.apply(&role.to_string()).await?;
-                let binding =
-                    rbac("ClusterRoleBinding", None, &name, binding_to("ClusterRole", &name, account));
-                self.apply(&binding.to_string()).await?;
-                self.is_in_force(account, None, &mark).await?;
-            }
+            Scope::Cluster => self.bind(account, None, &account.role(), &rights.everywhere).await,
             Scope::Namespaces(namespaces) => {
+                let watched = format!("{}-watched", account.role());
                 let rules = rights.within_a_namespace();
                 for namespace in namespaces {
-                    self.bind(account, namespace, "watched", &rules).await?;
+                    self.bind(account, Some(namespace), &watched, &rules).await?;
                 }
+                Ok(())
             }
         }
-        Ok(())
     }
 
     /// Takes all cluster-wide rights away from the account.
@@ -194,20 +186,22 @@ impl ControlPlane {
         Ok(())
     }
 
+    /// Gives rules to the account by a role and a binding of this name: in one namespace, or in all.
     async fn bind(
         &self,
         account: &ServiceAccount,
-        namespace: &str,
-        suffix: &str,
+        namespace: Option<&str>,
+        name: &str,
         rules: &[PolicyRule],
     ) -> Result<()> {
-        let name = format!("{}-{suffix}", account.role());
+        let (role_kind, binding_kind) =
+            if namespace.is_some() { ("Role", "RoleBinding") } else { ("ClusterRole", "ClusterRoleBinding") };
         let mark = self.mark();
-        let role = rbac("Role", Some(namespace), &name, json!({"rules": with_mark(rules, &mark)}));
+        let role = rbac(role_kind, namespace, name, json!({"rules": with_mark(rules, &mark)}));
         self.apply(&role.to_string()).await?;
-        let binding = rbac("RoleBinding", Some(namespace), &name, binding_to("Role", &name, account));
+        let binding = rbac(binding_kind, namespace, name, binding_to(role_kind, name, account));
         self.apply(&binding.to_string()).await?;
-        self.is_in_force(account, Some(namespace), &mark).await
+        self.is_in_force(account, namespace, &mark).await
     }
 
     /// The name of a resource that does not exist. Every version of a role allows to read one of its own.
