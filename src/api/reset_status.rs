@@ -6,8 +6,11 @@ use super::conditions::{Condition, Reason};
 use super::schema::{date_time, never_observed, required_date_time};
 
 /// What came of it.
+// Atomic, since it has one writer: a record of who set which of its thirty fields would be a quarter of the object, and a
+// fifth of what each write costs the API server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct ResetStatus {
     /// Generation of the spec that the conditions speak about; -1 before anybody looked.
     #[serde(default = "never_observed")]

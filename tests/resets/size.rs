@@ -1,9 +1,9 @@
-//! A status stays small.
+//! A status stays small, and so do the API server's notes about it.
 
 use serde_json::{Value, json};
 use testbed::vendor::{Misbehaviour, When};
 
-use crate::world::World;
+use crate::world::{SOON, World};
 use crate::{answered, ask};
 
 #[tokio::test]
@@ -43,6 +43,25 @@ async fn a_status_with_everything_at_its_longest_fits_into_8_kib() {
     let length = status.to_string().len();
     assert!((5000..=8192).contains(&length), "{length} bytes");
     answered(&world, "long", &request(7), "VerifiedEmpty").await;
+    world.check(&[&operator]).await;
+}
+
+#[tokio::test]
+async fn the_api_server_keeps_one_line_about_who_wrote_a_status() {
+    let world = World::new().await;
+    let operator = world.operator(&[]).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    world.room("@TGS#room");
+    world.reset("plain", "@TGS#room", "").await;
+    world.until_cleared(1, SOON).await;
+    let object = world.object("gar", "plain").await.unwrap();
+    let notes = object["metadata"]["managedFields"].as_array().unwrap();
+    let of_status: Vec<_> = notes.iter().filter(|note| note["subresource"] == "status").collect();
+    let [note] = of_status[..] else { panic!("{of_status:#?}") };
+    assert_eq!(note["fieldsV1"], json!({"f:status": {}}));
+    let length = object.to_string().len();
+    assert!(length <= 2048, "{length} bytes");
     world.check(&[&operator]).await;
 }
 
