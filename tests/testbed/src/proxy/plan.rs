@@ -181,6 +181,8 @@ impl Plan {
     /// How often it has happened.
     #[must_use]
     pub fn fired(&self) -> u32 {
+        // What a fault did can be seen a moment before it is counted; both are done under this lock.
+        let _all = self.plans.lock().expect("no panic while holding this lock");
         self.state.borrow().fired
     }
 
