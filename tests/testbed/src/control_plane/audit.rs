@@ -164,7 +164,9 @@ struct Line {
     response_object: Value,
 }
 
-#[derive(Debug, Deserialize)]
+/// Nameless when the request was refused as `Unauthorized`, as an API server does that has just started.
+#[derive(Debug, Deserialize, Default)]
+#[serde(default)]
 struct User {
     username: String,
 }
@@ -222,6 +224,16 @@ mod tests {
             let line = [&LINE[..torn], LINE].concat();
             assert_eq!(parse(line.as_bytes()).unwrap().verb, "get", "after {torn} bytes");
         }
+    }
+
+    #[test]
+    fn a_request_of_nobody_is_a_line_too() {
+        let nobody = LINE.replace(r#"{"username":"me"}"#, "{}");
+        assert_eq!(parse(nobody.as_bytes()).unwrap().user.username, "");
+    }
+
+    #[test]
+    fn what_is_no_line_is_shown() {
         assert!(parse(b"nonsense").unwrap_err().to_string().contains("nonsense"));
     }
 }
