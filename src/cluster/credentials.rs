@@ -25,18 +25,6 @@ pub enum CredentialsFault {
     NoAnswer(String),
 }
 
-impl CredentialsFault {
-    /// Word for metrics.
-    #[must_use]
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::NotFound(_) => "not_found",
-            Self::KeyMissing(_) => "key_missing",
-            Self::NoAnswer(_) => "no_answer",
-        }
-    }
-}
-
 /// The key that `reference` names in `namespace`.
 pub async fn read_key(
     client: &Client,
@@ -80,5 +68,8 @@ pub async fn read_key(
 }
 
 fn no_answer(name: &str, why: &str) -> CredentialsFault {
-    CredentialsFault::NoAnswer(format!("Secret {name} could not be read from Kubernetes: {why}."))
+    CredentialsFault::NoAnswer(format!(
+        "Secret {name} could not be read from Kubernetes: {why}. It is tried again by itself; if this stays, look at the \
+         API server."
+    ))
 }

@@ -14,6 +14,8 @@ use crate::chat::{AccountTrouble, Class};
 const IN_A_ROW: u32 = 3;
 const FIRST_PROBE: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
+/// A key that Kubernetes did not hand out is asked for again after this long.
+const KEY_AGAIN: Duration = Duration::from_secs(2);
 /// "Failing signatures asked too often": the vendor wants a minute of silence.
 const WAIT_A_MINUTE: i64 = 70050;
 
@@ -83,7 +85,9 @@ impl Circuit {
     /// Of an app that has to be proved, with the trouble it was last seen in.
     #[must_use]
     pub fn unproved(last: Option<Trouble>, now: Duration) -> Self {
-        let state = State::Open { trouble: last, wait: FIRST_PROBE, probe_at: now };
+        let silence = last.as_ref().is_some_and(|trouble| trouble.code == Some(WAIT_A_MINUTE));
+        let probe_at = if silence { now + LONGEST_WAIT } else { now };
+        let state = State::Open { trouble: last, wait: FIRST_PROBE, probe_at };
         Self { state, since: now, ..Self::closed() }
     }
 
@@ -118,21 +122,29 @@ impl Circuit {
         }
     }
 
+    /// Kubernetes did not hand out the key of a working app: it has to be proved again, as soon as the key can be read.
+    pub fn without_key(&mut self, now: Duration) {
+        if self.is_closed() {
+            *self = Self::unproved(None, now);
+            self.probe_again_at(now + KEY_AGAIN);
+        }
+    }
+
     /// Something else than the vendor keeps the app from working: its Secret, for example.
     pub fn blocked(&mut self, trouble: Trouble, now: Duration) -> Change {
         let wait = self.next_wait();
         self.open(trouble, wait, now)
     }
 
-    /// A clear or a read sent at `sent` came to this.
-    pub fn heard(&mut self, verdict: &Verdict, sent: Duration, now: Duration) -> Change {
-        if !self.is_closed() || sent < self.since {
+    /// A clear or a read that was begun, and signed, at `begun` came to this.
+    pub fn heard(&mut self, verdict: &Verdict, begun: Duration, now: Duration) -> Change {
+        if !self.is_closed() || begun < self.since {
             return Change::None;
         }
         match verdict.ruling {
             Ruling::Sent(Class::Account(trouble)) => self.refused(trouble, verdict, now),
             // Calls that carried the same old signature say it once.
-            Ruling::Sent(Class::SignatureExpired) if self.expired > 0 && sent < self.expired_at => {
+            Ruling::Sent(Class::SignatureExpired) if self.expired > 0 && begun < self.expired_at => {
                 Change::None
             }
             Ruling::Sent(Class::SignatureExpired) => {

@@ -53,7 +53,9 @@ impl Verdict {
             NotSent::TooLate(TooLate::Attempt) => "too little time was left of the attempt".to_owned(),
             NotSent::TooLate(TooLate::App) => "its app was changed, suspended or found broken".to_owned(),
             NotSent::TooLate(TooLate::Reset) => "the reset's own time was over".to_owned(),
-            NotSent::TooLate(TooLate::Stopping) => "the operator was told to stop".to_owned(),
+            NotSent::TooLate(TooLate::NoPermit) => {
+                "no permit was given, as the operator stops or its app is not open to it any more".to_owned()
+            }
             NotSent::IntentLost => "the answer to the intent's write was lost".to_owned(),
         };
         Self {

@@ -35,8 +35,8 @@ pub enum TooLate {
     Attempt,
     /// `notAfter` or the reset's deadline has come.
     Reset,
-    /// It got no permit, though nothing else speaks against it: the operator is stopping.
-    Stopping,
+    /// It got no permit: the operator is stopping, its object is gone, or its app is not open to it any more.
+    NoPermit,
 }
 
 /// Whether a call may be sent now.
@@ -60,7 +60,7 @@ pub fn last_look(
         return Err(TooLate::Reset);
     }
     if !has_permit {
-        return Err(TooLate::Stopping);
+        return Err(TooLate::NoPermit);
     }
     Ok(())
 }
@@ -95,6 +95,6 @@ mod tests {
         assert_eq!(last_look(BOUNDS(), true, true, true, at(6_001, 0)), Err(TooLate::Attempt));
         assert_eq!(last_look(BOUNDS(), true, true, true, at(0, 6_001)), Err(TooLate::Attempt));
         assert_eq!(last_look(BOUNDS(), true, true, true, at(0, 5_000)), Err(TooLate::Reset));
-        assert_eq!(last_look(BOUNDS(), true, true, false, at(0, 0)), Err(TooLate::Stopping));
+        assert_eq!(last_look(BOUNDS(), true, true, false, at(0, 0)), Err(TooLate::NoPermit));
     }
 }

@@ -59,6 +59,11 @@ impl Pace {
         self.open + self.returning.len()
     }
 
+    /// Whether no permit is in use and the vendor's last "too many" is made up for.
+    pub fn is_at_rest(&mut self, now: Duration) -> bool {
+        self.in_use(now) == 0 && self.next_start <= now && self.rate(now) >= self.limit
+    }
+
     /// When a call may start after `ahead` others that are about to: not later than `now` means now. A permit that
     /// waits for an answer comes back a second after it, so it is a second away at least, and the answer comes as an
     /// event of its own.

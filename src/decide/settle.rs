@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::ends::terms;
 use super::last_look::ATTEMPT;
 use super::plan::{AccountName, AppState, AppView, Plan, Recall, Step, record, restated};
@@ -22,31 +24,17 @@ pub(super) fn settle(
     recall: &Recall,
     now: Now,
 ) -> Plan {
-    let generation = reset.metadata.generation.unwrap_or_default();
-    if GroupId::parse(&reset.spec.group_id).is_err() {
-        return record(outcome::unsettled(reset, &pending, "its groupID is not valid any more", now));
-    }
     let ends = terms(reset, status).ok().and_then(|terms| terms.ends);
-    if ends.is_some_and(|end| end <= now.wall) {
-        let why = "its time was over before the group could be read back";
-        return record(outcome::unsettled(reset, &pending, why, now));
-    }
-    let same_account =
-        |account: &AccountName| account.sdk_app_id == pending.sdk_app_id && account.host == pending.host;
-    if app.account.as_ref().is_some_and(|account| !same_account(account)) {
-        let why = "the app names another account or host by now, so the group cannot be read back";
-        return record(outcome::unsettled(reset, &pending, why, now));
+    // Until then another process may be about to make the call, and no call may come after the end.
+    let over = recall.read_back_at.map(|at| at.saturating_sub(SETTLING));
+    if let Some(over) = over.filter(|over| *over > now.mono) {
+        return Plan { step: Step::Wait(Some(over)), explain: waiting(reset, status, &pending, now) };
     }
     let is_due = recall.read_back_at.is_some_and(|at| at <= now.mono);
-    if app.state == AppState::Missing && is_due {
-        let why = "its app does not exist any more, so the group cannot be read back";
+    if let Some(why) = never(reset, ends, &pending, app, is_due, now) {
         return record(outcome::unsettled(reset, &pending, why, now));
     }
-    let explain = if status.reason() == Reason::Verifying {
-        restated(status, generation)
-    } else {
-        Some(Box::new(outcome::awaiting_settlement(reset, &pending, now)))
-    };
+    let explain = waiting(reset, status, &pending, now);
     let until_end = ends.map(|end| now.until(end));
     let wait = |moment: Option<Duration>| Step::Wait(moment.into_iter().chain(until_end).min());
     let step = match recall.read_back_at {
@@ -55,6 +43,44 @@ pub(super) fn settle(
         _ => wait(None),
     };
     Plan { step, explain }
+}
+
+/// Why the attempt will never be settled, if that is certain.
+fn never(
+    reset: &GroupAttributeReset,
+    ends: Option<Timestamp>,
+    pending: &PendingAttempt,
+    app: &AppView,
+    is_due: bool,
+    now: Now,
+) -> Option<&'static str> {
+    let same_account =
+        |account: &AccountName| account.sdk_app_id == pending.sdk_app_id && account.host == pending.host;
+    if GroupId::parse(&reset.spec.group_id).is_err() {
+        Some("its groupID is not valid any more")
+    } else if ends.is_some_and(|end| end <= now.wall) {
+        Some("its time was over before the group could be read back")
+    } else if app.account.as_ref().is_some_and(|account| !same_account(account)) {
+        Some("the app names another account or host by now, so the group cannot be read back")
+    } else if app.state == AppState::Missing && is_due {
+        Some("its app does not exist any more, so the group cannot be read back")
+    } else {
+        None
+    }
+}
+
+/// What the status should say meanwhile, if it says something else.
+fn waiting(
+    reset: &GroupAttributeReset,
+    status: &ResetStatus,
+    pending: &PendingAttempt,
+    now: Now,
+) -> Option<Box<ResetStatus>> {
+    if status.reason() == Reason::Verifying {
+        restated(status, reset.metadata.generation.unwrap_or_default())
+    } else {
+        Some(Box::new(outcome::awaiting_settlement(reset, pending, now)))
+    }
 }
 
 /// When the group of an attempt of another process may be read back: the attempt's own length and the settling time

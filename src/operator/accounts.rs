@@ -1,6 +1,6 @@
 //! The limits of the accounts, as the desk keeps them.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::app_object::AppKey;
@@ -8,7 +8,7 @@ use super::report::Armed;
 use crate::api::GroupId;
 use crate::decide::group_pace::{GroupPace, GroupTurn};
 use crate::decide::pace::Pace;
-use crate::decide::turns::Turns;
+use crate::decide::turns::{Place, Turns};
 
 /// Time between two probes of the apps of one account that were never verified.
 pub const PROBE_SPACING: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ pub struct Account {
     /// When its queues are looked at again.
     pub timer: Option<Duration>,
     groups: HashMap<GroupId, GroupPace>,
-    parked: HashMap<GroupId, HashSet<String>>,
+    parked: HashMap<GroupId, BTreeSet<Place>>,
     took_over: Duration,
 }
 
@@ -98,14 +98,32 @@ impl Account {
         self.group(group).turn(interval, now)
     }
 
-    /// `uid` waits for the write to its group that is under way.
-    pub fn park(&mut self, group: &GroupId, uid: &str) {
-        self.parked.entry(group.clone()).or_default().insert(uid.to_owned());
+    /// A reset waits until its group may be written to.
+    pub fn park(&mut self, group: &GroupId, place: Place) {
+        self.parked.entry(group.clone()).or_default().insert(place);
     }
 
-    /// Who waited for a write to this group.
-    pub fn unpark(&mut self, group: &GroupId) -> HashSet<String> {
-        self.parked.remove(group).unwrap_or_default()
+    /// The reset that waits longest for this group; it does not wait there any more.
+    pub fn unpark(&mut self, group: &GroupId) -> Option<Place> {
+        let line = self.parked.get_mut(group)?;
+        let first = line.pop_first();
+        if line.is_empty() {
+            self.parked.remove(group);
+        }
+        first
+    }
+
+    /// Whether nothing about this account need be remembered: nobody waits, nothing is under way, and it may do what
+    /// one may that nobody has used yet.
+    pub fn is_forgettable(&mut self, now: Duration) -> bool {
+        let nobody_waits = self.turns.is_empty() && self.read_turns.is_empty() && self.probe_line.is_empty();
+        let nothing_is_under_way = self.begun == 0 && self.groups.is_empty() && self.parked.is_empty();
+        nobody_waits
+            && nothing_is_under_way
+            && self.timer.is_none()
+            && self.next_probe <= now
+            && self.clears.is_at_rest(now)
+            && self.reads.is_at_rest(now)
     }
 
     /// Forgets the groups that nothing needs to be remembered of.

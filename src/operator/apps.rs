@@ -97,6 +97,8 @@ pub struct App {
     pub probe: Probe,
     /// Its probe waits for those of other apps of the account.
     pub in_line: bool,
+    /// Why the last probe could not even be signed, if that was Kubernetes' fault and not the Secret's.
+    pub without_key: Option<String>,
     /// A status write is under way.
     pub writing: bool,
     /// Not before this moment is a failed status write repeated.
@@ -134,6 +136,7 @@ impl App {
             verified: status.last_verified_time,
             probe: Probe::Idle,
             in_line: false,
+            without_key: None,
             writing: false,
             write_at: Duration::ZERO,
             object,
@@ -192,7 +195,7 @@ impl App {
                 (AppReason::Verified, "The vendor accepts the account's signature.".to_owned(), None)
             }
             None if self.in_line => (AppReason::Pending, IN_LINE.to_owned(), None),
-            None => return None,
+            None => (AppReason::Pending, self.without_key.clone()?, None),
         };
         let mut next = AppStatus {
             observed_generation: self.object.generation(),

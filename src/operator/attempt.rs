@@ -15,7 +15,6 @@ use super::record::{look, look_after_conflict, record_attempt};
 use super::report::{Armed, CallEnded, Permit, Report, ResetDone, Seen};
 use crate::api::{GroupAttributeReset, GroupId, PendingAttempt};
 use crate::chat::{Answer, Call, Class, UserSig};
-use crate::cluster::credentials::CredentialsFault;
 use crate::cluster::statuses::WriteFault;
 use crate::decide::ends::ends_at;
 use crate::decide::judge::{NotSent, Ruling, Verdict, judge};
@@ -68,7 +67,8 @@ async fn steps(hands: &Hands, order: &Order) -> End {
         Ok(usersig) => usersig,
         Err(fault) => {
             call_ended(hands, order, Permit::None, None);
-            return without_signature(hands, order, fault);
+            hands.report(Report::NoCredentials(Arc::clone(&order.app), fault));
+            return Seen::Unchanged.into();
         }
     };
     let planned = hands.clock.now();
@@ -133,6 +133,7 @@ async fn steps(hands: &Hands, order: &Order) -> End {
 async fn permit(hands: &Hands, order: &Order, latest: Duration) -> bool {
     let (permit, mut granted) = oneshot::channel();
     hands.report(Report::Armed(Armed {
+        uid: order.reset.uid().unwrap_or_default(),
         app: Arc::clone(&order.app),
         begun: order.begun,
         waits_since: order.waits_since,
@@ -244,15 +245,6 @@ fn call_ended(hands: &Hands, order: &Order, permit: Permit, verdict: Option<Verd
         permit,
         verdict,
     }));
-}
-
-/// A Secret that is wrong concerns the app; Kubernetes not answering concerns nobody but this attempt.
-fn without_signature(hands: &Hands, order: &Order, fault: CredentialsFault) -> End {
-    if let CredentialsFault::NoAnswer(why) = fault {
-        return Seen::Fault(WriteFault::Refused(why)).into();
-    }
-    hands.report(Report::NoCredentials(Arc::clone(&order.app), fault));
-    Seen::Unchanged.into()
 }
 
 async fn call(hands: &Hands, order: &Order, usersig: &UserSig, timeout: Duration) -> Answer {

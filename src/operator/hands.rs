@@ -97,8 +97,13 @@ impl Hands {
         if let Some(notice) = notice(&old, &new) {
             self.event(after.object_ref(&()), notice.reason, notice.warning, notice.note);
         }
+        if !new.is_final() {
+            return;
+        }
+        // Also after an edit: it may have brought the time to live.
+        self.say_if_kept(after);
         let is_news = old.request_id != new.request_id || !old.is_final();
-        if !new.is_final() || !is_news || status::is_shown_again(&old, &new) {
+        if !is_news || status::is_shown_again(&old, &new) {
             return;
         }
         let took = new.start_time.map(|start| self.clock.now().wall.duration_since(start));
@@ -114,9 +119,14 @@ impl Hands {
             "reset ended"
         );
         self.report(Report::Ended { app: super::app_object::key_of(after), reason: new.reason(), took });
-        if let Some(mark) = is_made_again(after).filter(|_| after.spec.ttl_seconds_after_finished.is_some()) {
+    }
+
+    /// The event about a finished reset that is not deleted, though its time to live says so.
+    pub fn say_if_kept(&self, finished: &GroupAttributeReset) {
+        let ttl = finished.spec.ttl_seconds_after_finished;
+        if let (Some(_), Some(mark)) = (ttl, is_made_again(finished)) {
             let note = format!("Not deleted after its end: {mark} shows that a tool would create it again.");
-            self.event(after.object_ref(&()), "TTLSkipped", false, note);
+            self.event(finished.object_ref(&()), "TTLSkipped", false, note);
         }
     }
 

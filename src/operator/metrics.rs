@@ -124,6 +124,7 @@ pub struct Metrics {
     permits_in_use: Series<AppLabel, Gauge>,
     effective_rate: Series<AppLabel, FloatGauge>,
     circuit_open: Series<AppLabel, Gauge>,
+    accounts: Gauge,
     usersig_expiry: Series<AppLabel, Gauge>,
     unknown_outcomes: Counter,
     unlisted_codes: Series<Plain<String, 1>, Counter>,
@@ -157,11 +158,12 @@ impl Metrics {
                 delays,
             ),
             end_to_end: timed(r, "end_to_end", "From a reset's status.startTime to its end", lives),
-            waiting_resets: add(r, "waiting_resets", "Resets that have not ended and are not in flight"),
+            waiting_resets: add(r, "waiting_resets", "Resets that have not ended"),
             oldest_waiting: add(r, "oldest_waiting_seconds", "Age of the app's oldest waiting reset"),
             permits_in_use: add(r, "permits_in_use", "Permits held of the account's limit for clears"),
             effective_rate: add(r, "effective_rate", "Calls a second that the account's limit allows"),
             circuit_open: add(r, "circuit_open", "1 while nothing is sent for the app, else 0"),
+            accounts: add(r, "accounts", "Accounts whose limits are remembered"),
             usersig_expiry: add(r, "usersig_expiry_timestamp_seconds", "Unix time of the signature's end"),
             unknown_outcomes: add(r, "unknown_outcomes", "Calls whose outcome nobody saw"),
             unlisted_codes: add(r, "unlisted_codes", "Answers with a code the program does not know"),
@@ -230,6 +232,11 @@ impl Metrics {
     /// Whether the app's circuit is open.
     pub fn circuit(&self, app: &AppLabel, open: bool) {
         self.circuit_open.with(app.clone(), |gauge| _ = gauge.set(open.into()));
+    }
+
+    /// The limits of so many accounts are remembered.
+    pub fn accounts(&self, accounts: usize) {
+        set(&self.accounts, accounts);
     }
 
     /// The app's signature runs out at this Unix time, in seconds.

@@ -30,9 +30,7 @@ pub async fn read_back(
     let verdict = match read(&hands, &app, &group).await {
         Ok(verdict) => verdict,
         Err(fault) => {
-            if !matches!(fault, CredentialsFault::NoAnswer(_)) {
-                hands.report(Report::NoCredentials(Arc::clone(&app), fault));
-            }
+            hands.report(Report::NoCredentials(Arc::clone(&app), fault));
             let again = Some(hands.clock.now().mono + SETTLING);
             let done = ResetDone { read_back_at: again, ..ResetDone::seen(&uid, Seen::Unchanged) };
             return hands.report(Report::ResetDone(done));

@@ -100,9 +100,5 @@ pub async fn delete(hands: Arc<Hands>, key: (String, String), uid: String, versi
     let (namespace, name) = key;
     let deleted = hands.statuses.delete(Some(&namespace), &name, &uid, &version).await;
     hands.metrics.api_write("delete", deleted.as_ref().err().map_or("ok", WriteFault::label));
-    let seen = match deleted {
-        Ok(()) | Err(WriteFault::Gone) => Seen::Gone,
-        Err(fault) => Seen::Fault(fault),
-    };
-    hands.report(Report::ResetDone(ResetDone::written(&uid, seen)));
+    hands.report(Report::Deleted { uid, version, outcome: deleted });
 }

@@ -26,6 +26,15 @@ pub enum Report {
     Probed(Arc<AppTerms>, Result<Verdict, CredentialsFault>),
     /// A task about a reset is over.
     ResetDone(ResetDone),
+    /// The deletion of a finished reset is over.
+    Deleted {
+        /// uid of the reset.
+        uid: String,
+        /// resourceVersion of what was to be deleted.
+        version: String,
+        /// What came of it.
+        outcome: Result<(), WriteFault>,
+    },
     /// A write of an app's status is over.
     AppDone(AppKey, Result<AppObject, WriteFault>),
     /// A reset has ended; how long after the start of its clock.
@@ -41,6 +50,8 @@ pub enum Report {
 
 /// An attempt that waits for nothing but its permit.
 pub struct Armed {
+    /// uid of its reset.
+    pub uid: String,
     /// For which app it is made.
     pub app: Arc<AppTerms>,
     /// When it was begun.

@@ -56,6 +56,8 @@ pub struct Open {
     pub recall: Recall,
     /// A task is at work on it.
     pub busy: bool,
+    /// A watch has shown something new since that task began.
+    pub overtaken: bool,
     /// Where it waits for its turn.
     pub queued: Option<Queued>,
     /// An attempt whose intent may be stored and whose call was never made.
@@ -89,11 +91,24 @@ impl Open {
             object,
             recall: Recall::default(),
             busy: false,
+            overtaken: false,
             queued: None,
             never_called: None,
             pending: None,
             next_attempt: None,
         }
+    }
+
+    /// A task begins to work on it.
+    pub fn begin(&mut self) {
+        (self.busy, self.overtaken) = (true, false);
+    }
+
+    /// What a GET of its task is worth. It may have been answered before a watch showed something newer, and then must
+    /// not bring the older back: nobody would show the newer one again.
+    #[must_use]
+    pub fn origin_of_read(&self) -> Origin {
+        if self.overtaken { Origin::Stream } else { Origin::Truth }
     }
 
     /// Brings what is remembered in line with what the object says. Returns an attempt that this process did not
@@ -135,7 +150,8 @@ pub struct Resets {
 pub enum Origin {
     /// In a watch, or as the answer to a write: it may be older than what is remembered.
     Stream,
-    /// In a list or by a GET: that is how it stands, even if resourceVersions went back, as after a restore.
+    /// In a list, or by a GET that no watch overtook: that is how it stands, even if resourceVersions went back, as
+    /// after a restore.
     Truth,
 }
 
@@ -172,13 +188,17 @@ impl Resets {
         if origin == Origin::Stream && is_older(&version, &tracked.version) {
             return Shown::Stale;
         }
-        if tracked.version != version {
+        let is_news = tracked.version != version;
+        if is_news {
             tracked.version = version;
             // Whatever Kubernetes refused, it was about something else.
             (tracked.faults, tracked.write_at) = (0, None);
         }
         match &mut tracked.stage {
-            Stage::Open(open) => open.object = object,
+            Stage::Open(open) => {
+                open.overtaken |= is_news && origin == Origin::Stream;
+                open.object = object;
+            }
             Stage::Finished(_) if is_done(&object) => {
                 tracked.stage = Stage::Finished(deletion(&object));
                 return Shown::Noted(None);
@@ -198,6 +218,15 @@ impl Resets {
         match self.all.get_mut(uid).map(|tracked| &mut tracked.stage) {
             Some(Stage::Open(open)) => Some(open),
             _ => None,
+        }
+    }
+
+    /// Whether a reset that is done with is deleted later; `None` for one that is not done with.
+    #[must_use]
+    pub fn is_to_be_deleted(&self, uid: &str) -> Option<bool> {
+        match self.all.get(uid)?.stage {
+            Stage::Open(_) => None,
+            Stage::Finished(end) => Some(end.is_some()),
         }
     }
 

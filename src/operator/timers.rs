@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::app_object::AppKey;
+use crate::api::GroupId;
 use crate::decide::plan::AccountName;
 
 /// Who is woken.
@@ -13,6 +14,8 @@ pub enum Wake {
     Reset(String),
     /// The queues of this account.
     Account(AccountName),
+    /// Whoever waits longest for this group of an account.
+    Group(AccountName, GroupId),
     /// This app.
     App(AppKey),
     /// Whoever waits to explain itself.

@@ -1,8 +1,9 @@
 //! The account's key: missing, unusable, wrong and rotated.
 
+use testbed::proxy::{Boundary, Fault, Plan, Position};
 use testbed::{until, until_ok};
 
-use crate::world::{APP_ID, KEY, SOON, World, chat_app, condition_of, message_of, numbered};
+use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, condition_of, message_of, numbered, reason_of};
 use crate::{app_has, assert_says, reset_says};
 
 #[tokio::test]
@@ -62,6 +63,54 @@ async fn a_secret_without_a_usable_key_says_what_is_wrong_with_it() {
     for (name, ..) in &keys {
         app_has(&world, name, "Verified").await;
     }
+}
+
+/// No trouble of the account: its reason stays `Pending`, and only the message can say what everybody waits for.
+#[tokio::test]
+async fn an_api_server_that_does_not_hand_out_the_secret_is_named_as_the_cause() {
+    let world = World::breakable().await;
+    world.room("@TGS#a");
+    world.room("@TGS#b");
+    let first = world.operator(&[]).await;
+    let refusal = begin_to_refuse(&world);
+    world.app("").await;
+    app_waits_for_the_secret(&world).await;
+    world.reset("a", "@TGS#a", "").await;
+    reset_says(&world, "a", "Pending", "ChatApp default is checked. Its Ready condition says").await;
+    assert_eq!(world.vendor.connections(), 0, "without a key there is nothing to send");
+    drop(refusal);
+    world.reset_is("a", "Cleared").await;
+
+    // The next process knows that the account works, and has no key either.
+    first.terminate();
+    first.wait_exit(SOON).await;
+    let refusal = begin_to_refuse(&world);
+    let _next = world.operator(&[]).await;
+    world.reset("b", "@TGS#b", "").await;
+    app_waits_for_the_secret(&world).await;
+    reset_says(&world, "b", "Pending", "ChatApp default is checked. Its Ready condition says").await;
+    assert_eq!(world.calls("@TGS#b"), 0);
+    drop(refusal);
+    world.app_is("Verified").await;
+    let reset = world.reset_is("b", "Cleared").await;
+    assert!(reset["status"]["failures"].as_i64().unwrap_or_default() == 0, "{reset:#}");
+    for group in ["@TGS#a", "@TGS#b"] {
+        assert_eq!(world.calls(group), 1, "{group}");
+    }
+}
+
+fn begin_to_refuse(world: &World) -> Plan {
+    world.plan(Leg::Api, Boundary::secret().always(), Position::Before, Fault::code(500))
+}
+
+async fn app_waits_for_the_secret(world: &World) {
+    until_ok(SOON, "the app to say that its Secret cannot be read", || async {
+        let app = world.object("chatapp", "default").await.unwrap_or_default();
+        let said = message_of(&app, "Ready");
+        let is_named = said.contains("Secret chat could not be read from Kubernetes: status 500");
+        if is_named && reason_of(&app, "Ready") == "Pending" { Ok(()) } else { Err(said) }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,14 +1,17 @@
 //! `allowedNamespaces`: who is let in, and who is shut out.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::json;
+use testbed::control_plane::Scope;
+use testbed::proxy::{Boundary, Fault, Position};
 use testbed::vendor::{Command, Misbehaviour, When};
-use testbed::{until, until_ok};
+use testbed::{ControlPlane, Options, until, until_ok};
 
 use crate::platform::Tenancy;
-use crate::world::{APP_ID, KEY, SOON, World, chat_app, message_of, reason_of};
+use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, message_of, reason_of, rights};
 
 #[tokio::test]
 async fn a_namespace_is_let_in_and_shut_out_by_its_labels() {
@@ -70,6 +73,54 @@ async fn a_closed_door_stops_the_resets_that_wait_behind_it() {
     .await;
     assert!(shut >= 3, "only {shut} were shut out");
     assert_eq!(clears() + shut, 5, "whoever was shut out was not sent");
+}
+
+/// Its intent is stored, and it waits for nothing but its permit.
+#[tokio::test]
+async fn a_namespace_that_is_shut_out_before_the_permit_comes_is_not_sent_for() {
+    let plane = ControlPlane::start(Options::default()).await.expect("control plane");
+    plane.install_crds(concat!(env!("CARGO_MANIFEST_DIR"), "/crds")).await.expect("CRDs");
+    let world = World::breakable_on(Box::leak(Box::new(plane))).await;
+    world.plane.grant(&world.account, &rights(), &Scope::Cluster).await.expect("rights");
+    let mut launch = world.launch(&[]);
+    launch.args.retain(|arg| !arg.starts_with("--watch-namespace"));
+    let _operator = world.start(launch);
+    let label = async |label: &str| {
+        let done = world.plane.kubectl(&["label", "namespace", &world.namespace, label]).await.unwrap();
+        assert!(done.ok, "{}", done.stderr);
+    };
+    label("chat=live").await;
+    world.secret("chat", KEY).await;
+    let open = "  allowedNamespaces: { from: Selector, selector: { matchLabels: { chat: live } } }";
+    let app = chat_app("shared", APP_ID, &world.chat_url(), open);
+    world.apply(&app.replace("kind: ChatApp", "kind: ClusterChatApp")).await;
+    world.until_reason("clusterchatapp", "shared", "Ready", "Verified").await;
+    let reset = async |name: &str| {
+        let group = format!("@TGS#{name}");
+        world.room(&group);
+        world.reset(name, &group, "  appRef: { kind: ClusterChatApp, name: shared }").await;
+    };
+    let intent = Boundary::intent().about("late");
+    let plan = world.plan(Leg::Api, intent, Position::LostAnswer, Fault::Hold);
+    reset("late").await;
+    plan.has_fired(SOON).await;
+    label("chat-").await;
+    // Labels and resets come by different watches, so the first of these may still be sent.
+    let number = AtomicU64::new(0);
+    until(SOON, "the door to be shut", || async {
+        let name = format!("shut-{}", number.fetch_add(1, Ordering::Relaxed));
+        reset(&name).await;
+        let reason = until(SOON, "a reset to be sent or shut out", || async {
+            let reason = world.reason(&name).await;
+            ["Cleared", "AppNotAllowed"].contains(&reason.as_str()).then_some(reason)
+        });
+        (reason.await == "AppNotAllowed").then_some(())
+    })
+    .await;
+    plan.release();
+    let late = world.reset_is("late", "AppNotAllowed").await;
+    assert_eq!(late["status"]["lastAttempt"]["outcome"], "NotSent", "{late:#}");
+    assert_eq!(world.calls("@TGS#late"), 0);
 }
 
 #[tokio::test]

@@ -7,12 +7,14 @@
 //! | objects that no CRD of ours would have let pass | `stored` |
 //! | the CRDs | `kinds` |
 //! | objects and namespaces that go away, and come back under their names | `made_again` |
+//! | the order of the API server's answers | `overtaken` |
 //! | the operator's rights | `rights` |
 //! | the account's Secret | `secrets` |
 
 mod kinds;
 mod made_again;
 mod outage;
+mod overtaken;
 mod rights;
 mod secrets;
 mod stored;

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
+use serde_json::{Value, json};
 use testbed::control_plane::Scope;
+use testbed::until_ok;
 use testbed::vendor::{Command, Misbehaviour, When};
 
 use crate::world::replicas::{SHORT_LEASE, until_leading};
-use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered, rights};
+use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered, reason_of, rights};
 use crate::{SECOND, assert_interval, fullest_second, millis, until_called};
 
 /// Three apps in two namespaces name one account, with limits of their own: the lowest holds. Calls travel for up to
@@ -96,6 +99,46 @@ async fn two_writes_to_one_group_keep_their_interval_and_hold_up_no_other_group(
         world.vendor.entries(|e| e.command == Command::Clear && e.group.as_deref() != Some("@TGS#busy"));
     let last = others.iter().map(|call| call.arrived).max().unwrap();
     assert!(last < writes[2].arrived, "the other groups waited for the busy one");
+}
+
+/// They wait in a line for their group, of which the first is woken. Whoever leaves the line must not stop it.
+#[tokio::test]
+async fn of_many_resets_of_one_group_one_goes_after_the_other_whoever_leaves_the_line() {
+    const RESETS: usize = 40;
+    let world = World::new().await;
+    world.room("@TGS#popular");
+    let _operator = world.operator(&[]).await;
+    world.app("  limits: { groupIntervalMilliseconds: 200 }").await;
+    world.app_is("Verified").await;
+    let name = |i: usize| format!("popular-{i}");
+    world.many_resets((0..RESETS).map(|i| (name(i), "@TGS#popular".to_owned()))).await;
+    until_called(&world, 2).await;
+    let suspended: Vec<String> = (0..10).map(name).collect();
+    let patches = suspended.iter().map(|name| async {
+        world.merge("gar", name, &json!({"spec": {"suspend": true}})).await;
+    });
+    join_all(patches).await;
+    let deleted: Vec<String> = (10..20).map(name).collect();
+    let mut delete = vec!["delete", "gar"];
+    delete.extend(deleted.iter().map(String::as_str));
+    assert!(world.kubectl(&delete).await.ok);
+    until_ok(SOON, "all others to be cleared", || async {
+        let resets = world.all_resets().await;
+        let left = |reset: &&Value| {
+            let name = reset["metadata"]["name"].as_str().unwrap_or_default();
+            !suspended.iter().any(|other| other == name) && reason_of(reset, "Succeeded") != "Cleared"
+        };
+        match resets.iter().filter(left).count() {
+            0 => Ok(()),
+            left => Err(left),
+        }
+    })
+    .await;
+    let writes = world.vendor.clears_of("@TGS#popular");
+    assert!(writes.len() >= RESETS / 2, "{} writes", writes.len());
+    assert_interval(&writes, millis(200));
+    let longest = writes.windows(2).map(|pair| pair[1].arrived - pair[0].arrived).max().unwrap();
+    assert!(longest < 5 * SECOND, "nobody was woken for {longest:?}");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use testbed::proxy::{Boundary, Fault, Position};
 use testbed::vendor::{Command, Entry, Misbehaviour, When};
 use testbed::{until, until_ok};
 
+use crate::world::history::version;
 use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, numbered, rights};
 use crate::{fullest_second, until_called};
 
@@ -123,6 +124,44 @@ async fn apps_that_hang_or_are_refused_do_not_delay_the_resets_of_another() {
     let last = of(APP_ID).iter().map(|call| call.arrived).max().unwrap();
     let after = last - of(7)[0].arrived;
     assert!(after < Duration::from_secs(9), "the last call was sent {after:?} after the first that hangs");
+}
+
+/// Writes that are not part of an attempt wait in a line of their own, once 32 of them are under way.
+#[tokio::test]
+async fn a_namespace_that_edits_all_its_resets_at_once_does_not_delay_what_is_recorded_of_another() {
+    const FLOOD: usize = 120;
+    let flood = World::breakable().await;
+    let neighbour = World::without_rights(flood.plane).await;
+    let both = Scope::Namespaces(vec![flood.namespace.clone(), neighbour.namespace.clone()]);
+    flood.plane.grant(&flood.account, &rights(), &both).await.unwrap();
+    let operator = flood.operator(&[&format!("--watch-namespace={}", neighbour.namespace)]).await;
+    for world in [&flood, &neighbour] {
+        world.secret("chat", KEY).await;
+        world.apply(&chat_app("default", APP_ID, &flood.chat_url(), "")).await;
+        world.app_is("Verified").await;
+    }
+    let records = Boundary::of("update", "groupattributeresets/status").always();
+    let records = flood.plan(Leg::Api, records, Position::Before, Fault::Hold);
+    let names = numbered("flood", FLOOD);
+    for batch in names.chunks(16) {
+        join_all(batch.iter().map(|(name, group)| flood.reset(name, group, "  suspend: true"))).await;
+    }
+    neighbour.reset("calm", "@TGS#calm", "  suspend: true").await;
+    until_ok(SOON, "all of them in the metrics", || async {
+        let waiting = operator.metric("groupattr_waiting_resets", &[]).await;
+        if waiting == Some((FLOOD + 1) as f64) { Ok(()) } else { Err((waiting, records.fired())) }
+    })
+    .await;
+    assert!((records.fired() as usize) < FLOOD, "nobody waits, which proves nothing");
+    records.release();
+    let calm = version(&neighbour.reset_is("calm", "Suspended").await);
+    until_ok(SOON, "all of the flood to be suspended", || async {
+        let reasons = flood.reasons().await;
+        if reasons.get("Suspended") == Some(&FLOOD) { Ok(()) } else { Err(reasons) }
+    })
+    .await;
+    let before = flood.all_resets().await.iter().filter(|reset| version(reset) < calm).count();
+    assert!(before < FLOOD * 2 / 3, "{before} writes of the flood came first");
 }
 
 /// Whoever is in line at the API server cannot be overtaken by a neighbour any more.

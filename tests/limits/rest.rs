@@ -1,11 +1,12 @@
-//! When there is nothing to do, nothing is asked.
+//! When there is nothing to do, nothing is asked, and what nobody needs any more is forgotten.
 
 use std::sync::Arc;
 
+use serde_json::json;
 use testbed::control_plane::AuditEvent;
 use testbed::until_ok;
 
-use crate::world::{SOON, World, numbered};
+use crate::world::{KEY, SOON, World, chat_app, numbered};
 
 #[tokio::test]
 async fn at_rest_finished_resets_cost_no_request_but_the_lease() {
@@ -47,6 +48,46 @@ async fn at_rest_finished_resets_cost_no_request_but_the_lease() {
     assert_eq!(others, [] as [String; 0], "{RESETS} resets are finished");
     // And it is awake: what is new is done.
     world.marker("new").await;
+}
+
+/// An edit names another account, and so does an app that is deleted and made again: of one tenant's many, none must
+/// stay in the memory that everybody shares.
+#[tokio::test]
+async fn accounts_that_no_app_names_any_more_are_forgotten() {
+    const HOSTS: usize = 30;
+    let world = World::new().await;
+    let operator = world.operator(&[]).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    world.marker("marker").await;
+    world.apply(&chat_app("moving", 7, "https://host-0.example", "")).await;
+    for host in 1..=HOSTS {
+        let endpoint = json!({"spec": {"endpoint": format!("https://host-{host}.example")}});
+        world.merge("chatapp", "moving", &endpoint).await;
+    }
+    let names: Vec<String> = (100..105).map(|account| format!("passing-{account}")).collect();
+    for (account, name) in (100..).zip(&names) {
+        world.vendor.account(account, KEY, &["administrator"]);
+        world.apply(&chat_app(name, account, &world.vendor.url(), "")).await;
+        world.until_reason("chatapp", name, "Ready", "Verified").await;
+    }
+    let remembered = async || operator.metric("groupattr_accounts", &[]).await.unwrap_or_default();
+    until_ok(SOON, "the accounts to be counted", || async {
+        let accounts = remembered().await;
+        if accounts >= 6.0 { Ok(()) } else { Err(accounts) }
+    })
+    .await;
+    let mut delete = vec!["delete", "chatapp"];
+    delete.extend(names.iter().map(String::as_str));
+    assert!(world.kubectl(&delete).await.ok);
+    until_ok(SOON, "all but those that are named to be forgotten", || async {
+        let accounts = remembered().await;
+        if accounts <= 2.0 { Ok(()) } else { Err(accounts) }
+    })
+    .await;
+    // The limits of those that are named are still known.
+    world.marker("marker-2").await;
+    world.check(&[&operator]).await;
 }
 
 /// Everything that operators of this test asked of the API server.

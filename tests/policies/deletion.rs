@@ -101,3 +101,37 @@ async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again
     assert_eq!(verbs, ["update", "update", "delete"]);
     world.check(&[&operator, &next]).await;
 }
+
+/// The tool's mark or the time to live, whichever came last, and both of them after the end.
+#[tokio::test]
+async fn a_reset_that_is_kept_says_so_also_when_that_turns_out_after_its_end() {
+    let world = World::new().await;
+    let operator = world.operator(&[]).await;
+    world.app("").await;
+    for (name, ttl) in [("mark-last", "  ttlSecondsAfterFinished: 3600"), ("time-last", "")] {
+        world.room(&format!("@TGS#{name}"));
+        world.reset(name, &format!("@TGS#{name}"), ttl).await;
+        world.reset_is(name, "Cleared").await;
+    }
+    let mark = "kustomize.toolkit.fluxcd.io/name";
+    for name in ["mark-last", "time-last"] {
+        assert!(world.kubectl(&["label", "gar", name, &format!("{mark}=show")]).await.ok);
+    }
+    world.patch("gar", "time-last", "{\"ttlSecondsAfterFinished\":0}").await;
+    for name in ["mark-last", "time-last"] {
+        let note = world.event("GroupAttributeReset", name, "TTLSkipped").await;
+        assert!(note.contains(mark), "{name}: {note}");
+    }
+    world.marker("marker").await;
+    for name in ["mark-last", "time-last"] {
+        assert!(world.object("gar", name).await.is_some(), "{name} was deleted");
+        let events = world.events("GroupAttributeReset", name).await;
+        assert_eq!(
+            events.iter().filter(|(reason, _)| reason == "TTLSkipped").count(),
+            1,
+            "{name}: {events:?}"
+        );
+        assert_eq!(world.calls(&format!("@TGS#{name}")), 1);
+    }
+    world.check(&[&operator]).await;
+}

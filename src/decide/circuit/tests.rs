@@ -51,6 +51,28 @@ fn the_code_that_asks_for_a_minute_gets_a_minute() {
 }
 
 #[test]
+fn the_minute_also_holds_for_a_process_that_starts_in_it() {
+    let trouble = |code| {
+        Some(Trouble { reason: AppReason::CredentialsRejected, code: Some(code), message: String::new() })
+    };
+    assert_eq!(Circuit::unproved(trouble(70050), s(1)).probe_at(), Some(s(61)));
+    assert_eq!(Circuit::unproved(trouble(70009), s(1)).probe_at(), Some(s(1)));
+}
+
+#[test]
+fn a_working_app_whose_key_is_not_handed_out_is_proved_anew_without_being_in_trouble() {
+    let mut circuit = Circuit::closed();
+    circuit.without_key(s(10));
+    assert!(!circuit.is_closed() && circuit.trouble().is_none());
+    assert_eq!(circuit.probe_at(), Some(s(12)));
+    circuit.without_key(s(11));
+    assert_eq!(circuit.probe_at(), Some(s(12)), "told once");
+    circuit.probing(s(12));
+    assert_eq!(circuit.probe_at(), Some(s(17)));
+    assert_eq!(circuit.probed(&answered(Class::GroupNotFound, 10010), s(17)), Change::Closed);
+}
+
+#[test]
 fn three_faults_in_a_row_open_it_and_a_good_answer_starts_the_count_anew() {
     let fault = Verdict::not_sent(NotSent::Network(NetworkFault::Refused));
     let mut circuit = Circuit::closed();
@@ -69,7 +91,9 @@ fn three_faults_in_a_row_open_it_and_a_good_answer_starts_the_count_anew() {
 fn an_expired_signature_is_forgiven_once() {
     let mut circuit = Circuit::closed();
     assert_eq!(circuit.heard(&answered(Class::SignatureExpired, 70001), s(1), s(1)), Change::None);
-    assert_eq!(circuit.heard(&answered(Class::SignatureExpired, 70001), s(2), s(2)), Change::Opened);
+    // Whoever was begun before signed with the same signature, however much later it was sent.
+    assert_eq!(circuit.heard(&answered(Class::SignatureExpired, 70001), s(0), s(2)), Change::None);
+    assert_eq!(circuit.heard(&answered(Class::SignatureExpired, 70001), s(2), s(3)), Change::Opened);
 }
 
 #[test]

@@ -150,7 +150,7 @@ impl Desk {
 
     pub(super) fn signed(&mut self, terms: &Arc<AppTerms>) {
         if let Some(app) = self.apps.get_mut(&terms.key).filter(|app| app.is_on(terms)) {
-            app.probe = Probe::Signed;
+            (app.probe, app.without_key) = (Probe::Signed, None);
             self.app_step(&terms.key);
         }
     }
@@ -162,11 +162,19 @@ impl Desk {
         let Some(app) = self.apps.get_mut(key).filter(|app| app.is_on(terms)) else { return };
         app.probe = Probe::Idle;
         let had_trouble = app.circuit.trouble().is_some();
+        app.without_key = None;
         let change = match outcome {
             Ok(verdict) => app.circuit.probed(&verdict, now.mono),
             Err(fault) => {
                 app.circuit.probing(now.mono);
-                trouble(fault).map_or(Change::None, |trouble| app.circuit.blocked(trouble, now.mono))
+                match trouble(fault) {
+                    Ok(trouble) => app.circuit.blocked(trouble, now.mono),
+                    Err(why) => {
+                        warn_without_key(key, &why);
+                        app.without_key = Some(why);
+                        Change::None
+                    }
+                }
             }
         };
         if change == Change::Closed {
@@ -179,11 +187,19 @@ impl Desk {
     pub(super) fn no_credentials(&mut self, terms: &Arc<AppTerms>, fault: CredentialsFault) {
         let now = self.now().mono;
         let app = self.apps.get_mut(&terms.key).filter(|app| app.is_on(terms) && app.circuit.is_closed());
-        if let (Some(app), Some(trouble)) = (app, trouble(fault)) {
-            let change = app.circuit.blocked(trouble, now);
-            self.app_changed(&terms.key, change, false);
-            self.app_step(&terms.key);
+        let Some(app) = app else { return };
+        match trouble(fault) {
+            Ok(trouble) => {
+                let change = app.circuit.blocked(trouble, now);
+                self.app_changed(&terms.key, change, false);
+            }
+            // Those who have a signature go on; the others wait until the next probe has one.
+            Err(why) => {
+                warn_without_key(&terms.key, &why);
+                app.circuit.without_key(now);
+            }
         }
+        self.app_step(&terms.key);
     }
 
     /// Tells everybody whom the change of a circuit concerns.
@@ -239,12 +255,17 @@ fn is_newer_of(object: &AppObject, known: &AppObject) -> bool {
         && !is_older(&version(object), &version(known))
 }
 
-/// What a Secret that cannot be used means for the app; nothing if Kubernetes just did not answer.
-fn trouble(fault: CredentialsFault) -> Option<Trouble> {
+/// What a Secret that cannot be used means for the app. If Kubernetes just did not hand it out, that is no trouble of the
+/// app, and the error says why it did not.
+fn trouble(fault: CredentialsFault) -> Result<Trouble, String> {
     let (reason, message) = match fault {
         CredentialsFault::NotFound(message) => (AppReason::SecretNotFound, message),
         CredentialsFault::KeyMissing(message) => (AppReason::SecretKeyMissing, message),
-        CredentialsFault::NoAnswer(_) => return None,
+        CredentialsFault::NoAnswer(why) => return Err(why),
     };
-    Some(Trouble { reason, code: None, message })
+    Ok(Trouble { reason, code: None, message })
+}
+
+fn warn_without_key(AppKey { kind, namespace, name }: &AppKey, why: &str) {
+    tracing::warn!(%kind, namespace, name, "nothing can be signed for this app: {why}");
 }

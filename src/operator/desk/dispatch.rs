@@ -11,7 +11,7 @@ use super::{Desk, Wake};
 use crate::api::GroupId;
 use crate::decide::Now;
 use crate::decide::group_pace::GroupTurn;
-use crate::decide::plan::{AccountName, Step};
+use crate::decide::plan::{AccountName, AppState, Step};
 use crate::operator::apps::AppTerms;
 use crate::operator::attempt::{Order, attempt};
 use crate::operator::read_back::read_back;
@@ -37,7 +37,7 @@ impl Desk {
     }
 
     fn dispatch(&mut self, name: &AccountName) {
-        if !self.is_listed() {
+        if !self.is_listed() || !self.accounts.contains_key(name) {
             return;
         }
         let now = self.now();
@@ -62,13 +62,21 @@ impl Desk {
                 return self.stir_at(name, moment);
             }
             let Some(armed) = account.armed.pop_front() else { return };
-            // Who waited too long is not there any more.
-            if armed.permit.send(()).is_ok() {
+            // Who has lost its way meanwhile ends without a permit, and who waited too long is not there any more.
+            if self.may_still_go(&armed.uid) && armed.permit.send(()).is_ok() {
+                let account = self.account(name);
                 account.clears.take(now);
                 account.begun = account.begun.saturating_sub(1);
                 self.hands.metrics.permit_wait(now.saturating_sub(armed.waits_since));
             }
         }
+    }
+
+    /// Whether the object is still there, and its namespace still admitted; what concerns the app is in its gate.
+    fn may_still_go(&mut self, uid: &str) -> bool {
+        let Some(open) = self.resets.open(uid) else { return false };
+        let object = Arc::clone(&open.object);
+        object.metadata.deletion_timestamp.is_none() && self.view(&object).state != AppState::NotAllowed
     }
 
     fn begin_clears(&mut self, name: &AccountName, now: Now) {
@@ -137,7 +145,7 @@ impl Desk {
         let group_wait = throttled.interval(account.interval);
         let hands = Arc::clone(&self.hands);
         let Some(open) = self.resets.open(uid) else { return };
-        open.busy = true;
+        open.begin();
         let waits_since = open.recall.could_go_since.take().unwrap_or(now.mono);
         let reset = Arc::clone(&open.object);
         let order = Order { reset, group, app, group_wait, begun: now.mono, waits_since };
@@ -153,7 +161,7 @@ impl Desk {
         self.account(name).reads.take(now.mono);
         let hands = Arc::clone(&self.hands);
         let Some(open) = self.resets.open(uid) else { return };
-        open.busy = true;
+        open.begin();
         let reset = Arc::clone(&open.object);
         self.tasks.spawn(read_back(hands, reset, *pending, group, app));
     }

@@ -1,6 +1,5 @@
 //! What came of the tasks.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use super::Desk;
@@ -27,6 +26,7 @@ impl Desk {
             Report::Signed(terms) => self.signed(&terms),
             Report::Probed(terms, outcome) => self.probed(&terms, outcome),
             Report::ResetDone(done) => self.reset_done(done),
+            Report::Deleted { uid, version, outcome } => self.deleted(&uid, &version, outcome),
             Report::AppDone(key, written) => self.app_written(&key, written),
             Report::Ended { app, reason, took } => self.count_end(&app, reason, took),
         }
@@ -61,7 +61,6 @@ impl Desk {
             // It counts from the send, which a slow Secret may have delayed.
             account.probed(at);
         }
-        let mut parked = HashSet::new();
         if let Some(group) = &group {
             let pace = account.group(group);
             pace.end(sent.map(|(_, over)| over));
@@ -70,30 +69,30 @@ impl Desk {
                 Some(Ruling::Sent(Class::Success)) => pace.relax(),
                 _ => {}
             }
-            parked = account.unpark(group);
         }
         if let Some(verdict) = &verdict {
             if group.is_some() {
                 self.count_attempt(&key, verdict, sent.map(|(at, _)| now.saturating_sub(at)));
             }
-            let at = sent.map_or(begun, |(at, _)| at);
             // What was heard on terms that are no more says nothing about the app as it is now.
             let app = self.apps.get_mut(&key).filter(|app| app.is_on(&terms));
-            let change = app.map_or(Change::None, |app| app.circuit.heard(verdict, at, now));
+            let change = app.map_or(Change::None, |app| app.circuit.heard(verdict, begun, now));
             if change != Change::None {
                 self.app_changed(&key, change, false);
                 self.app_step(&key);
             }
         }
-        for uid in &parked {
-            self.look(uid);
+        if let Some(group) = &group {
+            self.next_for_group(&name, group);
         }
         self.stirred.insert(name);
     }
 
     fn reset_done(&mut self, done: ResetDone) {
         let ResetDone { uid, seen, read_back_at, never_called, was_writer } = done;
+        let mut origin = Origin::Truth;
         if let Some(open) = self.resets.open(&uid) {
+            origin = open.origin_of_read();
             open.busy = false;
             open.never_called = never_called.or(open.never_called.take());
         }
@@ -101,9 +100,9 @@ impl Desk {
             match seen {
                 Seen::Stored(object) => {
                     self.expect_echo(&uid, &object);
-                    let _ = self.note(object, Origin::Stream);
+                    let _ = self.note(&object, Origin::Stream);
                 }
-                Seen::Read(object) => drop(self.note(object, Origin::Truth)),
+                Seen::Read(object) => drop(self.note(&object, origin)),
                 Seen::Unchanged => {}
                 Seen::Gone => self.forget_reset(&uid),
                 Seen::Fault(fault) => self.pause(&uid, &fault),
@@ -117,6 +116,18 @@ impl Desk {
             self.free_writer();
         }
         self.look(&uid);
+    }
+
+    /// A deletion is over. If its object has changed meanwhile, others are at work on it by now.
+    fn deleted(&mut self, uid: &str, version: &str, outcome: Result<(), WriteFault>) {
+        let is_unchanged = self.resets.all.get(uid).is_some_and(|tracked| tracked.version == version);
+        match outcome {
+            Ok(()) | Err(WriteFault::Gone) => self.forget_reset(uid),
+            Err(fault) if is_unchanged => self.pause(uid, &fault),
+            Err(_) => {}
+        }
+        self.free_writer();
+        self.look(uid);
     }
 
     /// The watch will show what was written, unless it was faster than the answer to the write.

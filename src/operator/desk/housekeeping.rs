@@ -1,10 +1,11 @@
 //! Gauges, and forgetting what needs no remembering.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::{Desk, Wake};
 use crate::api::ResetStatus;
+use crate::decide::plan::AccountName;
 use crate::operator::app_object::AppKey;
 use crate::operator::watches::{CHAT_APP, CLUSTER_CHAT_APP, RESET};
 
@@ -17,9 +18,12 @@ impl Desk {
         for terms in self.apps.values().filter_map(|app| app.terms.as_ref().ok()) {
             terms.signer.forget_old_key(now.mono);
         }
-        for account in self.accounts.values_mut() {
+        let named: HashSet<&AccountName> =
+            self.apps.values().filter_map(|app| app.account.as_ref()).collect();
+        self.accounts.retain(|name, account| {
             account.forget_idle_groups(now.mono);
-        }
+            named.contains(name) || !account.is_forgettable(now.mono)
+        });
         let mut waiting: HashMap<&AppKey, (usize, Duration)> = HashMap::new();
         for (_, open) in self.resets.open_ones() {
             let status = open.object.status.as_ref();
@@ -35,6 +39,7 @@ impl Desk {
             *oldest = (*oldest).max(age);
         }
         let metrics = &self.hands.metrics;
+        metrics.accounts(self.accounts.len());
         for (key, app) in &self.apps {
             let label = key.label();
             let (count, oldest) = waiting.get(key).copied().unwrap_or_default();

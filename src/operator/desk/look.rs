@@ -69,7 +69,10 @@ impl Desk {
                 self.resets.settle(uid);
             }
             Step::Record(status) => self.write(uid, "record", *status),
-            Step::Delete => self.delete(uid),
+            Step::Delete => {
+                self.resets.settle(uid);
+                self.delete(uid);
+            }
             Step::Send => self.queue_clear(uid, now),
             Step::ReadBack(_) => self.queue_read(uid),
         }
@@ -135,16 +138,37 @@ impl Desk {
         match self.account(&account).group_turn(&group, now.mono) {
             GroupTurn::Free if !is_queued => self.join_queue(uid, account, false),
             GroupTurn::Free => {}
-            GroupTurn::At(moment) => {
+            turn => {
                 self.leave_queue(uid);
-                return self.wake_at(uid, moment.min(explain_at));
-            }
-            GroupTurn::AfterAnother => {
-                self.leave_queue(uid);
-                self.account(&account).park(&group, uid);
+                let since = status::seen(&object).start_time.unwrap_or_default();
+                self.account(&account).park(&group, Place { since, uid: uid.to_owned() });
+                // After another write, its end looks who is next.
+                if let GroupTurn::At(moment) = turn {
+                    self.timers.set(moment, Wake::Group(account, group));
+                }
             }
         }
         self.wake_at(uid, explain_at);
+    }
+
+    /// The group may be written to again, or soon: the one that waits longest for it is looked at, and if that one does
+    /// not want to go any more, the next. Not all of them, or many resets of one group would keep everybody else waiting.
+    pub(super) fn next_for_group(&mut self, name: &AccountName, group: &GroupId) {
+        let now = self.now().mono;
+        loop {
+            match self.account(name).group_turn(group, now) {
+                GroupTurn::Free => {}
+                GroupTurn::At(moment) => {
+                    return self.timers.set(moment, Wake::Group(name.clone(), group.clone()));
+                }
+                GroupTurn::AfterAnother => return,
+            }
+            let Some(Place { uid, .. }) = self.account(name).unpark(group) else { return };
+            self.look(&uid);
+            if self.resets.open(&uid).is_some_and(|open| open.queued.is_some()) {
+                return;
+            }
+        }
     }
 
     fn queue_read(&mut self, uid: &str) {
@@ -196,7 +220,7 @@ impl Desk {
         }
         let hands = Arc::clone(&self.hands);
         let Some(open) = self.resets.open(uid) else { return };
-        open.busy = true;
+        open.begin();
         let object = Arc::clone(&open.object);
         self.tasks.spawn(record::record(hands, kind, object, status));
     }
@@ -207,9 +231,6 @@ impl Desk {
         }
         let again = self.now().mono + DELETE_AGAIN;
         let Some(tracked) = self.resets.all.get_mut(uid) else { return };
-        if let Stage::Open(open) = &mut tracked.stage {
-            open.busy = true;
-        }
         tracked.write_at = Some(again);
         let key = (tracked.namespace.clone(), tracked.name.clone());
         let deletion = record::delete(Arc::clone(&self.hands), key, uid.to_owned(), tracked.version.clone());
@@ -219,22 +240,23 @@ impl Desk {
 
     /// Takes one of the writers for this reset, or puts it into the backlog, from where it is looked at again.
     fn take_writer(&mut self, uid: &str) -> bool {
+        let since = self.now().wall;
         let Some(tracked) = self.resets.all.get_mut(uid) else { return false };
         if self.writers < WRITERS {
             self.writers += 1;
             return true;
         }
         if !std::mem::replace(&mut tracked.in_backlog, true) {
-            self.backlog.push_back(uid.to_owned());
+            self.backlog.join(&tracked.namespace, Place { since, uid: uid.to_owned() });
         }
         false
     }
 
-    /// A writer is free: whoever waited for one is looked at, until all are at work again.
+    /// A writer is free: whoever waited for one is looked at, until all are at work again. Namespaces take turns.
     pub(super) fn free_writer(&mut self) {
         self.writers = self.writers.saturating_sub(1);
         while self.writers < WRITERS {
-            let Some(next) = self.backlog.pop_front() else { return };
+            let Some(Place { uid: next, .. }) = self.backlog.call_next() else { return };
             if let Some(tracked) = self.resets.all.get_mut(&next) {
                 tracked.in_backlog = false;
             }

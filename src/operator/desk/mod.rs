@@ -17,7 +17,7 @@ mod housekeeping;
 mod look;
 mod observe;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ pub struct Desk {
     echo: Echo,
     /// Writes under way that are not part of an attempt, and resets that wait for one.
     writers: usize,
-    backlog: VecDeque<String>,
+    backlog: Turns,
     /// Resets that wait for their turn to explain themselves, and when the next may.
     explanations: Turns,
     explain_at: Duration,
@@ -106,7 +106,7 @@ impl Desk {
             runway: Runway::default(),
             echo: Echo::default(),
             writers: 0,
-            backlog: VecDeque::new(),
+            backlog: Turns::default(),
             explanations: Turns::default(),
             explain_at: Duration::ZERO,
             stirred: BTreeSet::new(),
@@ -184,6 +184,7 @@ impl Desk {
                     self.account(&name).timer = None;
                     self.stirred.insert(name);
                 }
+                Wake::Group(name, group) => self.next_for_group(&name, &group),
                 Wake::App(key) => self.app_step(&key),
                 Wake::Explanation => self.explain_next(),
                 Wake::Housekeeping => self.housekeeping(),

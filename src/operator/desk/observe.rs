@@ -16,7 +16,7 @@ use crate::operator::watches::{
 impl Desk {
     pub(super) fn observe(&mut self, event: Event) {
         match event {
-            Event::Reset(object, origin) => self.show(Arc::new(*object), origin),
+            Event::Reset(object, origin) => self.show(&Arc::new(*object), origin),
             Event::App(object) => self.show_app(object),
             Event::Namespace(name, labels) => {
                 let known = self.namespaces.insert(name.clone(), labels.clone());
@@ -31,10 +31,10 @@ impl Desk {
     }
 
     /// Notes an object, and looks what is next for it.
-    fn show(&mut self, object: Arc<GroupAttributeReset>, origin: Origin) {
+    fn show(&mut self, object: &Arc<GroupAttributeReset>, origin: Origin) {
         let uid = object.metadata.uid.clone().unwrap_or_default();
         self.malformed.remove(&(RESET, uid.clone()));
-        self.hear_echo(&uid, &object);
+        self.hear_echo(&uid, object);
         if self.note(object, origin) {
             self.look(&uid);
         }
@@ -55,13 +55,18 @@ impl Desk {
 
     /// Remembers an object; false if something newer is remembered. An attempt of another process, seen for the
     /// first time, holds a permit and its group.
-    pub(super) fn note(&mut self, object: Arc<GroupAttributeReset>, origin: Origin) -> bool {
+    pub(super) fn note(&mut self, object: &Arc<GroupAttributeReset>, origin: Origin) -> bool {
+        let uid = object.metadata.uid.clone().unwrap_or_default();
         let group = GroupId::parse(&object.spec.group_id).ok();
         let now = self.now();
-        let foreign = match self.resets.show(object, origin, &self.hands.identity, now) {
+        let was_to_go = self.resets.is_to_be_deleted(&uid) == Some(true);
+        let foreign = match self.resets.show(Arc::clone(object), origin, &self.hands.identity, now) {
             Shown::Stale => return false,
             Shown::Noted(foreign) => foreign,
         };
+        if was_to_go && self.resets.is_to_be_deleted(&uid) == Some(false) {
+            self.hands.say_if_kept(object);
+        }
         if let Some(foreign) = foreign {
             let account = self.account(&foreign.account);
             account.clears.hold_for_another(foreign.deadline);

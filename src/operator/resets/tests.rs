@@ -8,10 +8,16 @@ mod model;
 mod moves;
 mod process;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use self::model::Model;
 use self::moves::{Move, moves};
+use super::{Origin, Resets};
+use crate::api::GroupAttributeReset;
+use crate::decide::Now;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
@@ -46,4 +52,31 @@ fn a_leader_that_wakes_up_between_its_intent_and_its_call_sends_nothing() {
     assert_eq!(model.calls(), 0);
     model.come_to_rest();
     assert_eq!(model.calls(), 1);
+}
+
+/// Of what came while a task was at work, the GET of that task may be the older.
+#[test]
+fn a_get_that_a_watch_overtook_does_not_bring_the_older_object_back() {
+    let mut resets = Resets::default();
+    let mut show = |version: u64, origin: Option<Origin>| {
+        let reset = serde_json::json!({
+            "metadata": {"uid": "u", "name": "room", "namespace": "show", "resourceVersion": version.to_string()},
+            "spec": {"groupID": "@TGS#room"},
+        });
+        let reset: GroupAttributeReset = serde_json::from_value(reset).expect("a reset");
+        let now = Now { wall: jiff::Timestamp::UNIX_EPOCH, mono: Duration::ZERO };
+        let read = resets.open("u").map_or(Origin::Truth, |open| open.origin_of_read());
+        let _ = resets.show(Arc::new(reset), origin.unwrap_or(read), "process", now);
+        let begun = origin == Some(Origin::Truth);
+        if let Some(open) = resets.open("u").filter(|_| begun) {
+            open.begin();
+        }
+        resets.all["u"].version.clone()
+    };
+    assert_eq!(show(100, Some(Origin::Truth)), "100");
+    assert_eq!(show(90, None), "90", "as after a restore: nothing else was shown meanwhile");
+    assert_eq!(show(100, Some(Origin::Truth)), "100");
+    assert_eq!(show(102, Some(Origin::Stream)), "102");
+    assert_eq!(show(101, None), "102");
+    assert_eq!(show(103, None), "103");
 }

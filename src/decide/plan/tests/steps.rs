@@ -136,6 +136,23 @@ fn an_account_that_is_another_by_now_cannot_be_asked() {
     assert_eq!(recorded(step(&object, &moved, at(2))).reason(), Reason::OutcomeUnknown);
 }
 
+/// Its process may make the call until its ten seconds are over.
+#[test]
+fn an_attempt_of_another_process_is_not_given_up_while_that_may_be_at_work() {
+    let mut object = reset(ResetSpec { active_deadline_seconds: 1, ..spec() });
+    object.status = Some(intent(&object, attempt(1, at(1)), at(1)));
+    let recall = Recall { read_back_at: Some(Duration::from_secs(3 + 10 + 5)), ..Recall::default() };
+    let moved = AppView {
+        state: AppState::Working,
+        account: Some(AccountName { sdk_app_id: 2, host: "chat:443".to_owned() }),
+    };
+    for app in [works(), moved] {
+        let step = |second| plan(&object, &app, &recall, at(second)).step;
+        assert_eq!(step(12), Step::Wait(Some(Duration::from_secs(13))));
+        assert_eq!(recorded(step(13)).reason(), Reason::OutcomeUnknown);
+    }
+}
+
 #[test]
 fn limits_are_explained_after_ten_seconds_only() {
     let recall = Recall { could_go_since: Some(Duration::from_secs(1)), ..Recall::default() };

@@ -1,0 +1,87 @@
+//! Answers of the API server that come after something newer has happened.
+
+use testbed::proxy::{Boundary, Fault, Position};
+use testbed::until;
+
+use crate::world::{Leg, SOON, World, reason_of};
+
+const RESETS: &str = "groupattributeresets";
+
+/// The watch shows each change once. Who believed an older answer after it would never learn of the newer change.
+#[tokio::test]
+async fn a_new_request_that_the_watch_showed_before_the_answer_to_a_look_is_not_lost() {
+    let world = World::breakable().await;
+    world.room("@TGS#looked-at");
+    let _operator = world.operator(&[]).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    // The first outcome is stored and its answer is lost, and what is asked then is answered late.
+    let outcome = Boundary::outcome().about("looked-at");
+    let lost = world.plan(Leg::Api, outcome, Position::LostAnswer, Fault::Reset);
+    let look = Boundary::of("get", RESETS).about("looked-at");
+    let late = world.plan(Leg::Api, look, Position::LostAnswer, Fault::Hold);
+    world.reset("looked-at", "@TGS#looked-at", "  requestID: one").await;
+    lost.has_fired(SOON).await;
+    late.has_fired(SOON).await;
+    world.patch("gar", "looked-at", r#"{"requestID":"two"}"#).await;
+    // The same watch has shown this one, which was made later.
+    world.marker("marker").await;
+    late.release();
+    world
+        .reset_where("looked-at", "to be cleared once more", |reset| {
+            reset["status"]["requestID"] == "two" && reason_of(reset, "Succeeded") == "Cleared"
+        })
+        .await;
+    assert_eq!(world.calls("@TGS#looked-at"), 2);
+}
+
+/// The object that was to be deleted has changed, and the attempt for its new request is under way.
+#[tokio::test]
+async fn a_deletion_that_is_refused_late_leaves_the_attempt_of_a_new_request_alone() {
+    let world = World::breakable().await;
+    world.room("@TGS#short");
+    let operator = world.operator(&[]).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    let deletion = Boundary::of("delete", RESETS).about("short");
+    let deletion = world.plan(Leg::Api, deletion, Position::Before, Fault::Hold);
+    world.reset("short", "@TGS#short", "  requestID: one\n  ttlSecondsAfterFinished: 0").await;
+    deletion.has_fired(SOON).await;
+    let call = Boundary::clear().about("@TGS#short");
+    let call = world.plan(Leg::Vendor, call, Position::LostAnswer, Fault::Hold);
+    world.patch("gar", "short", r#"{"requestID":"two","ttlSecondsAfterFinished":null}"#).await;
+    call.has_fired(SOON).await;
+    deletion.release();
+    until(SOON, "the end of the deletion", || async {
+        operator.metric("groupattr_api_writes", &[("kind", "delete")]).await.filter(|count| *count >= 1.0)
+    })
+    .await;
+    // Two seconds later whatever was to be done about the refusal has been done.
+    let clock = "  appRef: { name: nobody }\n  activeDeadlineSeconds: 2";
+    world.reset("clock", "@TGS#clock", clock).await;
+    world.reset_is("clock", "DeadlineExceeded").await;
+    assert_eq!(world.reason("short").await, "Sending");
+    call.release();
+    world.reset_is("short", "Cleared").await;
+    assert_eq!(world.calls("@TGS#short"), 2);
+    assert_eq!(world.reasons_of("short").await, ["Sending", "Cleared", "Pending", "Sending", "Cleared"]);
+}
+
+/// Its intent is stored, and it waits for nothing but its permit.
+#[tokio::test]
+async fn a_reset_that_is_deleted_before_its_permit_comes_is_not_sent() {
+    let world = World::breakable().await;
+    world.room("@TGS#deleted");
+    let operator = world.operator(&[]).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    let intent = Boundary::intent().about("deleted");
+    let plan = world.plan(Leg::Api, intent, Position::LostAnswer, Fault::Hold);
+    world.reset("deleted", "@TGS#deleted", "").await;
+    plan.has_fired(SOON).await;
+    assert!(world.kubectl(&["delete", "gar", "deleted"]).await.ok);
+    world.marker("marker").await;
+    plan.release();
+    operator.wait_for_log("no permit was given", SOON).await;
+    assert_eq!(world.calls("@TGS#deleted"), 0);
+}
