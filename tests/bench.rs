@@ -111,3 +111,16 @@ fn percentiles_are_values_that_occurred() {
     // Three against three: 20 orders, of which two keep the sets apart.
     assert!((stats::chance_of_separation(3, 3) - 0.1).abs() < 1e-9);
 }
+
+/// `cargo bench -- --quick` hands `--quick` to every target that it runs, and a target that is no bench ends with an error.
+#[test]
+fn cargo_bench_runs_the_bench_and_nothing_else() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (member, others) in [("tests/testbed", 1), ("tests/image", 1)] {
+        let manifest = std::fs::read_to_string(root.join(member).join("Cargo.toml")).unwrap();
+        // Its library, or its one program, and what Cargo finds by itself.
+        let found = std::fs::read_dir(root.join(member).join("src/bin")).map_or(0, Iterator::count);
+        let excluded = manifest.lines().filter(|line| *line == "bench = false").count();
+        assert_eq!(excluded, others + found, "{member}: each target needs `bench = false`");
+    }
+}
