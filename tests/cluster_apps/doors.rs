@@ -1,17 +1,15 @@
 //! `allowedNamespaces`: who is let in, and who is shut out.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::json;
-use testbed::control_plane::Scope;
 use testbed::proxy::{Boundary, Fault, Position};
 use testbed::vendor::{Command, Misbehaviour, When};
 use testbed::{ControlPlane, Options, until, until_ok};
 
-use crate::platform::Tenancy;
-use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, message_of, reason_of, rights};
+use crate::platform::{Tenancy, operator_of_all_namespaces, until_shut_out};
+use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, message_of, reason_of};
 
 #[tokio::test]
 async fn a_namespace_is_let_in_and_shut_out_by_its_labels() {
@@ -81,10 +79,7 @@ async fn a_namespace_that_is_shut_out_before_the_permit_comes_is_not_sent_for() 
     let plane = ControlPlane::start(Options::default()).await.expect("control plane");
     plane.install_crds(concat!(env!("CARGO_MANIFEST_DIR"), "/crds")).await.expect("CRDs");
     let world = World::breakable_on(Box::leak(Box::new(plane))).await;
-    world.plane.grant(&world.account, &rights(), &Scope::Cluster).await.expect("rights");
-    let mut launch = world.launch(&[]);
-    launch.args.retain(|arg| !arg.starts_with("--watch-namespace"));
-    let _operator = world.start(launch);
+    let _operator = operator_of_all_namespaces(&world).await;
     let label = async |label: &str| {
         let done = world.plane.kubectl(&["label", "namespace", &world.namespace, label]).await.unwrap();
         assert!(done.ok, "{}", done.stderr);
@@ -105,18 +100,7 @@ async fn a_namespace_that_is_shut_out_before_the_permit_comes_is_not_sent_for() 
     reset("late").await;
     plan.has_fired(SOON).await;
     label("chat-").await;
-    // Labels and resets come by different watches, so the first of these may still be sent.
-    let number = AtomicU64::new(0);
-    until(SOON, "the door to be shut", || async {
-        let name = format!("shut-{}", number.fetch_add(1, Ordering::Relaxed));
-        reset(&name).await;
-        let reason = until(SOON, "a reset to be sent or shut out", || async {
-            let reason = world.reason(&name).await;
-            ["Cleared", "AppNotAllowed"].contains(&reason.as_str()).then_some(reason)
-        });
-        (reason.await == "AppNotAllowed").then_some(())
-    })
-    .await;
+    until_shut_out(&world, "shut", reset).await;
     plan.release();
     let late = world.reset_is("late", "AppNotAllowed").await;
     assert_eq!(late["status"]["lastAttempt"]["outcome"], "NotSent", "{late:#}");

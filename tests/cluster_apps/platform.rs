@@ -25,14 +25,36 @@ async fn platform() -> &'static Platform {
             let plane = ControlPlane::start(Options::default()).await.expect("control plane");
             plane.install_crds(concat!(env!("CARGO_MANIFEST_DIR"), "/crds")).await.expect("CRDs");
             let home = World::without_rights(Box::leak(Box::new(plane))).await;
-            home.plane.grant(&home.account, &rights(), &Scope::Cluster).await.expect("rights");
-            let mut launch = home.launch(&[]);
-            launch.args.retain(|arg| !arg.starts_with("--watch-namespace"));
-            let operator = home.start(launch);
-            operator.ready(SOON).await;
+            let operator = operator_of_all_namespaces(&home).await;
             Platform { home, operator }
         })
         .await
+}
+
+/// Gives this world's operator the rights that it needs for all namespaces, and starts it.
+pub(crate) async fn operator_of_all_namespaces(home: &World) -> OperatorProcess {
+    home.plane.grant(&home.account, &rights(), &Scope::Cluster).await.expect("rights");
+    let mut launch = home.launch(&[]);
+    launch.args.retain(|arg| !arg.starts_with("--watch-namespace"));
+    let operator = home.start(launch);
+    operator.ready(SOON).await;
+    operator
+}
+
+/// Waits until the operator shuts this tenant out; `reset` makes a reset of this name. The operator learns of labels and
+/// of resets by different watches, so a reset that is made after a change of labels may still be sent.
+pub(crate) async fn until_shut_out(tenant: &World, name: &str, reset: impl AsyncFn(&str)) {
+    let number = AtomicU64::new(0);
+    until(SOON, "the door to be shut", || async {
+        let name = format!("{name}-{}", number.fetch_add(1, Ordering::Relaxed));
+        reset(&name).await;
+        let reason = until(SOON, "a reset to be sent or shut out", || async {
+            let reason = tenant.reason(&name).await;
+            ["Cleared", "AppNotAllowed"].contains(&reason.as_str()).then_some(reason)
+        });
+        (reason.await == "AppNotAllowed").then_some(())
+    })
+    .await;
 }
 
 /// What one test has of it: an account with its Secret, and a tenant.
@@ -99,20 +121,9 @@ impl Tenancy {
         message_of(&self.tenant.reset_is(reset, "AppNotAllowed").await, "Succeeded")
     }
 
-    /// Waits until the operator shuts this tenant out. It learns of labels and of resets by different watches, so a
-    /// reset that is made after a change of labels may still be sent.
+    /// Waits until the operator shuts this tenant out.
     pub(crate) async fn shuts(&self, name: &str) {
-        let number = AtomicU64::new(0);
-        until(SOON, "the door to be shut", || async {
-            let name = format!("{name}-{}", number.fetch_add(1, Ordering::Relaxed));
-            self.reset(&name).await;
-            let reason = until(SOON, "a reset to be sent or shut out", || async {
-                let reason = self.tenant.reason(&name).await;
-                ["Cleared", "AppNotAllowed"].contains(&reason.as_str()).then_some(reason)
-            });
-            (reason.await == "AppNotAllowed").then_some(())
-        })
-        .await;
+        until_shut_out(&self.tenant, name, async |name: &str| self.reset(name).await).await;
     }
 
     /// How often this account was called or read.

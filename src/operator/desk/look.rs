@@ -140,8 +140,7 @@ impl Desk {
             GroupTurn::Free => {}
             turn => {
                 self.leave_queue(uid);
-                let since = status::seen(&object).start_time.unwrap_or_default();
-                self.account(&account).park(&group, Place { since, uid: uid.to_owned() });
+                self.account(&account).park(&group, place_of(&object, uid));
                 // After another write, its end looks who is next.
                 if let GroupTurn::At(moment) = turn {
                     self.timers.set(moment, Wake::Group(account, group));
@@ -185,8 +184,7 @@ impl Desk {
     fn join_queue(&mut self, uid: &str, account: AccountName, read: bool) {
         self.leave_queue(uid);
         let Some(open) = self.resets.open(uid) else { return };
-        let since = status::seen(&open.object).start_time.unwrap_or_default();
-        let place = Place { since, uid: uid.to_owned() };
+        let place = place_of(&open.object, uid);
         let namespace = open.object.metadata.namespace.clone().unwrap_or_default();
         open.queued = Some(Queued { account: account.clone(), read, place: place.clone() });
         let limits = self.account(&account);
@@ -240,13 +238,13 @@ impl Desk {
 
     /// Takes one of the writers for this reset, or puts it into the backlog, from where it is looked at again.
     fn take_writer(&mut self, uid: &str) -> bool {
-        let since = self.now().wall;
         let Some(tracked) = self.resets.all.get_mut(uid) else { return false };
         if self.writers < WRITERS {
             self.writers += 1;
             return true;
         }
         if !std::mem::replace(&mut tracked.in_backlog, true) {
+            let since = self.hands.clock.now().wall;
             self.backlog.join(&tracked.namespace, Place { since, uid: uid.to_owned() });
         }
         false
@@ -295,6 +293,12 @@ impl Desk {
             return self.timers.set(self.explain_at, Wake::Explanation);
         }
     }
+}
+
+/// Its place in every line for a call: by the start of its request's clock.
+fn place_of(object: &GroupAttributeReset, uid: &str) -> Place {
+    let since = status::seen(object).start_time.unwrap_or_default();
+    Place { since, uid: uid.to_owned() }
 }
 
 /// Whether labels match a selector, as Kubernetes matches them; an unknown operator matches nothing.
