@@ -86,6 +86,7 @@ fn listen_for_signals(told: &CancellationToken) -> std::io::Result<()> {
         let (mut arrived, told) = (signal(kind)?, told.clone());
         tokio::spawn(async move {
             arrived.recv().await;
+            tracing::info!("told to end");
             told.cancel();
         });
     }

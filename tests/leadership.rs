@@ -263,3 +263,19 @@ async fn a_process_that_starts_waits_a_second_before_its_first_call_of_either_ki
     let waited = world.vendor.reads()[reads].arrived - restarted;
     assert!(waited >= second, "the first read came {waited:?} after the start");
 }
+
+/// Who led may not know yet: as if the lease still stood there.
+#[tokio::test]
+async fn a_lease_that_is_deleted_is_taken_only_when_it_would_have_run_out() {
+    let world = World::new().await;
+    let [leader, follower] = world.two(&SHORT_LEASE).await;
+    follower.wait_for_log("waiting for the lease", SOON).await;
+    leader.may_end();
+    assert!(world.kubectl(&["delete", "lease", "groupattr-operator"]).await.ok);
+    until_leading(&follower, SOON).await;
+    let lost = logged_at(&leader, "the lease was deleted or taken by another process");
+    let silence = logged_at(&follower, "leading").duration_since(lost);
+    // SHORT_LEASE runs out nine seconds after its last renewal, and is renewed each second.
+    assert!(silence >= SignedDuration::from_secs(5), "it led {silence:#} after the other one had noticed");
+    assert!(!leader.wait_exit(SOON).await.success(), "{}", leader.logs());
+}

@@ -15,6 +15,7 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep_until, timeout, timeout_at},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::kubernetes::{Complaints, explain};
 
@@ -143,17 +144,19 @@ pub struct Held {
     tenure: watch::Sender<Tenure>,
 }
 
-/// Waits until the Lease is ours. `me` must be unique to this process; `api` is for the operator's namespace.
-pub async fn acquire(api: Api<Lease>, me: &str, terms: Terms) -> Held {
+/// Waits until the Lease is ours. `me` must be unique to this process; `api` is for the operator's namespace. `None` if
+/// the process was told to end: not in the middle of an attempt, since a write that is under way may succeed, and a
+/// Lease that nobody gives back keeps the others waiting for its whole span.
+pub async fn acquire(api: Api<Lease>, me: &str, terms: Terms, told: &CancellationToken) -> Option<Held> {
     let mut seen: Option<Seen> = None;
     let mut complaints = Complaints::default();
-    loop {
+    while !told.is_cancelled() {
         let renewed = Instant::now();
         let trouble = match timeout(terms.patience(), attempt(&api, me, terms, &mut seen)).await {
             Ok(Ok(Some(lease))) => {
                 tracing::info!(holder = me, "leading");
                 let tenure = watch::Sender::new(Tenure::Until(End::after(renewed, terms.deadline)));
-                return Held { api, lease, me: me.to_owned(), terms, renewed, tenure };
+                return Some(Held { api, lease, me: me.to_owned(), terms, renewed, tenure });
             }
             Ok(Ok(None)) => None,
             Ok(Err(error)) => Some(worded(&error, api.namespace())),
@@ -165,8 +168,9 @@ pub async fn acquire(api: Api<Lease>, me: &str, terms: Terms) -> Held {
             tracing::warn!("the lease {LEASE} cannot be taken: {trouble}");
         }
         // Twice as often as a leader renews: a lease that was handed over is not left lying.
-        sleep_until(renewed + terms.retry / 2).await;
+        let _ = told.run_until_cancelled(sleep_until(renewed + terms.retry / 2)).await;
     }
+    None
 }
 
 /// Trouble, with what would end it.

@@ -117,6 +117,25 @@ mod tests {
     }
 
     #[test]
+    fn another_process_may_write_until_its_attempt_is_over() {
+        let mut group = GroupPace::default();
+        group.held_until(s(11));
+        assert_eq!(group.turn(BASE, s(11)), GroupTurn::At(s(12)));
+        group.held_until(s(5));
+        assert_eq!(group.turn(BASE, s(11)), GroupTurn::At(s(12)), "an earlier one gives nothing away");
+    }
+
+    #[test]
+    fn a_group_that_cannot_be_written_to_is_not_forgotten() {
+        let mut group = GroupPace::default();
+        group.begin();
+        assert!(!group.is_forgettable(BASE, s(700)));
+        group.end(Some(s(700)));
+        assert!(!group.is_forgettable(BASE, Duration::from_millis(700_500)));
+        assert!(group.is_forgettable(BASE, s(701)));
+    }
+
+    #[test]
     fn too_frequent_doubles_up_to_a_minute_and_relaxes() {
         let mut group = GroupPace::default();
         for expected in [2, 4, 8, 16, 32, 60, 60] {

@@ -24,6 +24,14 @@ pub struct Bounds {
     pub reset_ends: Option<Timestamp>,
 }
 
+impl Bounds {
+    /// How long a call that is sent now may take. Its permit, its group and its read-back count on its end.
+    #[must_use]
+    pub fn left(&self, now: Now) -> Duration {
+        self.deadline_mono.saturating_sub(now.mono)
+    }
+}
+
 /// Why an attempt that was planned is not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TooLate {
@@ -86,6 +94,12 @@ mod tests {
     #[test]
     fn in_time_and_leader_means_go() {
         assert_eq!(last_look(BOUNDS(), true, true, true, at(4_999, 4_999)), Ok(()));
+    }
+
+    #[test]
+    fn a_call_ends_with_its_attempt_however_late_it_is_sent() {
+        assert_eq!(BOUNDS().left(at(4_000, 0)), Duration::from_secs(6));
+        assert_eq!(BOUNDS().left(at(11_000, 0)), Duration::ZERO);
     }
 
     #[test]

@@ -99,7 +99,7 @@ async fn steps(hands: &Hands, order: &Order) -> End {
     let works = order.app.gate.admits_clear();
     let verdict = match last_look(bounds, hands.leads(), works, has_permit, sent) {
         Err(too_late) => Verdict::not_sent(NotSent::TooLate(too_late)),
-        Ok(()) => judge(&call(hands, order, &usersig, bounds.deadline_mono.saturating_sub(sent.mono)).await),
+        Ok(()) => judge(&call(hands, order, &usersig, bounds.left(sent)).await),
     };
     if matches!(verdict.ruling, Ruling::Sent(Class::Account(_) | Class::SignatureExpired)) {
         order.app.signer.reject(&usersig).await;

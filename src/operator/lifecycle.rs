@@ -121,11 +121,13 @@ impl Process {
         self.metrics.leader(false);
         let leases = Api::namespaced(self.clients.lease.clone(), &self.settings.namespace);
         let waiting = beat(Arc::clone(&self.health));
-        let held = tokio::select! {
-            () = told.cancelled() => return Exit::Told,
-            held = acquire(leases, &self.identity, self.settings.terms()) => held,
-        };
+        let held = acquire(leases, &self.identity, self.settings.terms(), told).await;
         waiting.abort();
+        let Some(held) = held else { return Exit::Told };
+        if told.is_cancelled() {
+            held.release().await;
+            return Exit::Told;
+        }
         self.metrics.leader(true);
         let leadership = held.leadership();
         let done = CancellationToken::new();

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use super::app_object::{AppKey, key_of};
-use crate::api::{GroupAttributeReset, Reason};
+use crate::api::{GroupAttributeReset, ResetStatus};
+use crate::chat::Class;
+use crate::chat::codes::lookup;
 use crate::decide::ends::{is_made_again, ttl_ends};
 use crate::decide::plan::{AccountName, Recall};
 use crate::decide::settle::{attempt_length, read_back_of_foreign};
@@ -117,10 +119,7 @@ impl Open {
         let status = status::seen(&self.object);
         if status.next_attempt_time != self.next_attempt {
             self.next_attempt = status.next_attempt_time;
-            let longest = match status.reason() {
-                Reason::RateLimited => LONGEST_THROTTLE,
-                _ => backoff::longest(status.failures),
-            };
+            let longest = longest_wait(&status);
             self.recall.hold_until =
                 status.next_attempt_time.map(|next| backoff::hold_until(next, longest, now));
         }
@@ -267,6 +266,17 @@ pub fn is_older(version: &str, known: &str) -> bool {
 #[must_use]
 pub fn number(object: &GroupAttributeReset) -> Option<u64> {
     object.metadata.resource_version.as_ref()?.parse().ok()
+}
+
+/// Longest that what came of its last attempt may hold back the next one. The reason does not tell it, since another
+/// one can have taken its place: that the app does not work, say.
+fn longest_wait(status: &ResetStatus) -> Duration {
+    let was_throttled = status.last_attempt.as_ref().is_some_and(|last| {
+        let class = last.error_code.map(|code| lookup(code).class);
+        matches!(class, Some(Class::ThrottledGroup | Class::ThrottledAccount))
+            || last.http_status == Some(429)
+    });
+    if was_throttled { LONGEST_THROTTLE } else { backoff::longest(status.failures) }
 }
 
 /// Ended, and written down for the present spec.

@@ -65,8 +65,7 @@ impl Signer {
             },
         };
         let (digest, now) = (key.0.digest(), clock.now().wall.as_second());
-        let usable = held.usersig.take().filter(|sig| held.digest == Some(digest) && !sig.is_stale(now));
-        let usersig = usable.unwrap_or_else(|| {
+        let usersig = held.usable(digest, now).unwrap_or_else(|| {
             Arc::new(UserSig::mint(&key.0, self.sdk_app_id, &self.identifier, now, VALID_FOR_SECONDS))
         });
         *held =
@@ -91,9 +90,45 @@ impl Signer {
 }
 
 impl Held {
+    /// The signature, if it was made with the key of this digest and is good for hours from `now`, in seconds of the epoch.
+    fn usable(&self, digest: [u8; 32], now: i64) -> Option<Arc<UserSig>> {
+        self.usersig.clone().filter(|sig| self.digest == Some(digest) && !sig.is_stale(now))
+    }
+
     fn forget_old_key(&mut self, now: Duration) {
         if self.key.as_ref().is_some_and(|(_, read_at)| now >= *read_at + KEEP_KEY) {
             self.key = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(text: &[u8], read_at: Duration) -> Held {
+        let key = SecretKey::from_bytes(text).expect("a key");
+        let usersig = UserSig::mint(&key, 7, "administrator", 0, VALID_FOR_SECONDS);
+        let (digest, usersig) = (Some(key.digest()), Some(Arc::new(usersig)));
+        Held { key: Some((key, read_at)), digest, usersig, failed: None }
+    }
+
+    #[test]
+    fn a_key_is_forgotten_after_a_minute() {
+        let mut held = held(b"old", Duration::from_secs(5));
+        held.forget_old_key(Duration::from_secs(64));
+        assert!(held.key.is_some());
+        held.forget_old_key(Duration::from_secs(65));
+        assert!(held.key.is_none() && held.usersig.is_some(), "the signature can still be used");
+    }
+
+    #[test]
+    fn a_signature_is_used_for_half_of_its_validity_and_only_with_the_key_that_made_it() {
+        let held = held(b"old", Duration::ZERO);
+        let digest = |text: &[u8]| SecretKey::from_bytes(text).expect("a key").digest();
+        let half = VALID_FOR_SECONDS / 2;
+        assert!(held.usable(digest(b"old"), half - 1).is_some());
+        assert!(held.usable(digest(b"old"), half + 1).is_none(), "stale");
+        assert!(held.usable(digest(b"new"), 0).is_none(), "another key");
     }
 }

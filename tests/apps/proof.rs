@@ -86,3 +86,23 @@ async fn apps_without_their_secret_keep_nobody_of_their_account_waiting() {
     assert!(applied.elapsed() < Duration::from_secs(20), "told after {:?}", applied.elapsed());
     assert_eq!(world.vendor.reads().len(), 1, "without a key there is nothing to send");
 }
+
+#[tokio::test]
+async fn a_probe_on_an_old_spec_proves_nothing_about_the_new_one() {
+    let world = World::new().await;
+    world.room("@TGS#a");
+    let slow = When::get().of(PROBED).times(1);
+    world.vendor.script(slow, Misbehaviour::DelayAfter(Duration::from_secs(3)));
+    let _operator = world.operator(&[]).await;
+    world.app("").await;
+    until(SOON, "the first probe", || async { (!world.vendor.reads().is_empty()).then_some(()) }).await;
+    world.patch("chatapp", "default", r#"{"limits":{"callsPerSecond":100}}"#).await;
+    world.reset("a", "@TGS#a", "").await;
+    world.reset_is("a", "Cleared").await;
+    let (probes, clears) = (world.vendor.reads(), world.vendor.clears());
+    assert_eq!((probes.len(), clears.len()), (2, 1));
+    assert!(
+        probes[1].answered.unwrap() <= clears[0].arrived,
+        "the clear was sent before the change was proved"
+    );
+}

@@ -8,9 +8,11 @@
 //! | the CRDs | `kinds` |
 //! | objects and namespaces that go away, and come back under their names | `made_again` |
 //! | the order of the API server's answers | `overtaken` |
+//! | the time between an intent and its call | `held_up` |
 //! | the operator's rights | `rights` |
 //! | the account's Secret | `secrets` |
 
+mod held_up;
 mod kinds;
 mod made_again;
 mod outage;

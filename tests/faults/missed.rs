@@ -5,7 +5,7 @@ use std::time::Duration;
 use testbed::proxy::{Boundary, Fault, Position};
 use testbed::runs;
 
-use crate::world::{Leg, SOON, World, numbered};
+use crate::world::{KEY, Leg, SOON, World, chat_app, numbered};
 use crate::{AFTER_FAULTS, ALONE, RESETS};
 
 const COUNT: usize = 5;
@@ -110,4 +110,26 @@ async fn a_watch_that_died_silently_is_replaced_within_its_time() {
             world.finish().await;
         })
         .await;
+}
+
+/// The only way to another account: the app is deleted and made again, and the watch shows neither.
+#[tokio::test]
+async fn an_app_that_was_made_again_unseen_is_another_app() {
+    let world = World::breakable().await;
+    world.vendor.account(7, KEY, &["administrator"]);
+    world.vendor.room(7, "@TGS#room", &[("seat1", "ann")]);
+    let _operator = world.operator(&ALONE).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    let api = world.way(Leg::Api);
+    api.hold_watches("chatapps");
+    assert!(world.kubectl(&["delete", "chatapp", "default"]).await.ok);
+    world.apply(&chat_app("default", 7, &world.chat_url(), "")).await;
+    api.expire_watches("chatapps");
+    world.app_is("Verified").await;
+    api.release_watches("chatapps");
+    world.reset("room", "@TGS#room", "").await;
+    world.reset_is("room", "Cleared").await;
+    let accounts: Vec<_> = world.vendor.clears().iter().map(|call| call.sdkappid).collect();
+    assert_eq!(accounts, [Some(7)]);
 }

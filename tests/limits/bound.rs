@@ -175,3 +175,24 @@ async fn a_kill_in_the_middle_bursts_neither_the_window_nor_the_interval_of_a_gr
     );
     assert_interval(&writes, 3 * SECOND);
 }
+
+/// For all that anybody knows it is still on its way.
+#[tokio::test]
+async fn a_call_whose_connection_broke_keeps_its_permit_until_it_cannot_arrive_any_more() {
+    let world = World::new().await;
+    for group in ["@TGS#broken", "@TGS#next"] {
+        world.room(group);
+    }
+    let _operator = world.operator(&[]).await;
+    world.app("  limits: { callsPerSecond: 1 }").await;
+    world.app_is("Verified").await;
+    let broken = When::clear().of("@TGS#broken").times(1);
+    world.vendor.script(broken, Misbehaviour::Reset { execute: false });
+    world.reset("broken", "@TGS#broken", "").await;
+    until_called(&world, 1).await;
+    world.reset("next", "@TGS#next", "").await;
+    world.reset_is("next", "Cleared").await;
+    let arrived = |group| world.vendor.clears_of(group)[0].arrived;
+    let waited = arrived("@TGS#next") - arrived("@TGS#broken");
+    assert!(waited >= millis(10_500), "the only permit was given away after {waited:?}");
+}

@@ -6,7 +6,7 @@ use serde_json::json;
 use testbed::control_plane::AuditEvent;
 use testbed::until_ok;
 
-use crate::world::{KEY, SOON, World, chat_app, numbered};
+use crate::world::{KEY, SOON, World, chat_app, message_of, numbered};
 
 #[tokio::test]
 async fn at_rest_finished_resets_cost_no_request_but_the_lease() {
@@ -65,7 +65,7 @@ async fn accounts_that_no_app_names_any_more_are_forgotten() {
         let endpoint = json!({"spec": {"endpoint": format!("https://host-{host}.example")}});
         world.merge("chatapp", "moving", &endpoint).await;
     }
-    let names: Vec<String> = (100..105).map(|account| format!("passing-{account}")).collect();
+    let mut names: Vec<String> = (100..105).map(|account| format!("passing-{account}")).collect();
     for (account, name) in (100..).zip(&names) {
         world.vendor.account(account, KEY, &["administrator"]);
         world.apply(&chat_app(name, account, &world.vendor.url(), "")).await;
@@ -75,6 +75,18 @@ async fn accounts_that_no_app_names_any_more_are_forgotten() {
     until_ok(SOON, "the accounts to be counted", || async {
         let accounts = remembered().await;
         if accounts >= 6.0 { Ok(()) } else { Err(accounts) }
+    })
+    .await;
+    // Two of one account, of which the second one waits in line for its first check.
+    world.vendor.account(200, KEY, &["administrator"]);
+    names.extend(["lined-0", "lined-1"].map(str::to_owned));
+    for (name, reason) in [("lined-0", "Verified"), ("lined-1", "Pending")] {
+        world.apply(&chat_app(name, 200, &world.vendor.url(), "")).await;
+        world.until_reason("chatapp", name, "Ready", reason).await;
+    }
+    until_ok(SOON, "the second one to say that it waits in line", || async {
+        let said = message_of(&world.object("chatapp", "lined-1").await.unwrap_or_default(), "Ready");
+        if said.contains("share one check") { Ok(()) } else { Err(said) }
     })
     .await;
     let mut delete = vec!["delete", "chatapp"];

@@ -47,6 +47,7 @@ async fn what_nobody_saw_is_read_back_before_anything_else() {
         case("dismissed-fail", lost(), "", ("GroupNotFound", 1, 0)),
         case("dismissed-succeed", lost(), "  onGroupNotFound: Succeed", ("GroupGone", 1, 0)),
         case("read-fails-once", lost(), "", ("VerifiedEmpty", 1, 0)),
+        case("never-read", refused(), "  activeDeadlineSeconds: 25", ("OutcomeUnknown", 1, 0)),
         case(
             "too-late",
             Misbehaviour::Hang { execute: false },
@@ -64,6 +65,7 @@ async fn what_nobody_saw_is_read_back_before_anything_else() {
         }
     }
     world.vendor.script(When::get().of("@TGS#read-fails-once").times(1), Misbehaviour::Status(500));
+    world.vendor.script(When::get().of("@TGS#never-read"), Misbehaviour::Code(10007));
     for case in &cases {
         world.until_reason("chatapp", case.name, "Ready", "Verified").await;
         world.reset_of_app(case.name, case.more).await;
@@ -104,6 +106,8 @@ async fn what_nobody_saw_is_read_back_before_anything_else() {
         }
     }
     assert_eq!(reads_of(&world, "@TGS#read-fails-once").len(), 2);
+    let reads = reads_of(&world, "@TGS#never-read").len();
+    assert!((2..=5).contains(&reads), "it was read {reads} times in twenty seconds");
     let said = message_of(&world.object("gar", "stop-not-done").await.unwrap(), "Succeeded");
     assert!(said.contains("2 attributes") && said.contains("requestID"), "{said}");
     world.event("GroupAttributeReset", "stop-not-done", "OutcomeUnknown").await;

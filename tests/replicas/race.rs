@@ -64,3 +64,18 @@ async fn race() {
 async fn of_two_that_race_for_a_lease_that_has_run_out_one_wins() {
     runs("D2", 20).side_by_side(5, |_| race()).await;
 }
+
+/// Nobody would give it back, and the others would wait for its whole span.
+#[tokio::test]
+async fn a_process_that_is_told_to_end_while_it_takes_the_lease_gives_it_back() {
+    let world = World::breakable().await;
+    let taking = Boundary::of("create", "leases");
+    let plan = world.plan(Leg::Api, taking, Position::LostAnswer, Fault::Hold);
+    let operator = world.start(world.launch(&[]));
+    plan.has_fired(SOON).await;
+    operator.terminate();
+    operator.wait_for_log("told to end", SOON).await;
+    plan.release();
+    assert!(operator.wait_exit(SOON).await.success(), "{}", operator.logs());
+    assert_eq!(world.lease_holder().await, "");
+}

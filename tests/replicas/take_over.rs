@@ -147,3 +147,26 @@ async fn the_calls_of_a_dead_process_keep_their_permits_until_they_cannot_arrive
     assert!(called >= Duration::from_secs(11), "the only permit was given away after {called:?}");
     world.reset_is("hanging", "VerifiedEmpty").await;
 }
+
+#[tokio::test]
+async fn the_group_of_a_dead_process_s_call_is_left_alone_until_that_cannot_arrive_any_more() {
+    let world = World::new().await;
+    world.room("@TGS#hanging");
+    let alone = ["--leader-elect=false"];
+    let operator = world.operator(&alone).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    let first = When::clear().of("@TGS#hanging").times(1);
+    world.vendor.script(first, Misbehaviour::Hang { execute: true });
+    world.reset("hanging", "@TGS#hanging", "").await;
+    world.until_calls(1).await;
+    operator.kill9();
+    world.reset("next", "@TGS#hanging", "").await;
+    let started = Instant::now();
+    let _next = world.operator(&alone).await;
+    world.reset_is("next", "Cleared").await;
+    let waited = world.vendor.clears_of("@TGS#hanging")[1].arrived - started;
+    // Ten seconds for the attempt, and one for the interval of the group.
+    assert!(waited >= Duration::from_secs(11), "the group was written to again after {waited:?}");
+    world.reset_is("hanging", "VerifiedEmpty").await;
+}

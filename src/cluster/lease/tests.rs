@@ -35,3 +35,15 @@ async fn leadership_runs_out_by_itself_and_ends_for_good() {
     leadership.lost().await;
     assert!(!leadership.holds(now));
 }
+
+/// The monotonic clock stands still while a machine is suspended, and the others go on watching the Lease.
+#[test]
+fn leadership_also_runs_out_on_the_wall_clock() {
+    let now = Instant::now();
+    let holds = |on_the_wall| {
+        let end = End { at: now + TERMS.deadline, on_the_wall };
+        Leadership(watch::channel(Tenure::Until(end)).1).holds(now)
+    };
+    assert!(holds(Timestamp::now() + Duration::from_mins(1)));
+    assert!(!holds(Timestamp::now() - Duration::from_secs(1)));
+}

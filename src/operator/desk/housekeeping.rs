@@ -20,8 +20,12 @@ impl Desk {
         }
         let named: HashSet<&AccountName> =
             self.apps.values().filter_map(|app| app.account.as_ref()).collect();
+        let apps = &self.apps;
         self.accounts.retain(|name, account| {
             account.forget_idle_groups(now.mono);
+            // Whoever is gone, or on another account by now, waits for no probe of this one.
+            let names_it = |key: &AppKey| apps.get(key).is_some_and(|app| app.account.as_ref() == Some(name));
+            account.probe_line.retain(names_it);
             named.contains(name) || !account.is_forgettable(now.mono)
         });
         let mut waiting: HashMap<&AppKey, (usize, Duration)> = HashMap::new();

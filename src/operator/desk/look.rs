@@ -164,7 +164,9 @@ impl Desk {
             }
             let Some(Place { uid, .. }) = self.account(name).unpark(group) else { return };
             self.look(&uid);
-            if self.resets.open(&uid).is_some_and(|open| open.queued.is_some()) {
+            // A place in another line, of its app's new account say, leads to no end that would look who is next here.
+            let goes = |queued: &Queued| !queued.read && queued.account == *name;
+            if self.resets.open(&uid).is_some_and(|open| open.queued.as_ref().is_some_and(goes)) {
                 return;
             }
         }
@@ -316,4 +318,36 @@ fn matches(selector: &LabelSelector, labels: &std::collections::BTreeMap<String,
         }
     });
     wanted && expressions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selector_matches_as_kubernetes_does() {
+        let namespace = |labels: serde_json::Value| serde_json::from_value(labels).expect("labels");
+        let gold = namespace(serde_json::json!({"tier": "gold"}));
+        let free = namespace(serde_json::json!({"tier": "free"}));
+        let none = namespace(serde_json::json!({}));
+        for (operator, expected) in [
+            ("In", [true, false, false]),
+            ("NotIn", [false, true, true]),
+            ("Exists", [true, true, false]),
+            ("DoesNotExist", [false, false, true]),
+            ("Near", [false, false, false]),
+        ] {
+            let expression =
+                serde_json::json!({"key": "tier", "operator": operator, "values": ["silver", "gold"]});
+            let with = |labels: serde_json::Value| {
+                let selector = serde_json::json!({"matchLabels": labels, "matchExpressions": [expression]});
+                serde_json::from_value::<LabelSelector>(selector).expect("a selector")
+            };
+            let alone = with(serde_json::json!({}));
+            assert_eq!([&gold, &free, &none].map(|labels| matches(&alone, labels)), expected, "{operator}");
+            let both = with(serde_json::json!({"chat": "live"}));
+            assert!(![&gold, &free, &none].into_iter().any(|labels| matches(&both, labels)), "{operator}");
+        }
+        assert!(matches(&LabelSelector::default(), &none), "an empty selector is open to all");
+    }
 }

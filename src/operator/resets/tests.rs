@@ -80,3 +80,35 @@ fn a_get_that_a_watch_overtook_does_not_bring_the_older_object_back() {
     assert_eq!(show(101, None), "102");
     assert_eq!(show(103, None), "103");
 }
+
+/// What the vendor asked for holds after a restart, also if the status says something else by then; a clock that was
+/// wrong holds nothing back for longer than was ever computed.
+#[test]
+fn a_new_process_waits_as_long_as_the_vendor_asked_and_no_longer() {
+    let (start, second) = (jiff::Timestamp::UNIX_EPOCH, Duration::from_secs);
+    let held = |reason: &str, last: (i64, i64), next: u64| {
+        let reset = serde_json::json!({
+            "metadata": {"uid": "u", "name": "room", "namespace": "show", "generation": 1, "resourceVersion": "1"},
+            "spec": {"groupID": "@TGS#room"},
+            "status": {
+                "observedGeneration": 1, "nextAttemptTime": start + second(next),
+                "conditions": [{"type": "Succeeded", "status": "Unknown", "reason": reason, "message": "",
+                    "lastTransitionTime": start}],
+                "lastAttempt": {"id": "a", "number": 1, "startTime": start, "outcome": "Rejected",
+                    "httpStatus": last.0, "errorCode": last.1, "sdkAppID": 7, "host": "chat:443"},
+            },
+        });
+        let mut resets = Resets::default();
+        let reset: GroupAttributeReset = serde_json::from_value(reset).expect("a reset");
+        let now = Now { wall: start, mono: second(7) };
+        let _ = resets.show(Arc::new(reset), Origin::Truth, "process", now);
+        resets.open("u").expect("an open reset").recall.hold_until
+    };
+    for throttled in [(200, 10049), (200, 60007), (429, 0)] {
+        for reason in ["RateLimited", "AppNotReady"] {
+            assert_eq!(held(reason, throttled, 40), Some(second(7 + 40)), "{reason} {throttled:?}");
+            assert_eq!(held(reason, throttled, 4000), Some(second(7 + 61)), "{reason} {throttled:?}");
+        }
+    }
+    assert_eq!(held("RetryScheduled", (503, 0), 4000), Some(second(7 + 3)), "an ordinary failure");
+}

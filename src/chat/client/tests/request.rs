@@ -158,3 +158,27 @@ fn a_user_agent_that_is_no_header_is_an_error() {
     let error = ChatClient::new(&Settings { user_agent: "a\nb".to_owned() }).unwrap_err();
     assert!(matches!(error, ClientError::Setup(_)), "{error}");
 }
+
+/// What the kernel could not deliver in time must not arrive after the group was read back.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_request_that_is_not_taken_over_is_given_up_after_two_seconds() {
+    // It takes a few kilobytes of a request that is longer, and then nothing any more.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::sockopt::set_socket_recv_buffer_size(&listener, 2048).unwrap();
+    let endpoint = local(listener.local_addr().unwrap().port());
+    let (usersig, group) = (usersig(), GroupId::parse("g").unwrap());
+    let call = Call {
+        endpoint: &endpoint,
+        sdk_app_id: 7,
+        identifier: &"a".repeat(60_000),
+        usersig: &usersig,
+        group: &group,
+        timeout: Duration::from_secs(9),
+    };
+    let begun = std::time::Instant::now();
+    let answer = client().clear(call).await;
+    assert!(matches!(answer, Answer::NoAnswer(_)), "{answer:?}");
+    assert!(begun.elapsed() < Duration::from_secs(6), "after {:?}", begun.elapsed());
+    drop(listener);
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::chat::Class;
+use crate::decide::ends::ends_at;
 use crate::decide::judge::NotSent;
 use crate::decide::outcome::{Circumstances, after_attempt, intent};
 
@@ -49,6 +50,27 @@ fn not_after_ends_even_a_suspended_reset() {
     let late = ResetSpec { not_after: Some("1970-01-01T00:00:10Z".to_owned()), suspend: true, ..spec() };
     assert_eq!(recorded(step(&reset(late.clone()), &works(), at(9))).reason(), Reason::Suspended);
     assert_eq!(recorded(step(&reset(late), &works(), at(10))).reason(), Reason::Expired);
+}
+
+#[test]
+fn of_not_after_and_the_deadline_the_earlier_one_ends_it() {
+    let bounded = |not_after: &str, seconds| {
+        let not_after = Some(format!("1970-01-01T00:{not_after}Z"));
+        reset(ResetSpec { not_after, active_deadline_seconds: seconds, ..spec() })
+    };
+    let (by_deadline, by_moment) = (bounded("30:00", 5), bounded("00:05", 1800));
+    for object in [&by_deadline, &by_moment] {
+        assert_eq!(step(object, &works(), at(4)), Step::Send);
+        assert_eq!(ends_at(&begun(object)), Some(at(5).wall), "the last look asks the same");
+    }
+    assert_eq!(recorded(step(&by_deadline, &works(), at(5))).reason(), Reason::DeadlineExceeded);
+    assert_eq!(recorded(step(&by_moment, &works(), at(5))).reason(), Reason::Expired);
+}
+
+/// As it stands once its first intent is stored.
+fn begun(object: &GroupAttributeReset) -> GroupAttributeReset {
+    let status = intent(object, attempt(1, at(0)), at(0));
+    GroupAttributeReset { status: Some(status), ..object.clone() }
 }
 
 #[test]
