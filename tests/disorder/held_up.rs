@@ -2,12 +2,12 @@
 //! made as if nothing had happened, and no time had passed.
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::json;
 use testbed::OperatorProcess;
 use testbed::proxy::{Boundary, Fault, Plan, Position};
 use testbed::vendor::{Misbehaviour, When};
 
-use crate::world::{APP_ID, Leg, SOON, World};
+use crate::world::{APP_ID, Leg, SOON, World, time};
 
 /// A reset named `room`, of an app that works: its intent is stored, and its operator has not heard of that yet.
 struct HeldUp {
@@ -96,8 +96,4 @@ async fn a_permit_that_comes_too_late_is_not_used() {
     let reset = world.reset_is("room", "Expired").await;
     assert_eq!(reset["status"]["lastAttempt"]["outcome"], "NotSent", "{reset:#}");
     assert_eq!(world.calls("@TGS#room"), 0);
-}
-
-fn time(value: &Value) -> Timestamp {
-    value.as_str().unwrap_or_default().parse().unwrap_or_else(|_| panic!("{value} is no time"))
 }

@@ -19,14 +19,10 @@ mod unseen;
 mod world;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
+use world::time;
 
 fn in_seconds(seconds: i64) -> Timestamp {
     Timestamp::from_second(Timestamp::now().as_second()).unwrap() + SignedDuration::from_secs(seconds)
-}
-
-fn time(value: &Value) -> Timestamp {
-    value.as_str().unwrap_or_default().parse().unwrap_or_else(|_| panic!("{value} is no time"))
 }
 
 fn seconds_between(earlier: Timestamp, later: Timestamp) -> f64 {

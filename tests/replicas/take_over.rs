@@ -124,49 +124,43 @@ async fn a_leader_that_is_frozen_between_its_intent_and_its_call_does_not_make_i
     world.assert_one_after_another();
 }
 
-#[tokio::test]
-async fn the_calls_of_a_dead_process_keep_their_permits_until_they_cannot_arrive_any_more() {
+/// How long after its start a process waits with a call for `group`, while a call of a dead one for `@TGS#hanging` may
+/// still be under way. `limits` are further lines of the app's spec.
+async fn silence_after_a_call_of_a_dead_process(limits: &str, group: &str) -> Duration {
     let world = World::new().await;
     for group in ["@TGS#hanging", "@TGS#next"] {
         world.room(group);
     }
     let alone = ["--leader-elect=false"];
     let operator = world.operator(&alone).await;
-    world.app("  limits: { callsPerSecond: 1 }").await;
-    world.app_is("Verified").await;
-    world.vendor.script(When::clear().of("@TGS#hanging"), Misbehaviour::Hang { execute: true });
-    world.reset("hanging", "@TGS#hanging", "").await;
-    world.until_calls(1).await;
-    operator.kill9();
-    world.reset("next", "@TGS#next", "").await;
-    let started = Instant::now();
-    let _next = world.operator(&alone).await;
-    world.reset_is("next", "Cleared").await;
-    let called = world.vendor.clears_of("@TGS#next")[0].arrived - started;
-    // For all that anybody knows it is still on its way: ten seconds, and one for the window.
-    assert!(called >= Duration::from_secs(11), "the only permit was given away after {called:?}");
-    world.reset_is("hanging", "VerifiedEmpty").await;
-}
-
-#[tokio::test]
-async fn the_group_of_a_dead_process_s_call_is_left_alone_until_that_cannot_arrive_any_more() {
-    let world = World::new().await;
-    world.room("@TGS#hanging");
-    let alone = ["--leader-elect=false"];
-    let operator = world.operator(&alone).await;
-    world.app("").await;
+    world.app(limits).await;
     world.app_is("Verified").await;
     let first = When::clear().of("@TGS#hanging").times(1);
     world.vendor.script(first, Misbehaviour::Hang { execute: true });
     world.reset("hanging", "@TGS#hanging", "").await;
     world.until_calls(1).await;
     operator.kill9();
-    world.reset("next", "@TGS#hanging", "").await;
+    world.reset("next", group, "").await;
     let started = Instant::now();
     let _next = world.operator(&alone).await;
     world.reset_is("next", "Cleared").await;
-    let waited = world.vendor.clears_of("@TGS#hanging")[1].arrived - started;
-    // Ten seconds for the attempt, and one for the interval of the group.
-    assert!(waited >= Duration::from_secs(11), "the group was written to again after {waited:?}");
+    let called = world.vendor.clears_of(group).pop().expect("a call").arrived - started;
     world.reset_is("hanging", "VerifiedEmpty").await;
+    assert_eq!(world.vendor.clears().len(), 2);
+    called
+}
+
+#[tokio::test]
+async fn the_calls_of_a_dead_process_keep_their_permits_until_they_cannot_arrive_any_more() {
+    let one = "  limits: { callsPerSecond: 1 }";
+    let called = silence_after_a_call_of_a_dead_process(one, "@TGS#next").await;
+    // For all that anybody knows it is still on its way: ten seconds, and one for the window.
+    assert!(called >= Duration::from_secs(11), "the only permit was given away after {called:?}");
+}
+
+#[tokio::test]
+async fn the_group_of_a_dead_process_s_call_is_left_alone_until_that_cannot_arrive_any_more() {
+    let called = silence_after_a_call_of_a_dead_process("", "@TGS#hanging").await;
+    // Ten seconds for the attempt, and one for the interval of the group.
+    assert!(called >= Duration::from_secs(11), "the group was written to again after {called:?}");
 }

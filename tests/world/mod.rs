@@ -43,7 +43,7 @@ use testbed::{ControlPlane, FaultProxy, Launch, OperatorProcess, Options, Vendor
 use tokio::sync::OnceCell;
 
 pub use self::objects::{chat_app, numbered};
-pub use self::seen::{condition_of, message_of, reason_of};
+pub use self::seen::{condition_of, message_of, reason_of, time};
 pub use self::ways::Leg;
 
 /// The account's key in every test, and a canary: it must never show up anywhere.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::Api;
 use kube::api::ListParams;
 use serde_json::Value;
@@ -145,4 +146,9 @@ pub fn message_of(object: &Value, condition: &str) -> String {
 /// The condition of this type.
 pub fn condition_of<'a>(object: &'a Value, type_: &str) -> Option<&'a Value> {
     object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == type_)
+}
+
+/// A moment as a status says it.
+pub fn time(value: &Value) -> Timestamp {
+    value.as_str().unwrap_or_default().parse().unwrap_or_else(|_| panic!("{value} is no time"))
 }
