@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
 use serde_json::json;
 use testbed::control_plane::Scope;
 use testbed::proxy::{Boundary, Fault, Position};
@@ -36,11 +35,11 @@ async fn a_namespace_that_floods_the_account_does_not_delay_its_neighbour() {
     neighbour.until_cleared(5, SOON).await;
     let calm = |call: &Entry| call.group.as_deref().is_some_and(|group| group.starts_with("@TGS#calm"));
     let done = flood.vendor.entries(calm).iter().map(|call| call.arrived).max().unwrap();
-    // The two take turns. Besides, up to half a second of the flood's attempts may have been begun before, and a few
-    // more until the neighbour's resets are seen.
+    // The two take turns. Besides, up to half a second of the flood's attempts may have been begun before, and more
+    // until the neighbour's resets are seen: a second on a busy machine.
     let before =
         flood.vendor.entries(|call| !calm(call) && call.arrived > asked && call.arrived < done).len();
-    assert!(before <= 24, "{before} calls of the flood came before the neighbour's five");
+    assert!(before <= 40, "{before} calls of the flood came before the neighbour's five");
     let sent = flood.vendor.clears().len();
     assert!(sent < FLOOD, "the flood was over before, which proves nothing");
     let fullest = fullest_second(&flood, Command::Clear);
@@ -98,13 +97,8 @@ async fn apps_that_hang_or_are_refused_do_not_delay_the_resets_of_another() {
     }
     world.vendor.script(When::any().by(7), Misbehaviour::Hang { execute: false });
     world.vendor.script(When::any().by(8), Misbehaviour::Code(70003));
-    let thirty_of = |app: &'static str| {
-        let more = format!("  appRef: {{ name: {app} }}");
-        let world = &world;
-        join_all(numbered(app, 30).into_iter().map(move |(name, group)| {
-            let more = more.clone();
-            async move { world.reset(&name, &group, &more).await }
-        }))
+    let thirty_of = async |app: &str| {
+        world.many_resets_with(numbered(app, 30), &json!({"appRef": {"name": app}})).await;
     };
     thirty_of("refused").await;
     world.until_reason("chatapp", "refused", "Ready", "CredentialsRejected").await;
@@ -120,10 +114,14 @@ async fn apps_that_hang_or_are_refused_do_not_delay_the_resets_of_another() {
         (world.reasons().await.get("Cleared") == Some(&20)).then_some(())
     })
     .await;
-    // Not one of the calls that hang had come to its end, which takes ten seconds, when the others were all sent.
+    // The twentieth of the calls that hang had not come to its end, which takes ten seconds, when the others were all
+    // sent.
     let last = of(APP_ID).iter().map(|call| call.arrived).max().unwrap();
-    let after = last - of(7)[0].arrived;
-    assert!(after < Duration::from_secs(9), "the last call was sent {after:?} after the first that hangs");
+    let after = last.saturating_duration_since(of(7)[19].arrived);
+    assert!(
+        after < Duration::from_secs(9),
+        "the last call was sent {after:?} after the twentieth that hangs"
+    );
 }
 
 /// Writes that are not part of an attempt wait in a line of their own, once 32 of them are under way.
@@ -142,10 +140,7 @@ async fn a_namespace_that_edits_all_its_resets_at_once_does_not_delay_what_is_re
     }
     let records = Boundary::of("update", "groupattributeresets/status").always();
     let records = flood.plan(Leg::Api, records, Position::Before, Fault::Hold);
-    let names = numbered("flood", FLOOD);
-    for batch in names.chunks(16) {
-        join_all(batch.iter().map(|(name, group)| flood.reset(name, group, "  suspend: true"))).await;
-    }
+    flood.many_resets_with(numbered("flood", FLOOD), &json!({"suspend": true})).await;
     neighbour.reset("calm", "@TGS#calm", "  suspend: true").await;
     until_ok(SOON, "all of them in the metrics", || async {
         let waiting = operator.metric("groupattr_waiting_resets", &[]).await;
@@ -166,7 +161,7 @@ async fn a_namespace_that_edits_all_its_resets_at_once_does_not_delay_what_is_re
 
 /// Whoever is in line at the API server cannot be overtaken by a neighbour any more.
 #[tokio::test]
-async fn of_an_account_no_more_than_32_intents_are_under_way_at_a_time() {
+async fn of_an_account_no_more_than_16_intents_are_under_way_at_a_time() {
     const RESETS: usize = 60;
     let world = World::breakable().await;
     let rooms = numbered("in-line", RESETS);
@@ -185,14 +180,14 @@ async fn of_an_account_no_more_than_32_intents_are_under_way_at_a_time() {
 
     let intents = world.plan(Leg::Api, Boundary::intent().always(), Position::Before, Fault::Hold);
     world.many_resets(rooms.clone()).await;
-    intents.has_fired_times(32, SOON).await;
+    intents.has_fired_times(16, SOON).await;
     // None is under way at the vendor, so all of them count as waiting.
     until_ok(SOON, "all of them in the metrics", || async {
         let waiting = operator.metric("groupattr_waiting_resets", &[]).await;
         if waiting == Some(RESETS as f64) { Ok(()) } else { Err((waiting, intents.fired())) }
     })
     .await;
-    assert_eq!(intents.fired(), 32, "so many intents are under way");
+    assert_eq!(intents.fired(), 16, "so many intents are under way");
     intents.release();
     world.until_cleared(RESETS + 1, SOON).await;
     world.assert_once_each(&rooms);

@@ -87,13 +87,23 @@ spec:
 
     /// Resets of these names and groups, made as fast as the API server takes them.
     pub async fn many_resets(&self, all: impl IntoIterator<Item = (String, String)>) {
+        self.many_resets_with(all, &json!({})).await;
+    }
+
+    /// The same with further fields of the spec.
+    pub async fn many_resets_with(
+        &self,
+        all: impl IntoIterator<Item = (String, String)>,
+        more: &serde_json::Value,
+    ) {
         let api = self.api("gar").expect("a kind of ours");
         let (api, done) = (&api, PostParams::default());
         let creations = all.into_iter().map(|(name, group)| {
-            let object = json!({
+            let mut object = json!({
                 "apiVersion": "groupattr.dev/v1alpha1", "kind": "GroupAttributeReset",
-                "metadata": {"name": name}, "spec": {"groupID": group},
+                "metadata": {"name": name}, "spec": more,
             });
+            object["spec"]["groupID"] = group.into();
             let (object, done) = (serde_json::from_value(object).expect("an object"), &done);
             async move { api.create(done, &object).await }
         });

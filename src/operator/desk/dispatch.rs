@@ -17,9 +17,9 @@ use crate::operator::attempt::{Order, attempt};
 use crate::operator::read_back::read_back;
 
 /// So many intents of one account are under way to the API server at most. It is enough for 200 a second at an API server
-/// that takes 160 ms; one that is slower is the limit, and who waits then waits here, where turns are kept, and not in
+/// that takes 80 ms; one that is slower is the limit, and who waits then waits here, where turns are kept, and not in
 /// a line at the API server, where the last who came is the last to be served.
-const INTENTS_AT_ONCE: usize = 32;
+const INTENTS_AT_ONCE: usize = 16;
 
 /// When leadership is in doubt, it is looked at again after this long.
 const LEADERSHIP: Duration = Duration::from_secs(1);
