@@ -5,7 +5,7 @@ use testbed::control_plane::{ControlPlane, Kubectl};
 use testbed::{Helm, until, until_ok};
 
 use crate::world::{SOON, plane};
-use crate::{CHART, objects};
+use crate::{CHART, CRDS, bare_plane, objects};
 
 /// Installs the chart in a namespace of its own, and tells the name of its objects.
 async fn install(plane: &ControlPlane, values: &str) -> String {
@@ -133,7 +133,9 @@ async fn person<'a>(plane: &'a ControlPlane, namespace: &str, user: &str) -> Per
 
 #[tokio::test]
 async fn who_makes_a_reset_must_hold_the_verb_use_on_its_app() {
-    let plane = plane().await;
+    // Of its own, because the policy is for all namespaces.
+    let plane = &bare_plane().await;
+    plane.install_crds(CRDS).await.unwrap();
     let namespace = plane.namespace().await.unwrap();
     let (with, without) = (person(plane, &namespace, "ann").await, person(plane, &namespace, "bob").await);
     let use_it = |kind: &str, name: &str, resource: &str| {

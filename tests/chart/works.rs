@@ -10,9 +10,8 @@ use testbed::ports::free_port;
 use testbed::{Helm, OperatorProcess, Pod, until, until_ok};
 
 use crate::world::{APP_ID, KEY, SOON, World, chat_app, reason_of};
-use crate::{CHART, bare_plane, parse_all};
+use crate::{CHART, CRDS, bare_plane, parse_all};
 
-const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
 const HOME: &str = "groupattr-system";
 const NAME: &str = "groupattr-operator";
 

@@ -63,7 +63,15 @@ async fn nothing_is_sent_under(wrong: &str, said: &str) {
     let operator = world.operator(&[]).await;
     world.app("").await;
     world.app_is("Verified").await;
+    world.reset("probe", "@TGS#probe", "  suspend: true").await;
     plane.install_crds(wrong).await.expect("the wrong CRD");
+    until(SOON, "the wrong CRD to be in force", || async {
+        let pending = r#"{"status":{"pendingAttempt":{"id":"none"}}}"#;
+        let patch = ["patch", "gar", "probe", "--subresource=status", "--type=merge", "-p", pending];
+        let done = world.kubectl(&[&patch[..], &["--dry-run=server", "-o", "json"]].concat()).await;
+        (!done.stdout.contains("pendingAttempt") && !done.stderr.contains("Required value")).then_some(())
+    })
+    .await;
     world.many_resets(rooms.clone()).await;
     operator.wait_for_log(said, SOON).await;
     until(SOON, "several refused intents in the metric", || async {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use testbed::until_ok;
 use testbed::vendor::Command;
 
-use crate::world::{APP_ID, World, numbered, reason_of};
+use crate::world::{APP_ID, SOON, World, numbered, reason_of};
 use crate::{CRDS, crd, own_plane};
 
 const GOOD: usize = 500;
@@ -92,6 +92,14 @@ async fn one_malformed_object_in_a_hundred_slows_down_none_of_the_good_ones() {
     let loose: Vec<String> =
         ["groupattributeresets", "chatapps"].iter().map(|name| loose(name).to_string()).collect();
     plane.install_crds(&loose.join("\n---\n")).await.expect("loose CRDs");
+    let odd =
+        "apiVersion: groupattr.dev/v1alpha1\nkind: ChatApp\nmetadata: { name: odd }\nspec: { sdkAppID: x }";
+    until_ok(SOON, "the loose CRDs to be in force", || async {
+        let (first, _) = &malformed()[0];
+        plane.apply_in(&world.namespace, &first.to_string()).await?;
+        plane.apply_in(&world.namespace, odd).await
+    })
+    .await;
     for (object, status) in malformed()
         .into_iter()
         .chain(extreme().into_iter().map(|(name, status, _)| (reset(name, &spec(name)), status)))
@@ -102,7 +110,6 @@ async fn one_malformed_object_in_a_hundred_slows_down_none_of_the_good_ones() {
             world.put_status(&name, &status).await;
         }
     }
-    world.apply("apiVersion: groupattr.dev/v1alpha1\nkind: ChatApp\nmetadata: { name: odd }\nspec: { sdkAppID: x }").await;
     plane.install_crds(CRDS).await.expect("CRDs");
     for (name, ..) in extreme() {
         world.room(&format!("@TGS#{name}"));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rand::Rng as _;
 use testbed::runs;
 
-use crate::world::{World, numbered};
+use crate::world::{SOON, World, numbered};
 use crate::{AFTER_FAULTS, ALONE, assert_empty};
 
 const RESETS: usize = 200;
@@ -28,8 +28,13 @@ async fn a_minute_of_kills_under_200_resets_loses_nothing_and_sends_nothing_twic
             let (begun, mut kills) = (Instant::now(), 0);
             while begun.elapsed() < STORM {
                 // Half of them come before anything can be sent, the others in the middle of it.
-                let life = if kills % 2 == 0 { 500 } else { chance.random_range(1500..4500) };
                 let operator = world.start(world.launch(&ALONE));
+                let life = if kills % 2 == 0 {
+                    500
+                } else {
+                    operator.ready(SOON).await;
+                    chance.random_range(1000..4000)
+                };
                 tokio::time::sleep(Duration::from_millis(life)).await;
                 operator.kill9();
                 kills += 1;
@@ -37,7 +42,7 @@ async fn a_minute_of_kills_under_200_resets_loses_nothing_and_sends_nothing_twic
             let sent = world.vendor.clears().len();
             assert!(kills >= 15 && sent >= 10, "{kills} kills and {sent} calls are no storm");
             let _operator = world.operator(&ALONE).await;
-            world.all_end(AFTER_FAULTS).await;
+            world.all_end(2 * AFTER_FAULTS).await;
             for (_, group) in &resets {
                 assert_eq!(world.calls(group), 1, "{group}");
                 assert_empty(&world, group);

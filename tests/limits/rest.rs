@@ -80,13 +80,14 @@ async fn accounts_that_no_app_names_any_more_are_forgotten() {
     // Two of one account, of which the second one waits in line for its first check.
     world.vendor.account(200, KEY, &["administrator"]);
     names.extend(["moving", "lined-0", "lined-1"].map(str::to_owned));
-    for (name, reason) in [("lined-0", "Verified"), ("lined-1", "Pending")] {
-        world.apply(&chat_app(name, 200, &world.vendor.url(), "")).await;
-        world.until_reason("chatapp", name, "Ready", reason).await;
-    }
-    until_ok(SOON, "the second one to say that it waits in line", || async {
-        let said = message_of(&world.object("chatapp", "lined-1").await.unwrap_or_default(), "Ready");
-        if said.contains("share one check") { Ok(()) } else { Err(said) }
+    let two = ["lined-0", "lined-1"];
+    world.apply(&two.map(|name| chat_app(name, 200, &world.vendor.url(), "")).join("\n---\n")).await;
+    until_ok(SOON, "one of them to say that it waits in line", || async {
+        let mut said = Vec::new();
+        for name in two {
+            said.push(message_of(&world.object("chatapp", name).await.unwrap_or_default(), "Ready"));
+        }
+        if said.iter().any(|said| said.contains("share one check")) { Ok(()) } else { Err(said) }
     })
     .await;
     let mut delete = vec!["delete", "chatapp"];

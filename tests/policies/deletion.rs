@@ -33,7 +33,7 @@ async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again
     objects.push(labelled("two-seconds", json!({"labels": {"app.kubernetes.io/managed-by": "Helm"}}), 2));
     objects.push(labelled("at-once", json!({}), 0));
     objects.push(labelled("failed", json!({}), 1));
-    objects.push(labelled("after-restart", json!({}), 12));
+    objects.push(labelled("after-restart", json!({}), 30));
     for object in &objects {
         let group = object["spec"]["groupID"].as_str().unwrap();
         if group != "@TGS#failed" {
@@ -77,8 +77,8 @@ async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again
     operator.wait_exit(SOON).await;
     let next = world.operator(&[]).await;
     gone("after-restart").await;
-    let twelve = lived("after-restart").await;
-    assert!((12.0..=20.0).contains(&twelve), "deleted after {twelve} s");
+    let thirty = lived("after-restart").await;
+    assert!((30.0..=40.0).contains(&thirty), "deleted after {thirty} s");
     world.marker("marker").await;
     for n in 0..kept.len() {
         let name = format!("kept-{n}");

@@ -69,7 +69,7 @@ async fn the_time_of_the_next_attempt_survives_a_restart_and_a_wrong_clock() {
     let world = World::new().await;
     world.app("").await;
     // As a process that ended has left them.
-    let cases = [("kept", 12, 4), ("wrong-clock", 3600, 1), ("over", -60, 3)];
+    let cases = [("kept", 30, 5), ("wrong-clock", 3600, 1), ("over", -60, 3)];
     let mut due = Vec::new();
     for (name, seconds, failures) in cases {
         let group = format!("@TGS#{name}");

@@ -1,6 +1,6 @@
 //! The pages: metrics, and whether it lives and is ready.
 
-use testbed::until;
+use testbed::{until, until_ok};
 
 use crate::world::{KEY, SOON, World};
 
@@ -63,7 +63,12 @@ async fn metrics_tell_what_happened_and_never_name_a_group_or_a_reset() {
         ("build_info", vec![("version", env!("CARGO_PKG_VERSION"))], 1.0),
     ] {
         let name = format!("groupattr_{name}");
-        assert_eq!(operator.metric(&name, &labels).await, Some(value), "{name} {labels:?} in\n{text}");
+        // What was seen in a status may be counted a moment later.
+        until_ok(SOON, &format!("{name} {labels:?} to be {value}"), || async {
+            let counted = operator.metric(&name, &labels).await;
+            if counted == Some(value) { Ok(()) } else { Err(counted) }
+        })
+        .await;
     }
     let expires = operator.metric("groupattr_usersig_expiry_timestamp_seconds", &app).await.unwrap();
     let hours = (expires - jiff::Timestamp::now().as_second() as f64) / 3600.0;

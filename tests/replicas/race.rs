@@ -19,6 +19,9 @@ spec:
   renewTime: 2026-01-01T00:00:00.000000Z
 ";
 
+/// An attempt to take the lease that is held here does not end before it is released, however busy the machine.
+const PATIENT: [&str; 2] = ["--lease-duration-seconds=90", "--lease-renew-deadline-seconds=60"];
+
 /// Only who waits for the lease reads it; who holds it writes.
 async fn looks_at_the_lease(world: &World) -> usize {
     let requests = world.requests("leases", "groupattr-operator").await;
@@ -34,7 +37,7 @@ async fn race() {
     // Both have watched it run out, and both writes are on their way before either of them arrives.
     let writes = Boundary::of("update", "leases").times(2);
     let plan = world.plan(Leg::Api, writes, Position::Before, Fault::Hold);
-    let args = ["--lease-retry-seconds=1"];
+    let args = ["--lease-retry-seconds=1", PATIENT[0], PATIENT[1]];
     let candidates = [0, 1].map(|_| world.start(world.launch(&args)));
     plan.has_fired_times(2, SOON).await;
     plan.release();
@@ -71,7 +74,7 @@ async fn a_process_that_is_told_to_end_while_it_takes_the_lease_gives_it_back() 
     let world = World::breakable().await;
     let taking = Boundary::of("create", "leases");
     let plan = world.plan(Leg::Api, taking, Position::LostAnswer, Fault::Hold);
-    let operator = world.start(world.launch(&[]));
+    let operator = world.start(world.launch(&PATIENT));
     plan.has_fired(SOON).await;
     operator.terminate();
     operator.wait_for_log("told to end", SOON).await;

@@ -69,10 +69,11 @@ impl OperatorProcess {
         let output = File::options().create(true).append(true).open(&log)?;
         // One file for both, as a container runtime would mix them; no pipe, so that a frozen test never blocks it.
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        // Before the start, so that no process runs of which nobody knows yet.
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
         let program = command.get_program().to_owned();
         let child =
             children::start(command).with_context(|| format!("cannot start {}", program.display()))?;
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
         Ok(Self { trace: Arc::new(Trace::new(child, port, log, folder)), http })
     }
 

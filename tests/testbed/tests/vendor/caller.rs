@@ -64,7 +64,7 @@ impl Caller {
     pub(crate) fn of(vendor: &Vendor) -> Self {
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
         Self {
-            http: http.timeout(Duration::from_secs(2)).build().unwrap(),
+            http: http.timeout(Duration::from_secs(10)).build().unwrap(),
             url: vendor.url(),
             query: [
                 ("sdkappid", ACCOUNT.to_string()),
