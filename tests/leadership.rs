@@ -279,3 +279,18 @@ async fn a_lease_that_is_deleted_is_taken_only_when_it_would_have_run_out() {
     assert!(silence >= SignedDuration::from_secs(5), "it led {silence:#} after the other one had noticed");
     assert!(!leader.wait_exit(SOON).await.success(), "{}", leader.logs());
 }
+
+/// However that came about: there must not be two.
+#[tokio::test]
+async fn a_lease_that_another_one_took_is_left_to_it() {
+    let world = World::new().await;
+    let operator = world.operator(&SHORT_LEASE).await;
+    until_leading(&operator, SOON).await;
+    operator.may_end();
+    let taken = r#"{"spec":{"holderIdentity":"somebody"}}"#;
+    let patch = ["patch", "lease", "groupattr-operator", "--type=merge", "-p", taken];
+    assert!(world.kubectl(&patch).await.ok);
+    operator.wait_for_log("the lease was deleted or taken by another process", SOON).await;
+    assert!(!operator.wait_exit(SOON).await.success(), "{}", operator.logs());
+    assert_eq!(world.lease_holder().await, "somebody");
+}

@@ -136,6 +136,15 @@ mod tests {
     }
 
     #[test]
+    fn that_it_was_too_frequent_is_not_forgotten_for_a_while() {
+        let mut group = GroupPace::default();
+        group.throttled();
+        group.end(Some(s(700)));
+        assert!(!group.is_forgettable(BASE, s(710)));
+        assert!(group.is_forgettable(BASE, s(701) + FORGET));
+    }
+
+    #[test]
     fn too_frequent_doubles_up_to_a_minute_and_relaxes() {
         let mut group = GroupPace::default();
         for expected in [2, 4, 8, 16, 32, 60, 60] {

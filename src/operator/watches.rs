@@ -245,3 +245,34 @@ fn trouble(error: &watcher::Error) -> String {
         watcher::Error::NoResourceVersion => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a list shows is so, even if it is older than what was known: somebody may have restored a backup.
+    #[tokio::test]
+    async fn a_list_tells_the_truth_and_a_stream_only_news() {
+        let object = || -> GroupAttributeReset {
+            let json = serde_json::json!({"metadata": {"name": "a"}, "spec": {"groupID": "@TGS#a"}});
+            serde_json::from_value(json).expect("a reset")
+        };
+        let told = [
+            watcher::Event::Init,
+            watcher::Event::InitApply(object()),
+            watcher::Event::InitDone,
+            watcher::Event::Apply(object()),
+        ];
+        let (events, mut heard) = mpsc::channel(8);
+        let source = Source { kind: RESET, namespace: String::new() };
+        let stream = futures::stream::iter(told.map(Ok));
+        forward(stream, source, reset, events, Metrics::new().0).await;
+        let mut origins = Vec::new();
+        while let Some(event) = heard.recv().await {
+            if let Event::Reset(_, origin) = event {
+                origins.push(origin);
+            }
+        }
+        assert!(matches!(origins[..], [Origin::Truth, Origin::Stream]), "{}", origins.len());
+    }
+}

@@ -174,3 +174,16 @@ async fn a_key_that_is_rotated_under_load_fails_no_reset() {
     })
     .await;
 }
+
+/// Somebody who puts the right key into the Secret does not wait for longer than until the next check.
+#[tokio::test]
+async fn a_key_that_is_refused_is_read_anew_with_each_check() {
+    const CHECKS: usize = 3;
+    let world = World::new().await;
+    let _operator = world.operator(&[]).await;
+    world.secret("chat", &KEY.replace('f', "0")).await;
+    world.apply(&chat_app("default", APP_ID, &world.vendor.url(), "")).await;
+    until(SOON, "a few checks", || async { (world.vendor.reads().len() >= CHECKS).then_some(()) }).await;
+    let read = world.requests("secrets", "chat").await.len();
+    assert!(read >= CHECKS, "{read} reads of the Secret for {CHECKS} checks");
+}

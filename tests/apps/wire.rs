@@ -1,8 +1,10 @@
 //! Calls as they arrive: what is in each, and what many of them cost.
 
+use std::net::TcpListener;
 use std::time::Instant;
 
 use serde_json::Value;
+use testbed::until_ok;
 use testbed::vendor::{Command, UserSig};
 
 use crate::world::{APP_ID, KEY, SOON, World, numbered};
@@ -91,4 +93,29 @@ async fn many_calls_need_few_connections_and_one_read_of_the_secret() {
     let minutes = started.elapsed().as_secs() / 60 + 1;
     assert!(!reads.is_empty() && reads.len() as u64 <= minutes, "{} reads of the Secret", reads.len());
     assert!(reads.iter().all(|event| event.verb == "get" && event.name == "chat"), "{reads:?}");
+}
+
+/// It would see the signature.
+#[tokio::test]
+async fn a_proxy_that_the_environment_names_is_not_used_for_the_vendor() {
+    let world = World::new().await;
+    world.room("@TGS#a");
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let mut launch = world.launch(&[]);
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        launch.env.push((name.to_owned(), address.clone()));
+    }
+    let _operator = world.start(launch);
+    world.app("").await;
+    world.reset("a", "@TGS#a", "").await;
+    until_ok(SOON, "the call at the vendor, and no other", || async {
+        match proxy.accept() {
+            Ok(_) => panic!("the proxy was asked"),
+            Err(none) if world.reason("a").await != "Cleared" => Err(none.kind()),
+            Err(_) => Ok(()),
+        }
+    })
+    .await;
 }

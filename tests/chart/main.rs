@@ -34,7 +34,7 @@ use tokio::sync::Mutex;
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/groupattr-operator");
 const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
 
-/// An API server of its own, without our CRDs: for tests that install them by the chart.
+/// An API server of its own, without our CRDs: for tests that install them in their own way, or need it for themselves.
 async fn bare_plane() -> ControlPlane {
     // One after another: starts are what these tests need most of the processor for.
     static STARTING: Mutex<()> = Mutex::const_new(());

@@ -74,6 +74,20 @@ async fn a_tenant_learns_reason_and_code_of_a_broken_account_and_nothing_else() 
         }
         assert!(reset["status"]["lastAttempt"]["errorInfo"].is_null(), "{reset:#}");
     };
+    // A signature that ran out is made anew, and what the vendor said of it is not the tenant's either.
+    of.platform.home.vendor.script(When::clear().by(of.account).times(1), Misbehaviour::Code(70001));
+    of.reset("expired").await;
+    of.tenant.reset_is("expired", "Cleared").await;
+    let stored = of.tenant.stored().await;
+    let told_of: Vec<&Value> = stored
+        .iter()
+        .map(|stored| &stored.object)
+        .filter(|reset| reset["status"]["lastAttempt"]["errorCode"] == 70001)
+        .collect();
+    assert!(!told_of.is_empty(), "nothing was recorded of the refusal");
+    for reset in told_of {
+        told(reset);
+    }
     // Refused when a reset was sent: the vendor's own text says "scripted".
     of.platform.home.vendor.script(When::any().by(of.account), Misbehaviour::Code(60020));
     of.reset("a").await;

@@ -56,8 +56,8 @@ async fn a_deletion_that_is_refused_late_leaves_the_attempt_of_a_new_request_alo
         operator.metric("groupattr_api_writes", &[("kind", "delete")]).await.filter(|count| *count >= 1.0)
     })
     .await;
-    // A second later whatever was to be done about the refusal has been done.
-    let clock = "  appRef: { name: nobody }\n  activeDeadlineSeconds: 1";
+    // Two seconds later whatever was to be done about the refusal has been done. Times of creation are whole seconds.
+    let clock = "  appRef: { name: nobody }\n  activeDeadlineSeconds: 3";
     world.reset("clock", "@TGS#clock", clock).await;
     world.reset_is("clock", "DeadlineExceeded").await;
     assert_eq!(world.reason("short").await, "Sending");

@@ -26,7 +26,7 @@ async fn a_minute_of_kills_under_200_resets_loses_nothing_and_sends_nothing_twic
             drop(operator);
             world.many_resets(resets.clone()).await;
             let (begun, mut kills) = (Instant::now(), 0);
-            while begun.elapsed() < STORM {
+            while begun.elapsed() < STORM || kills < 15 {
                 // Half of them come before anything can be sent, the others in the middle of it.
                 let operator = world.start(world.launch(&ALONE));
                 let life = if kills % 2 == 0 {
@@ -40,8 +40,9 @@ async fn a_minute_of_kills_under_200_resets_loses_nothing_and_sends_nothing_twic
                 kills += 1;
             }
             let sent = world.vendor.clears().len();
-            assert!(kills >= 15 && sent >= 10, "{kills} kills and {sent} calls are no storm");
+            assert!(sent >= 10, "{sent} calls are no storm");
             let _operator = world.operator(&ALONE).await;
+            // All permits may be held for calls of the dead, and then most of the work is still to be done.
             world.all_end(2 * AFTER_FAULTS).await;
             for (_, group) in &resets {
                 assert_eq!(world.calls(group), 1, "{group}");

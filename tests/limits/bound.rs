@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use testbed::control_plane::Scope;
 use testbed::until_ok;
@@ -196,4 +197,79 @@ async fn a_call_whose_connection_broke_keeps_its_permit_until_it_cannot_arrive_a
     // Until a second after the end of its attempt, which was planned well before it arrived on a busy machine.
     let waited = arrived("@TGS#next") - arrived("@TGS#broken");
     assert!(waited >= millis(5_000), "the only permit was given away after {waited:?}");
+}
+
+/// Whoever led before may have written to it a moment ago.
+#[tokio::test]
+async fn a_group_is_not_written_to_inside_its_interval_after_a_restart() {
+    let world = World::new().await;
+    world.room("@TGS#a");
+    let alone = ["--leader-elect=false"];
+    let operator = world.operator(&alone).await;
+    world.app("  limits: { groupIntervalMilliseconds: 8000 }").await;
+    world.reset("first", "@TGS#a", "").await;
+    world.reset_is("first", "Cleared").await;
+    operator.kill9();
+    let _operator = world.operator(&alone).await;
+    world.reset("second", "@TGS#a", "").await;
+    world.reset_is("second", "Cleared").await;
+    assert_interval(&world.vendor.clears_of("@TGS#a"), 8 * SECOND);
+}
+
+#[tokio::test]
+async fn of_two_apps_of_an_account_the_longer_interval_of_a_group_counts() {
+    let world = World::new().await;
+    world.room("@TGS#a");
+    let _operator = world.operator(&[]).await;
+    world.secret("chat", KEY).await;
+    for (app, interval) in [("slow", 3000), ("fast", 200)] {
+        let limits = format!("  limits: {{ groupIntervalMilliseconds: {interval} }}");
+        world.apply(&chat_app(app, APP_ID, &world.vendor.url(), &limits)).await;
+        world.until_reason("chatapp", app, "Ready", "Verified").await;
+    }
+    for (name, app) in [("first", "slow"), ("second", "fast")] {
+        world.reset(name, "@TGS#a", &format!("  appRef: {{ name: {app} }}")).await;
+        world.reset_is(name, "Cleared").await;
+    }
+    assert_interval(&world.vendor.clears_of("@TGS#a"), 3 * SECOND);
+}
+
+/// For all that anybody knows it is still on its way, like a clear.
+#[tokio::test]
+async fn a_read_whose_connection_broke_keeps_its_permit_until_it_cannot_arrive_any_more() {
+    let world = World::new().await;
+    world.vendor.script(When::get().times(1), Misbehaviour::Reset { execute: false });
+    let _operator = world.operator(&[]).await;
+    world.app("  limits: { callsPerSecond: 1 }").await;
+    world.app_is("Verified").await;
+    let reads = world.vendor.reads();
+    let waited = reads[1].arrived - reads[0].arrived;
+    // Without that, the second probe would come after five seconds.
+    assert!(waited >= 8 * SECOND, "the only permit was given away after {waited:?}");
+}
+
+#[tokio::test]
+async fn what_is_read_back_after_a_restart_keeps_to_the_limit() {
+    const RESETS: usize = 30;
+    const LIMIT: usize = 5;
+    let world = World::new().await;
+    let rooms = numbered("unknown", RESETS);
+    world.rooms(&rooms);
+    world.many_resets_with(rooms.clone(), &json!({"onUnknownOutcome": "Stop"})).await;
+    let host = world.vendor.url().trim_start_matches("http://").to_owned();
+    let sent = Timestamp::now() - SignedDuration::from_mins(1);
+    for (name, _) in &rooms {
+        let pending = json!({"id": name, "number": 1, "startTime": sent, "deadline": sent + SignedDuration::from_secs(10),
+            "holder": "somebody", "sdkAppID": APP_ID, "host": host});
+        world.put_status(name, &json!({"observedGeneration": 1, "pendingAttempt": pending})).await;
+    }
+    let _operator = world.operator(&[]).await;
+    world.app(&format!("  limits: {{ callsPerSecond: {LIMIT} }}")).await;
+    until_ok(SOON, "all of them to be read back", || async {
+        let reasons = world.reasons().await;
+        if reasons.get("OutcomeUnknown") == Some(&RESETS) { Ok(()) } else { Err(reasons) }
+    })
+    .await;
+    let fullest = fullest_second(&world, Command::Get);
+    assert!(fullest <= LIMIT, "{fullest} reads in one second");
 }

@@ -9,7 +9,7 @@ use testbed::vendor::{Command, Entry, Misbehaviour, When};
 use testbed::{until, until_ok};
 
 use crate::world::history::version;
-use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, numbered, rights};
+use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, numbered, reason_of, rights};
 use crate::{fullest_second, until_called};
 
 #[tokio::test]
@@ -157,6 +157,27 @@ async fn a_namespace_that_edits_all_its_resets_at_once_does_not_delay_what_is_re
     .await;
     let before = flood.all_resets().await.iter().filter(|reset| version(reset) < calm).count();
     assert!(before < FLOOD * 2 / 3, "{before} writes of the flood came first");
+}
+
+/// Twenty a second are written of all namespaces.
+#[tokio::test]
+async fn a_namespace_with_much_to_explain_does_not_delay_what_is_explained_of_another() {
+    const FLOOD: usize = 200;
+    let flood = World::new().await;
+    let neighbour = World::without_rights(flood.plane).await;
+    let both = Scope::Namespaces(vec![flood.namespace.clone(), neighbour.namespace.clone()]);
+    flood.plane.grant(&flood.account, &rights(), &both).await.unwrap();
+    let nobodys = json!({"appRef": {"name": "nobody"}});
+    flood.many_resets_with(numbered("flood", FLOOD), &nobodys).await;
+    let _operator = flood.operator(&[&format!("--watch-namespace={}", neighbour.namespace)]).await;
+    neighbour.many_resets_with(numbered("calm", 1), &nobodys).await;
+    let calm = version(&neighbour.reset_is("calm-0", "AppNotFound").await);
+    let explained = flood.all_resets().await;
+    let before = explained
+        .iter()
+        .filter(|reset| reason_of(reset, "Succeeded") == "AppNotFound" && version(reset) < calm);
+    let before = before.count();
+    assert!(before < FLOOD / 2, "{before} explanations of the flood came first");
 }
 
 /// Whoever is in line at the API server cannot be overtaken by a neighbour any more.

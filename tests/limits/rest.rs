@@ -67,9 +67,9 @@ async fn accounts_that_no_app_names_any_more_are_forgotten() {
     }
     let mut names: Vec<String> = (100..105).map(|account| format!("passing-{account}")).collect();
     for (account, name) in (100..).zip(&names) {
-        world.vendor.account(account, KEY, &["administrator"]);
-        world.apply(&chat_app(name, account, &world.vendor.url(), "")).await;
-        world.until_reason("chatapp", name, "Ready", "Verified").await;
+        world.app_with_room(name, account, "").await;
+        world.reset_of_app(name, "").await;
+        world.reset_is(name, "Cleared").await;
     }
     let remembered = async || operator.metric("groupattr_accounts", &[]).await.unwrap_or_default();
     until_ok(SOON, "the accounts to be counted", || async {

@@ -1,9 +1,9 @@
 //! `ttlSecondsAfterFinished`.
 
 use serde_json::{Value, json};
-use testbed::until;
+use testbed::{until, until_ok};
 
-use crate::world::{SOON, World};
+use crate::world::{SOON, World, numbered};
 use crate::{seconds_between, time};
 
 #[tokio::test]
@@ -134,4 +134,24 @@ async fn a_reset_that_is_kept_says_so_also_when_that_turns_out_after_its_end() {
         assert_eq!(world.calls(&format!("@TGS#{name}")), 1);
     }
     world.check(&[&operator]).await;
+}
+
+/// What is recorded and what is deleted share a bounded number of writes under way.
+#[tokio::test]
+async fn after_many_deletions_there_is_still_somebody_to_record() {
+    const RESETS: usize = 40;
+    let world = World::new().await;
+    let rooms = numbered("short-lived", RESETS);
+    world.rooms(&rooms);
+    let _operator = world.operator(&[]).await;
+    world.app("").await;
+    world.many_resets_with(rooms.clone(), &json!({"ttlSecondsAfterFinished": 0})).await;
+    until_ok(SOON, "all of them to be deleted", || async {
+        let left = world.all_resets().await.len();
+        if left == 0 { Ok(()) } else { Err(left) }
+    })
+    .await;
+    world.assert_once_each(&rooms);
+    world.reset("asleep", "@TGS#asleep", "  suspend: true").await;
+    world.reset_is("asleep", "Suspended").await;
 }

@@ -75,7 +75,8 @@ async fn the_time_of_the_next_attempt_survives_a_restart_and_a_wrong_clock() {
         let group = format!("@TGS#{name}");
         world.room(&group);
         world.reset(name, &group, "").await;
-        due.push(in_seconds(seconds));
+        let next = in_seconds(seconds);
+        due.push(next);
         let since = in_seconds(-5).to_string();
         let condition = |type_: &str, status: &str| {
             json!({"type": type_, "status": status, "reason": "RetryScheduled", "message": "As before.",
@@ -83,7 +84,7 @@ async fn the_time_of_the_next_attempt_survives_a_restart_and_a_wrong_clock() {
         };
         let status = json!({
             "observedGeneration": 1, "startTime": since, "attempts": failures, "failures": failures,
-            "nextAttemptTime": in_seconds(seconds).to_string(),
+            "nextAttemptTime": next.to_string(),
             "conditions": [condition("Succeeded", "Unknown"), condition("Ready", "False"),
                 condition("Finished", "False"), condition("Reconciling", "True")],
         });

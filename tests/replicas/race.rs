@@ -19,7 +19,7 @@ spec:
   renewTime: 2026-01-01T00:00:00.000000Z
 ";
 
-/// An attempt to take the lease that is held here does not end before it is released, however busy the machine.
+/// An attempt to take the lease that is held here is not given up for half a minute.
 const PATIENT: [&str; 2] = ["--lease-duration-seconds=90", "--lease-renew-deadline-seconds=60"];
 
 /// Only who waits for the lease reads it; who holds it writes.

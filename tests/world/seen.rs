@@ -7,16 +7,18 @@ use jiff::Timestamp;
 use kube::Api;
 use kube::api::ListParams;
 use serde_json::Value;
-use testbed::until;
+use testbed::{until, until_ok};
 
 use super::{SOON, World};
 
 impl World {
-    /// The object as it stands.
+    /// The object as it stands. For the operator's kinds, `None` is what the API server says: after an error it is asked
+    /// again.
     pub async fn object(&self, kind: &str, name: &str) -> Option<Value> {
         // kubectl costs a tenth of a second of a processor, which many looks at once cannot afford.
         if let Some(api) = self.api(kind) {
-            return api.get_opt(name).await.ok()?.map(|object| serde_json::to_value(object).expect("JSON"));
+            let found = until_ok(SOON, "an answer about an object", || api.get_opt(name)).await;
+            return found.map(|object| serde_json::to_value(object).expect("JSON"));
         }
         let got = self.kubectl(&["get", kind, name, "-o", "json"]).await;
         got.ok.then(|| serde_json::from_str(&got.stdout).expect("JSON"))
@@ -63,9 +65,9 @@ impl World {
 
     /// All resets of this namespace.
     pub async fn all_resets(&self) -> Vec<Value> {
-        let list = self.api("gar").expect("a kind of ours").list(&ListParams::default()).await;
-        let objects = list.map(|list| list.items).unwrap_or_default();
-        objects.into_iter().map(|object| serde_json::to_value(object).expect("JSON")).collect()
+        let (api, all) = (self.api("gar").expect("a kind of ours"), ListParams::default());
+        let list = until_ok(SOON, "a list of the resets", || api.list(&all)).await;
+        list.items.into_iter().map(|object| serde_json::to_value(object).expect("JSON")).collect()
     }
 
     /// How many resets of this namespace have which reason.
@@ -79,7 +81,7 @@ impl World {
 
     /// Waits until this many resets of this namespace have been cleared; `VerifiedEmpty` counts.
     pub async fn until_cleared(&self, wanted: usize, deadline: Duration) {
-        testbed::until_ok(deadline, &format!("{wanted} cleared rooms"), || async {
+        until_ok(deadline, &format!("{wanted} cleared rooms"), || async {
             let reasons = self.reasons().await;
             let count = |reason| reasons.get(reason).copied().unwrap_or_default();
             if count("Cleared") + count("VerifiedEmpty") == wanted { Ok(()) } else { Err(reasons) }

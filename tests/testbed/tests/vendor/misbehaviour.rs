@@ -69,15 +69,15 @@ async fn scripts_can_be_for_one_group_or_one_account_and_can_be_ended() {
 
 #[tokio::test]
 async fn delays_lie_before_or_after_executing() {
-    let delay = Duration::from_secs(2);
+    let delay = Duration::from_secs(4);
     for (misbehaviour, early) in
         [(Misbehaviour::DelayBefore(delay), false), (Misbehaviour::DelayAfter(delay), true)]
     {
         let (vendor, caller) = scripted(misbehaviour);
         let sent = Instant::now();
         let call = tokio::spawn(async move { caller.code(CLEAR).await });
-        until(delay / 2, "the room to be emptied at once, or not", || async {
-            tokio::time::sleep(delay / 8).await;
+        until(delay * 3 / 4, "the room to be emptied at once, or not", || async {
+            tokio::time::sleep(delay / 16).await;
             ((seats(&vendor) == 0) == early).then_some(())
         })
         .await;
