@@ -9,10 +9,9 @@ mod world;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use testbed::control_plane::Scope;
 use testbed::until;
 use testbed::vendor::{Command, Misbehaviour, When};
-use world::{KEY, SOON, World, chat_app, numbered, rights};
+use world::{KEY, SOON, World, chat_app, numbered};
 
 /// Resets that are asked for one after another.
 const ASKED: usize = 40;
@@ -54,9 +53,7 @@ impl Waits {
 #[tokio::test]
 async fn resets_of_a_good_account_go_as_fast_beside_every_kind_of_bad_neighbour() {
     let world = World::new().await;
-    let flood = World::without_rights(world.plane).await;
-    let both = Scope::Namespaces(vec![world.namespace.clone(), flood.namespace.clone()]);
-    world.plane.grant(&world.account, &rights(), &both).await.unwrap();
+    let flood = world.neighbour().await;
     let more = [
         format!("--watch-namespace={}", flood.namespace),
         format!("--allow-endpoint={}", flood.vendor.address()),

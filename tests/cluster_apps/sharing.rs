@@ -2,25 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use testbed::control_plane::Scope;
 use testbed::vendor::Command;
 
-use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered, rights};
-
-/// A namespace beside `world`, watched by the same operator.
-async fn neighbour(world: &World) -> World {
-    let beside = World::without_rights(world.plane).await;
-    let both = Scope::Namespaces(vec![world.namespace.clone(), beside.namespace.clone()]);
-    world.plane.grant(&world.account, &rights(), &both).await.unwrap();
-    beside
-}
+use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered};
 
 #[tokio::test]
 async fn apps_of_two_namespaces_that_name_one_account_share_its_lowest_limit() {
     const RESETS: usize = 15;
     const AGAIN: usize = 200;
     let here = World::new().await;
-    let there = neighbour(&here).await;
+    let there = here.neighbour().await;
     let _operator = here.operator(&[&format!("--watch-namespace={}", there.namespace)]).await;
     let app = |limit: u32| {
         chat_app("default", APP_ID, &here.vendor.url(), &format!("  limits: {{ callsPerSecond: {limit} }}"))
@@ -58,7 +49,7 @@ async fn apps_of_two_namespaces_that_name_one_account_share_its_lowest_limit() {
 async fn a_stranger_who_names_the_account_with_a_wrong_key_does_not_slow_it() {
     const RESETS: usize = 40;
     let here = World::new().await;
-    let stranger = neighbour(&here).await;
+    let stranger = here.neighbour().await;
     let _operator = here.operator(&[&format!("--watch-namespace={}", stranger.namespace)]).await;
     stranger.secret("chat", &KEY.replace("c0", "d1")).await;
     let limits = "  limits: { callsPerSecond: 1, groupIntervalMilliseconds: 60000 }";

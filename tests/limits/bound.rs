@@ -5,12 +5,11 @@ use std::time::Duration;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use testbed::control_plane::Scope;
 use testbed::until_ok;
 use testbed::vendor::{Command, Misbehaviour, When};
 
 use crate::world::replicas::{SHORT_LEASE, until_leading};
-use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered, reason_of, rights};
+use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered, reason_of};
 use crate::{SECOND, assert_interval, fullest_second, millis, until_called};
 
 /// Three apps in two namespaces name one account, with limits of their own: the lowest holds. Calls travel for up to
@@ -19,9 +18,7 @@ use crate::{SECOND, assert_interval, fullest_second, millis, until_called};
 async fn no_second_holds_more_calls_than_the_limit_whoever_leads_and_whatever_is_answered() {
     const LIMIT: usize = 20;
     let world = World::new().await;
-    let other = World::without_rights(world.plane).await;
-    let both = Scope::Namespaces(vec![world.namespace.clone(), other.namespace.clone()]);
-    world.plane.grant(&world.account, &rights(), &both).await.unwrap();
+    let other = world.neighbour().await;
     let second_namespace = format!("--watch-namespace={}", other.namespace);
     let mut args = vec![second_namespace.as_str()];
     args.extend(SHORT_LEASE);

@@ -3,22 +3,19 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use testbed::control_plane::Scope;
 use testbed::proxy::{Boundary, Fault, Position};
 use testbed::vendor::{Command, Entry, Misbehaviour, When};
 use testbed::{until, until_ok};
 
 use crate::world::history::version;
-use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, numbered, reason_of, rights};
+use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, numbered, reason_of};
 use crate::{fullest_second, until_called};
 
 #[tokio::test]
 async fn a_namespace_that_floods_the_account_does_not_delay_its_neighbour() {
     const FLOOD: usize = 300;
     let flood = World::new().await;
-    let neighbour = World::without_rights(flood.plane).await;
-    let both = Scope::Namespaces(vec![flood.namespace.clone(), neighbour.namespace.clone()]);
-    flood.plane.grant(&flood.account, &rights(), &both).await.unwrap();
+    let neighbour = flood.neighbour().await;
     let _operator = flood.operator(&[&format!("--watch-namespace={}", neighbour.namespace)]).await;
     for (world, name, count) in [(&flood, "flood", FLOOD), (&neighbour, "calm", 5)] {
         flood.rooms(&numbered(name, count));
@@ -129,9 +126,7 @@ async fn apps_that_hang_or_are_refused_do_not_delay_the_resets_of_another() {
 async fn a_namespace_that_edits_all_its_resets_at_once_does_not_delay_what_is_recorded_of_another() {
     const FLOOD: usize = 120;
     let flood = World::breakable().await;
-    let neighbour = World::without_rights(flood.plane).await;
-    let both = Scope::Namespaces(vec![flood.namespace.clone(), neighbour.namespace.clone()]);
-    flood.plane.grant(&flood.account, &rights(), &both).await.unwrap();
+    let neighbour = flood.neighbour().await;
     let operator = flood.operator(&[&format!("--watch-namespace={}", neighbour.namespace)]).await;
     for world in [&flood, &neighbour] {
         world.secret("chat", KEY).await;
@@ -164,9 +159,7 @@ async fn a_namespace_that_edits_all_its_resets_at_once_does_not_delay_what_is_re
 async fn a_namespace_with_much_to_explain_does_not_delay_what_is_explained_of_another() {
     const FLOOD: usize = 200;
     let flood = World::new().await;
-    let neighbour = World::without_rights(flood.plane).await;
-    let both = Scope::Namespaces(vec![flood.namespace.clone(), neighbour.namespace.clone()]);
-    flood.plane.grant(&flood.account, &rights(), &both).await.unwrap();
+    let neighbour = flood.neighbour().await;
     let nobodys = json!({"appRef": {"name": "nobody"}});
     flood.many_resets_with(numbered("flood", FLOOD), &nobodys).await;
     let _operator = flood.operator(&[&format!("--watch-namespace={}", neighbour.namespace)]).await;

@@ -107,6 +107,14 @@ impl World {
         world
     }
 
+    /// Another namespace, in which the operators of this one may work as well.
+    pub async fn neighbour(&self) -> Self {
+        let neighbour = Self::without_rights(self.plane).await;
+        let both = Scope::Namespaces(vec![self.namespace.clone(), neighbour.namespace.clone()]);
+        self.plane.grant(&self.account, &rights(), &both).await.expect("rights");
+        neighbour
+    }
+
     /// The same with a service account that may do nothing yet.
     pub async fn without_rights(plane: &'static ControlPlane) -> Self {
         let namespace = plane.namespace().await.expect("namespace");
