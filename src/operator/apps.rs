@@ -93,6 +93,8 @@ pub struct App {
     pub circuit: Circuit,
     /// When the vendor last accepted a probe.
     pub verified: Option<Timestamp>,
+    /// The vendor has refused its key since then.
+    pub rejected: bool,
     /// How far its next probe is.
     pub probe: Probe,
     /// Its probe waits for those of other apps of the account.
@@ -134,6 +136,7 @@ impl App {
             account,
             circuit,
             verified: status.last_verified_time,
+            rejected: is_rejection(status.reason()),
             probe: Probe::Idle,
             in_line: false,
             without_key: None,
@@ -141,6 +144,31 @@ impl App {
             write_at: Duration::ZERO,
             object,
         }
+    }
+
+    /// Takes over what is known of the same object with its spec of before: a new one does not undo a proof.
+    pub fn remember(&mut self, before: &Self) {
+        if before.object.meta().uid == self.object.meta().uid {
+            self.verified = before.verified.max(self.verified);
+            self.rejected = before.rejected;
+        }
+    }
+
+    /// Its circuit has opened or closed.
+    pub fn note_rejection(&mut self) {
+        match self.circuit.trouble() {
+            Some(trouble) if is_rejection(trouble.reason) => self.rejected = true,
+            None if self.circuit.is_closed() => self.rejected = false,
+            _ => {}
+        }
+    }
+
+    /// Whether its limits count for its account. Not before the vendor has accepted its key, or anybody could slow down
+    /// somebody else's account by naming it; but from then on until the vendor refuses it, whatever else befalls
+    /// it: the other apps must not go faster while this one is edited, suspended or cut off.
+    #[must_use]
+    pub fn has_a_say(&self) -> bool {
+        self.terms.is_ok() && self.verified.is_some() && !self.rejected
     }
 
     /// It is replaced or gone: tasks that are under way send nothing more on its terms.
@@ -214,6 +242,11 @@ impl App {
         set_condition(&mut next.conditions, condition);
         (next != old).then_some(next)
     }
+}
+
+/// Whether this says that the vendor knows the account and does not accept the key.
+fn is_rejection(reason: AppReason) -> bool {
+    matches!(reason, AppReason::CredentialsRejected | AppReason::WrongRegion)
 }
 
 fn named_endpoint(spec: &ChatAppSpec) -> Option<Endpoint> {

@@ -270,3 +270,31 @@ async fn what_is_read_back_after_a_restart_keeps_to_the_limit() {
     let fullest = fullest_second(&world, Command::Get);
     assert!(fullest <= LIMIT, "{fullest} reads in one second");
 }
+
+/// From the first proof of its key on, until the vendor refuses that: the other apps must not go faster meanwhile.
+#[tokio::test]
+async fn the_limits_of_an_app_count_while_it_is_edited_and_while_it_is_switched_off() {
+    const RESETS: usize = 60;
+    const LIMIT: usize = 5;
+    let world = World::new().await;
+    let rooms = numbered("room", RESETS);
+    world.rooms(&rooms);
+    let _operator = world.operator(&[]).await;
+    world.secret("chat", KEY).await;
+    for (app, limit) in [("default", 200), ("careful", LIMIT)] {
+        let limits = format!("  limits: {{ callsPerSecond: {limit} }}");
+        world.apply(&chat_app(app, APP_ID, &world.vendor.url(), &limits)).await;
+        world.until_reason("chatapp", app, "Ready", "Verified").await;
+    }
+    // Its next check takes a while, in which nobody knows whether it still works.
+    world.vendor.script(When::get().times(1), Misbehaviour::DelayBefore(2 * SECOND));
+    world.many_resets(rooms).await;
+    world.until_calls(LIMIT).await;
+    world.patch("chatapp", "careful", "{\"limits\":{\"groupIntervalMilliseconds\":1001}}").await;
+    world.until_reason("chatapp", "careful", "Ready", "Verified").await;
+    world.patch("chatapp", "careful", "{\"suspend\":true}").await;
+    world.until_reason("chatapp", "careful", "Ready", "Suspended").await;
+    world.until_cleared(RESETS, SOON).await;
+    let fullest = fullest_second(&world, Command::Clear);
+    assert!(fullest <= LIMIT, "{fullest} calls in one second, {LIMIT} are allowed");
+}

@@ -204,8 +204,9 @@ impl Desk {
 
     /// Tells everybody whom the change of a circuit concerns.
     pub(super) fn app_changed(&mut self, key: &AppKey, change: Change, had_trouble: bool) {
-        let Some(app) = self.apps.get(key) else { return };
+        let Some(app) = self.apps.get_mut(key) else { return };
         app.set_gate();
+        app.note_rejection();
         let AppKey { kind, namespace, name } = key;
         let reference = app.object.reference();
         match (change, app.circuit.trouble()) {
@@ -230,12 +231,11 @@ impl Desk {
         self.look_at_app(key);
     }
 
-    /// The lowest rate and the longest interval of the working apps that name the account. An app that the vendor
-    /// did not accept has no say, or anybody could slow down somebody else's account by naming it.
+    /// The lowest rate and the longest interval of the apps that name the account and have a say in it.
     pub(super) fn agree_limits(&mut self, name: &AccountName) {
         self.stirred.insert(name.clone());
-        let working = self.apps.values().filter(|app| app.works() && app.account.as_ref() == Some(name));
-        let limits = working.map(|app| app.object.spec().limits.clone());
+        let heard = self.apps.values().filter(|app| app.has_a_say() && app.account.as_ref() == Some(name));
+        let limits = heard.map(|app| app.object.spec().limits.clone());
         let agreed = limits.reduce(|a, b| crate::api::AppLimits {
             calls_per_second: a.calls_per_second.min(b.calls_per_second),
             group_interval_milliseconds: a.group_interval_milliseconds.max(b.group_interval_milliseconds),

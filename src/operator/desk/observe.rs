@@ -89,7 +89,10 @@ impl Desk {
             app.object = object;
             return self.app_step(&key);
         }
-        let app = App::new(object, &self.rules.own_namespace, &self.rules.allow_endpoints, now);
+        let mut app = App::new(object, &self.rules.own_namespace, &self.rules.allow_endpoints, now);
+        if let Some(before) = self.apps.get(&key) {
+            app.remember(before);
+        }
         app.set_gate();
         if let Err(why) = &app.terms {
             let AppKey { kind, namespace, name } = &key;
