@@ -49,6 +49,8 @@ pub struct Circuit {
     unknown: u32,
     expired: u32,
     expired_at: Duration,
+    /// How long the probe that closed it was waited for, until the vendor accepts a clear.
+    last_wait: Option<Duration>,
 }
 
 #[derive(Clone, Debug)]
@@ -79,6 +81,7 @@ impl Circuit {
             unknown: 0,
             expired: 0,
             expired_at: Duration::ZERO,
+            last_wait: None,
         }
     }
 
@@ -136,6 +139,16 @@ impl Circuit {
         self.open(trouble, wait, now)
     }
 
+    /// A clear came to this. If the vendor took it, the account works for more than probes.
+    pub fn heard_of_clear(&mut self, verdict: &Verdict) {
+        use Class::{GroupNotFound, Invalid, NotSupported, Success, ThrottledGroup};
+        if let Ruling::Sent(Success | GroupNotFound | NotSupported | Invalid | ThrottledGroup) =
+            verdict.ruling
+        {
+            self.last_wait = None;
+        }
+    }
+
     /// A clear or a read that was begun, and signed, at `begun` came to this.
     pub fn heard(&mut self, verdict: &Verdict, begun: Duration, now: Duration) -> Change {
         if !self.is_closed() || begun < self.since {
@@ -178,7 +191,11 @@ impl Circuit {
         }
         match verdict.ruling {
             Ruling::Sent(Class::Success | Class::GroupNotFound | Class::NotSupported | Class::Invalid) => {
-                *self = Self { since: now, ..Self::closed() };
+                let last_wait = match &self.state {
+                    State::Open { trouble: Some(_), wait, .. } => Some(*wait),
+                    _ => None,
+                };
+                *self = Self { since: now, last_wait, ..Self::closed() };
                 Change::Closed
             }
             Ruling::Sent(Class::Account(trouble)) => self.refused(trouble, verdict, now),
@@ -208,7 +225,12 @@ impl Circuit {
     }
 
     fn refused(&mut self, trouble: AccountTrouble, verdict: &Verdict, now: Duration) -> Change {
-        let wait = if verdict.code == Some(WAIT_A_MINUTE) { LONGEST_WAIT } else { self.next_wait() };
+        let wait = match self.last_wait.filter(|_| now < self.since + LONGEST_WAIT) {
+            _ if verdict.code == Some(WAIT_A_MINUTE) => LONGEST_WAIT,
+            // A vendor that takes reads and refuses clears would otherwise be asked every five seconds for ever.
+            Some(last) => (last * 2).min(LONGEST_WAIT),
+            None => self.next_wait(),
+        };
         let message = format!("The vendor refuses the account, {}", words::verdict(verdict));
         self.open(Trouble { reason: app_reason(trouble), code: verdict.code, message }, wait, now)
     }

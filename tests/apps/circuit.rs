@@ -118,3 +118,32 @@ async fn a_broken_app_does_not_touch_another_app_of_the_same_account() {
     world.until_cleared(10, SOON).await;
     assert!(asked.elapsed() < Duration::from_secs(6), "ten calls took {:?}", asked.elapsed());
 }
+
+/// Its plan excludes a kind of group, say: what one reset draws must not keep the others waiting until its deadline.
+#[tokio::test]
+async fn a_group_for_which_the_account_is_refused_does_not_close_the_way_for_the_others() {
+    const OTHERS: usize = 6;
+    let world = World::new().await;
+    let rooms = numbered("good", OTHERS);
+    world.rooms(&rooms);
+    world.room("@TGS#excluded");
+    let _operator = world.operator(&[]).await;
+    world.app("  limits: { callsPerSecond: 1 }").await;
+    world.app_is("Verified").await;
+    world.vendor.script(When::clear().of("@TGS#excluded"), Misbehaviour::Code(10026));
+    world.reset("excluded", "@TGS#excluded", "").await;
+    world.app_is("AccountUnavailable").await;
+    // Its clock started in an earlier second than theirs.
+    let first = world.vendor.clears()[0].arrived;
+    until(SOON, "the next second", || async { (first.elapsed() > Duration::from_secs(1)).then_some(()) })
+        .await;
+    world.many_resets(rooms).await;
+    world.until_cleared(OTHERS, SOON).await;
+    // It goes first, then at the first try after that, and then behind the others.
+    let calls = world.vendor.clears();
+    let is_refused = |call: &Entry| call.group.as_deref() == Some("@TGS#excluded");
+    let order: Vec<_> = calls.iter().map(is_refused).take(2 + OTHERS).collect();
+    assert_eq!(order, [vec![true; 2], vec![false; OTHERS]].concat(), "{calls:?}");
+    // The second time the vendor has just taken a probe, and is left alone for longer all the same.
+    assert!(calls[2].arrived - calls[1].arrived >= Duration::from_secs(10), "{calls:?}");
+}

@@ -44,6 +44,25 @@ fn one_refusal_opens_it_and_probes_double_up_to_a_minute() {
 }
 
 #[test]
+fn an_account_that_takes_reads_and_refuses_clears_is_asked_less_and_less() {
+    let mut circuit = Circuit::closed();
+    let mut now = s(0);
+    for wait in [5, 10, 20, 40, 60, 60] {
+        assert_eq!(circuit.heard(&refused(10026), now, now), Change::Opened);
+        assert_eq!(circuit.probe_at(), Some(now + s(wait)));
+        now += s(wait);
+        assert_eq!(circuit.probed(&answered(Class::GroupNotFound, 10010), now), Change::Closed);
+        circuit.heard_of_clear(&refused(10026));
+    }
+    // A clear that the vendor takes ends that, and so does a minute in which none was refused.
+    let mut quiet = circuit.clone();
+    circuit.heard_of_clear(&answered(Class::Success, 0));
+    circuit.heard(&refused(10026), now, now);
+    quiet.heard(&refused(10026), now + s(60), now + s(60));
+    assert_eq!((circuit.probe_at(), quiet.probe_at()), (Some(now + s(5)), Some(now + s(65))));
+}
+
+#[test]
 fn the_code_that_asks_for_a_minute_gets_a_minute() {
     let mut circuit = Circuit::closed();
     circuit.heard(&refused(70050), s(0), s(0));

@@ -76,7 +76,12 @@ impl Desk {
             }
             // What was heard on terms that are no more says nothing about the app as it is now.
             let app = self.apps.get_mut(&key).filter(|app| app.is_on(&terms));
-            let change = app.map_or(Change::None, |app| app.circuit.heard(verdict, begun, now));
+            let change = app.map_or(Change::None, |app| {
+                if group.is_some() {
+                    app.circuit.heard_of_clear(verdict);
+                }
+                app.circuit.heard(verdict, begun, now)
+            });
             if change != Change::None {
                 self.app_changed(&key, change, false);
                 self.app_step(&key);
