@@ -147,3 +147,23 @@ async fn a_group_for_which_the_account_is_refused_does_not_close_the_way_for_the
     // The second time the vendor has just taken a probe, and is left alone for longer all the same.
     assert!(calls[2].arrived - calls[1].arrived >= Duration::from_secs(10), "{calls:?}");
 }
+
+#[tokio::test]
+async fn an_app_is_checked_as_soon_as_those_before_it_in_the_line_are_gone() {
+    let world = World::new().await;
+    let _operator = world.operator(&[]).await;
+    world.secret("chat", &KEY.replace('f', "0")).await;
+    world.secret("right", KEY).await;
+    let wrong: Vec<_> = (0..12).map(|n| format!("wrong-{n}")).collect();
+    for name in &wrong {
+        world.apply(&chat_app(name, APP_ID, &world.vendor.url(), "")).await;
+    }
+    let right = chat_app("last", APP_ID, &world.vendor.url(), "").replace("name: chat }", "name: right }");
+    world.apply(&right).await;
+    // With all of them it would be its turn after a minute.
+    let delete = ["delete", "chatapp"].into_iter().chain(wrong.iter().map(String::as_str));
+    let asked = Instant::now();
+    assert!(world.kubectl(&delete.collect::<Vec<_>>()).await.ok);
+    app_has(&world, "last", "Verified").await;
+    assert!(asked.elapsed() < Duration::from_secs(25), "checked after {:?}", asked.elapsed());
+}

@@ -1,5 +1,6 @@
 //! Whether an app works, what its status says, and which limits its account has.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,9 +89,12 @@ impl Desk {
         if !line.contains(key) {
             // Who was never looked at goes before those that were and do not work.
             let is_new = |key: &AppKey| self.apps.get(key).is_some_and(|app| app.circuit.trouble().is_none());
-            let end =
-                if is_new(key) { line.iter().take_while(|other| is_new(other)).count() } else { line.len() };
-            line.insert(end, key.clone());
+            let (from, to) = match line.iter().take_while(|other| is_new(other)).count() {
+                end if is_new(key) => (0, end),
+                end => (end, line.len()),
+            };
+            let place = from + place_by_turns(line.range(from..to), key);
+            line.insert(place, key.clone());
         }
         let place = line.iter().position(|other| other == key).unwrap_or_default();
         let account = self.account(name);
@@ -247,6 +251,19 @@ impl Desk {
     }
 }
 
+/// Where a newcomer joins a line in which namespaces take turns: behind the first of each namespace if it is the first
+/// of its own, behind the second ones if it is the second, and so on.
+fn place_by_turns<'a>(line: impl Iterator<Item = &'a AppKey> + Clone, newcomer: &AppKey) -> usize {
+    let own = line.clone().filter(|key| key.namespace == newcomer.namespace).count();
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    let is_ahead = |key: &&'a AppKey| {
+        let rank = counts.entry(&key.namespace).or_default();
+        *rank += 1;
+        *rank <= own + 1
+    };
+    line.take_while(is_ahead).count()
+}
+
 /// Whether `object` is the same app as `known`, with the same spec, and not older.
 fn is_newer_of(object: &AppObject, known: &AppObject) -> bool {
     let version = |object: &AppObject| object.meta().resource_version.clone().unwrap_or_default();
@@ -268,4 +285,24 @@ fn trouble(fault: CredentialsFault) -> Result<Trouble, String> {
 
 fn warn_without_key(AppKey { kind, namespace, name }: &AppKey, why: &str) {
     tracing::warn!(%kind, namespace, name, "nothing can be signed for this app: {why}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::api::AppKind;
+
+    #[test]
+    fn in_the_line_for_a_first_check_namespaces_take_turns() {
+        let mut line = VecDeque::new();
+        for name in ["a1", "a2", "a3", "b1", "b2", "c1", "a4", "b3"] {
+            let (namespace, name) = (name[..1].to_owned(), name.to_owned());
+            let key = AppKey { kind: AppKind::ChatApp, namespace, name };
+            line.insert(place_by_turns(line.iter(), &key), key);
+        }
+        let names: Vec<_> = line.iter().map(|key| key.name.as_str()).collect();
+        assert_eq!(names, ["a1", "b1", "c1", "a2", "b2", "a3", "b3", "a4"]);
+    }
 }

@@ -28,6 +28,12 @@ impl Desk {
             account.probe_line.retain(names_it);
             named.contains(name) || !account.is_forgettable(now.mono)
         });
+        // Whoever was ahead of it in the line may have left meanwhile.
+        let first: Vec<_> =
+            self.accounts.values().filter_map(|account| account.probe_line.front()).cloned().collect();
+        for key in &first {
+            self.app_step(key);
+        }
         let mut waiting: HashMap<&AppKey, (usize, Duration)> = HashMap::new();
         for (_, open) in self.resets.open_ones() {
             let status = open.object.status.as_ref();
