@@ -4,6 +4,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// A watch that shows a write later than this is behind.
@@ -15,28 +16,30 @@ const DEAD: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub struct Echo {
     expected: Option<Expected>,
-    /// The last one did not come. There is no other until the watch shows something.
-    deaf: bool,
+    /// Watches that did not show the last one. There is no other of theirs until they show something.
+    deaf: HashSet<String>,
 }
 
 #[derive(Debug)]
 struct Expected {
+    watch: String,
     uid: String,
     version: u64,
     written: Duration,
 }
 
 impl Echo {
-    /// A write of this object came back with this resourceVersion.
-    pub fn wrote(&mut self, uid: &str, version: u64, now: Duration) {
-        if self.expected.is_none() && !self.deaf {
-            self.expected = Some(Expected { uid: uid.to_owned(), version, written: now });
+    /// A write of this object came back with this resourceVersion. `watch` names the one that will show it.
+    pub fn wrote(&mut self, watch: &str, uid: &str, version: u64, now: Duration) {
+        if self.expected.is_none() && !self.deaf.contains(watch) {
+            let (watch, uid) = (watch.to_owned(), uid.to_owned());
+            self.expected = Some(Expected { watch, uid, version, written: now });
         }
     }
 
     /// The watch showed this object. Returns how long it took, if it is the one that we listen for.
-    pub fn heard(&mut self, uid: &str, version: u64, now: Duration) -> Option<Duration> {
-        self.deaf = false;
+    pub fn heard(&mut self, watch: &str, uid: &str, version: u64, now: Duration) -> Option<Duration> {
+        self.deaf.remove(watch);
         let came = self.expected.take_if(|expected| expected.uid == uid && expected.version <= version)?;
         Some(now.saturating_sub(came.written))
     }
@@ -51,8 +54,7 @@ impl Echo {
         let written = self.expected.as_ref()?.written;
         let waited = now.saturating_sub(written);
         if waited >= DEAD {
-            self.expected = None;
-            self.deaf = true;
+            self.deaf.extend(self.expected.take().map(|expected| expected.watch));
         }
         (BEHIND..DEAD).contains(&waited).then_some(written + DEAD)
     }
@@ -69,41 +71,53 @@ mod tests {
     #[test]
     fn a_watch_that_keeps_up_stops_nothing() {
         let mut echo = Echo::default();
-        echo.wrote("a", 7, ms(0));
+        echo.wrote("w", "a", 7, ms(0));
         assert_eq!(echo.behind(ms(249)), None);
-        assert_eq!(echo.heard("a", 7, ms(20)), Some(ms(20)));
+        assert_eq!(echo.heard("w", "a", 7, ms(20)), Some(ms(20)));
         assert_eq!(echo.behind(ms(900)), None);
     }
 
     #[test]
     fn a_watch_that_is_behind_is_waited_for_until_it_shows_the_write_or_something_newer() {
         let mut echo = Echo::default();
-        echo.wrote("a", 7, ms(0));
-        echo.wrote("b", 8, ms(10));
+        echo.wrote("w", "a", 7, ms(0));
+        echo.wrote("w", "b", 8, ms(10));
         assert_eq!(echo.behind(ms(250)), Some(ms(5000)));
-        assert_eq!(echo.heard("a", 6, ms(260)), None);
-        assert_eq!(echo.heard("b", 8, ms(270)), None);
+        assert_eq!(echo.heard("w", "a", 6, ms(260)), None);
+        assert_eq!(echo.heard("w", "b", 8, ms(270)), None);
         assert_eq!(echo.behind(ms(280)), Some(ms(5000)));
-        assert_eq!(echo.heard("a", 9, ms(300)), Some(ms(300)));
+        assert_eq!(echo.heard("w", "a", 9, ms(300)), Some(ms(300)));
         assert_eq!(echo.behind(ms(301)), None);
     }
 
     #[test]
     fn a_watch_that_is_dead_is_waited_for_once() {
         let mut echo = Echo::default();
-        echo.wrote("a", 7, ms(0));
+        echo.wrote("w", "a", 7, ms(0));
         assert_eq!(echo.behind(ms(5000)), None);
-        echo.wrote("b", 8, ms(5001));
+        echo.wrote("w", "b", 8, ms(5001));
         assert_eq!(echo.behind(ms(6000)), None);
-        assert_eq!(echo.heard("c", 9, ms(9000)), None);
-        echo.wrote("b", 10, ms(9001));
+        assert_eq!(echo.heard("w", "c", 9, ms(9000)), None);
+        echo.wrote("w", "b", 10, ms(9001));
         assert_eq!(echo.behind(ms(9500)), Some(ms(14_001)));
+    }
+
+    #[test]
+    fn a_watch_that_is_dead_stays_so_while_another_one_speaks() {
+        let mut echo = Echo::default();
+        echo.wrote("dead", "a", 7, ms(0));
+        assert_eq!(echo.behind(ms(5000)), None);
+        assert_eq!(echo.heard("other", "c", 8, ms(5001)), None);
+        echo.wrote("dead", "b", 9, ms(5002));
+        assert_eq!(echo.behind(ms(6000)), None, "nobody waits for it again");
+        echo.wrote("other", "c", 10, ms(6001));
+        assert_eq!(echo.behind(ms(6500)), Some(ms(11_001)), "but for the other");
     }
 
     #[test]
     fn an_object_that_is_gone_has_no_echo() {
         let mut echo = Echo::default();
-        echo.wrote("a", 7, ms(0));
+        echo.wrote("w", "a", 7, ms(0));
         assert!(!echo.gone("b"));
         assert!(echo.behind(ms(300)).is_some());
         assert!(echo.gone("a"));

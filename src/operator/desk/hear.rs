@@ -140,7 +140,7 @@ impl Desk {
         let Some(version) = number(stored) else { return };
         let known = self.resets.all.get(uid).and_then(|tracked| tracked.version.parse::<u64>().ok());
         if known < Some(version) {
-            self.echo.wrote(uid, version, self.now().mono);
+            self.echo.wrote(self.watch_of(stored), uid, version, self.now().mono);
         }
     }
 

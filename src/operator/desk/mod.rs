@@ -73,8 +73,9 @@ pub struct Desk {
     took_over: Duration,
     /// How far attempts run ahead of their permits.
     runway: Runway,
-    /// Whether the watch keeps up.
+    /// Whether the watch keeps up, and whether each namespace has one of its own.
     echo: Echo,
+    one_watch_each: bool,
     /// Writes under way that are not part of an attempt, and resets that wait for one.
     writers: usize,
     backlog: Turns,
@@ -90,6 +91,7 @@ impl Desk {
     #[must_use]
     pub fn new(hands: Arc<Hands>, rules: Rules, health: Arc<Health>, sources: Vec<Source>) -> Self {
         let took_over = hands.clock.now().mono;
+        let one_watch_each = sources.iter().any(|source| !source.namespace.is_empty());
         Self {
             hands,
             rules,
@@ -105,6 +107,7 @@ impl Desk {
             took_over,
             runway: Runway::default(),
             echo: Echo::default(),
+            one_watch_each,
             writers: 0,
             backlog: Turns::default(),
             explanations: Turns::default(),

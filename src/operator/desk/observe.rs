@@ -45,12 +45,17 @@ impl Desk {
         let now = self.now().mono;
         let was_behind = self.echo.behind(now).is_some();
         let Some(version) = number(object) else { return };
-        if let Some(took) = self.echo.heard(uid, version, now) {
+        if let Some(took) = self.echo.heard(self.watch_of(object), uid, version, now) {
             self.hands.metrics.watch_delay(took);
             if was_behind {
                 self.stir_all();
             }
         }
+    }
+
+    /// The watch that shows this object, by its namespace, which is empty for the one that shows all.
+    pub(super) fn watch_of<'a>(&self, object: &'a GroupAttributeReset) -> &'a str {
+        object.metadata.namespace.as_deref().filter(|_| self.one_watch_each).unwrap_or_default()
     }
 
     /// Remembers an object; false if something newer is remembered. An attempt of another process, seen for the
