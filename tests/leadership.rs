@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use testbed::control_plane::{OperatorRights, Scope};
+use testbed::proxy::Line;
 use testbed::vendor::{Command, Misbehaviour, UserSig, When};
 use testbed::{OperatorProcess, until};
 use world::replicas::{SHORT_LEASE, leads, until_leading};
-use world::{APP_ID, KEY, SOON, World, chat_app, numbered, plane, rights};
+use world::{APP_ID, KEY, Leg, SOON, World, chat_app, numbered, plane, rights};
 
 /// When a process logged a message.
 fn logged_at(operator: &OperatorProcess, message: &str) -> Timestamp {
@@ -293,4 +294,39 @@ async fn a_lease_that_another_one_took_is_left_to_it() {
     operator.wait_for_log("the lease was deleted or taken by another process", SOON).await;
     assert!(!operator.wait_exit(SOON).await.success(), "{}", operator.logs());
     assert_eq!(world.lease_holder().await, "somebody");
+}
+
+/// An API server that was away for longer than the lease and the time to stop together.
+#[tokio::test]
+async fn a_leader_that_lost_its_lease_writes_down_what_it_knows_when_the_api_server_is_back() {
+    let world = World::breakable().await;
+    world.room("@TGS#known");
+    let mut args = SHORT_LEASE.to_vec();
+    args.push("--shutdown-grace-seconds=1");
+    let operator = world.operator(&args).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    world
+        .vendor
+        .script(When::clear().of("@TGS#known").times(1), Misbehaviour::DelayAfter(Duration::from_secs(2)));
+    world.reset("known", "@TGS#known", "").await;
+    world.until_calls(1).await;
+    world.way(Leg::Api).set(Line::Silent);
+    operator.wait_for_log("\"stopping: ", SOON).await;
+    assert!(operator.logs().contains("LeadershipLost"), "{}", operator.logs());
+    let stopped = Instant::now();
+    until(SOON, "its time to stop to be over for long", || async {
+        (stopped.elapsed() > Duration::from_secs(8)).then_some(())
+    })
+    .await;
+    assert_eq!(operator.exit_status(), None, "what it knows is lost: {}", operator.logs());
+    assert_eq!(operator.get("/livez").await.unwrap().0, 200);
+    operator.may_end();
+    world.way(Leg::Api).set(Line::Up);
+    let reset = world.reset_is("known", "Cleared").await;
+    assert_eq!(reset["status"]["attempts"], 1, "{reset:#}");
+    let exit = operator.wait_exit(SOON).await;
+    assert!(!exit.success(), "it ended as if all were well: {exit:?}");
+    assert_eq!(world.calls("@TGS#known"), 1);
+    world.finish().await;
 }

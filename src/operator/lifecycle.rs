@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube::Api;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -27,6 +27,10 @@ use crate::cluster::statuses::Statuses;
 
 /// Events that may wait for the desk before the watches wait.
 const EVENTS: usize = 1024;
+/// After a lost lease, when nobody waits for the process to end: how much longer than its grace time it tries to record
+/// what is known of calls in flight. An API server that was away is mostly back by then, and what is not recorded the
+/// next leader reads back, which is the worse knowledge.
+const RECORDING: Duration = Duration::from_secs(30);
 /// What giving the lease back may take.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -168,6 +172,7 @@ impl Process {
             watches::start(&hands.client, &settings.watch_namespaces, &mut watching, &events, &hands.metrics);
         drop(events);
         let rules = Rules { own_namespace: settings.namespace, allow_endpoints: settings.allow_endpoints };
+        let alive = Arc::clone(&health);
         let mut desk = Desk::new(hands, rules, health, sources);
         let exit = {
             let working = desk.work(observed, heard);
@@ -186,11 +191,19 @@ impl Process {
                 "stopping: nothing new is started, what is in flight is finished and recorded"
             );
             stop.cancel();
-            match timeout(settings.shutdown_grace, working).await {
-                Ok(Ending::Stopped) => why,
-                Ok(Ending::Broken) => Exit::Broken,
-                Err(_) => Exit::OutOfTime,
-            }
+            let patience = async {
+                if why == Exit::LeadershipLost {
+                    let _ = timeout(RECORDING, told.cancelled()).await;
+                }
+                sleep(settings.shutdown_grace).await;
+            };
+            let waiting = beat(alive);
+            let exit = tokio::select! {
+                ending = &mut working => if ending == Ending::Stopped { why } else { Exit::Broken },
+                () = patience => Exit::OutOfTime,
+            };
+            waiting.abort();
+            exit
         };
         if exit == Exit::OutOfTime {
             let left = desk.abandon();
@@ -220,7 +233,7 @@ fn beat(health: Arc<Health>) -> JoinHandle<()> {
     tokio::spawn(async move {
         loop {
             health.beat();
-            tokio::time::sleep(Duration::from_secs(5)).await;
+            sleep(Duration::from_secs(5)).await;
         }
     })
 }
