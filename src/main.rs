@@ -54,6 +54,9 @@ fn operate(settings: Run) -> ExitCode {
     if let Err(error) = leave_no_core() {
         return fail(&format!("core dumps cannot be switched off: {error}"), 1);
     }
+    if let Err(error) = allow_many_sockets() {
+        return fail(&format!("the number of open files cannot be raised: {error}"), 1);
+    }
     if let Err(error) = telemetry::install(settings.log_format, &settings.log_filter) {
         return fail(&error, 1);
     }
@@ -79,6 +82,15 @@ fn operate(settings: Run) -> ExitCode {
 fn leave_no_core() -> rustix::io::Result<()> {
     use rustix::process::{Resource, Rlimit, setrlimit};
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
+}
+
+/// Each call under way is a connection; an account whose endpoint hangs alone may hold 200 of them for ten seconds, and
+/// shells and container runtimes give a program 1,024 files until it asks for more.
+fn allow_many_sockets() -> rustix::io::Result<()> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit)
 }
 
 fn listen_for_signals(told: &CancellationToken) -> std::io::Result<()> {

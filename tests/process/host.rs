@@ -1,8 +1,13 @@
 //! What it asks of the machine or the image that it runs in, and what it leaves there.
 
+use std::process::Command;
+
+use testbed::OperatorProcess;
+use testbed::ports::free_port;
+
 use crate::command_line::assert_refused;
 use crate::run;
-use crate::world::World;
+use crate::world::{SOON, World};
 
 #[tokio::test]
 async fn the_process_leaves_no_core_dump() {
@@ -12,6 +17,25 @@ async fn the_process_leaves_no_core_dump() {
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     let numbers: Vec<_> = core.split_whitespace().skip(4).take(2).collect();
     assert_eq!(numbers, ["0", "0"], "neither now nor raised later: {core}");
+}
+
+/// As shells and container runtimes start it, with few; each call under way is a connection.
+#[tokio::test]
+async fn it_may_open_as_many_files_as_the_machine_allows() {
+    let world = World::new().await;
+    let (launch, port) = (world.launch(&[]), free_port());
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -Sn 256 && exec \"$0\" \"$@\""]).arg(&launch.binary).arg("run");
+    command
+        .arg(format!("--listen=127.0.0.1:{port}"))
+        .args(&launch.args)
+        .env("KUBECONFIG", &launch.kubeconfig);
+    let operator = OperatorProcess::spawn(command, port).unwrap();
+    operator.ready(SOON).await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", operator.pid())).unwrap();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let numbers: Vec<_> = files.split_whitespace().skip(3).take(2).collect();
+    assert!(numbers[0] == numbers[1] && numbers[0] != "256", "{files}");
 }
 
 #[tokio::test]
