@@ -63,9 +63,7 @@ impl Hands {
 
     /// A signature for an app.
     pub async fn usersig(&self, app: &AppTerms) -> Result<Arc<UserSig>, CredentialsFault> {
-        let usersig = app.signer.usersig(&self.client, self.clock).await?;
-        self.metrics.usersig_expiry(&app.key.label(), usersig.expires());
-        Ok(usersig)
+        app.signer.usersig(&self.client, self.clock).await
     }
 
     /// Waits for the turn of an outcome that nobody waits for; not when the process is about to end.

@@ -15,6 +15,8 @@ use prometheus_client::{
     registry::{Metric, Registry, Unit},
 };
 
+use crate::api::Reason;
+
 /// Unlisted codes counted one by one; the rest are counted as `other`.
 const UNLISTED_CODES: usize = 100;
 
@@ -27,6 +29,14 @@ pub struct AppLabel {
     pub app_namespace: String,
     /// The app's name.
     pub app: String,
+}
+
+impl AppLabel {
+    /// For apps that do not exist, all of them together; otherwise a misspelt name would be a series of its own.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self { app_kind: "", app_namespace: String::new(), app: String::new() }
+    }
 }
 
 /// The vendor's code in an answer.
@@ -200,6 +210,12 @@ impl Metrics {
     pub fn result(&self, app: &AppLabel, reason: &'static str, since_start: Duration) {
         self.results.with(ResultLabel { app: app.clone(), reason }, count);
         self.end_to_end.observe(since_start.as_secs_f64());
+    }
+
+    /// The app is there from now on. What is worth an alert the first time it happens is counted from zero: Prometheus sees
+    /// no increase in a series that begins with a one.
+    pub fn app(&self, app: &AppLabel) {
+        self.results.with(ResultLabel { app: app.clone(), reason: Reason::OutcomeUnknown.word() }, |_| ());
     }
 
     /// A call took this long.

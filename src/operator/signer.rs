@@ -81,6 +81,11 @@ impl Signer {
         }
     }
 
+    /// When the signature in use ends, in seconds of the epoch. `None` also while the Secret is being read.
+    pub fn expires(&self) -> Option<i64> {
+        Some(self.held.try_lock().ok()?.usersig.as_ref()?.expires())
+    }
+
     /// Forgets a key that was kept for its minute; for apps that nobody uses.
     pub fn forget_old_key(&self, now: Duration) {
         if let Ok(mut held) = self.held.try_lock() {

@@ -10,6 +10,8 @@ async fn metrics_tell_what_happened_and_never_name_a_group_or_a_reset() {
     world.room("@TGS#very-own-group");
     let operator = world.operator(&[]).await;
     world.app("").await;
+    let no_app = "  suspend: true\n  appRef: { name: very-own-typo }";
+    world.reset("very-own-prepared", "@TGS#very-own-group", no_app).await;
     world.reset("very-own-reset", "@TGS#very-own-group", "  requestID: very-own-request").await;
     world.reset("very-own-other", "@TGS#very-own-missing", "").await;
     world.reset_is("very-own-reset", "Cleared").await;
@@ -47,6 +49,8 @@ async fn metrics_tell_what_happened_and_never_name_a_group_or_a_reset() {
         ("attempts", vec![app[0], app[1], ("code", "10010")], 1.0),
         ("results", vec![app[0], app[1], ("reason", "Cleared")], 1.0),
         ("results", vec![app[0], app[1], ("reason", "GroupNotFound")], 1.0),
+        // So that the first one is an increase.
+        ("results", vec![app[0], app[1], ("reason", "OutcomeUnknown")], 0.0),
         ("attempts", vec![app[0], app[1], ("class", "unknown"), ("code", "unlisted")], 1.0),
         ("unlisted_codes", vec![("code", "31337")], 1.0),
         ("unknown_outcomes", vec![], 1.0),
@@ -54,6 +58,9 @@ async fn metrics_tell_what_happened_and_never_name_a_group_or_a_reset() {
         ("permit_wait_seconds_count", vec![], 3.0),
         ("end_to_end_seconds_count", vec![], 2.0),
         ("waiting_resets", vec![app[0], app[1]], 1.0),
+        // Of apps that do not exist, and a suspended one does not age.
+        ("waiting_resets", vec![("app_namespace", ""), ("app", "")], 1.0),
+        ("oldest_waiting_seconds", vec![("app_namespace", ""), ("app", "")], 0.0),
         ("effective_rate", vec![app[0], app[1]], 200.0),
         ("circuit_open", vec![app[0], app[1]], 0.0),
         ("api_writes", vec![("kind", "intent"), ("result", "ok")], 3.0),
@@ -70,7 +77,10 @@ async fn metrics_tell_what_happened_and_never_name_a_group_or_a_reset() {
         })
         .await;
     }
-    let expires = operator.metric("groupattr_usersig_expiry_timestamp_seconds", &app).await.unwrap();
+    let expires = until(SOON, "the end of the signature", || {
+        operator.metric("groupattr_usersig_expiry_timestamp_seconds", &app)
+    })
+    .await;
     let hours = (expires - jiff::Timestamp::now().as_second() as f64) / 3600.0;
     assert!((23.9..24.1).contains(&hours), "the signature is good for {hours} hours");
     for line in text.lines().filter(|line| *line != "# EOF") {

@@ -161,11 +161,8 @@ impl Desk {
     }
 
     /// As metrics name an app. Resets may name apps that never existed; those share one series.
-    fn label(&self, key: &AppKey) -> AppLabel {
-        if self.apps.contains_key(key) {
-            return key.label();
-        }
-        AppLabel { app_kind: "", app_namespace: String::new(), app: String::new() }
+    pub(super) fn label(&self, key: &AppKey) -> AppLabel {
+        if self.apps.contains_key(key) { key.label() } else { AppLabel::unknown() }
     }
 
     fn count_attempt(&self, key: &AppKey, verdict: &Verdict, took: Option<Duration>) {

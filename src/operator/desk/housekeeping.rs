@@ -7,6 +7,7 @@ use super::{Desk, Wake};
 use crate::api::ResetStatus;
 use crate::decide::plan::AccountName;
 use crate::operator::app_object::AppKey;
+use crate::operator::metrics::AppLabel;
 use crate::operator::watches::{CHAT_APP, CLUSTER_CHAT_APP, RESET};
 
 const EVERY: Duration = Duration::from_secs(2);
@@ -40,21 +41,32 @@ impl Desk {
             if status.is_some_and(ResetStatus::is_final) {
                 continue;
             }
-            let created = open.object.metadata.creation_timestamp.as_ref().map(|time| time.0);
-            let start = status.and_then(|status| status.start_time).or(created);
-            let age = start.map(|start| now.wall.duration_since(start));
-            let age = age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default();
             let (count, oldest) = waiting.entry(&open.app).or_default();
             *count += 1;
-            *oldest = (*oldest).max(age);
+            // A prepared one may lie there for months, and nobody is to be called for it.
+            if !open.object.spec.suspend {
+                let created = open.object.metadata.creation_timestamp.as_ref().map(|time| time.0);
+                let start = status.and_then(|status| status.start_time).or(created);
+                let age = start.map(|start| now.wall.duration_since(start));
+                *oldest = (*oldest).max(age.and_then(|age| age.try_into().ok()).unwrap_or_default());
+            }
         }
         let metrics = &self.hands.metrics;
         metrics.accounts(self.accounts.len());
+        let homeless =
+            waiting.iter().filter(|(key, _)| !self.apps.contains_key(key)).map(|(_, numbers)| numbers);
+        let (count, oldest) =
+            homeless.fold((0, Duration::ZERO), |all, one| (all.0 + one.0, all.1.max(one.1)));
+        metrics.waiting(&AppLabel::unknown(), count, oldest);
         for (key, app) in &self.apps {
             let label = key.label();
+            metrics.app(&label);
             let (count, oldest) = waiting.get(key).copied().unwrap_or_default();
             metrics.waiting(&label, count, oldest);
             metrics.circuit(&label, !app.circuit.is_closed());
+            if let Some(moment) = app.terms.as_ref().ok().and_then(|terms| terms.signer.expires()) {
+                metrics.usersig_expiry(&label, moment);
+            }
             if let Some(account) = app.account.as_ref().and_then(|name| self.accounts.get_mut(name)) {
                 metrics.limit(&label, account.clears.in_use(now.mono), account.clears.rate(now.mono));
             }
