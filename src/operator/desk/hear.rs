@@ -16,6 +16,8 @@ use crate::operator::resets::{Origin, number};
 
 /// Longest pause after writes that Kubernetes refused.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+/// The same for deletions: the right to delete may be kept back on purpose, for ever, and nobody waits for them.
+const LONGEST_PAUSE_OF_DELETIONS: Duration = Duration::from_hours(1);
 
 impl Desk {
     pub(super) fn hear(&mut self, report: Report) {
@@ -110,7 +112,7 @@ impl Desk {
                 Seen::Read(object) => drop(self.note(&object, origin)),
                 Seen::Unchanged => {}
                 Seen::Gone => self.forget_reset(&uid),
-                Seen::Fault(fault) => self.pause(&uid, &fault),
+                Seen::Fault(fault) => self.pause(&uid, &fault, LONGEST_PAUSE),
             }
         }
         if let (Some(open), Some(moment)) = (self.resets.open(&uid), read_back_at) {
@@ -128,7 +130,11 @@ impl Desk {
         let is_unchanged = self.resets.all.get(uid).is_some_and(|tracked| tracked.version == version);
         match outcome {
             Ok(()) | Err(WriteFault::Gone) => self.forget_reset(uid),
-            Err(fault) if is_unchanged => self.pause(uid, &fault),
+            Err(fault) if is_unchanged => {
+                let is_refused = matches!(fault, WriteFault::Refused(_));
+                let longest = if is_refused { LONGEST_PAUSE_OF_DELETIONS } else { LONGEST_PAUSE };
+                self.pause(uid, &fault, longest);
+            }
             Err(_) => {}
         }
         self.free_writer();
@@ -145,10 +151,10 @@ impl Desk {
     }
 
     /// Kubernetes refused something about this reset; it is tried again after a pause that grows.
-    fn pause(&mut self, uid: &str, fault: &WriteFault) {
+    fn pause(&mut self, uid: &str, fault: &WriteFault, longest: Duration) {
         let now = self.now().mono;
         let Some(tracked) = self.resets.all.get_mut(uid) else { return };
-        let pause = Duration::from_secs(1 << tracked.faults.min(5)).min(LONGEST_PAUSE);
+        let pause = pause_after(tracked.faults, longest);
         tracked.faults += 1;
         tracked.write_at = Some(now + pause);
         tracing::warn!(
@@ -184,5 +190,23 @@ impl Desk {
     fn count_end(&self, key: &AppKey, reason: Reason, took: Option<jiff::SignedDuration>) {
         let took = took.and_then(|took| Duration::try_from(took).ok()).unwrap_or_default();
         self.hands.metrics.result(&self.label(key), reason.word(), took);
+    }
+}
+
+/// Doubled from one second on.
+fn pause_after(faults: u32, longest: Duration) -> Duration {
+    Duration::from_secs(1 << faults.min(12)).min(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_those_of_deletions_grow_on() {
+        let seconds =
+            |longest| [0, 4, 5, 11, 12, u32::MAX].map(|faults| pause_after(faults, longest).as_secs());
+        assert_eq!(seconds(LONGEST_PAUSE), [1, 16, 20, 20, 20, 20]);
+        assert_eq!(seconds(LONGEST_PAUSE_OF_DELETIONS), [1, 16, 32, 2048, 3600, 3600]);
     }
 }
