@@ -1,6 +1,7 @@
 //! The log.
 
 use serde_json::Value;
+use testbed::until;
 
 use crate::log_of;
 use crate::world::{SOON, World};
@@ -61,4 +62,30 @@ async fn the_log_has_one_json_line_for_each_attempt_and_one_for_each_end() {
         assert_eq!((&end["attempts"], &end["code"]), (&codes.len().into(), &0.into()));
         assert!(end["seconds"].as_f64().is_some_and(|took| took > 0.0), "{end}");
     }
+}
+
+#[tokio::test]
+async fn a_debug_log_says_why_nothing_happens_and_what_a_check_of_an_app_gave() {
+    let world = World::new().await;
+    world.room("@TGS#a");
+    let operator = world.operator(&["--log-filter=debug"]).await;
+    let said = async |message: &str, field: &str, value: &str| {
+        let what = format!("{message:?} with {field} {value}");
+        until(SOON, &what, || async {
+            log_of(&operator).into_iter().find(|line| line["message"] == message && line[field] == value)
+        })
+        .await
+    };
+    world.app("  suspend: true").await;
+    world.reset("a", "@TGS#a", "").await;
+    let waits = said("nothing to do for now", "app", "Suspended").await;
+    assert_eq!((&waits["level"], &waits["reset"]), (&"DEBUG".into(), &"a".into()), "{waits}");
+    world.patch("chatapp", "default", "{\"suspend\":false}").await;
+    world.reset_is("a", "Cleared").await;
+    let checked = said("app checked", "name", "default").await;
+    assert_eq!(
+        (&checked["level"], &checked["class"]),
+        (&"DEBUG".into(), &"group_not_found".into()),
+        "{checked}"
+    );
 }

@@ -167,6 +167,10 @@ impl Desk {
         app.probe = Probe::Idle;
         let had_trouble = app.circuit.trouble().is_some();
         app.without_key = None;
+        if let Ok(verdict) = &outcome {
+            let AppKey { kind, namespace, name } = key;
+            tracing::debug!(%kind, namespace, name, class = verdict.label(), code = verdict.code, "app checked");
+        }
         let change = match outcome {
             Ok(verdict) => app.circuit.probed(&verdict, now.mono),
             Err(fault) => {

@@ -62,6 +62,7 @@ impl Desk {
         match step {
             Step::Wait(moment) => {
                 self.leave_queue(uid);
+                self.tell_why(uid, moment, now);
                 if let Some(open) = self.resets.open(uid) {
                     open.recall.could_go_since = None;
                 }
@@ -78,6 +79,23 @@ impl Desk {
             Step::Send => self.queue_clear(uid, now),
             Step::ReadBack(_) => self.queue_read(uid),
         }
+    }
+
+    /// For those who ask why nothing happens; the status says it in words.
+    fn tell_why(&mut self, uid: &str, until: Option<Duration>, now: Now) {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        let Some(object) = self.resets.open(uid).map(|open| Arc::clone(&open.object)) else { return };
+        tracing::debug!(
+            namespace = object.metadata.namespace,
+            reset = object.metadata.name,
+            uid,
+            suspended = object.spec.suspend,
+            app = ?self.view(&object).state,
+            seconds = until.map(|moment| moment.saturating_sub(now.mono).as_secs_f64()),
+            "nothing to do for now"
+        );
     }
 
     fn look_at_finished(&mut self, uid: &str, end: Option<jiff::Timestamp>, now: Now) {
