@@ -135,8 +135,7 @@ impl Circuit {
 
     /// Something else than the vendor keeps the app from working: its Secret, for example.
     pub fn blocked(&mut self, trouble: Trouble, now: Duration) -> Change {
-        let wait = self.next_wait();
-        self.open(trouble, wait, now)
+        self.open(trouble, after(self.waits()), now)
     }
 
     /// A clear came to this. If the vendor took it, the account works for more than probes.
@@ -191,11 +190,7 @@ impl Circuit {
         }
         match verdict.ruling {
             Ruling::Sent(Class::Success | Class::GroupNotFound | Class::NotSupported | Class::Invalid) => {
-                let last_wait = match &self.state {
-                    State::Open { trouble: Some(_), wait, .. } => Some(*wait),
-                    _ => None,
-                };
-                *self = Self { since: now, last_wait, ..Self::closed() };
+                *self = Self { since: now, last_wait: self.waits(), ..Self::closed() };
                 Change::Closed
             }
             Ruling::Sent(Class::Account(trouble)) => self.refused(trouble, verdict, now),
@@ -225,12 +220,10 @@ impl Circuit {
     }
 
     fn refused(&mut self, trouble: AccountTrouble, verdict: &Verdict, now: Duration) -> Change {
-        let wait = match self.last_wait.filter(|_| now < self.since + LONGEST_WAIT) {
-            _ if verdict.code == Some(WAIT_A_MINUTE) => LONGEST_WAIT,
-            // A vendor that takes reads and refuses clears would otherwise be asked every five seconds for ever.
-            Some(last) => (last * 2).min(LONGEST_WAIT),
-            None => self.next_wait(),
-        };
+        // A vendor that takes reads and refuses clears would otherwise be asked every five seconds for ever.
+        let before = self.last_wait.filter(|_| now < self.since + LONGEST_WAIT);
+        let is_told = verdict.code == Some(WAIT_A_MINUTE);
+        let wait = if is_told { LONGEST_WAIT } else { after(self.waits().or(before)) };
         let message = format!("The vendor refuses the account, {}", words::verdict(verdict));
         self.open(Trouble { reason: app_reason(trouble), code: verdict.code, message }, wait, now)
     }
@@ -240,14 +233,15 @@ impl Circuit {
             "No usable answer from the vendor. {} Check the region or endpoint, DNS, and the network policy for port 443.",
             words::capital(&words::verdict(verdict))
         );
-        let wait = self.next_wait();
+        let wait = after(self.waits());
         self.open(Trouble { reason: AppReason::Unreachable, code: verdict.code, message }, wait, now)
     }
 
-    fn next_wait(&self) -> Duration {
+    /// How long its next probe is waited for, while it is in trouble.
+    fn waits(&self) -> Option<Duration> {
         match &self.state {
-            State::Open { trouble: Some(_), wait, .. } => (*wait * 2).min(LONGEST_WAIT),
-            _ => FIRST_PROBE,
+            State::Open { trouble: Some(_), wait, .. } => Some(*wait),
+            _ => None,
         }
     }
 
@@ -257,6 +251,11 @@ impl Circuit {
         *self = Self { state, since: now, ..Self::closed() };
         change
     }
+}
+
+/// The wait that follows this one.
+fn after(last: Option<Duration>) -> Duration {
+    last.map_or(FIRST_PROBE, |last| (last * 2).min(LONGEST_WAIT))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub struct Account {
     pub interval: Duration,
     /// Not before this moment may the next app that was never verified be probed.
     pub next_probe: Duration,
-    /// Apps that were never verified and wait for their probe, first come first served.
+    /// Apps that were never verified and wait for their probe; their namespaces take turns.
     pub probe_line: VecDeque<AppKey>,
     /// When its queues are looked at again.
     pub timer: Option<Duration>,

@@ -35,7 +35,7 @@ impl Desk {
     }
 
     /// An app that was verified before is probed as soon as its own circuit wants it. Those that never were share one
-    /// probe in five seconds and account, first come first served: whoever names somebody else's account must
+    /// probe in five seconds and account, and their namespaces take turns: whoever names somebody else's account must
     /// neither burden it nor keep its owner waiting.
     fn probe_if_due(&mut self, key: &AppKey) {
         let now = self.now().mono;

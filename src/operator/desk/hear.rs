@@ -167,7 +167,7 @@ impl Desk {
     }
 
     /// As metrics name an app. Resets may name apps that never existed; those share one series.
-    pub(super) fn label(&self, key: &AppKey) -> AppLabel {
+    fn label(&self, key: &AppKey) -> AppLabel {
         if self.apps.contains_key(key) { key.label() } else { AppLabel::unknown() }
     }
 
