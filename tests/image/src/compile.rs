@@ -54,12 +54,12 @@ pub(crate) fn operator(workspace: &Path) -> Result<Built> {
         bail!("the operator does not build; see above");
     }
     let file = folder.join(&target).join("release").join(PROGRAM);
+    let program = fs::read(&file).with_context(|| format!("cargo did not make {}", file.display()))?;
     // A loader that is part of the program cannot ask for a newer one: it would just crash, in the cluster.
     said(Command::new(&file).arg("--version")).context(
         "the program does not start; it needs a static glibc of version 2.36 or newer to build with (Debian 12, \
          Ubuntu 24.04, Fedora with glibc-static)",
     )?;
-    let program = fs::read(&file).with_context(|| format!("cargo did not make {}", file.display()))?;
     let revision = said(Command::new("git").args(["rev-parse", "HEAD"]).current_dir(workspace)).ok();
     let revision = revision.map(|text| text.trim().to_owned());
     Ok(Built { program, target, architecture, rust, revision })
