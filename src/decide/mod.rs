@@ -14,6 +14,7 @@
 //! | whose turn is it? | `turns` |
 //! | how long until the next attempt? | `backoff` |
 //! | does this app work? | `circuit` |
+//! | is it open to this namespace? | `labels` |
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -23,6 +24,7 @@ pub mod echo;
 pub mod ends;
 pub mod group_pace;
 pub mod judge;
+pub mod labels;
 pub mod last_look;
 pub mod notice;
 pub mod outcome;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Desk, Wake};
 use crate::api::ResetStatus;
+use crate::decide::Now;
 use crate::decide::plan::AccountName;
 use crate::operator::app_object::AppKey;
 use crate::operator::metrics::AppLabel;
@@ -16,6 +17,12 @@ impl Desk {
     pub(super) fn housekeeping(&mut self) {
         let now = self.now();
         self.timers.set(now.mono + EVERY, Wake::Housekeeping);
+        self.tidy(now);
+        self.gauges(now);
+    }
+
+    /// Forgets what needs no remembering, and wakes whoever is first in a line now.
+    fn tidy(&mut self, now: Now) {
         for terms in self.apps.values().filter_map(|app| app.terms.as_ref().ok()) {
             terms.signer.forget_old_key(now.mono);
         }
@@ -35,6 +42,10 @@ impl Desk {
         for key in &first {
             self.app_step(key);
         }
+    }
+
+    /// Sets everything that is looked at rather than counted.
+    fn gauges(&mut self, now: Now) {
         let mut waiting: HashMap<&AppKey, (usize, Duration)> = HashMap::new();
         for (_, open) in self.resets.open_ones() {
             let status = open.object.status.as_ref();

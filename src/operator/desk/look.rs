@@ -3,26 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-
 use super::{Desk, Wake};
 use crate::api::{AppKind, GroupAttributeReset, GroupId, NamespacesFrom, ResetStatus};
 use crate::chat::Class;
 use crate::chat::codes::lookup;
 use crate::decide::group_pace::GroupTurn;
+use crate::decide::labels;
 use crate::decide::plan::{AccountName, AppState, AppView, Plan, Step, plan};
 use crate::decide::turns::Place;
 use crate::decide::{Now, status};
 use crate::operator::attempt::without_call;
-use crate::operator::record;
 use crate::operator::resets::{Queued, Stage};
-
-/// Writes under way that are not part of an attempt.
-const WRITERS: usize = 32;
-/// A deletion of which nothing was heard is tried again after this long.
-const DELETE_AGAIN: Duration = Duration::from_secs(30);
-/// Explanations a second, in all.
-const EXPLANATIONS: u32 = 20;
 
 impl Desk {
     /// Plans the next step of a reset and takes it.
@@ -140,7 +131,7 @@ impl Desk {
         match (allowed.from, &allowed.selector) {
             (NamespacesFrom::All, _) => true,
             (NamespacesFrom::Selector, Some(selector)) => {
-                self.namespaces.get(namespace).is_some_and(|labels| matches(selector, labels))
+                self.namespaces.get(namespace).is_some_and(|labels| labels::matches(selector, labels))
             }
             _ => false,
         }
@@ -232,89 +223,6 @@ impl Desk {
         }
         self.timers.set(moment, Wake::Reset(uid.to_owned()));
     }
-
-    fn write(&mut self, uid: &str, kind: &'static str, status: ResetStatus) {
-        self.leave_queue(uid);
-        if !self.take_writer(uid) {
-            return;
-        }
-        let hands = Arc::clone(&self.hands);
-        let Some(open) = self.resets.open(uid) else { return };
-        open.begin();
-        let object = Arc::clone(&open.object);
-        self.tasks.spawn(record::record(hands, kind, object, status));
-    }
-
-    fn delete(&mut self, uid: &str) {
-        if !self.take_writer(uid) {
-            return;
-        }
-        let again = self.now().mono + DELETE_AGAIN;
-        let Some(tracked) = self.resets.all.get_mut(uid) else { return };
-        tracked.write_at = Some(again);
-        let key = (tracked.namespace.clone(), tracked.name.clone());
-        let deletion = record::delete(Arc::clone(&self.hands), key, uid.to_owned(), tracked.version.clone());
-        self.tasks.spawn(deletion);
-        self.wake_at(uid, again);
-    }
-
-    /// Takes one of the writers for this reset, or puts it into the backlog, from where it is looked at again.
-    fn take_writer(&mut self, uid: &str) -> bool {
-        let Some(tracked) = self.resets.all.get_mut(uid) else { return false };
-        if self.writers < WRITERS {
-            self.writers += 1;
-            return true;
-        }
-        if !std::mem::replace(&mut tracked.in_backlog, true) {
-            let since = self.hands.clock.now().wall;
-            self.backlog.join(&tracked.namespace, Place { since, uid: uid.to_owned() });
-        }
-        false
-    }
-
-    /// A writer is free: whoever waited for one is looked at, until all are at work again. Namespaces take turns.
-    pub(super) fn free_writer(&mut self) {
-        self.writers = self.writers.saturating_sub(1);
-        while self.writers < WRITERS {
-            let Some(Place { uid: next, .. }) = self.backlog.call_next() else { return };
-            if let Some(tracked) = self.resets.all.get_mut(&next) {
-                tracked.in_backlog = false;
-            }
-            self.look(&next);
-        }
-    }
-
-    fn queue_explanation(&mut self, uid: &str) {
-        let Some(open) = self.resets.open(uid) else { return };
-        let since = open.object.metadata.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default();
-        let namespace = open.object.metadata.namespace.clone().unwrap_or_default();
-        self.explanations.join(&namespace, Place { since, uid: uid.to_owned() });
-        self.timers.set(self.explain_at, Wake::Explanation);
-    }
-
-    /// Lets the next reset explain itself, if it still has something to explain. Namespaces take turns, and an
-    /// explanation waits while other writes need all writers.
-    pub(super) fn explain_next(&mut self) {
-        let now = self.now();
-        if now.mono < self.explain_at {
-            return self.timers.set(self.explain_at, Wake::Explanation);
-        }
-        let pause = Duration::from_secs(1) / EXPLANATIONS;
-        if self.writers >= WRITERS {
-            return self.timers.set(now.mono + pause, Wake::Explanation);
-        }
-        while let Some(Place { uid, .. }) = self.explanations.call_next() {
-            let Some(tracked) = self.resets.all.get(&uid) else { continue };
-            let is_paused = tracked.write_at.is_some_and(|moment| moment > now.mono);
-            if is_paused || self.resets.open(&uid).is_none_or(|open| open.busy) {
-                continue;
-            }
-            let Some(explain) = self.plan(&uid, now).and_then(|plan| plan.explain) else { continue };
-            self.write(&uid, "explanation", *explain);
-            self.explain_at = now.mono + pause;
-            return self.timers.set(self.explain_at, Wake::Explanation);
-        }
-    }
 }
 
 /// Its place in every line for a call: by the start of its request's clock. One that the vendor has refused as the
@@ -328,53 +236,4 @@ fn place_of(object: &GroupAttributeReset, uid: &str) -> Place {
     });
     let since = refused_again.map_or(status.start_time, |attempt| attempt.completion_time);
     Place { since: since.unwrap_or_default(), uid: uid.to_owned() }
-}
-
-/// Whether labels match a selector, as Kubernetes matches them; an unknown operator matches nothing.
-fn matches(selector: &LabelSelector, labels: &std::collections::BTreeMap<String, String>) -> bool {
-    let wanted = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
-    let expressions = selector.match_expressions.iter().flatten().all(|expression| {
-        let value = labels.get(&expression.key);
-        let listed = value.is_some_and(|value| expression.values.iter().flatten().any(|one| one == value));
-        match expression.operator.as_str() {
-            "In" => listed,
-            "NotIn" => !listed,
-            "Exists" => value.is_some(),
-            "DoesNotExist" => value.is_none(),
-            _ => false,
-        }
-    });
-    wanted && expressions
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_selector_matches_as_kubernetes_does() {
-        let namespace = |labels: serde_json::Value| serde_json::from_value(labels).expect("labels");
-        let gold = namespace(serde_json::json!({"tier": "gold"}));
-        let free = namespace(serde_json::json!({"tier": "free"}));
-        let none = namespace(serde_json::json!({}));
-        for (operator, expected) in [
-            ("In", [true, false, false]),
-            ("NotIn", [false, true, true]),
-            ("Exists", [true, true, false]),
-            ("DoesNotExist", [false, false, true]),
-            ("Near", [false, false, false]),
-        ] {
-            let expression =
-                serde_json::json!({"key": "tier", "operator": operator, "values": ["silver", "gold"]});
-            let with = |labels: serde_json::Value| {
-                let selector = serde_json::json!({"matchLabels": labels, "matchExpressions": [expression]});
-                serde_json::from_value::<LabelSelector>(selector).expect("a selector")
-            };
-            let alone = with(serde_json::json!({}));
-            assert_eq!([&gold, &free, &none].map(|labels| matches(&alone, labels)), expected, "{operator}");
-            let both = with(serde_json::json!({"chat": "live"}));
-            assert!(![&gold, &free, &none].into_iter().any(|labels| matches(&both, labels)), "{operator}");
-        }
-        assert!(matches(&LabelSelector::default(), &none), "an empty selector is open to all");
-    }
 }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | what did a watch show? | `observe` |
 //! | what is next for a reset? | `look` |
+//! | who writes what is no part of an attempt? | `writing` |
 //! | who goes now under the limits? | `dispatch` |
 //! | does an app work, and what does its status say? | `app_steps` |
 //! | what came of a task? | `hear` |
@@ -16,6 +17,7 @@ mod hear;
 mod housekeeping;
 mod look;
 mod observe;
+mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
