@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use testbed::until;
 use testbed::vendor::{Entry, Misbehaviour, When};
 
+use super::{app_has, assert_says, reset_says};
 use crate::world::{APP_ID, KEY, PROBED, SOON, World, chat_app, numbered};
-use crate::{app_has, assert_says, reset_says};
 
 /// What lies between the moment that a probe is due and its arrival is not always the same: the Secret may be read, and
 /// the machine may be busy.

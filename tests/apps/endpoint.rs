@@ -2,8 +2,8 @@
 
 use testbed::Vendor;
 
+use super::{app_has, assert_says, reset_says};
 use crate::world::{APP_ID, KEY, SOON, World, chat_app, message_of};
-use crate::{app_has, assert_says, reset_says};
 
 #[tokio::test]
 async fn an_endpoint_that_the_operator_was_not_started_for_is_never_connected_to() {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use testbed::until;
 use testbed::vendor::{Command, Misbehaviour, When};
 
+use super::{app_has, reset_says};
 use crate::world::{APP_ID, PROBED, SOON, World, chat_app, condition_of};
-use crate::{app_has, reset_says};
 
 fn millis(number: u64) -> Duration {
     Duration::from_millis(number)

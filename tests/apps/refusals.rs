@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use testbed::vendor::{Misbehaviour, When};
 
+use super::{app_has, assert_says, reset_says};
 use crate::world::{APP_ID, KEY, World, chat_app};
-use crate::{app_has, assert_says, reset_says};
 
 #[tokio::test]
 async fn each_refusal_of_the_account_has_its_reason_and_its_remedy() {

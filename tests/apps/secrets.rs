@@ -3,8 +3,8 @@
 use testbed::proxy::{Boundary, Fault, Plan, Position};
 use testbed::{until, until_ok};
 
+use super::{app_has, assert_says, reset_says};
 use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, condition_of, message_of, numbered, reason_of};
-use crate::{app_has, assert_says, reset_says};
 
 #[tokio::test]
 async fn an_app_without_its_secret_says_so_and_works_once_it_is_there() {

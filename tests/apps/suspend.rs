@@ -2,8 +2,8 @@
 
 use testbed::until;
 
+use super::{assert_says, reset_says};
 use crate::world::{APP_ID, KEY, SOON, World, chat_app};
-use crate::{assert_says, reset_says};
 
 #[tokio::test]
 async fn a_suspended_app_sends_nothing_until_it_is_resumed() {

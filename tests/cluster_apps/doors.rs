@@ -8,7 +8,7 @@ use testbed::proxy::{Boundary, Fault, Position};
 use testbed::vendor::{Command, Misbehaviour, When};
 use testbed::{ControlPlane, Options, until, until_ok};
 
-use crate::platform::{Tenancy, operator_of_all_namespaces, until_shut_out};
+use super::platform::{Tenancy, operator_of_all_namespaces, until_shut_out};
 use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, message_of, reason_of};
 
 #[tokio::test]

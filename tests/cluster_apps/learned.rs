@@ -4,7 +4,7 @@ use serde_json::Value;
 use testbed::until_ok;
 use testbed::vendor::{Misbehaviour, When};
 
-use crate::platform::Tenancy;
+use super::platform::Tenancy;
 use crate::world::{SOON, condition_of, message_of, reason_of};
 
 #[tokio::test]

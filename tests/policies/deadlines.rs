@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde_json::json;
 use testbed::kstatus::{Status, kstatus};
 
+use super::{in_seconds, seconds_between, time};
 use crate::world::{APP_ID, World, chat_app, message_of};
-use crate::{in_seconds, seconds_between, time};
 
 #[tokio::test]
 async fn nothing_starts_after_not_after_or_the_deadline() {

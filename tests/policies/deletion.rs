@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use testbed::{until, until_ok};
 
+use super::{seconds_between, time};
 use crate::world::{SOON, World, numbered};
-use crate::{seconds_between, time};
 
 #[tokio::test]
 async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again() {

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::{in_seconds, seconds_between, time};
 use crate::world::{KEY, World, message_of, reason_of};
-use crate::{in_seconds, seconds_between, time};
 
 #[tokio::test]
 async fn attempts_that_never_leave_are_repeated_with_backoff_up_to_the_limit_and_no_further() {

@@ -7,8 +7,8 @@ use testbed::kstatus::{Status, kstatus};
 use testbed::until;
 use testbed::vendor::{Misbehaviour, When};
 
+use super::{in_seconds, seconds_between, time};
 use crate::world::{SOON, World, reason_of};
-use crate::{in_seconds, seconds_between, time};
 
 #[tokio::test]
 async fn suspension_stops_the_clock_and_ends_normally_what_is_in_flight() {

@@ -6,8 +6,8 @@ use serde_json::json;
 use testbed::until_ok;
 use testbed::vendor::{Command, Entry, Misbehaviour, When};
 
+use super::{seconds_between, time};
 use crate::world::{KEY, SOON, World, message_of};
-use crate::{seconds_between, time};
 
 /// An attempt whose outcome nobody saw, and what should become of it.
 struct Unseen {

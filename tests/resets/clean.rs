@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::RESETS;
+use super::RESETS;
 use crate::world::{APP_ID, SOON, World, numbered};
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use serde_json::json;
 use testbed::until;
 use testbed::vendor::{Misbehaviour, When};
 
-use crate::RESETS;
+use super::RESETS;
 use crate::world::{self, SOON, World, message_of, numbered};
 
 #[tokio::test]

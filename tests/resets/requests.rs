@@ -7,8 +7,8 @@ use testbed::kstatus::{Status, kstatus};
 use testbed::until;
 use testbed::vendor::{Misbehaviour, When};
 
+use super::{RESETS, answered, ask};
 use crate::world::{APP_ID, SOON, World, condition_of, message_of};
-use crate::{RESETS, answered, ask};
 
 #[tokio::test]
 async fn a_new_request_id_asks_once_more_and_an_old_one_shows_its_old_result() {

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use testbed::vendor::{Misbehaviour, When};
 
+use super::{answered, ask};
 use crate::world::{SOON, World};
-use crate::{answered, ask};
 
 #[tokio::test]
 async fn a_status_with_everything_at_its_longest_fits_into_8_kib() {

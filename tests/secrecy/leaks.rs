@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use testbed::vendor::{Misbehaviour, When};
 use testbed::{OperatorProcess, Vendor, until, until_ok};
 
-use crate::search::Needles;
+use super::search::Needles;
 use crate::world::{self, APP_ID, KEY, SOON, World, chat_app};
 
 /// A key that the vendor does not accept. It is as secret as the right one.

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use testbed::until_ok;
 
-use crate::platform::Tenancy;
-use crate::tenant::Tenant;
+use super::platform::Tenancy;
+use super::tenant::Tenant;
 use crate::world::SOON;
 
 /// What the API server takes of annotations is 256 KiB an object.

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::platform::Tenancy;
-use crate::tenant::Tenant;
+use super::platform::Tenancy;
+use super::tenant::Tenant;
 use crate::world::{message_of, reason_of};
 
 /// A status that would end a reset, or hold an attempt of another process against it.

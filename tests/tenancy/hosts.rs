@@ -3,8 +3,8 @@
 use testbed::Vendor;
 use testbed::vendor::{Misbehaviour, When};
 
-use crate::platform::Tenancy;
-use crate::tenant::Tenant;
+use super::platform::Tenancy;
+use super::tenant::Tenant;
 use crate::world::{APP_ID, KEY, chat_app, message_of};
 
 /// Ways to name the listener at 127.0.0.1:`port`, and other places that answer inside a cluster, while the operator

@@ -1,7 +1,7 @@
 //! To read what is the platform's, or another tenant's.
 
-use crate::platform::Tenancy;
-use crate::tenant::Tenant;
+use super::platform::Tenancy;
+use super::tenant::Tenant;
 
 #[tokio::test]
 async fn a_tenant_reads_neither_the_platforms_secret_nor_its_app_nor_another_namespace() {

@@ -3,7 +3,7 @@
 use testbed::until_ok;
 use testbed::vendor::{Misbehaviour, When};
 
-use crate::platform::Tenancy;
+use super::platform::Tenancy;
 use crate::world::{SOON, World};
 
 /// Everything with text in it that somebody in this namespace can read.

@@ -6,8 +6,8 @@ use serde_json::json;
 use testbed::Vendor;
 use testbed::vendor::{Command, Misbehaviour, When};
 
+use super::{FIRST, verified};
 use crate::world::{KEY, World, chat_app, reason_of};
-use crate::{FIRST, verified};
 
 /// How an answer should be taken.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use testbed::vendor::{Misbehaviour, When};
 use testbed::{until, until_ok};
 
+use super::{FIRST, verified};
 use crate::world::history::Stored;
 use crate::world::{KEY, SOON, World, message_of, reason_of};
-use crate::{FIRST, verified};
 
 /// What a code means for the reset.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,8 +3,8 @@
 use testbed::until;
 use testbed::vendor::{Command, Misbehaviour, When};
 
+use super::{FIRST, verified};
 use crate::world::{self, SOON, World};
-use crate::{FIRST, verified};
 
 #[tokio::test]
 async fn endless_answers_cost_no_memory() {

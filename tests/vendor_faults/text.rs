@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use testbed::OperatorProcess;
 use testbed::vendor::{Misbehaviour, When};
 
+use super::{FIRST, verified};
 use crate::world::{KEY, World};
-use crate::{FIRST, verified};
 
 #[tokio::test]
 async fn the_vendors_text_is_shown_only_after_it_was_cleaned() {

@@ -15,11 +15,9 @@ mod missing_group;
 mod retries;
 mod suspension;
 mod unseen;
-#[path = "../world/mod.rs"]
-mod world;
 
+use crate::world::time;
 use jiff::{SignedDuration, Timestamp};
-use world::time;
 
 fn in_seconds(seconds: i64) -> Timestamp {
     Timestamp::from_second(Timestamp::now().as_second()).unwrap() + SignedDuration::from_secs(seconds)

@@ -16,11 +16,8 @@
 mod floods;
 mod forging;
 mod hosts;
-#[allow(dead_code)] // The tests of cluster apps use the rest of it.
-#[path = "../cluster_apps/platform.rs"]
-mod platform;
 mod reading;
 mod tenant;
 mod texts;
-#[path = "../world/mod.rs"]
-mod world;
+
+use super::cluster_apps::platform;

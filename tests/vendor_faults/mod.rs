@@ -11,10 +11,8 @@ mod answers;
 mod codes;
 mod floods;
 mod text;
-#[path = "../world/mod.rs"]
-mod world;
 
-use world::World;
+use crate::world::World;
 
 /// The first of the accounts; each case has one of its own, because some answers close the account's circuit.
 const FIRST: u64 = 1_500_000_000;

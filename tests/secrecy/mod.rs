@@ -8,5 +8,3 @@
 
 mod leaks;
 mod search;
-#[path = "../world/mod.rs"]
-mod world;

@@ -13,11 +13,9 @@ mod edits;
 mod requests;
 mod size;
 mod tools;
-#[path = "../world/mod.rs"]
-mod world;
 
+use crate::world::{World, reason_of};
 use serde_json::{Value, json};
-use world::{World, reason_of};
 
 const RESETS: &str = "groupattributeresets";
 

@@ -21,12 +21,10 @@ mod refusals;
 mod secrets;
 mod suspend;
 mod wire;
-#[path = "../world/mod.rs"]
-mod world;
 
+use crate::world::{SOON, World, condition_of, message_of, reason_of};
 use serde_json::Value;
 use testbed::until_ok;
-use world::{SOON, World, condition_of, message_of, reason_of};
 
 /// Waits until an app has this reason.
 async fn app_has(world: &World, app: &str, reason: &str) -> Value {

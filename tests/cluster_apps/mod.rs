@@ -9,7 +9,5 @@
 
 mod doors;
 mod learned;
-mod platform;
+pub(crate) mod platform;
 mod sharing;
-#[path = "../world/mod.rs"]
-mod world;
