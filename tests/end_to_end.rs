@@ -10,10 +10,14 @@
 //! | what can a tenant take that is somebody else's? | `tenancy` |
 //! | what becomes of each answer of the vendor? | `vendor_faults` |
 //! | does anything secret come out? | `secrecy` |
+//! | what does an administrator see of the process? | `process` |
+//! | which of two processes works? | `leadership` |
 
 mod apps;
 mod cluster_apps;
+mod leadership;
 mod policies;
+mod process;
 mod resets;
 mod secrecy;
 mod tenancy;

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use super::{CRDS, Ended, run};
 use crate::world::World;
-use crate::{CRDS, Ended, run};
 
 /// A variable of the environment.
 type Variable = (&'static str, &'static str);

@@ -5,8 +5,8 @@ use std::process::Command;
 use testbed::OperatorProcess;
 use testbed::ports::free_port;
 
-use crate::command_line::assert_refused;
-use crate::run;
+use super::command_line::assert_refused;
+use super::run;
 use crate::world::{SOON, World};
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use testbed::until;
 
-use crate::log_of;
+use super::log_of;
 use crate::world::{SOON, World};
 
 #[tokio::test]

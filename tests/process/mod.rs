@@ -16,14 +16,12 @@ mod command_line;
 mod host;
 mod log;
 mod pages;
-#[path = "../world/mod.rs"]
-mod world;
 
 use std::process::Stdio;
 
+use crate::world::SOON;
 use serde_json::Value;
 use testbed::OperatorProcess;
-use world::SOON;
 
 const OPERATOR: &str = env!("CARGO_BIN_EXE_groupattr-operator");
 const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");

@@ -1,17 +1,15 @@
 //! Several processes of one operator: one works, and another takes over without sending anything twice or too soon.
 
-mod world;
-
 use std::time::{Duration, Instant};
 
+use crate::world::replicas::{SHORT_LEASE, leads, until_leading};
+use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, numbered, plane, rights};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use testbed::control_plane::{OperatorRights, Scope};
 use testbed::proxy::Line;
 use testbed::vendor::{Command, Misbehaviour, UserSig, When};
 use testbed::{OperatorProcess, until};
-use world::replicas::{SHORT_LEASE, leads, until_leading};
-use world::{APP_ID, KEY, Leg, SOON, World, chat_app, numbered, plane, rights};
 
 /// When a process logged a message.
 fn logged_at(operator: &OperatorProcess, message: &str) -> Timestamp {
@@ -77,7 +75,7 @@ async fn a_killed_leader_is_replaced_within_20_seconds_and_nothing_is_sent_twice
     }
     assert_eq!(world.calls("@TGS#in-flight"), 1, "its outcome was read back, and it was not sent again");
     let reset = world.object("gar", "in-flight").await.unwrap();
-    assert_eq!(world::reason_of(&reset, "Succeeded"), "VerifiedEmpty", "{reset:#}");
+    assert_eq!(crate::world::reason_of(&reset, "Succeeded"), "VerifiedEmpty", "{reset:#}");
     let fullest = world.vendor.fullest_window(APP_ID, Command::Clear, Duration::from_secs(1));
     assert!(fullest <= 10, "{fullest} calls in one second");
     // The call after the take-over waits a second, whoever called before.
@@ -108,7 +106,7 @@ async fn a_leader_that_is_told_to_end_records_what_is_in_flight_and_hands_over()
     assert!(took > Duration::from_secs(2), "it waited for its call: {took:?}");
     assert!(took < Duration::from_secs(12), "it ended in time: {took:?}");
     let slow = world.object("gar", "slow").await.unwrap();
-    assert_eq!(world::reason_of(&slow, "Succeeded"), "Cleared", "{slow:#}");
+    assert_eq!(crate::world::reason_of(&slow, "Succeeded"), "Cleared", "{slow:#}");
     assert_eq!(slow["status"]["lastAttempt"]["outcome"], "Succeeded", "{slow:#}");
     assert!(slow["status"]["pendingAttempt"].is_null(), "{slow:#}");
 
