@@ -9,7 +9,7 @@ use testbed::control_plane::{ControlPlane, ServiceAccount};
 use testbed::ports::free_port;
 use testbed::{Helm, OperatorProcess, Pod, until, until_ok};
 
-use crate::world::{APP_ID, KEY, SOON, World, chat_app, reason_of};
+use crate::world::{APP_ID, KEY, OwnPlane, SOON, World, chat_app, reason_of};
 use crate::{CHART, CRDS, bare_plane, parse_all};
 
 const HOME: &str = "groupattr-system";
@@ -21,11 +21,6 @@ struct Installed {
     operator: OperatorProcess,
     /// The API group, resource and verb of every rule.
     granted: BTreeSet<String>,
-}
-
-/// An API server for as long as the process lives, as a [`World`] needs it.
-async fn lasting_plane() -> &'static ControlPlane {
-    Box::leak(Box::new(bare_plane().await))
 }
 
 /// Installs the chart for a new namespace and starts what its Deployment says.
@@ -150,8 +145,8 @@ async fn granted_is_used(installed: &Installed) {
 
 #[tokio::test]
 async fn in_the_whole_cluster_it_works_and_uses_exactly_what_it_is_granted() {
-    let plane = lasting_plane().await;
-    let installed = install(plane, Helm::V4, |_| "replicas=1".to_owned()).await;
+    let plane = OwnPlane::of(bare_plane().await);
+    let installed = install(*plane, Helm::V4, |_| "replicas=1".to_owned()).await;
     exercise(&installed).await;
     // The platform team's account, with its key where the operator is.
     let world = &installed.world;
@@ -173,9 +168,9 @@ async fn in_the_whole_cluster_it_works_and_uses_exactly_what_it_is_granted() {
 
 #[tokio::test]
 async fn in_chosen_namespaces_it_works_and_uses_exactly_what_it_is_granted() {
-    let plane = lasting_plane().await;
+    let plane = OwnPlane::of(bare_plane().await);
     let values = |world: &World| format!("watchNamespaces={{{}}}", world.namespace);
-    let installed = install(plane, Helm::V3, values).await;
+    let installed = install(*plane, Helm::V3, values).await;
     exercise(&installed).await;
     granted_is_used(&installed).await;
     let world = &installed.world;

@@ -6,10 +6,10 @@ use futures::future::join_all;
 use serde_json::json;
 use testbed::proxy::{Boundary, Fault, Position};
 use testbed::vendor::{Command, Misbehaviour, When};
-use testbed::{ControlPlane, Options, until, until_ok};
+use testbed::{until, until_ok};
 
 use super::platform::{Tenancy, operator_of_all_namespaces, until_shut_out};
-use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, message_of, reason_of};
+use crate::world::{APP_ID, KEY, Leg, OwnPlane, SOON, World, chat_app, message_of, reason_of};
 
 #[tokio::test]
 async fn a_namespace_is_let_in_and_shut_out_by_its_labels() {
@@ -76,9 +76,8 @@ async fn a_closed_door_stops_the_resets_that_wait_behind_it() {
 /// Its intent is stored, and it waits for nothing but its permit.
 #[tokio::test]
 async fn a_namespace_that_is_shut_out_before_the_permit_comes_is_not_sent_for() {
-    let plane = ControlPlane::start(Options::default()).await.expect("control plane");
-    plane.install_crds(concat!(env!("CARGO_MANIFEST_DIR"), "/crds")).await.expect("CRDs");
-    let world = World::breakable_on(Box::leak(Box::new(plane))).await;
+    let plane = OwnPlane::new().await;
+    let world = World::breakable_on(*plane).await;
     let _operator = operator_of_all_namespaces(&world).await;
     let label = async |label: &str| {
         let done = world.plane.kubectl(&["label", "namespace", &world.namespace, label]).await.unwrap();

@@ -3,22 +3,23 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use testbed::{ControlPlane, until, until_ok};
+use testbed::{until, until_ok};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::world::{SOON, World, numbered};
-use crate::{CRDS, crd, own_plane};
+use crate::world::{OwnPlane, SOON, World, numbered};
+use crate::{CRDS, crd};
 
 /// What installs the CRDs, as it is said to whoever has not.
 const REMEDY: &str = "groupattr-operator crd | kubectl apply --server-side -f -";
 
 /// One API server for these tests, which take turns with it. Whoever gets it finds the CRDs as they should be.
-async fn turn() -> MutexGuard<'static, Option<&'static ControlPlane>> {
-    static PLANE: Mutex<Option<&'static ControlPlane>> = Mutex::const_new(None);
+async fn turn() -> MutexGuard<'static, Option<OwnPlane>> {
+    static PLANE: Mutex<Option<OwnPlane>> = Mutex::const_new(None);
     let mut turn = PLANE.lock().await;
-    match *turn {
-        Some(plane) => plane.install_crds(CRDS).await.expect("CRDs"),
-        None => *turn = Some(own_plane().await),
+    if let Some(plane) = &*turn {
+        plane.install_crds(CRDS).await.expect("CRDs");
+    } else {
+        *turn = Some(OwnPlane::new().await);
     }
     turn
 }
@@ -26,7 +27,7 @@ async fn turn() -> MutexGuard<'static, Option<&'static ControlPlane>> {
 #[tokio::test]
 async fn a_crd_that_is_deleted_and_installed_again_is_served_again_without_a_restart() {
     let turn = turn().await;
-    let plane = turn.expect("an API server");
+    let plane = **turn.as_ref().expect("an API server");
     let world = World::on(plane).await;
     let operator = world.operator(&[]).await;
     for group in ["@TGS#before", "@TGS#waiting", "@TGS#after"] {
@@ -56,7 +57,7 @@ async fn a_crd_that_is_deleted_and_installed_again_is_served_again_without_a_res
 /// Resets that could go, under a CRD that cannot store what must be stored before a call; then under the right one.
 async fn nothing_is_sent_under(wrong: &str, said: &str) {
     let turn = turn().await;
-    let plane = turn.expect("an API server");
+    let plane = **turn.as_ref().expect("an API server");
     let world = World::on(plane).await;
     let rooms = numbered("room", 10);
     world.rooms(&rooms);
@@ -113,7 +114,7 @@ async fn without_the_status_subresource_nothing_is_sent_and_the_log_says_why() {
 #[tokio::test]
 async fn an_operator_that_starts_without_the_status_subresource_is_not_ready_until_it_is_there() {
     let turn = turn().await;
-    let plane = turn.expect("an API server");
+    let plane = **turn.as_ref().expect("an API server");
     let mut without: Value = serde_saphyr::from_str(&crd("groupattributeresets")).expect("YAML");
     without["spec"]["versions"][0].as_object_mut().expect("a version").remove("subresources");
     plane.install_crds(&without.to_string()).await.expect("the wrong CRD");

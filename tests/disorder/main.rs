@@ -23,16 +23,7 @@ mod stored;
 #[path = "../world/mod.rs"]
 mod world;
 
-use testbed::{ControlPlane, Options};
-
 const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
-
-/// An API server of its own, for a test that disturbs it.
-async fn own_plane() -> &'static ControlPlane {
-    let plane = ControlPlane::start(Options::default()).await.expect("control plane");
-    plane.install_crds(CRDS).await.expect("CRDs");
-    Box::leak(Box::new(plane))
-}
 
 /// The text of a CRD as it is shipped.
 fn crd(name: &str) -> String {

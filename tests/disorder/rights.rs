@@ -7,9 +7,8 @@ use testbed::control_plane::{OperatorRights, Scope};
 use testbed::runs::runs;
 use testbed::{ControlPlane, OperatorProcess, until, until_ok};
 
-use crate::own_plane;
 use crate::world::replicas::leads;
-use crate::world::{SOON, World, rights};
+use crate::world::{OwnPlane, SOON, World, rights};
 
 /// Within this long it must be said.
 const SAID: Duration = Duration::from_secs(10);
@@ -159,10 +158,10 @@ async fn without_rule(plane: &'static ControlPlane, index: usize) {
 
 #[tokio::test]
 async fn each_missing_right_is_named_within_ten_seconds_and_heals_without_a_restart() {
-    let plane = own_plane().await;
+    let plane = OwnPlane::new().await;
     let rules = rights().count();
     // One after another, because each of these operators acts for the whole cluster.
     runs("F4", u32::try_from(rules).expect("a few rules"))
-        .one_by_one(|run| without_rule(plane, run.turn(rules)))
+        .one_by_one(|run| without_rule(*plane, run.turn(rules)))
         .await;
 }

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use testbed::until_ok;
 use testbed::vendor::Command;
 
-use crate::world::{APP_ID, SOON, World, numbered, reason_of};
-use crate::{CRDS, crd, own_plane};
+use crate::world::{APP_ID, OwnPlane, SOON, World, numbered, reason_of};
+use crate::{CRDS, crd};
 
 const GOOD: usize = 500;
 
@@ -87,8 +87,8 @@ fn extreme() -> Vec<(&'static str, Value, &'static str)> {
 
 #[tokio::test]
 async fn one_malformed_object_in_a_hundred_slows_down_none_of_the_good_ones() {
-    let plane = own_plane().await;
-    let (world, calm) = (World::on(plane).await, World::on(plane).await);
+    let plane = OwnPlane::new().await;
+    let (world, calm) = (World::on(*plane).await, World::on(*plane).await);
     let loose: Vec<String> =
         ["groupattributeresets", "chatapps"].iter().map(|name| loose(name).to_string()).collect();
     plane.install_crds(&loose.join("\n---\n")).await.expect("loose CRDs");

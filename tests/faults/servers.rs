@@ -2,27 +2,20 @@
 
 use std::time::Duration;
 
-use testbed::control_plane::ControlPlane;
-use testbed::{Options, runs};
+use testbed::runs;
 
 use crate::world::replicas::{SHORT_LEASE, until_leading};
-use crate::world::{SOON, World, numbered};
+use crate::world::{OwnPlane, SOON, World, numbered};
 use crate::{AFTER_FAULTS, ALONE, assert_empty, until_calls};
 
 const COUNT: usize = 100;
-
-/// An API server of its own, for a test that disturbs it.
-async fn own_plane() -> &'static ControlPlane {
-    let plane = ControlPlane::start(Options::default()).await.expect("control plane");
-    plane.install_crds(concat!(env!("CARGO_MANIFEST_DIR"), "/crds")).await.expect("CRDs");
-    Box::leak(Box::new(plane))
-}
 
 #[tokio::test]
 async fn restarts_of_the_api_server_and_of_etcd_under_load_lose_and_repeat_nothing() {
     runs("C3", 2)
         .one_by_one(|run| async move {
-            let world = World::on(own_plane().await).await;
+            let plane = OwnPlane::new().await;
+            let world = World::on(*plane).await;
             let resets = numbered("load", COUNT);
             world.rooms(&resets);
             let operator = world.operator(&ALONE).await;
@@ -56,7 +49,8 @@ async fn an_outage_of_the_vendor_a_restart_of_the_api_server_and_a_dead_leader_a
  {
     runs("C3-all", 1)
         .one_by_one(|_| async move {
-            let world = World::on(own_plane().await).await;
+            let plane = OwnPlane::new().await;
+            let world = World::on(*plane).await;
             let resets = numbered("all", COUNT);
             world.rooms(&resets);
             let leader = world.operator(&SHORT_LEASE).await;

@@ -6,20 +6,15 @@ use serde_json::Value;
 use testbed::{ControlPlane, Options, until, until_ok};
 
 use super::{CRDS, log_of, run};
-use crate::world::{SOON, World, message_of, numbered, reason_of};
+use crate::world::{OwnPlane, SOON, World, message_of, numbered, reason_of};
 
 /// What installs the CRDs, as it is said to whoever has not.
 const REMEDY: &str = "groupattr-operator crd | kubectl apply --server-side -f -";
 
-/// An API server of its own, for tests that disturb it.
-async fn own_plane() -> &'static ControlPlane {
-    Box::leak(Box::new(ControlPlane::start(Options::default()).await.expect("control plane")))
-}
-
 #[tokio::test]
 async fn without_its_crds_it_says_what_to_do_and_begins_once_they_are_there() {
-    let plane = own_plane().await;
-    let world = World::on(plane).await;
+    let plane = OwnPlane::of(ControlPlane::start(Options::default()).await.unwrap());
+    let world = World::on(*plane).await;
     let operator = world.start(world.launch(&[]));
     operator.wait_for_log(REMEDY, SOON).await;
     until_ok(SOON, "/readyz to say what is missing", || async {
@@ -69,8 +64,7 @@ async fn without_its_crds_it_says_what_to_do_and_begins_once_they_are_there() {
 
 #[tokio::test]
 async fn a_malformed_object_disturbs_nobody_and_is_told_in_metric_log_and_condition() {
-    let plane = own_plane().await;
-    plane.install_crds(CRDS).await.unwrap();
+    let plane = OwnPlane::new().await;
     let mut loose: Vec<Value> = ["groupattributeresets", "chatapps"]
         .map(|name| std::fs::read_to_string(format!("{CRDS}/{name}.yaml")).unwrap())
         .iter()
@@ -85,7 +79,7 @@ async fn a_malformed_object_disturbs_nobody_and_is_told_in_metric_log_and_condit
     }
     let loose: Vec<String> = loose.iter().map(Value::to_string).collect();
     plane.install_crds(&loose.join("\n---\n")).await.unwrap();
-    let world = World::on(plane).await;
+    let world = World::on(*plane).await;
     for (name, spec) in [
         ("number", "{ groupID: 7 }"),
         ("nothing", "{}"),
@@ -156,9 +150,8 @@ async fn a_malformed_object_disturbs_nobody_and_is_told_in_metric_log_and_condit
 #[tokio::test]
 async fn a_restart_of_the_api_server_under_load_loses_and_repeats_nothing() {
     const RESETS: usize = 80;
-    let plane = own_plane().await;
-    plane.install_crds(CRDS).await.unwrap();
-    let world = World::on(plane).await;
+    let plane = OwnPlane::new().await;
+    let world = World::on(*plane).await;
     let rooms = numbered("load", RESETS);
     world.rooms(&rooms);
     // However long the restart takes, it need not give up its lease.

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | how does a test make and change objects? | `objects` |
 //! | how does it see and wait for what became of them? | `seen` |
+//! | what if it needs an API server for itself? | `own_plane` |
 //! | which of several processes leads, and which made which call? | `replicas` |
 //! | how does it break the way to the API server or to the vendor? | `ways` |
 //! | what must hold in every test, and who sees to it? | `finish` |
@@ -24,6 +25,7 @@ mod evidence;
 mod finish;
 pub mod history;
 mod objects;
+mod own_plane;
 pub mod replicas;
 mod secrets;
 mod seen;
@@ -43,6 +45,7 @@ use testbed::{ControlPlane, FaultProxy, Launch, OperatorProcess, Options, Vendor
 use tokio::sync::OnceCell;
 
 pub use self::objects::{chat_app, numbered};
+pub use self::own_plane::OwnPlane;
 pub use self::seen::{condition_of, message_of, reason_of, time};
 pub use self::ways::Leg;
 
