@@ -4,6 +4,7 @@ use testbed::proxy::{Boundary, Fault, Plan, Position};
 use testbed::{until, until_ok};
 
 use super::{app_has, assert_says, reset_says};
+use crate::world::replicas::ALONE;
 use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, condition_of, message_of, numbered, reason_of};
 
 #[tokio::test]
@@ -29,7 +30,7 @@ async fn an_app_without_its_secret_says_so_and_works_once_it_is_there() {
 #[tokio::test]
 async fn a_secret_without_a_usable_key_says_what_is_wrong_with_it() {
     let world = World::new().await;
-    let _operator = world.operator(&[]).await;
+    let _operator = world.operator(&ALONE).await;
     let huge = "k".repeat(1024 * 1024 - 1024);
     // Each app has an account of its own, because unverified apps of one account share their probes.
     let keys = [

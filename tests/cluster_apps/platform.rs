@@ -7,6 +7,7 @@ use testbed::control_plane::Scope;
 use testbed::{ControlPlane, OperatorProcess, Options, until};
 use tokio::sync::OnceCell;
 
+use crate::world::replicas::ALONE;
 use crate::world::{KEY, SOON, World, chat_app, message_of, rights};
 
 /// An API server with one operator for all namespaces. The tests here share it, each with an account, an app and
@@ -34,7 +35,7 @@ async fn platform() -> &'static Platform {
 /// Gives this world's operator the rights that it needs for all namespaces, and starts it.
 pub(crate) async fn operator_of_all_namespaces(home: &World) -> OperatorProcess {
     home.plane.grant(&home.account, &rights(), &Scope::Cluster).await.expect("rights");
-    let mut launch = home.launch(&[]);
+    let mut launch = home.launch(&ALONE);
     launch.args.retain(|arg| !arg.starts_with("--watch-namespace"));
     let operator = home.start(launch);
     operator.ready(SOON).await;

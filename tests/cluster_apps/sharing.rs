@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use testbed::vendor::Command;
 
+use crate::world::replicas::ALONE;
 use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered};
 
 #[tokio::test]
@@ -12,7 +13,7 @@ async fn apps_of_two_namespaces_that_name_one_account_share_its_lowest_limit() {
     const AGAIN: usize = 200;
     let here = World::new().await;
     let there = here.neighbour().await;
-    let _operator = here.operator(&[&format!("--watch-namespace={}", there.namespace)]).await;
+    let _operator = here.operator(&[ALONE[0], &format!("--watch-namespace={}", there.namespace)]).await;
     let app = |limit: u32| {
         chat_app("default", APP_ID, &here.vendor.url(), &format!("  limits: {{ callsPerSecond: {limit} }}"))
     };
@@ -50,7 +51,7 @@ async fn a_stranger_who_names_the_account_with_a_wrong_key_does_not_slow_it() {
     const RESETS: usize = 40;
     let here = World::new().await;
     let stranger = here.neighbour().await;
-    let _operator = here.operator(&[&format!("--watch-namespace={}", stranger.namespace)]).await;
+    let _operator = here.operator(&[ALONE[0], &format!("--watch-namespace={}", stranger.namespace)]).await;
     stranger.secret("chat", &KEY.replace("c0", "d1")).await;
     let limits = "  limits: { callsPerSecond: 1, groupIntervalMilliseconds: 60000 }";
     stranger.apply(&chat_app("default", APP_ID, &here.vendor.url(), limits)).await;

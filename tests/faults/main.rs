@@ -31,10 +31,9 @@ mod writers;
 
 use std::time::Duration;
 
+use world::replicas::ALONE;
 use world::{APP_ID, World};
 
-/// Without election: a process that starts works at once.
-const ALONE: [&str; 1] = ["--leader-elect=false"];
 /// All resets are final so long after the last fault.
 const AFTER_FAULTS: Duration = Duration::from_mins(1);
 /// The plural of the resets.

@@ -155,7 +155,7 @@ async fn a_restart_of_the_api_server_under_load_loses_and_repeats_nothing() {
     let rooms = numbered("load", RESETS);
     world.rooms(&rooms);
     // However long the restart takes, it need not give up its lease.
-    let patient = ["--lease-duration-seconds=90", "--lease-renew-deadline-seconds=60"];
+    let patient = ["--lease-duration-seconds=300", "--lease-renew-deadline-seconds=240"];
     let operator = world.operator(&patient).await;
     world.app("  limits: { callsPerSecond: 20 }").await;
     world.app_is("Verified").await;

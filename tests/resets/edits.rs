@@ -11,6 +11,7 @@ use testbed::until;
 use testbed::vendor::{Misbehaviour, When};
 
 use super::RESETS;
+use crate::world::replicas::ALONE;
 use crate::world::{self, SOON, World, message_of, numbered};
 
 #[tokio::test]
@@ -107,7 +108,7 @@ async fn an_object_that_is_being_deleted_starts_nothing() {
 #[tokio::test]
 async fn another_writer_who_edits_all_the_time_delays_nobody_for_ever() {
     let world = World::new().await;
-    let operator = world.operator(&[]).await;
+    let operator = world.operator(&ALONE).await;
     world.app("  limits: { callsPerSecond: 10 }").await;
     world.app_is("Verified").await;
     // Long enough for an edit to come between the intent and the outcome.

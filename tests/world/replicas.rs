@@ -11,6 +11,10 @@ use super::{SOON, World};
 pub const SHORT_LEASE: [&str; 3] =
     ["--lease-duration-seconds=9", "--lease-renew-deadline-seconds=7", "--lease-retry-seconds=1"];
 
+/// Without election: a process that starts works at once, and goes on when the API server of a busy machine is silent
+/// for longer than a lease may go without renewal.
+pub const ALONE: [&str; 1] = ["--leader-elect=false"];
+
 /// Whether this process says that it leads.
 pub async fn leads(operator: &OperatorProcess) -> bool {
     operator.metric("groupattr_leader", &[]).await == Some(1.0)

@@ -156,7 +156,7 @@ impl ControlPlane {
     pub async fn restart_apiserver(&self) -> Result<()> {
         self.servers.kill_apiserver();
         self.servers.start_apiserver()?;
-        self.wait_until_ready(Duration::from_secs(60)).await
+        self.wait_until_ready(Duration::from_mins(3)).await
     }
 
     /// Kills etcd and starts it again with the same data. The API server reconnects by itself.
@@ -165,6 +165,6 @@ impl ControlPlane {
     /// As for [`ControlPlane::start`].
     pub async fn restart_etcd(&self) -> Result<()> {
         self.servers.restart_etcd()?;
-        self.wait_until_ready(Duration::from_secs(60)).await
+        self.wait_until_ready(Duration::from_mins(3)).await
     }
 }
