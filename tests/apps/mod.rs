@@ -22,9 +22,10 @@ mod secrets;
 mod suspend;
 mod wire;
 
-use crate::world::{SOON, World, condition_of, message_of, reason_of};
 use serde_json::Value;
 use testbed::until_ok;
+
+use crate::world::{SOON, World, condition_of, message_of, reason_of};
 
 /// Waits until an app has this reason.
 async fn app_has(world: &World, app: &str, reason: &str) -> Value {

@@ -32,7 +32,6 @@ use tokio::sync::Mutex;
 
 /// The chart.
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/groupattr-operator");
-const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
 
 /// An API server of its own, without our CRDs: for tests that install them in their own way, or need it for themselves.
 async fn bare_plane() -> ControlPlane {

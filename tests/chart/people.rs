@@ -4,8 +4,8 @@ use serde_json::json;
 use testbed::control_plane::{ControlPlane, Kubectl};
 use testbed::{Helm, until, until_ok};
 
-use crate::world::{SOON, plane};
-use crate::{CHART, CRDS, bare_plane, objects};
+use crate::world::{CRDS, SOON, plane};
+use crate::{CHART, bare_plane, objects};
 
 /// Installs the chart in a namespace of its own, and tells the name of its objects.
 async fn install(plane: &ControlPlane, values: &str) -> String {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use testbed::control_plane::ControlPlane;
 use testbed::{Helm, until};
 
-use crate::world::SOON;
+use crate::world::{CRDS, SOON};
 use crate::{CHART, bare_plane, called};
 
 const NAME: &str = "groupattr-operator";
@@ -233,7 +233,7 @@ async fn a_release_made_by_helm_3_lives_on_with_helm_4() {
 async fn crds_that_were_applied_by_hand_can_be_taken_over_or_left_alone() {
     let cluster = Cluster::new().await;
     for helm in Helm::BOTH {
-        cluster.plane.install_crds(concat!(env!("CARGO_MANIFEST_DIR"), "/crds")).await.unwrap();
+        cluster.plane.install_crds(CRDS).await.unwrap();
         cluster.make_objects().await;
         let uids = cluster.uids().await;
         cluster.put(helm, CHART, &["--set=crds.enabled=false"]).await;

@@ -9,8 +9,8 @@ use testbed::control_plane::{ControlPlane, ServiceAccount};
 use testbed::ports::free_port;
 use testbed::{Helm, OperatorProcess, Pod, until, until_ok};
 
-use crate::world::{APP_ID, KEY, OwnPlane, SOON, World, chat_app, reason_of};
-use crate::{CHART, CRDS, bare_plane, parse_all};
+use crate::world::{APP_ID, CRDS, KEY, OwnPlane, SOON, World, chat_app, reason_of};
+use crate::{CHART, bare_plane, parse_all};
 
 const HOME: &str = "groupattr-system";
 const NAME: &str = "groupattr-operator";

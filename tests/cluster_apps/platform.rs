@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 use testbed::control_plane::Scope;
-use testbed::{ControlPlane, OperatorProcess, Options, until};
+use testbed::{OperatorProcess, until};
 use tokio::sync::OnceCell;
 
 use crate::world::replicas::ALONE;
-use crate::world::{KEY, SOON, World, chat_app, message_of, rights};
+use crate::world::{KEY, OwnPlane, SOON, World, chat_app, message_of, rights};
 
 /// An API server with one operator for all namespaces. The tests here share it, each with an account, an app and
 /// tenants of its own.
@@ -16,6 +16,7 @@ pub(crate) struct Platform {
     /// The operator's own namespace, and the vendor.
     pub(crate) home: World,
     pub(crate) operator: OperatorProcess,
+    _plane: OwnPlane,
 }
 
 static PLATFORM: OnceCell<Platform> = OnceCell::const_new();
@@ -23,11 +24,10 @@ static PLATFORM: OnceCell<Platform> = OnceCell::const_new();
 async fn platform() -> &'static Platform {
     PLATFORM
         .get_or_init(|| async {
-            let plane = ControlPlane::start(Options::default()).await.expect("control plane");
-            plane.install_crds(concat!(env!("CARGO_MANIFEST_DIR"), "/crds")).await.expect("CRDs");
-            let home = World::without_rights(Box::leak(Box::new(plane))).await;
+            let plane = OwnPlane::new().await;
+            let home = World::without_rights(*plane).await;
             let operator = operator_of_all_namespaces(&home).await;
-            Platform { home, operator }
+            Platform { home, operator, _plane: plane }
         })
         .await
 }

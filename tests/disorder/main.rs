@@ -23,7 +23,7 @@ mod stored;
 #[path = "../world/mod.rs"]
 mod world;
 
-const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
+use world::CRDS;
 
 /// The text of a CRD as it is shipped.
 fn crd(name: &str) -> String {

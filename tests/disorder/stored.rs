@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use testbed::until_ok;
 use testbed::vendor::Command;
 
-use crate::world::{APP_ID, OwnPlane, SOON, World, numbered, reason_of};
-use crate::{CRDS, crd};
+use crate::crd;
+use crate::world::{APP_ID, CRDS, OwnPlane, SOON, World, numbered, reason_of};
 
 const GOOD: usize = 500;
 

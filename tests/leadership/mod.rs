@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use crate::world::replicas::{SHORT_LEASE, leads, until_leading};
-use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, numbered, plane, rights};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use testbed::control_plane::{OperatorRights, Scope};
 use testbed::proxy::Line;
 use testbed::vendor::{Command, Misbehaviour, UserSig, When};
 use testbed::{OperatorProcess, until};
+
+use crate::world::replicas::{SHORT_LEASE, leads, until_leading};
+use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, numbered, plane, rights};
 
 /// When a process logged a message.
 fn logged_at(operator: &OperatorProcess, message: &str) -> Timestamp {

@@ -16,8 +16,9 @@ mod retries;
 mod suspension;
 mod unseen;
 
-use crate::world::time;
 use jiff::{SignedDuration, Timestamp};
+
+use crate::world::time;
 
 fn in_seconds(seconds: i64) -> Timestamp {
     Timestamp::from_second(Timestamp::now().as_second()).unwrap() + SignedDuration::from_secs(seconds)

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 use testbed::{ControlPlane, Options, until, until_ok};
 
-use super::{CRDS, log_of, run};
-use crate::world::{OwnPlane, SOON, World, message_of, numbered, reason_of};
+use super::{log_of, run};
+use crate::world::{CRDS, OwnPlane, SOON, World, message_of, numbered, reason_of};
 
 /// What installs the CRDs, as it is said to whoever has not.
 const REMEDY: &str = "groupattr-operator crd | kubectl apply --server-side -f -";

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::{CRDS, Ended, run};
-use crate::world::World;
+use super::{Ended, run};
+use crate::world::{CRDS, World};
 
 /// A variable of the environment.
 type Variable = (&'static str, &'static str);

@@ -19,12 +19,12 @@ mod pages;
 
 use std::process::Stdio;
 
-use crate::world::SOON;
 use serde_json::Value;
 use testbed::OperatorProcess;
 
+use crate::world::SOON;
+
 const OPERATOR: &str = env!("CARGO_BIN_EXE_groupattr-operator");
-const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
 
 /// A run of the program to its end.
 struct Ended {

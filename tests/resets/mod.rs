@@ -14,8 +14,9 @@ mod requests;
 mod size;
 mod tools;
 
-use crate::world::{World, reason_of};
 use serde_json::{Value, json};
+
+use crate::world::{World, reason_of};
 
 const RESETS: &str = "groupattributeresets";
 

@@ -41,7 +41,7 @@ use testbed::control_plane::{OperatorRights, Scope, ServiceAccount};
 use testbed::operator_process::Trace;
 use testbed::proxy::Victim;
 use testbed::sightings::Sightings;
-use testbed::{ControlPlane, FaultProxy, Launch, OperatorProcess, Options, Vendor};
+use testbed::{ControlPlane, FaultProxy, Launch, OperatorProcess, Vendor};
 use tokio::sync::OnceCell;
 
 pub use self::objects::{chat_app, numbered};
@@ -58,17 +58,14 @@ pub const PROBED: &str = "groupattr-operator-probe";
 /// Long enough for a slow machine; nobody waits that long when all is well.
 pub const SOON: Duration = Duration::from_secs(90);
 
-static PLANE: OnceCell<ControlPlane> = OnceCell::const_new();
+/// The folder of the CRDs as they are shipped.
+pub const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
+
+static PLANE: OnceCell<OwnPlane> = OnceCell::const_new();
 
 /// The API server of this test binary, with the CRDs installed.
 pub async fn plane() -> &'static ControlPlane {
-    PLANE
-        .get_or_init(|| async {
-            let plane = ControlPlane::start(Options::default()).await.expect("control plane");
-            plane.install_crds(concat!(env!("CARGO_MANIFEST_DIR"), "/crds")).await.expect("CRDs");
-            plane
-        })
-        .await
+    PLANE.get_or_init(OwnPlane::new).await
 }
 
 /// A namespace with a vendor, and what is needed to start operators for it.

@@ -4,6 +4,8 @@ use std::ops::Deref;
 
 use testbed::{ControlPlane, Options};
 
+use super::CRDS;
+
 /// An API server that a test disturbs, or needs for itself. It ends with the test, after its worlds have looked back:
 /// one that is left running costs all the tests after it, even when nobody asks it for anything.
 pub struct OwnPlane(&'static ControlPlane);
@@ -12,7 +14,7 @@ impl OwnPlane {
     /// With the CRDs installed.
     pub async fn new() -> Self {
         let plane = Self::of(ControlPlane::start(Options::default()).await.expect("control plane"));
-        plane.install_crds(concat!(env!("CARGO_MANIFEST_DIR"), "/crds")).await.expect("CRDs");
+        plane.install_crds(CRDS).await.expect("CRDs");
         plane
     }
 
