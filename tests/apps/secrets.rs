@@ -144,7 +144,7 @@ async fn a_key_that_is_rotated_under_load_fails_no_reset() {
     let world = World::new().await;
     let rooms = numbered("rotated", RESETS);
     world.rooms(&rooms);
-    let operator = world.operator(&[]).await;
+    let operator = world.operator(&ALONE).await;
     world.app("  limits: { callsPerSecond: 15 }").await;
     world.app_is("Verified").await;
     world.many_resets(rooms.clone()).await;

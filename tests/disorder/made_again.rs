@@ -11,6 +11,7 @@ use testbed::runs::runs;
 use testbed::vendor::{Misbehaviour, When};
 use testbed::{until, until_ok};
 
+use crate::world::replicas::ALONE;
 use crate::world::{KEY, Leg, SOON, World, numbered, reason_of};
 
 /// A point in the life of a reset.
@@ -68,7 +69,7 @@ fn attempts_of(stored: &[crate::world::history::Stored], uid: &str) -> BTreeSet<
 
 async fn each_point() {
     let world = World::new().await;
-    let operator = world.operator(&[]).await;
+    let operator = world.operator(&ALONE).await;
     world.secret("chat", KEY).await;
     let points = points();
     for (account, point) in (1_600_000_001..).zip(&points) {

@@ -7,6 +7,7 @@ use testbed::runs::runs;
 use testbed::until;
 use testbed::vendor::{Command, Entry, Misbehaviour, When};
 
+use crate::world::replicas::ALONE;
 use crate::world::{APP_ID, KEY, PROBED, SOON, World, chat_app, numbered};
 
 const RESETS: usize = 1000;
@@ -24,7 +25,7 @@ async fn outage() {
     let rooms = numbered("waiting", RESETS);
     world.rooms(&rooms);
     world.vendor.account(7, KEY, &["administrator"]);
-    let operator = world.operator(&[]).await;
+    let operator = world.operator(&ALONE).await;
     world.app(&format!("  limits: {{ callsPerSecond: {LIMIT} }}")).await;
     world.apply(&chat_app("second", 7, &world.vendor.url(), "")).await;
     for app in ["default", "second"] {
@@ -91,7 +92,7 @@ async fn what_is_written_down_about_calls_that_nobody_answered_is_spread_over_ti
     let world = World::new().await;
     let rooms = numbered("hanging", HANGING);
     world.rooms(&rooms);
-    let _operator = world.operator(&[]).await;
+    let _operator = world.operator(&ALONE).await;
     world.app("  limits: { callsPerSecond: 150 }").await;
     world.app_is("Verified").await;
     world.vendor.script(When::any(), Misbehaviour::Hang { execute: false });

@@ -4,6 +4,7 @@ use testbed::runs::runs;
 use testbed::until_ok;
 use testbed::vendor::{Misbehaviour, When};
 
+use crate::world::replicas::ALONE;
 use crate::world::{APP_ID, KEY, SOON, World, message_of, numbered};
 
 const RESETS: usize = 60;
@@ -55,7 +56,7 @@ async fn goes_wrong_under_load(wrong: Wrong) {
     let world = World::new().await;
     let rooms = numbered("room", RESETS);
     world.rooms(&rooms);
-    let operator = world.operator(&[]).await;
+    let operator = world.operator(&ALONE).await;
     world.app("  limits: { callsPerSecond: 15 }").await;
     world.app_is("Verified").await;
     let (earlier, later) = rooms.split_at(RESETS / 2);

@@ -8,6 +8,7 @@ use testbed::until_ok;
 use testbed::vendor::Command;
 
 use crate::crd;
+use crate::world::replicas::ALONE;
 use crate::world::{APP_ID, CRDS, OwnPlane, SOON, World, numbered, reason_of};
 
 const GOOD: usize = 500;
@@ -116,7 +117,7 @@ async fn one_malformed_object_in_a_hundred_slows_down_none_of_the_good_ones() {
     }
 
     // The same number of good ones twice: without any bad ones in their namespace, and with them.
-    let operators = [calm.operator(&[]).await, world.operator(&[]).await];
+    let operators = [calm.operator(&ALONE).await, world.operator(&ALONE).await];
     for (world, operator) in [&calm, &world].into_iter().zip(&operators) {
         world.app("").await;
         world.app_is("Verified").await;

@@ -4,12 +4,13 @@ use serde_json::{Value, json};
 use testbed::{until, until_ok};
 
 use super::{seconds_between, time};
+use crate::world::replicas::ALONE;
 use crate::world::{SOON, World, numbered};
 
 #[tokio::test]
 async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again() {
     let world = World::new().await;
-    let operator = world.operator(&[]).await;
+    let operator = world.operator(&ALONE).await;
     world.app("").await;
     world.app_is("Verified").await;
     let labelled = |name: &str, marks: Value, ttl: i32| {
@@ -75,7 +76,7 @@ async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again
     world.reset_is("after-restart", "Cleared").await;
     operator.terminate();
     operator.wait_exit(SOON).await;
-    let next = world.operator(&[]).await;
+    let next = world.operator(&ALONE).await;
     gone("after-restart").await;
     let thirty = lived("after-restart").await;
     assert!((30.0..=40.0).contains(&thirty), "deleted after {thirty} s");

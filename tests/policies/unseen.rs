@@ -7,6 +7,7 @@ use testbed::until_ok;
 use testbed::vendor::{Command, Entry, Misbehaviour, When};
 
 use super::{seconds_between, time};
+use crate::world::replicas::ALONE;
 use crate::world::{KEY, SOON, World, message_of};
 
 /// An attempt whose outcome nobody saw, and what should become of it.
@@ -22,7 +23,7 @@ struct Unseen {
 #[tokio::test]
 async fn what_nobody_saw_is_read_back_before_anything_else() {
     let world = World::new().await;
-    let operator = world.operator(&[]).await;
+    let operator = world.operator(&ALONE).await;
     world.secret("chat", KEY).await;
     let lost = || Misbehaviour::StatusAfterExecuting(502);
     let refused = || Misbehaviour::Status(503);

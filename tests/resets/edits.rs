@@ -82,7 +82,7 @@ async fn left_retrying(world: &World) {
 #[tokio::test]
 async fn an_object_that_is_being_deleted_starts_nothing() {
     let world = World::new().await;
-    let operator = world.operator(&[]).await;
+    let operator = world.operator(&ALONE).await;
     world.room("@TGS#held");
     world.reset("held", "@TGS#held", "").await;
     world.reset_is("held", "AppNotFound").await;

@@ -8,6 +8,7 @@ use testbed::{until, until_ok};
 
 use super::{FIRST, verified};
 use crate::world::history::Stored;
+use crate::world::replicas::ALONE;
 use crate::world::{KEY, SOON, World, message_of, reason_of};
 
 /// What a code means for the reset.
@@ -76,7 +77,7 @@ fn cases() -> Vec<Case> {
 #[tokio::test]
 async fn every_code_of_the_vendor_means_what_its_list_says() {
     let world = World::new().await;
-    let operator = world.operator(&[]).await;
+    let operator = world.operator(&ALONE).await;
     world.secret("chat", KEY).await;
     let cases = cases();
     for case in &cases {

@@ -4,12 +4,13 @@ use testbed::until;
 use testbed::vendor::{Command, Misbehaviour, When};
 
 use super::{FIRST, verified};
+use crate::world::replicas::ALONE;
 use crate::world::{self, SOON, World};
 
 #[tokio::test]
 async fn endless_answers_cost_no_memory() {
     let world = World::new().await;
-    let operator = world.operator(&[]).await;
+    let operator = world.operator(&ALONE).await;
     world.app("").await;
     world.app_is("Verified").await;
     let bad: Vec<String> = (0..4).flat_map(|n| [format!("huge-{n}"), format!("bomb-{n}")]).collect();
