@@ -9,7 +9,7 @@ use testbed::proxy::Line;
 use testbed::vendor::{Command, Misbehaviour, UserSig, When};
 use testbed::{OperatorProcess, until};
 
-use crate::world::replicas::{SHORT_LEASE, leads, until_leading};
+use crate::world::replicas::{ALONE, SHORT_LEASE, leads, until_leading};
 use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, numbered, plane, rights};
 
 /// When a process logged a message.
@@ -241,8 +241,7 @@ async fn a_process_that_starts_waits_a_second_before_its_first_call_of_either_ki
     for group in ["@TGS#a", "@TGS#b"] {
         world.room(group);
     }
-    let alone = ["--leader-elect=false"];
-    let operator = world.operator(&alone).await;
+    let operator = world.operator(&ALONE).await;
     world.app("  limits: { callsPerSecond: 1 }").await;
     world.reset("a", "@TGS#a", "").await;
     world.reset_is("a", "Cleared").await;
@@ -255,7 +254,7 @@ async fn a_process_that_starts_waits_a_second_before_its_first_call_of_either_ki
     world.reset("b", "@TGS#b", "").await;
     let (reads, clears) = (world.vendor.reads().len(), world.vendor.clears().len());
     let restarted = Instant::now();
-    let _operator = world.operator(&alone).await;
+    let _operator = world.operator(&ALONE).await;
     world.reset_is("b", "Cleared").await;
     until(SOON, "its first probe", || async { (world.vendor.reads().len() > reads).then_some(()) }).await;
     let second = Duration::from_secs(1);

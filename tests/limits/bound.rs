@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testbed::until_ok;
 use testbed::vendor::{Command, Misbehaviour, When};
 
-use crate::world::replicas::{SHORT_LEASE, until_leading};
+use crate::world::replicas::{ALONE, SHORT_LEASE, until_leading};
 use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered, reason_of};
 use crate::{SECOND, assert_interval, fullest_second, millis, until_called};
 
@@ -148,15 +148,14 @@ async fn a_kill_in_the_middle_bursts_neither_the_window_nor_the_interval_of_a_gr
     world.rooms(&rooms);
     world.room("@TGS#twice");
     world.vendor.set_latency(millis(20), millis(120));
-    let alone = ["--leader-elect=false"];
-    let operator = world.operator(&alone).await;
+    let operator = world.operator(&ALONE).await;
     world.app(&format!("  limits: {{ callsPerSecond: {LIMIT}, groupIntervalMilliseconds: 3000 }}")).await;
     world.app_is("Verified").await;
     world.many_resets((0..3).map(|i| (format!("twice-{i}"), "@TGS#twice".to_owned()))).await;
     world.many_resets(rooms.clone()).await;
     until_called(&world, 30).await;
     operator.kill9();
-    let _operator = world.operator(&alone).await;
+    let _operator = world.operator(&ALONE).await;
     world.until_cleared(RESETS + 3, Duration::from_mins(1)).await;
     let fullest = fullest_second(&world, Command::Clear);
     assert!(fullest <= LIMIT, "{fullest} calls in one second");
@@ -201,13 +200,12 @@ async fn a_call_whose_connection_broke_keeps_its_permit_until_it_cannot_arrive_a
 async fn a_group_is_not_written_to_inside_its_interval_after_a_restart() {
     let world = World::new().await;
     world.room("@TGS#a");
-    let alone = ["--leader-elect=false"];
-    let operator = world.operator(&alone).await;
+    let operator = world.operator(&ALONE).await;
     world.app("  limits: { groupIntervalMilliseconds: 8000 }").await;
     world.reset("first", "@TGS#a", "").await;
     world.reset_is("first", "Cleared").await;
     operator.kill9();
-    let _operator = world.operator(&alone).await;
+    let _operator = world.operator(&ALONE).await;
     world.reset("second", "@TGS#a", "").await;
     world.reset_is("second", "Cleared").await;
     assert_interval(&world.vendor.clears_of("@TGS#a"), 8 * SECOND);

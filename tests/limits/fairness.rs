@@ -8,6 +8,7 @@ use testbed::vendor::{Command, Entry, Misbehaviour, When};
 use testbed::{until, until_ok};
 
 use crate::world::history::version;
+use crate::world::replicas::ALONE;
 use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, numbered, reason_of};
 use crate::{fullest_second, until_called};
 
@@ -181,7 +182,7 @@ async fn of_an_account_no_more_than_16_intents_are_under_way_at_a_time() {
     let rooms = numbered("in-line", RESETS);
     world.rooms(&rooms);
     world.room("@TGS#slow");
-    let operator = world.operator(&["--leader-elect=false"]).await;
+    let operator = world.operator(&ALONE).await;
     world.app("").await;
     world.app_is("Verified").await;
     // At an API server that takes so long, attempts are begun so long before they may be sent: up to eighty of

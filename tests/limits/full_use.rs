@@ -6,6 +6,7 @@ use testbed::OperatorProcess;
 use testbed::vendor::Command;
 use tokio_util::sync::CancellationToken;
 
+use crate::world::replicas::ALONE;
 use crate::world::{SOON, World, numbered};
 use crate::{SECOND, fullest_second, millis, until_called};
 
@@ -113,9 +114,7 @@ async fn attempts_that_wait_for_their_permit_at_a_stop_are_not_sent_and_are_reco
     let rooms = numbered("stopped", MANY);
     world.rooms(&rooms);
     world.app("  limits: { callsPerSecond: 50 }").await;
-    // Without election, so that a busy machine cannot make it lose its lease.
-    let alone = ["--leader-elect=false"];
-    let mut operator = world.operator(&alone).await;
+    let mut operator = world.operator(&ALONE).await;
     world.app_is("Verified").await;
     world.many_resets(rooms.clone()).await;
     for wanted in [40, 90, 140] {
@@ -135,7 +134,7 @@ async fn attempts_that_wait_for_their_permit_at_a_stop_are_not_sent_and_are_reco
             crate::calls(&world),
             "every call is recorded, and no other"
         );
-        operator = world.operator(&alone).await;
+        operator = world.operator(&ALONE).await;
     }
     until_called(&world, MANY).await;
     world.until_cleared(MANY, SOON).await;

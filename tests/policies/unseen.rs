@@ -141,8 +141,7 @@ fn reads_of(world: &World, group: &str) -> Vec<Entry> {
 #[tokio::test]
 async fn an_attempt_that_another_process_left_behind_is_read_back_and_not_sent_again() {
     let world = World::new().await;
-    let alone = "--leader-elect=false";
-    let operator = world.operator(&[alone]).await;
+    let operator = world.operator(&ALONE).await;
     world.secret("chat", KEY).await;
     let names = ["done", "not-done", "stop", "asleep", "moved"];
     for (account, name) in (1_500_000_001..).zip(names) {
@@ -169,7 +168,7 @@ async fn an_attempt_that_another_process_left_behind_is_read_back_and_not_sent_a
     world.patch("chatapp", "moved", &json!({"endpoint": elsewhere}).to_string()).await;
 
     let started = Instant::now();
-    let next = world.operator(&[alone]).await;
+    let next = world.operator(&ALONE).await;
     let moved = world.reset_is("moved", "OutcomeUnknown").await;
     assert!(
         message_of(&moved, "Succeeded").contains("another account or host"),

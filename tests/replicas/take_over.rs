@@ -8,7 +8,7 @@ use testbed::runs::{Run, runs};
 use testbed::vendor::{Command, Misbehaviour, When};
 use testbed::{OperatorProcess, until};
 
-use crate::world::replicas::{SHORT_LEASE, until_leading};
+use crate::world::replicas::{ALONE, SHORT_LEASE, until_leading};
 use crate::world::{APP_ID, Leg, SOON, World, numbered};
 
 /// What happens to the leader.
@@ -131,8 +131,7 @@ async fn silence_after_a_call_of_a_dead_process(limits: &str, group: &str) -> Du
     for group in ["@TGS#hanging", "@TGS#next"] {
         world.room(group);
     }
-    let alone = ["--leader-elect=false"];
-    let operator = world.operator(&alone).await;
+    let operator = world.operator(&ALONE).await;
     world.app(limits).await;
     world.app_is("Verified").await;
     let first = When::clear().of("@TGS#hanging").times(1);
@@ -142,7 +141,7 @@ async fn silence_after_a_call_of_a_dead_process(limits: &str, group: &str) -> Du
     operator.kill9();
     world.reset("next", group, "").await;
     let started = Instant::now();
-    let _next = world.operator(&alone).await;
+    let _next = world.operator(&ALONE).await;
     world.reset_is("next", "Cleared").await;
     let called = world.vendor.clears_of(group).pop().expect("a call").arrived - started;
     world.reset_is("hanging", "VerifiedEmpty").await;
