@@ -7,6 +7,7 @@ use serde_json::Value;
 use testbed::until_ok;
 use testbed::vendor::{Command, UserSig};
 
+use crate::world::replicas::ALONE;
 use crate::world::{APP_ID, KEY, SOON, World, numbered};
 
 #[tokio::test]
@@ -76,7 +77,7 @@ async fn many_calls_need_few_connections_and_one_read_of_the_secret() {
     let world = World::new().await;
     let rooms = numbered("many", RESETS);
     world.rooms(&rooms);
-    let _operator = world.operator(&[]).await;
+    let _operator = world.operator(&ALONE).await;
     let started = Instant::now();
     world.app(&format!("  limits: {{ callsPerSecond: {RATE} }}")).await;
     world.many_resets(rooms).await;

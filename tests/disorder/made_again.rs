@@ -141,7 +141,7 @@ const HELD: [Held; 6] = [
 async fn while_held((leg, boundary, position, calls): Held) {
     let world = World::breakable().await;
     world.room("@TGS#again");
-    let _operator = world.operator(&[]).await;
+    let _operator = world.operator(&ALONE).await;
     world.app("").await;
     world.app_is("Verified").await;
     let plan = world.plan(leg, boundary(), position, Fault::Hold);
@@ -168,7 +168,7 @@ async fn deleted_and_made_again_in_the_middle_of_an_attempt_each_of_the_two_has_
 async fn a_reset_that_is_suspended_while_its_intent_is_on_its_way_is_not_sent() {
     let world = World::breakable().await;
     world.room("@TGS#late");
-    let operator = world.operator(&[]).await;
+    let operator = world.operator(&ALONE).await;
     world.app("").await;
     world.app_is("Verified").await;
     let plan = world.plan(Leg::Api, Boundary::intent().about("late"), Position::Before, Fault::Hold);
@@ -190,7 +190,7 @@ async fn a_reset_that_is_suspended_while_its_intent_is_on_its_way_is_not_sent() 
 async fn the_deletion_of_a_finished_reset_meets_no_other_of_its_name() {
     let world = World::breakable().await;
     world.room("@TGS#short");
-    let operator = world.operator(&[]).await;
+    let operator = world.operator(&ALONE).await;
     world.app("").await;
     let deletion = Boundary::of("delete", "groupattributeresets").about("short");
     let plan = world.plan(Leg::Api, deletion, Position::Before, Fault::Hold);
@@ -211,7 +211,7 @@ async fn the_deletion_of_a_finished_reset_meets_no_other_of_its_name() {
 #[tokio::test]
 async fn in_a_namespace_that_is_going_away_what_was_asked_for_still_ends() {
     let world = World::new().await;
-    let operator = world.operator(&[]).await;
+    let operator = world.operator(&ALONE).await;
     let rooms = numbered("leaving", 20);
     world.rooms(&rooms);
     world.app("  limits: { callsPerSecond: 2 }").await;

@@ -3,6 +3,7 @@
 use testbed::proxy::{Boundary, Fault, Position};
 use testbed::until;
 
+use crate::world::replicas::ALONE;
 use crate::world::{Leg, SOON, World, reason_of};
 
 const RESETS: &str = "groupattributeresets";
@@ -12,7 +13,7 @@ const RESETS: &str = "groupattributeresets";
 async fn a_new_request_that_the_watch_showed_before_the_answer_to_a_look_is_not_lost() {
     let world = World::breakable().await;
     world.room("@TGS#looked-at");
-    let _operator = world.operator(&[]).await;
+    let _operator = world.operator(&ALONE).await;
     world.app("").await;
     world.app_is("Verified").await;
     // The first outcome is stored and its answer is lost, and what is asked then is answered late.
@@ -40,7 +41,7 @@ async fn a_new_request_that_the_watch_showed_before_the_answer_to_a_look_is_not_
 async fn a_deletion_that_is_refused_late_leaves_the_attempt_of_a_new_request_alone() {
     let world = World::breakable().await;
     world.room("@TGS#short");
-    let operator = world.operator(&[]).await;
+    let operator = world.operator(&ALONE).await;
     world.app("").await;
     world.app_is("Verified").await;
     let deletion = Boundary::of("delete", RESETS).about("short");
@@ -72,7 +73,7 @@ async fn a_deletion_that_is_refused_late_leaves_the_attempt_of_a_new_request_alo
 async fn a_reset_that_is_deleted_before_its_permit_comes_is_not_sent() {
     let world = World::breakable().await;
     world.room("@TGS#deleted");
-    let operator = world.operator(&[]).await;
+    let operator = world.operator(&ALONE).await;
     world.app("").await;
     world.app_is("Verified").await;
     let intent = Boundary::intent().about("deleted");
