@@ -137,7 +137,7 @@ async fn another_writer_who_edits_all_the_time_delays_nobody_for_ever() {
         () = cleared => {}
         () = editing => {}
     }
-    assert!(edits > 20, "{edits} edits");
+    assert!(edits > 40, "{edits} edits");
     let conflicts = operator.metric("groupattr_api_writes", &[("result", "conflict")]).await;
     assert!(conflicts.unwrap_or_default() >= 1.0, "not once did an edit come in between");
     for (name, group) in &resets {
