@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::api::ObjectMeta;
 
 use super::status::seen;
-use crate::api::{GroupAttributeReset, GroupId, ResetStatus};
+use crate::api::{ConditionStatus, GroupAttributeReset, GroupId, ResetStatus};
 
 /// The moments that bound a reset.
 pub struct Terms {
@@ -47,11 +47,15 @@ pub fn ends_at(reset: &GroupAttributeReset) -> Option<Timestamp> {
     terms(reset, &seen(reset)).ok().and_then(|terms| terms.ends)
 }
 
-/// When a finished reset is to be deleted.
+/// When a finished reset is to be deleted. Its end is the moment since which it is finished, as that of a Job is: what
+/// came of an earlier request and is shown again was completed long before.
 #[must_use]
 pub fn ttl_ends(reset: &GroupAttributeReset, status: &ResetStatus) -> Option<Timestamp> {
     let ttl = i64::from(reset.spec.ttl_seconds_after_finished?.max(0));
-    status.completion_time?.checked_add(SignedDuration::from_secs(ttl)).ok()
+    let finished = status.condition("Finished").filter(|finished| finished.status == ConditionStatus::True);
+    let since = finished.map(|finished| finished.last_transition_time);
+    let end = status.completion_time?.max(since.unwrap_or(Timestamp::MIN));
+    end.checked_add(SignedDuration::from_secs(ttl)).ok()
 }
 
 /// Marks of the tools that would create an object again.

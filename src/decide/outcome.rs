@@ -54,9 +54,11 @@ pub fn after_attempt(
     let hide = reset.spec.app_ref.kind == AppKind::ClusterChatApp
         && matches!(verdict.ruling, Ruling::Sent(Class::Account(_) | Class::SignatureExpired));
     next.last_attempt = Some(remembered(pending, verdict, hide, at.now));
-    if matches!(verdict.ruling, Ruling::Sent(_)) {
-        next.attempts = next.attempts.max(pending.number);
-    }
+    next.attempts = match verdict.ruling {
+        Ruling::Sent(_) => next.attempts.max(pending.number),
+        // Another process may have counted it meanwhile, as one of which nobody knew that.
+        Ruling::NotSent(_) => next.attempts.min(pending.number.saturating_sub(1)),
+    };
     if verdict.ruling == Ruling::Sent(Class::Unknown) {
         let message = verifying(&verdict.cause());
         status::state(&mut next, generation, Reason::Verifying, &message, at.now);

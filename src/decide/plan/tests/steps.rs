@@ -4,7 +4,7 @@ use super::*;
 use crate::chat::Class;
 use crate::decide::ends::ends_at;
 use crate::decide::judge::NotSent;
-use crate::decide::outcome::{Circumstances, after_attempt, intent};
+use crate::decide::outcome::{Circumstances, after_attempt, awaiting_settlement, intent};
 
 fn step(reset: &GroupAttributeReset, app: &AppView, now: Now) -> Step {
     plan(reset, app, &Recall::default(), now).step
@@ -124,6 +124,10 @@ fn another_request_is_recorded_before_it_is_sent_and_an_old_one_is_never_sent_ag
     assert_eq!(reverted.history[0].request_id.as_deref(), Some("two"));
     object.status = Some(reverted);
     assert_eq!(step(&object, &works(), at(5)), Step::Wait(None));
+    // Its time to live counts from the moment since which it is finished, not from when it was so before.
+    object.spec.ttl_seconds_after_finished = Some(10);
+    assert_eq!(step(&object, &works(), at(12)), Step::Wait(Some(Duration::from_secs(13))));
+    assert_eq!(step(&object, &works(), at(13)), Step::Delete);
 }
 
 fn finish(object: &mut GroupAttributeReset, now: Now) {
@@ -173,6 +177,19 @@ fn an_attempt_of_another_process_is_not_given_up_while_that_may_be_at_work() {
         assert_eq!(step(12), Step::Wait(Some(Duration::from_secs(13))));
         assert_eq!(recorded(step(13)).reason(), Reason::OutcomeUnknown);
     }
+}
+
+/// Whoever made it may still say that nothing was sent.
+#[test]
+fn an_attempt_that_was_counted_as_unseen_counts_no_more_once_it_is_known_that_nothing_was_sent() {
+    let mut object = reset(spec());
+    let pending = attempt(1, at(1));
+    object.status = Some(intent(&object, pending.clone(), at(1)));
+    object.status = Some(awaiting_settlement(&object, &pending, at(20)));
+    assert_eq!(seen(&object).attempts, 1);
+    let now = Circumstances { now: at(21), dice: 0.5, throttle: Duration::ZERO };
+    let after = after_attempt(&object, &pending, &Verdict::not_sent(NotSent::IntentLost), now);
+    assert_eq!((after.attempts, after.reason()), (0, Reason::Pending));
 }
 
 #[test]
