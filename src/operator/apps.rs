@@ -135,7 +135,8 @@ impl App {
             terms,
             account,
             circuit,
-            verified: status.last_verified_time,
+            // A proof of an older spec may be of another account: `remember` knows, and after a restart nobody does.
+            verified: status.last_verified_time.filter(|_| is_current),
             rejected: is_rejection(status.reason()),
             probe: Probe::Idle,
             in_line: false,
@@ -146,9 +147,10 @@ impl App {
         }
     }
 
-    /// Takes over what is known of the same object with its spec of before: a new one does not undo a proof.
+    /// Takes over what is known of the same object with its spec of before: a new one does not undo a proof, unless it
+    /// names another account.
     pub fn remember(&mut self, before: &Self) {
-        if before.object.meta().uid == self.object.meta().uid {
+        if before.object.meta().uid == self.object.meta().uid && before.account == self.account {
             self.verified = before.verified.max(self.verified);
             self.rejected = before.rejected;
         }
@@ -161,6 +163,13 @@ impl App {
             None if self.circuit.is_closed() => self.rejected = false,
             _ => {}
         }
+    }
+
+    /// When its circuit wants a probe, if it wants one and may have one.
+    #[must_use]
+    pub fn probe_due(&self) -> Option<Duration> {
+        let may = self.terms.is_ok() && self.probe != Probe::Busy && !self.object.spec().suspend;
+        self.circuit.probe_at().filter(|_| may)
     }
 
     /// Whether its limits count for its account. Not before the vendor has accepted its key, or anybody could slow down
@@ -229,7 +238,8 @@ impl App {
             observed_generation: self.object.generation(),
             conditions: old.conditions.clone(),
             last_error_code: code,
-            last_verified_time: self.verified,
+            // A refusal that the reason does not tell any more takes the proof with it, so that the next process knows.
+            last_verified_time: self.verified.filter(|_| !self.rejected || is_rejection(reason)),
         };
         let condition = Condition {
             type_: "Ready".to_owned(),
@@ -297,3 +307,6 @@ fn terms(object: &AppObject, endpoint: Endpoint, own_namespace: &str) -> Result<
         signer,
     }))
 }
+
+#[cfg(test)]
+mod tests;
