@@ -54,11 +54,11 @@ fn operate(settings: Run) -> ExitCode {
     if let Err(error) = leave_no_core() {
         return fail(&format!("core dumps cannot be switched off: {error}"), 1);
     }
-    if let Err(error) = allow_many_sockets() {
-        return fail(&format!("the number of open files cannot be raised: {error}"), 1);
-    }
     if let Err(error) = telemetry::install(settings.log_format, &settings.log_filter) {
         return fail(&error, 1);
+    }
+    if let Err(error) = allow_many_sockets() {
+        tracing::warn!("the number of open files could not be raised, and calls may wait for them: {error}");
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -31,6 +31,9 @@ pub enum WriteFault {
     /// Refused; nothing was stored.
     #[error("{0}")]
     Refused(String),
+    /// The right to do this is missing; nothing was stored.
+    #[error("{0}")]
+    Forbidden(String),
     /// Nobody knows whether it was stored.
     #[error("{0}")]
     Unclear(String),
@@ -43,7 +46,7 @@ impl WriteFault {
         match self {
             Self::Conflict => "conflict",
             Self::Gone => "gone",
-            Self::Refused(_) => "refused",
+            Self::Refused(_) | Self::Forbidden(_) => "refused",
             Self::Unclear(_) => "unclear",
         }
     }
@@ -185,6 +188,7 @@ fn fault(error: &kube::Error) -> WriteFault {
             404 if status.details.as_ref().is_some_and(|details| !details.name.is_empty()) => {
                 WriteFault::Gone
             }
+            403 => WriteFault::Forbidden(explain(error)),
             409 => WriteFault::Conflict,
             400..=499 => WriteFault::Refused(explain(error)),
             _ => WriteFault::Unclear(explain(error)),

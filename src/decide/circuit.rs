@@ -13,7 +13,8 @@ use crate::chat::{AccountTrouble, Class};
 /// Faults in a row that open the circuit.
 const IN_A_ROW: u32 = 3;
 const FIRST_PROBE: Duration = Duration::from_secs(5);
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
+/// No circuit is open for longer without a probe.
+pub const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// A key that Kubernetes did not hand out is asked for again after this long.
 const KEY_AGAIN: Duration = Duration::from_secs(2);
 /// "Failing signatures asked too often": the vendor wants a minute of silence.
@@ -138,13 +139,24 @@ impl Circuit {
         self.open(trouble, after(self.waits()), now)
     }
 
-    /// A clear came to this. If the vendor took it, the account works for more than probes.
-    pub fn heard_of_clear(&mut self, verdict: &Verdict) {
+    /// A clear came to this. If the vendor took it, the account works for more than probes, also when that is heard only
+    /// after what another clear drew: the next probe then follows after the shortest wait. True if it is due earlier.
+    pub fn heard_of_clear(&mut self, verdict: &Verdict) -> bool {
         use Class::{GroupNotFound, Invalid, NotSupported, Success, ThrottledGroup};
-        if let Ruling::Sent(Success | GroupNotFound | NotSupported | Invalid | ThrottledGroup) =
-            verdict.ruling
-        {
-            self.last_wait = None;
+        let Ruling::Sent(Success | GroupNotFound | NotSupported | Invalid | ThrottledGroup) = verdict.ruling
+        else {
+            return false;
+        };
+        self.last_wait = None;
+        let soon = self.since + FIRST_PROBE;
+        match &mut self.state {
+            State::Open { trouble: Some(trouble), wait, probe_at }
+                if trouble.code != Some(WAIT_A_MINUTE) && *probe_at > soon =>
+            {
+                (*wait, *probe_at) = (FIRST_PROBE, soon);
+                true
+            }
+            _ => false,
         }
     }
 

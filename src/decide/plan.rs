@@ -11,7 +11,7 @@ use super::{Now, words};
 use crate::api::{AppReason, AppRef, GroupAttributeReset, PendingAttempt, Reason, ResetStatus};
 
 /// Waiting for a limit is explained in the status after this long.
-const EXPLAIN_LIMITS_AFTER: Duration = Duration::from_secs(10);
+pub const EXPLAIN_LIMITS_AFTER: Duration = Duration::from_secs(10);
 /// Waiting for the proof of an account is explained after this long.
 const EXPLAIN_CHECKS_AFTER: Duration = Duration::from_secs(5);
 

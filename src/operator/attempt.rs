@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::apps::AppTerms;
 use super::hands::Hands;
-use super::record::{look, look_after_conflict, record_attempt};
+use super::record::{look_after_conflict, look_until_answered, record_attempt};
 use super::report::{Armed, CallEnded, Permit, Report, ResetDone, Seen};
 use crate::api::{GroupAttributeReset, GroupId, PendingAttempt};
 use crate::chat::{Answer, Call, Class, UserSig};
@@ -197,7 +197,9 @@ async fn commit(
             return Err(Missed::NotStored(look_after_conflict(hands, &order.reset).await));
         }
         Err(WriteFault::Gone) => return Err(Missed::NotStored(Seen::Gone)),
-        Err(refused @ WriteFault::Refused(_)) => return Err(Missed::NotStored(Seen::Fault(refused))),
+        Err(refused @ (WriteFault::Refused(_) | WriteFault::Forbidden(_))) => {
+            return Err(Missed::NotStored(Seen::Fault(refused)));
+        }
         Err(WriteFault::Unclear(why)) => return Err(Missed::Lost(why)),
     };
     let stored = committed.status.as_ref().and_then(|status| status.pending_attempt.as_ref());
@@ -216,7 +218,7 @@ async fn commit(
 
 /// If the intent is stored after all, says in the status that no call followed it.
 async fn take_back(hands: &Hands, seen: &GroupAttributeReset, pending: &PendingAttempt) -> Seen {
-    let now = match look(hands, seen).await {
+    let now = match look_until_answered(hands, seen).await {
         Seen::Read(now) => now,
         other => return other,
     };

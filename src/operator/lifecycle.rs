@@ -31,6 +31,8 @@ const EVENTS: usize = 1024;
 /// what is known of calls in flight. An API server that was away is mostly back by then, and what is not recorded the
 /// next leader reads back, which is the worse knowledge.
 const RECORDING: Duration = Duration::from_secs(30);
+/// Between two outcomes that nobody waits for, of all accounts.
+const BETWEEN_OUTCOMES: Duration = Duration::from_millis(20);
 /// What giving the lease back may take.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -151,6 +153,7 @@ impl Process {
         let (events, observed) = mpsc::channel(EVENTS);
         let stop = CancellationToken::new();
         let Self { clients, chat, metrics, health, clock, identity, settings } = self;
+        let leads = metrics.clone();
         let hands = Arc::new(Hands {
             statuses: Statuses::new(clients.main.clone()),
             chat,
@@ -161,7 +164,7 @@ impl Process {
             client: clients.main,
             metrics,
             leadership: leadership.clone(),
-            unhurried: Unhurried::default(),
+            unhurried: Unhurried::new(BETWEEN_OUTCOMES),
             clock,
             identity,
             stop: stop.clone(),
@@ -191,6 +194,9 @@ impl Process {
                 "stopping: nothing new is started, what is in flight is finished and recorded"
             );
             stop.cancel();
+            if why == Exit::LeadershipLost {
+                leads.leader(false);
+            }
             let patience = async {
                 if why == Exit::LeadershipLost {
                     let _ = timeout(RECORDING, told.cancelled()).await;

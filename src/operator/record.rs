@@ -54,6 +54,18 @@ pub async fn look(hands: &Hands, seen: &GroupAttributeReset) -> Seen {
     }
 }
 
+/// The same, asked until Kubernetes answers.
+pub async fn look_until_answered(hands: &Hands, seen: &GroupAttributeReset) -> Seen {
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        match look(hands, seen).await {
+            Seen::Fault(WriteFault::Unclear(_)) => sleep(pause).await,
+            answered => return answered,
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
 /// Stores what `next` makes of the object, as long as `pending` is still its pending attempt: somebody else may
 /// have settled it. Repeats for as long as the process lives, because what it says is known nowhere else.
 pub async fn record_attempt(
@@ -64,10 +76,11 @@ pub async fn record_attempt(
 ) -> Seen {
     let mut pause = SHORTEST_PAUSE;
     loop {
+        let mut is_conflict = false;
         match hands.put("outcome", &seen, next(&seen)).await {
             Ok(stored) => return Seen::Stored(stored),
             Err(WriteFault::Gone) => return Seen::Gone,
-            Err(WriteFault::Conflict) => {}
+            Err(WriteFault::Conflict) => is_conflict = true,
             Err(fault) => {
                 tracing::warn!(
                     namespace = seen.metadata.namespace,
@@ -79,7 +92,7 @@ pub async fn record_attempt(
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
         }
-        seen = loop {
+        let now = loop {
             match look(hands, &seen).await {
                 Seen::Read(now) if is_pending(&now, pending) => break now,
                 Seen::Fault(_) => sleep(pause).await,
@@ -87,6 +100,12 @@ pub async fn record_attempt(
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         };
+        // Somebody in between answers like that, an admission webhook say; it would be asked as fast as it answers.
+        if is_conflict && now.metadata.resource_version == seen.metadata.resource_version {
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        seen = now;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Answers of the API server that come after something newer has happened.
+//! Answers of the API server that come after something newer has happened, or not at all.
 
 use testbed::proxy::{Boundary, Fault, Position};
 use testbed::until;
@@ -87,4 +87,26 @@ async fn a_reset_that_is_deleted_before_its_permit_comes_is_not_sent() {
     plan.release();
     operator.wait_for_log("no permit was given", SOON).await;
     assert_eq!(world.calls("@TGS#deleted"), 0);
+}
+
+/// Only the process that wrote it knows that no call followed, and must not forget that over the next one.
+#[tokio::test]
+async fn an_intent_whose_answer_is_lost_is_taken_back_although_nobody_answers_for_a_while() {
+    let world = World::breakable().await;
+    world.room("@TGS#lost");
+    let _operator = world.operator(&ALONE).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    let intent = || Boundary::intent().about("lost");
+    let stored = world.plan(Leg::Api, intent(), Position::LostAnswer, Fault::Reset);
+    let look = Boundary::of("get", RESETS).about("lost").times(2);
+    let looks = world.plan(Leg::Api, look, Position::Before, Fault::Reset);
+    let next = world.plan(Leg::Api, intent().nth(2), Position::Before, Fault::Reset);
+    world.reset("lost", "@TGS#lost", "  onUnknownOutcome: Stop").await;
+    for plan in [&stored, &looks, &next] {
+        plan.has_fired(SOON).await;
+    }
+    let reset = world.reset_is("lost", "Cleared").await;
+    assert_eq!(reset["status"]["attempts"], 1, "{reset:#}");
+    assert_eq!(world.calls("@TGS#lost"), 1);
 }

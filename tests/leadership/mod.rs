@@ -319,6 +319,7 @@ async fn a_leader_that_lost_its_lease_writes_down_what_it_knows_when_the_api_ser
     .await;
     assert_eq!(operator.exit_status(), None, "what it knows is lost: {}", operator.logs());
     assert_eq!(operator.get("/livez").await.unwrap().0, 200);
+    assert_eq!(operator.metric("groupattr_leader", &[]).await, Some(0.0), "its successor says so as well");
     operator.may_end();
     world.way(Leg::Api).set(Line::Up);
     let reset = world.reset_is("known", "Cleared").await;

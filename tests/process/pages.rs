@@ -51,6 +51,7 @@ async fn metrics_tell_what_happened_and_never_name_a_group_or_a_reset() {
         ("results", vec![app[0], app[1], ("reason", "GroupNotFound")], 1.0),
         // So that the first one is an increase.
         ("results", vec![app[0], app[1], ("reason", "OutcomeUnknown")], 0.0),
+        ("results", vec![("app_namespace", ""), ("app", ""), ("reason", "OutcomeUnknown")], 0.0),
         ("attempts", vec![app[0], app[1], ("class", "unknown"), ("code", "unlisted")], 1.0),
         ("unlisted_codes", vec![("code", "31337")], 1.0),
         ("unknown_outcomes", vec![], 1.0),

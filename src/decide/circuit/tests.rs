@@ -62,6 +62,27 @@ fn an_account_that_takes_reads_and_refuses_clears_is_asked_less_and_less() {
     assert_eq!((circuit.probe_at(), quiet.probe_at()), (Some(now + s(5)), Some(now + s(65))));
 }
 
+/// Answers of one round overtake each other.
+#[test]
+fn a_clear_that_was_taken_shortens_the_wait_also_when_it_is_heard_after_a_refusal() {
+    let mut circuit = Circuit::closed();
+    for now in [s(0), s(5)] {
+        circuit.heard(&refused(10026), now, now);
+        circuit.probed(&answered(Class::GroupNotFound, 10010), now + s(5));
+    }
+    circuit.heard(&refused(10026), s(10), s(10));
+    assert_eq!(circuit.probe_at(), Some(s(30)));
+    assert!(!circuit.heard_of_clear(&refused(10026)));
+    assert!(circuit.heard_of_clear(&answered(Class::Success, 0)));
+    assert_eq!(circuit.probe_at(), Some(s(15)));
+    assert!(!circuit.heard_of_clear(&answered(Class::Success, 0)), "once");
+    // Nor does it cut short the minute of silence that the vendor asks for.
+    let mut told = Circuit::closed();
+    told.heard(&refused(70050), s(0), s(0));
+    assert!(!told.heard_of_clear(&answered(Class::Success, 0)));
+    assert_eq!(told.probe_at(), Some(s(60)));
+}
+
 #[test]
 fn the_code_that_asks_for_a_minute_gets_a_minute() {
     let mut circuit = Circuit::closed();

@@ -14,7 +14,7 @@ use crate::decide::plan::AccountName;
 use crate::decide::words;
 use crate::operator::accounts::PROBE_SPACING;
 use crate::operator::app_object::{AppKey, AppObject};
-use crate::operator::apps::{AppTerms, Probe};
+use crate::operator::apps::{App, AppTerms, Probe};
 use crate::operator::read_back::{probe, sign};
 use crate::operator::report::Report;
 use crate::operator::resets::is_older;
@@ -39,11 +39,11 @@ impl Desk {
     /// neither burden it nor keep its owner waiting.
     fn probe_if_due(&mut self, key: &AppKey) {
         let now = self.now().mono;
-        let Some(due) = self.probe_due(key) else { return };
+        let Some(app) = self.apps.get(key) else { return };
+        let Some(due) = app.probe_due() else { return };
         if due > now {
             return self.timers.set(due, Wake::App(key.clone()));
         }
-        let Some(app) = self.apps.get(key) else { return };
         let Ok(terms) = &app.terms else { return };
         let (terms, was_verified) = (Arc::clone(terms), app.verified.is_some());
         if !was_verified && app.probe != Probe::Signed {
@@ -75,17 +75,10 @@ impl Desk {
         self.tasks.spawn(probe(Arc::clone(&self.hands), terms));
     }
 
-    /// When an app's circuit wants a probe, if it wants one and may have one.
-    fn probe_due(&self, key: &AppKey) -> Option<Duration> {
-        let app = self.apps.get(key)?;
-        let may = app.terms.is_ok() && app.probe != Probe::Busy && !app.object.spec().suspend;
-        app.circuit.probe_at().filter(|_| may)
-    }
-
     /// When it is this app's turn among those of its account that were never verified.
     fn place_in_line(&mut self, name: &AccountName, key: &AppKey, now: Duration) -> Duration {
         let mut line = std::mem::take(&mut self.account(name).probe_line);
-        line.retain(|other| self.probe_due(other).is_some_and(|due| due <= now));
+        line.retain(|other| self.waits_in_line(other, name, now));
         if !line.contains(key) {
             // Who was never looked at goes before those that were and do not work.
             let is_new = |key: &AppKey| self.apps.get(key).is_some_and(|app| app.circuit.trouble().is_none());
@@ -101,6 +94,12 @@ impl Desk {
         account.probe_line = line;
         let first = if place == 0 { account.next_probe } else { account.next_probe.max(now) };
         first + PROBE_SPACING * u32::try_from(place).unwrap_or(u32::MAX)
+    }
+
+    /// Whether this app still waits for a probe of that account: it may be gone, suspended, or on another account by now.
+    pub(super) fn waits_in_line(&self, key: &AppKey, name: &AccountName, now: Duration) -> bool {
+        let app = self.apps.get(key).filter(|app| app.account.as_ref() == Some(name));
+        app.and_then(App::probe_due).is_some_and(|due| due <= now)
     }
 
     fn write_app_if_due(&mut self, key: &AppKey) {

@@ -78,14 +78,14 @@ impl Desk {
             }
             // What was heard on terms that are no more says nothing about the app as it is now.
             let app = self.apps.get_mut(&key).filter(|app| app.is_on(&terms));
-            let change = app.map_or(Change::None, |app| {
-                if group.is_some() {
-                    app.circuit.heard_of_clear(verdict);
-                }
-                app.circuit.heard(verdict, begun, now)
+            let (is_earlier, change) = app.map_or((false, Change::None), |app| {
+                let is_earlier = group.is_some() && app.circuit.heard_of_clear(verdict);
+                (is_earlier, app.circuit.heard(verdict, begun, now))
             });
             if change != Change::None {
                 self.app_changed(&key, change, false);
+            }
+            if is_earlier || change != Change::None {
                 self.app_step(&key);
             }
         }
@@ -131,8 +131,8 @@ impl Desk {
         match outcome {
             Ok(()) | Err(WriteFault::Gone) => self.forget_reset(uid),
             Err(fault) if is_unchanged => {
-                let is_refused = matches!(fault, WriteFault::Refused(_));
-                let longest = if is_refused { LONGEST_PAUSE_OF_DELETIONS } else { LONGEST_PAUSE };
+                let is_forbidden = matches!(fault, WriteFault::Forbidden(_));
+                let longest = if is_forbidden { LONGEST_PAUSE_OF_DELETIONS } else { LONGEST_PAUSE };
                 self.pause(uid, &fault, longest);
             }
             Err(_) => {}

@@ -26,19 +26,18 @@ impl Desk {
         for terms in self.apps.values().filter_map(|app| app.terms.as_ref().ok()) {
             terms.signer.forget_old_key(now.mono);
         }
+        let mut accounts = std::mem::take(&mut self.accounts);
         let named: HashSet<&AccountName> =
             self.apps.values().filter_map(|app| app.account.as_ref()).collect();
-        let apps = &self.apps;
-        self.accounts.retain(|name, account| {
+        accounts.retain(|name, account| {
             account.forget_idle_groups(now.mono);
-            // Whoever is gone, or on another account by now, waits for no probe of this one.
-            let names_it = |key: &AppKey| apps.get(key).is_some_and(|app| app.account.as_ref() == Some(name));
-            account.probe_line.retain(names_it);
+            account.probe_line.retain(|key| self.waits_in_line(key, name, now.mono));
             named.contains(name) || !account.is_forgettable(now.mono)
         });
         // Whoever was ahead of it in the line may have left meanwhile.
         let first: Vec<_> =
-            self.accounts.values().filter_map(|account| account.probe_line.front()).cloned().collect();
+            accounts.values().filter_map(|account| account.probe_line.front()).cloned().collect();
+        self.accounts = accounts;
         for key in &first {
             self.app_step(key);
         }
@@ -68,6 +67,8 @@ impl Desk {
             waiting.iter().filter(|(key, _)| !self.apps.contains_key(key)).map(|(_, numbers)| numbers);
         let (count, oldest) =
             homeless.fold((0, Duration::ZERO), |all, one| (all.0 + one.0, all.1.max(one.1)));
+        // There before the first is counted, or an alert on its increase would miss it.
+        metrics.app(&AppLabel::unknown());
         metrics.waiting(&AppLabel::unknown(), count, oldest);
         for (key, app) in &self.apps {
             let label = key.label();

@@ -7,9 +7,10 @@ use super::{Desk, Wake};
 use crate::api::{AppKind, GroupAttributeReset, GroupId, NamespacesFrom, ResetStatus};
 use crate::chat::Class;
 use crate::chat::codes::lookup;
+use crate::decide::circuit::LONGEST_WAIT;
 use crate::decide::group_pace::GroupTurn;
 use crate::decide::labels;
-use crate::decide::plan::{AccountName, AppState, AppView, Plan, Step, plan};
+use crate::decide::plan::{AccountName, AppState, AppView, EXPLAIN_LIMITS_AFTER, Plan, Step, plan};
 use crate::decide::turns::Place;
 use crate::decide::{Now, status};
 use crate::operator::attempt::without_call;
@@ -139,9 +140,10 @@ impl Desk {
 
     fn queue_clear(&mut self, uid: &str, now: Now) {
         let Some(open) = self.resets.open(uid) else { return };
-        open.recall.could_go_since.get_or_insert(now.mono);
+        let since = *open.recall.could_go_since.get_or_insert(now.mono);
         // Looks again when the limits have to be explained, however long the turn takes.
-        let explain_at = now.mono + Duration::from_secs(10);
+        let first = since + EXPLAIN_LIMITS_AFTER;
+        let explain_at = if first > now.mono { first } else { now.mono + EXPLAIN_LIMITS_AFTER };
         let object = Arc::clone(&open.object);
         let is_queued = open.queued.is_some();
         let Ok(group) = GroupId::parse(&object.spec.group_id) else { return };
@@ -227,13 +229,44 @@ impl Desk {
 
 /// Its place in every line for a call: by the start of its request's clock. One that the vendor has refused as the
 /// account's fault more than once goes behind the others of its namespace, which may fare better: what it draws closes
-/// the way for all of them.
+/// the way for all of them. Also behind those that come while the way is closed.
 fn place_of(object: &GroupAttributeReset, uid: &str) -> Place {
     let status = status::seen(object);
     let refused_again = status.last_attempt.as_ref().filter(|attempt| {
         let class = attempt.error_code.map(|code| lookup(code).class);
         attempt.number > 1 && matches!(class, Some(Class::Account(_)))
     });
-    let since = refused_again.map_or(status.start_time, |attempt| attempt.completion_time);
+    let since = refused_again.map_or(status.start_time, |attempt| {
+        attempt.completion_time.map(|refused| refused.saturating_add(LONGEST_WAIT).unwrap_or(refused))
+    });
     Place { since: since.unwrap_or_default(), uid: uid.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn who_was_refused_again_goes_behind_those_that_come_while_the_way_is_closed() {
+        let place = |status: serde_json::Value| {
+            let object = json!({
+                "apiVersion": "groupattr.dev/v1alpha1", "kind": "GroupAttributeReset", "metadata": {"name": "room"},
+                "spec": {"groupID": "@TGS#room"}, "status": status,
+            });
+            place_of(&serde_json::from_value(object).unwrap(), "uid").since
+        };
+        let refused = |number: i32, code: i64| {
+            place(json!({"observedGeneration": 1, "startTime": "1970-01-01T00:00:10Z", "lastAttempt": {
+                "id": "a", "number": number, "startTime": "1970-01-01T00:01:39Z", "completionTime": "1970-01-01T00:01:40Z",
+                "outcome": "Rejected", "errorCode": code, "sdkAppID": 7, "host": "chat:443",
+            }}))
+        };
+        let second = |second| Timestamp::from_second(second).unwrap();
+        assert_eq!(refused(1, 10026), second(10), "once may be an accident");
+        assert_eq!(refused(2, 10010), second(10), "not the account's fault");
+        assert_eq!(refused(2, 10026), second(100 + 60));
+    }
 }

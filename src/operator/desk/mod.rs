@@ -26,6 +26,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use self::writing::BETWEEN_EXPLANATIONS;
 use super::accounts::Account;
 use super::app_object::AppKey;
 use super::apps::App;
@@ -33,6 +34,7 @@ use super::hands::Hands;
 use super::report::Report;
 use super::resets::Resets;
 use super::timers::{Timers, Wake};
+use super::unhurried::Unhurried;
 use super::watches::{Event, Source};
 use crate::admin::Health;
 use crate::chat::AllowedEndpoint;
@@ -68,7 +70,10 @@ pub struct Desk {
     apps: HashMap<AppKey, App>,
     accounts: HashMap<AccountName, Account>,
     namespaces: HashMap<String, BTreeMap<String, String>>,
-    malformed: HashMap<(&'static str, String), i64>,
+    /// Stored objects that cannot be read, by kind and uid: the namespace, and the generation that was told.
+    malformed: HashMap<(&'static str, String), (String, i64)>,
+    /// Whose turn it is to say so in the object.
+    explaining_malformed: Unhurried,
     timers: Timers,
     tasks: JoinSet<()>,
     unlisted: HashSet<Source>,
@@ -103,6 +108,7 @@ impl Desk {
             accounts: HashMap::new(),
             namespaces: HashMap::new(),
             malformed: HashMap::new(),
+            explaining_malformed: Unhurried::new(BETWEEN_EXPLANATIONS),
             timers: Timers::default(),
             tasks: JoinSet::new(),
             unlisted: sources.into_iter().collect(),

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use tokio::time::sleep_until;
+
 use super::Desk;
 use crate::api::{AppKind, GroupAttributeReset, GroupId, Reason, ResetStatus};
 use crate::decide::status;
@@ -118,7 +120,8 @@ impl Desk {
     /// An object that cannot be decoded must not stop the others; it is told, and counted, and left alone.
     fn show_malformed(&mut self, malformed: Malformed) {
         let Malformed { kind, identity, generation, error } = malformed;
-        if self.malformed.insert((kind, identity.uid.clone()), generation) == Some(generation) {
+        let told = (identity.namespace.clone(), generation);
+        if self.malformed.insert((kind, identity.uid.clone()), told.clone()) == Some(told) {
             return;
         }
         let Identity { uid, namespace, name } = &identity;
@@ -142,7 +145,12 @@ impl Desk {
         let mut said = ResetStatus::default();
         status::state(&mut said, -1, Reason::Pending, &text, self.now());
         let hands = Arc::clone(&self.hands);
+        let turn = hands.clock.instant(self.explaining_malformed.turn(self.now().mono));
         self.tasks.spawn(async move {
+            tokio::select! {
+                () = hands.stop.cancelled() => return,
+                () = sleep_until(turn) => {}
+            }
             let Identity { uid, namespace, name } = identity;
             if let Err(fault) =
                 hands.statuses.explain_malformed(&namespace, &name, &uid, &said.conditions).await
@@ -231,8 +239,8 @@ impl Desk {
             }
             _ => {}
         }
-        self.malformed.retain(|(kind, uid), _| {
-            *kind != source.kind || !source.namespace.is_empty() || uids.contains(uid)
+        self.malformed.retain(|(kind, uid), (namespace, _)| {
+            *kind != source.kind || !inside(namespace) || uids.contains(uid)
         });
         if self.unlisted.remove(source) && self.is_listed() {
             tracing::info!(resets = self.resets.all.len(), apps = self.apps.len(), "all objects are known");

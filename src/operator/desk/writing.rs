@@ -12,8 +12,8 @@ use crate::operator::record;
 const WRITERS: usize = 32;
 /// A deletion of which nothing was heard is tried again after this long.
 const DELETE_AGAIN: Duration = Duration::from_secs(30);
-/// Explanations a second, in all.
-const EXPLANATIONS: u32 = 20;
+/// Between two explanations: twenty a second, in all.
+pub(super) const BETWEEN_EXPLANATIONS: Duration = Duration::from_millis(50);
 
 impl Desk {
     pub(super) fn write(&mut self, uid: &str, kind: &'static str, status: ResetStatus) {
@@ -82,9 +82,8 @@ impl Desk {
         if now.mono < self.explain_at {
             return self.timers.set(self.explain_at, Wake::Explanation);
         }
-        let pause = Duration::from_secs(1) / EXPLANATIONS;
         if self.writers >= WRITERS {
-            return self.timers.set(now.mono + pause, Wake::Explanation);
+            return self.timers.set(now.mono + BETWEEN_EXPLANATIONS, Wake::Explanation);
         }
         while let Some(Place { uid, .. }) = self.explanations.call_next() {
             let Some(tracked) = self.resets.all.get(&uid) else { continue };
@@ -94,7 +93,7 @@ impl Desk {
             }
             let Some(explain) = self.plan(&uid, now).and_then(|plan| plan.explain) else { continue };
             self.write(&uid, "explanation", *explain);
-            self.explain_at = now.mono + pause;
+            self.explain_at = now.mono + BETWEEN_EXPLANATIONS;
             return self.timers.set(self.explain_at, Wake::Explanation);
         }
     }
