@@ -97,7 +97,9 @@ async fn an_intent_whose_answer_is_lost_is_taken_back_although_nobody_answers_fo
     let _operator = world.operator(&ALONE).await;
     world.app("").await;
     world.app_is("Verified").await;
-    let intent = || Boundary::intent().about("lost");
+    let (api, intent) = (world.way(Leg::Api), || Boundary::intent().about("lost"));
+    // Nor does the watch show it.
+    let _held = world.plan(Leg::Api, intent(), Position::Before, Fault::Tell(api.watch_holder(RESETS)));
     let stored = world.plan(Leg::Api, intent(), Position::LostAnswer, Fault::Reset);
     let look = Boundary::of("get", RESETS).about("lost").times(2);
     let looks = world.plan(Leg::Api, look, Position::Before, Fault::Reset);
@@ -106,6 +108,7 @@ async fn an_intent_whose_answer_is_lost_is_taken_back_although_nobody_answers_fo
     for plan in [&stored, &looks, &next] {
         plan.has_fired(SOON).await;
     }
+    api.release_watches(RESETS);
     let reset = world.reset_is("lost", "Cleared").await;
     assert_eq!(reset["status"]["attempts"], 1, "{reset:#}");
     assert_eq!(world.calls("@TGS#lost"), 1);
