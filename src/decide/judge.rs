@@ -44,6 +44,20 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// An answer of the vendor with this code, for tests.
+    #[cfg(test)]
+    #[must_use]
+    pub fn answered(class: Class, code: i64) -> Self {
+        Self {
+            ruling: Ruling::Sent(class),
+            http_status: Some(200),
+            code: Some(code),
+            error_info: String::new(),
+            fault: String::new(),
+            attributes: 0,
+        }
+    }
+
     /// A call that was not made.
     #[must_use]
     pub fn not_sent(why: NotSent) -> Self {

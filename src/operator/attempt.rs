@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::apps::AppTerms;
 use super::hands::Hands;
-use super::record::{look_after_conflict, look_until_answered, record_attempt};
+use super::record::{is_pending, look_after_conflict, look_until_answered, record_attempt};
 use super::report::{Armed, CallEnded, Permit, Report, ResetDone, Seen};
 use crate::api::{GroupAttributeReset, GroupId, PendingAttempt};
 use crate::chat::{Answer, Call, Class, UserSig};
@@ -222,7 +222,7 @@ async fn take_back(hands: &Hands, seen: &GroupAttributeReset, pending: &PendingA
         Seen::Read(now) => now,
         other => return other,
     };
-    if now.status.as_ref().and_then(|s| s.pending_attempt.as_ref()).is_none_or(|p| p.id != pending.id) {
+    if !is_pending(&now, pending) {
         return Seen::Read(now);
     }
     record_attempt(hands, now, pending, |reset| without_call(hands, reset, pending)).await

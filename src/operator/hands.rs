@@ -1,6 +1,7 @@
 //! What a task holds in its hands.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource};
@@ -68,9 +69,13 @@ impl Hands {
 
     /// Waits for the turn of an outcome that nobody waits for; not when the process is about to end.
     pub async fn without_hurry(&self) {
-        let turn = self.unhurried.turn(self.clock.now().mono);
+        self.until(self.unhurried.turn(self.clock.now().mono)).await;
+    }
+
+    /// Waits for a moment; not when the process is about to end.
+    pub async fn until(&self, moment: Duration) {
         tokio::select! {
-            () = sleep_until(self.clock.instant(turn)) => {}
+            () = sleep_until(self.clock.instant(moment)) => {}
             () = self.stop.cancelled() => {}
         }
     }

@@ -15,6 +15,22 @@ use crate::decide::ends::slim;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// Pauses between tries, each twice as long as the one before.
+struct Pauses(Duration);
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self(SHORTEST_PAUSE)
+    }
+}
+
+impl Pauses {
+    async fn rest(&mut self) {
+        sleep(self.0).await;
+        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
+    }
+}
+
 /// Stores a status that the desk planned. Who planned on an old copy gets the new one, and plans anew.
 pub async fn record(
     hands: Arc<Hands>,
@@ -56,13 +72,12 @@ pub async fn look(hands: &Hands, seen: &GroupAttributeReset) -> Seen {
 
 /// The same, asked until Kubernetes answers.
 pub async fn look_until_answered(hands: &Hands, seen: &GroupAttributeReset) -> Seen {
-    let mut pause = SHORTEST_PAUSE;
+    let mut pauses = Pauses::default();
     loop {
         match look(hands, seen).await {
-            Seen::Fault(WriteFault::Unclear(_)) => sleep(pause).await,
+            Seen::Fault(WriteFault::Unclear(_)) => pauses.rest().await,
             answered => return answered,
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
@@ -74,7 +89,7 @@ pub async fn record_attempt(
     pending: &PendingAttempt,
     next: impl Fn(&GroupAttributeReset) -> ResetStatus,
 ) -> Seen {
-    let mut pause = SHORTEST_PAUSE;
+    let mut pauses = Pauses::default();
     loop {
         let mut is_conflict = false;
         match hands.put("outcome", &seen, next(&seen)).await {
@@ -88,28 +103,27 @@ pub async fn record_attempt(
                     attempt = pending.id,
                     "the outcome is not stored yet and is tried again: {fault}"
                 );
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                pauses.rest().await;
             }
         }
         let now = loop {
             match look(hands, &seen).await {
                 Seen::Read(now) if is_pending(&now, pending) => break now,
-                Seen::Fault(_) => sleep(pause).await,
+                Seen::Fault(_) => pauses.rest().await,
                 settled => return settled,
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
         };
         // Somebody in between answers like that, an admission webhook say; it would be asked as fast as it answers.
         if is_conflict && now.metadata.resource_version == seen.metadata.resource_version {
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pauses.rest().await;
         }
         seen = now;
     }
 }
 
-fn is_pending(reset: &GroupAttributeReset, pending: &PendingAttempt) -> bool {
+/// Whether this is still the reset's pending attempt.
+#[must_use]
+pub fn is_pending(reset: &GroupAttributeReset, pending: &PendingAttempt) -> bool {
     let stored = reset.status.as_ref().and_then(|status| status.pending_attempt.as_ref());
     stored.is_some_and(|stored| stored.id == pending.id)
 }

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::ChatApp;
 use crate::chat::{AccountTrouble, Class};
-use crate::decide::judge::{Ruling, Verdict};
+use crate::decide::judge::Verdict;
 
 fn at(second: u64) -> Now {
     let wall = Timestamp::from_second(i64::try_from(second).unwrap()).unwrap();
@@ -21,22 +21,10 @@ fn app(generation: i64, spec: &Value, status: Option<AppStatus>) -> App {
     App::new(AppObject::Chat(Box::new(object)), "system", &[], at(100))
 }
 
-fn verdict(class: Class, code: i64) -> Verdict {
-    let (error_info, fault) = (String::new(), String::new());
-    Verdict {
-        ruling: Ruling::Sent(class),
-        http_status: Some(200),
-        code: Some(code),
-        error_info,
-        fault,
-        attributes: 0,
-    }
-}
-
 /// Verified at generation 1, and told so.
 fn verified() -> App {
     let mut app = app(1, &json!({}), None);
-    app.circuit.probed(&verdict(Class::GroupNotFound, 10010), at(100).mono);
+    app.circuit.probed(&Verdict::answered(Class::GroupNotFound, 10010), at(100).mono);
     app.verified = Some(at(100).second());
     app.note_rejection();
     app
@@ -64,7 +52,7 @@ fn an_app_has_a_say_from_its_proof_on_whatever_befalls_it() {
 fn an_app_that_the_vendor_refused_has_no_say_until_it_is_proved_again() {
     let mut refused = verified();
     refused.circuit.heard(
-        &verdict(Class::Account(AccountTrouble::Credentials), 70003),
+        &Verdict::answered(Class::Account(AccountTrouble::Credentials), 70003),
         at(100).mono,
         at(101).mono,
     );
@@ -80,7 +68,7 @@ fn an_app_that_the_vendor_refused_has_no_say_until_it_is_proved_again() {
     assert!(!after_a_restart(&edited, 2, &suspended).has_a_say());
     let mut mended = app(3, &json!({}), edited.due_status(at(103)));
     mended.remember(&edited);
-    mended.circuit.probed(&verdict(Class::GroupNotFound, 10010), at(104).mono);
+    mended.circuit.probed(&Verdict::answered(Class::GroupNotFound, 10010), at(104).mono);
     mended.note_rejection();
     assert!(mended.has_a_say());
 }

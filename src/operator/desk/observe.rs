@@ -3,8 +3,6 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use tokio::time::sleep_until;
-
 use super::Desk;
 use crate::api::{AppKind, GroupAttributeReset, GroupId, Reason, ResetStatus};
 use crate::decide::status;
@@ -145,11 +143,11 @@ impl Desk {
         let mut said = ResetStatus::default();
         status::state(&mut said, -1, Reason::Pending, &text, self.now());
         let hands = Arc::clone(&self.hands);
-        let turn = hands.clock.instant(self.explaining_malformed.turn(self.now().mono));
+        let turn = self.explaining_malformed.turn(self.now().mono);
         self.tasks.spawn(async move {
-            tokio::select! {
-                () = hands.stop.cancelled() => return,
-                () = sleep_until(turn) => {}
+            hands.until(turn).await;
+            if hands.stop.is_cancelled() {
+                return;
             }
             let Identity { uid, namespace, name } = identity;
             if let Err(fault) =
