@@ -13,7 +13,7 @@ impl Evidence {
     /// `answers_get_lost`: then a write may be repeated and refused, and whoever is refused looks what is there.
     pub(super) fn check_cost(&self, answers_get_lost: bool) {
         let answers_get_lost = answers_get_lost || self.waited_in_vain();
-        let may_be_refused = answers_get_lost || self.has_successor_of_a_killed_one();
+        let may_be_refused = answers_get_lost || self.one_took_over_in_disorder();
         let mut of_name: BTreeMap<&str, Vec<&Stored>> = BTreeMap::new();
         for stored in &self.stored {
             of_name.entry(name(&stored.object)).or_default().push(stored);
@@ -43,11 +43,10 @@ impl Evidence {
     }
 
     /// The last write of a process that is killed may arrive after its successor has read everything; whoever writes on
-    /// top of that is refused, and looks.
-    fn has_successor_of_a_killed_one(&self) -> bool {
-        self.operators
-            .split_last()
-            .is_some_and(|(_, before)| before.iter().any(|operator| operator.was_killed()))
+    /// top of that is refused, and looks. So is a process that lost its lease and learns late what others did meanwhile.
+    fn one_took_over_in_disorder(&self) -> bool {
+        let mut exits = self.operators.iter().filter_map(|operator| operator.exit_status());
+        self.operators.len() > 1 && exits.any(|exit| !exit.success())
     }
 }
 

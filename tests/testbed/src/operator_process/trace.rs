@@ -4,7 +4,6 @@ use std::{
     fs,
     io::{self, Read as _, Write as _},
     net::{Ipv4Addr, TcpStream},
-    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::ExitStatus,
     sync::{
@@ -85,12 +84,6 @@ impl Trace {
     #[must_use]
     pub fn unplanned_end(&self) -> Option<ExitStatus> {
         self.exit_status().filter(|_| !self.end_is_expected.load(Ordering::Relaxed))
-    }
-
-    /// Whether SIGKILL ended it.
-    #[must_use]
-    pub fn was_killed(&self) -> bool {
-        self.exit_status().is_some_and(|exit| exit.signal() == Some(Signal::KILL.as_raw()))
     }
 
     /// Ends it with SIGKILL and waits until it is gone.
