@@ -1,5 +1,7 @@
 //! Answers of the API server that come after something newer has happened, or not at all.
 
+use std::time::{Duration, Instant};
+
 use testbed::proxy::{Boundary, Fault, Position};
 use testbed::until;
 
@@ -112,4 +114,22 @@ async fn an_intent_whose_answer_is_lost_is_taken_back_although_nobody_answers_fo
     let reset = world.reset_is("lost", "Cleared").await;
     assert_eq!(reset["status"]["attempts"], 1, "{reset:#}");
     assert_eq!(world.calls("@TGS#lost"), 1);
+}
+
+/// As an admission webhook does that knows something newer: the object itself has not changed.
+#[tokio::test]
+async fn an_outcome_that_draws_a_conflict_over_nothing_is_repeated_with_growing_pauses() {
+    let world = World::breakable().await;
+    world.room("@TGS#refused");
+    let _operator = world.operator(&ALONE).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    let outcome = Boundary::outcome().about("refused").times(5);
+    let conflicts = world.plan(Leg::Api, outcome, Position::Before, Fault::code(409));
+    let begun = Instant::now();
+    world.reset("refused", "@TGS#refused", "").await;
+    world.reset_is("refused", "Cleared").await;
+    // 100 ms, and each time twice as long.
+    assert!(begun.elapsed() >= Duration::from_millis(3100), "{:?}", begun.elapsed());
+    assert_eq!((conflicts.fired(), world.calls("@TGS#refused")), (5, 1));
 }

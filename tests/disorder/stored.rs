@@ -4,14 +4,16 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use testbed::until_ok;
 use testbed::vendor::Command;
+use testbed::{until, until_ok};
 
 use crate::crd;
 use crate::world::replicas::ALONE;
 use crate::world::{APP_ID, CRDS, OwnPlane, SOON, World, numbered, reason_of};
 
 const GOOD: usize = 500;
+/// More malformed ones, only to see how fast they are explained.
+const CROWD: u16 = 30;
 
 /// The CRDs without any schema, so that everything can be stored.
 fn loose(name: &str) -> Value {
@@ -103,6 +105,7 @@ async fn one_malformed_object_in_a_hundred_slows_down_none_of_the_good_ones() {
     .await;
     for (object, status) in malformed()
         .into_iter()
+        .chain((0..CROWD).map(|n| (reset(&format!("crowd-{n}"), &json!({"groupID": n})), Value::Null)))
         .chain(extreme().into_iter().map(|(name, status, _)| (reset(name, &spec(name)), status)))
     {
         let name = object["metadata"]["name"].as_str().expect("a name").to_owned();
@@ -134,7 +137,8 @@ async fn one_malformed_object_in_a_hundred_slows_down_none_of_the_good_ones() {
     }
     let operator = &operators[1];
     let bad = operator.metric("groupattr_malformed_objects", &[("kind", "GroupAttributeReset")]).await;
-    assert_eq!(bad, Some(7.0));
+    assert_eq!(bad, Some(f64::from(7 + CROWD)));
+    assert_explained_one_after_another(&world).await;
     for (object, _) in malformed() {
         let name = object["metadata"]["name"].as_str().expect("a name");
         assert_eq!(world.calls(&format!("@TGS#{name}")), 0, "{name}");
@@ -143,6 +147,22 @@ async fn one_malformed_object_in_a_hundred_slows_down_none_of_the_good_ones() {
         assert_eq!(operator.exit_status(), None, "{}", operator.logs());
         assert!(!operator.logs().contains("panicked"), "{}", operator.logs());
     }
+}
+
+/// Ten thousand of them would else be as many requests at once.
+async fn assert_explained_one_after_another(world: &World) {
+    let told = until(SOON, "each of the crowd to be told what is wrong", || async {
+        world.plane.audit_marker().await.ok()?;
+        let mut told = world.plane.audit_of(&world.account.user()).ok()?;
+        told.retain(|event| event.verb == "patch" && event.name.starts_with("crowd-"));
+        (told.len() >= usize::from(CROWD)).then_some(told)
+    })
+    .await;
+    assert_eq!(told.len(), usize::from(CROWD), "once is enough: {told:?}");
+    let times = || told.iter().map(|event| event.received);
+    let took = times().max().unwrap().duration_since(times().min().unwrap());
+    // A pause of 50 ms between two, except that the last request may be quicker on its way than the first.
+    assert!(took.as_millis() >= 1300, "{CROWD} within {took:?}");
 }
 
 /// How long it takes from the first of them to be made until the last is cleared.
