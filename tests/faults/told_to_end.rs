@@ -6,9 +6,13 @@ use testbed::proxy::{Boundary, Fault, Position, Signal};
 use testbed::vendor::{Misbehaviour, When};
 use testbed::{runs, until};
 
-use crate::world::replicas::{SHORT_LEASE, until_leading};
+use crate::world::replicas::until_leading;
 use crate::world::{Leg, SOON, World, numbered};
 use crate::{AFTER_FAULTS, RESETS, assert_empty};
+
+/// If it is not given back, nobody works for a long time.
+const LONG_LEASE: [&str; 3] =
+    ["--lease-duration-seconds=40", "--lease-renew-deadline-seconds=30", "--lease-retry-seconds=1"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Moment {
@@ -32,16 +36,16 @@ async fn told(moment: Moment) {
     let term = || Fault::Signal(world.latest(), Signal::TERM);
     if moment == Moment::List {
         let plan = world.plan(Leg::Api, Boundary::page(RESETS, 1), Position::Before, term());
-        let leader = world.start(world.launch(&SHORT_LEASE));
+        let leader = world.start(world.launch(&LONG_LEASE));
         plan.has_fired(SOON).await;
         assert_eq!(leader.wait_exit(SOON).await.code(), Some(0), "{}", leader.logs());
         drop(plan);
         assert_eq!(world.lease_holder().await, "");
-        let _successor = world.operator(&SHORT_LEASE).await;
+        let _successor = world.operator(&LONG_LEASE).await;
         world.many_resets(resets.clone()).await;
         return ends(&world, &resets).await;
     }
-    let leader = world.operator(&SHORT_LEASE).await;
+    let leader = world.operator(&LONG_LEASE).await;
     until_leading(&leader, SOON).await;
     world.app_is("Verified").await;
     let plan = match moment {
@@ -56,7 +60,7 @@ async fn told(moment: Moment) {
     world.many_resets(resets.clone()).await;
     plan.has_fired(SOON).await;
     let told = Instant::now();
-    let successor = world.operator(&SHORT_LEASE).await;
+    let successor = world.operator(&LONG_LEASE).await;
     assert_eq!(leader.wait_exit(SOON).await.code(), Some(0), "{}", leader.logs());
     assert!(told.elapsed() < Duration::from_secs(25), "it took {:?}", told.elapsed());
     let ended = Instant::now();
@@ -71,9 +75,9 @@ async fn told(moment: Moment) {
     })
     .await;
     // One until it looks at the lease, one of silence, some for the lists; and a machine that is busy with other tests.
-    // A lease that was not given back would have to run out first: nine.
+    // A lease that was not given back would have to run out first: forty.
     let waited = first.saturating_duration_since(ended);
-    assert!(waited < Duration::from_secs(8), "the successor's first call came {waited:?} later");
+    assert!(waited < Duration::from_secs(25), "the successor's first call came {waited:?} later");
     ends(&world, &resets).await;
 }
 

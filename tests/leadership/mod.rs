@@ -99,12 +99,14 @@ async fn a_leader_that_is_told_to_end_records_what_is_in_flight_and_hands_over()
     world.until_calls(1).await;
     leader.terminate();
     let told = Instant::now();
+    leader.wait_for_log("\"stopping: ", SOON).await;
     // What comes now is for the successor.
     world.reset("next", "@TGS#next", "").await;
     let exit = leader.wait_exit(SOON).await;
     let (took, ended) = (told.elapsed(), Instant::now());
     assert_eq!(exit.code(), Some(0), "{}", leader.logs());
-    assert!(took > Duration::from_secs(2), "it waited for its call: {took:?}");
+    let answered = world.vendor.clears_of("@TGS#slow")[0].answered;
+    assert!(answered.is_some_and(|answered| answered <= ended), "it did not wait for its call: {took:?}");
     assert!(took < Duration::from_secs(12), "it ended in time: {took:?}");
     let slow = world.object("gar", "slow").await.unwrap();
     assert_eq!(crate::world::reason_of(&slow, "Succeeded"), "Cleared", "{slow:#}");
@@ -170,6 +172,7 @@ async fn a_frozen_leader_that_wakes_up_late_sends_nothing_and_ends() {
     world.app("  limits: { callsPerSecond: 5 }").await;
     world.many_resets(rooms.clone()).await;
     world.until_calls(8).await;
+    world.until_just_called().await;
     leader.stop();
     // What had left it before it was stopped is all that it ever sent.
     let sig_of = |index: usize| world.vendor.clears()[index].parameter("usersig").unwrap().to_owned();
@@ -306,7 +309,7 @@ async fn a_leader_that_lost_its_lease_writes_down_what_it_knows_when_the_api_ser
     world.app_is("Verified").await;
     world
         .vendor
-        .script(When::clear().of("@TGS#known").times(1), Misbehaviour::DelayAfter(Duration::from_secs(2)));
+        .script(When::clear().of("@TGS#known").times(1), Misbehaviour::DelayAfter(Duration::from_secs(4)));
     world.reset("known", "@TGS#known", "").await;
     world.until_calls(1).await;
     world.way(Leg::Api).set(Line::Silent);

@@ -37,9 +37,14 @@ impl Evidence {
         }
     }
 
-    /// On a machine that is far too busy, the API server answers nothing for ten seconds.
+    /// On a machine that is far too busy, the API server answers nothing for ten seconds, and takes no new connection for
+    /// five.
     fn waited_in_vain(&self) -> bool {
-        self.operators.iter().any(|operator| operator.logs().contains("the API server did not answer within"))
+        const SAID: [&str; 2] = ["the API server did not answer within", "the API server cannot be reached"];
+        self.operators
+            .iter()
+            .map(|operator| operator.logs())
+            .any(|logs| SAID.iter().any(|said| logs.contains(said)))
     }
 
     /// The last write of a process that is killed may arrive after its successor has read everything; whoever writes on

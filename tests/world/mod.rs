@@ -109,7 +109,8 @@ impl World {
 
     /// Another namespace, in which the operators of this one may work as well.
     pub async fn neighbour(&self) -> Self {
-        let neighbour = Self::without_rights(self.plane).await;
+        let mut neighbour = Self::without_rights(self.plane).await;
+        neighbour.operators = Arc::clone(&self.operators);
         let both = Scope::Namespaces(vec![self.namespace.clone(), neighbour.namespace.clone()]);
         self.plane.grant(&self.account, &rights(), &both).await.expect("rights");
         neighbour

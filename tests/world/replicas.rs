@@ -71,6 +71,16 @@ impl World {
         .await;
     }
 
+    /// Waits until a clear has just arrived, or none for a second: then the next one is not on its way yet. Whoever is
+    /// frozen between its last look and its call makes that call when it wakes up; no process knows how long it slept.
+    pub async fn until_just_called(&self) {
+        until(SOON, "another call", || async {
+            let ago = self.vendor.clears().pop()?.arrived.elapsed();
+            (ago < Duration::from_millis(40) || ago > Duration::from_secs(1)).then_some(())
+        })
+        .await;
+    }
+
     /// Who called when, clears and reads alike, in the order of their first calls.
     pub fn tenures(&self) -> Vec<Tenure> {
         let mut tenures: Vec<Tenure> = Vec::new();

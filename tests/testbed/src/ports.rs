@@ -1,6 +1,10 @@
 //! Free ports for processes that cannot choose one themselves.
 
-use std::{collections::HashSet, net::TcpListener, sync::Mutex};
+use std::{
+    collections::HashSet,
+    net::{Ipv4Addr, TcpListener},
+    sync::Mutex,
+};
 
 use rand::Rng as _;
 
@@ -14,13 +18,20 @@ const RANGE: std::ops::Range<u16> = 20_000..32_000;
 /// When a thousand tries find none.
 #[must_use]
 pub fn free_port() -> u16 {
+    listen().1
+}
+
+/// The same for whoever listens itself. Opening the port anew could fail: a child that is just being started holds a copy
+/// of each listener until it becomes another program.
+pub(crate) fn listen() -> (TcpListener, u16) {
     static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     let mut given = GIVEN.lock().expect("no panic while holding this lock");
     let given = given.get_or_insert_default();
-    (0..1000)
+    let (listener, port) = (0..1000)
         .map(|_| rand::rng().random_range(RANGE))
-        .find(|port| {
-            !given.contains(port) && TcpListener::bind(("127.0.0.1", *port)).is_ok() && given.insert(*port)
-        })
-        .expect("a free port among 12,000")
+        .filter(|port| !given.contains(port))
+        .find_map(|port| Some((TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()?, port)))
+        .expect("a free port among 12,000");
+    given.insert(port);
+    (listener, port)
 }

@@ -3,14 +3,7 @@
 //! Of its own for two reasons: a busy test must not move the arrival times, and a server in a static must outlive
 //! the runtime of the test that happened to start it.
 
-use std::{
-    future::Future,
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-    thread::JoinHandle,
-    time::Duration,
-};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
 use anyhow::{Context as _, Result};
 use tokio::{
@@ -30,7 +23,7 @@ use tokio_rustls::{
     server::TlsStream,
 };
 
-use crate::{certificates::ServerCertificate, ports::free_port};
+use crate::{certificates::ServerCertificate, ports};
 
 /// A connection with or without TLS.
 pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
@@ -73,10 +66,10 @@ impl Server {
         Converse: Fn(TcpStream, u64) -> Conversation + Send + 'static,
         Conversation: Future<Output = ()> + Send + 'static,
     {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, free_port()))?;
+        let (listener, _) = ports::listen();
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (wanted, orders) = watch::channel(State::Up);
         let (report, reached) = watch::channel(State::Up);
         let thread = std::thread::Builder::new()

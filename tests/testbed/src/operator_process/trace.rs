@@ -92,9 +92,9 @@ impl Trace {
         self.child.kill()
     }
 
-    /// Sends it a signal.
+    /// Sends it a signal. Whatever comes of that is expected, also of a process that wakes up and finds its lease lost.
     pub fn signal(&self, signal: Signal) {
-        if signal != Signal::STOP && signal != Signal::CONT {
+        if signal != Signal::STOP {
             self.expect_end();
         }
         self.child.signal(signal);
