@@ -66,7 +66,7 @@ impl Server {
         Converse: Fn(TcpStream, u64) -> Conversation + Send + 'static,
         Conversation: Future<Output = ()> + Send + 'static,
     {
-        let (listener, _) = ports::listen();
+        let listener = ports::listen();
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
