@@ -46,6 +46,8 @@ pub enum Stage {
     Open(Box<Open>),
     /// No, except that it is deleted at this moment.
     Finished(Option<Timestamp>),
+    /// Kubernetes said that it is gone. The watch may be behind, and show for a while how it once was.
+    Gone,
 }
 
 /// A reset that has not ended, or whose end is not written down completely.
@@ -184,10 +186,11 @@ impl Resets {
             in_backlog: false,
             stage: Stage::Finished(None),
         });
-        if origin == Origin::Stream && is_older(&version, &tracked.version) {
+        let is_news = tracked.version != version;
+        let is_old = is_older(&version, &tracked.version) || matches!(tracked.stage, Stage::Gone) && !is_news;
+        if origin == Origin::Stream && is_old {
             return Shown::Stale;
         }
-        let is_news = tracked.version != version;
         if is_news {
             tracked.version = version;
             // Whatever Kubernetes refused, it was about something else.
@@ -198,11 +201,11 @@ impl Resets {
                 open.overtaken |= is_news && origin == Origin::Stream;
                 open.object = object;
             }
-            Stage::Finished(_) if is_done(&object) => {
+            Stage::Finished(_) | Stage::Gone if is_done(&object) => {
                 tracked.stage = Stage::Finished(deletion(&object));
                 return Shown::Noted(None);
             }
-            Stage::Finished(_) => tracked.stage = Stage::Open(Box::new(Open::new(object))),
+            Stage::Finished(_) | Stage::Gone => tracked.stage = Stage::Open(Box::new(Open::new(object))),
         }
         let Stage::Open(open) = &mut tracked.stage else { return Shown::Noted(None) };
         let foreign = open.recollect(identity, now);
@@ -224,8 +227,15 @@ impl Resets {
     #[must_use]
     pub fn is_to_be_deleted(&self, uid: &str) -> Option<bool> {
         match self.all.get(uid)?.stage {
-            Stage::Open(_) => None,
+            Stage::Open(_) | Stage::Gone => None,
             Stage::Finished(end) => Some(end.is_some()),
+        }
+    }
+
+    /// Kubernetes said that it is gone. It is remembered until the watch says so too, or a list.
+    pub fn gone(&mut self, uid: &str) {
+        if let Some(tracked) = self.all.get_mut(uid) {
+            tracked.stage = Stage::Gone;
         }
     }
 
@@ -250,7 +260,7 @@ impl Resets {
     pub fn open_ones(&self) -> impl Iterator<Item = (&String, &Open)> {
         self.all.iter().filter_map(|(uid, tracked)| match &tracked.stage {
             Stage::Open(open) => Some((uid, &**open)),
-            Stage::Finished(_) => None,
+            Stage::Finished(_) | Stage::Gone => None,
         })
     }
 }

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use testbed::{until, until_ok};
+
 use crate::world::{Leg, SOON, World, numbered};
 use crate::{AFTER_FAULTS, ALONE, RESETS, until_calls};
 
@@ -23,7 +25,7 @@ async fn nothing_is_begun_while_the_watch_is_behind_and_a_dead_watch_stops_nothi
 
     api.hold_watches(RESETS);
     let held = Instant::now();
-    testbed::until_ok(SOON, "two quiet seconds", || async {
+    until_ok(SOON, "two quiet seconds", || async {
         let calls = world.vendor.clears();
         assert!(calls.len() < COUNT, "all calls were made as if the watch had shown anything");
         // A dead watch is waited for once: that may be over when this looks again.
@@ -42,5 +44,30 @@ async fn nothing_is_begun_while_the_watch_is_behind_and_a_dead_watch_stops_nothi
     for (_, group) in &resets {
         assert_eq!(world.calls(group), 1, "{group}");
     }
+    world.finish().await;
+}
+
+/// The answer to its deletion comes before the watch shows the attempt that led to its end.
+#[tokio::test]
+async fn a_watch_that_is_behind_brings_no_reset_back_that_is_deleted() {
+    let world = World::breakable().await;
+    let api = world.way(Leg::Api);
+    for group in ["@TGS#over", "@TGS#next"] {
+        world.room(group);
+    }
+    let _operator = world.operator(&ALONE).await;
+    world.reset("over", "@TGS#over", "  ttlSecondsAfterFinished: 0").await;
+    world.reset_is("over", "AppNotFound").await;
+    api.hold_watches(RESETS);
+    world.app("").await;
+    until(SOON, "its deletion", || async { world.object("gar", "over").await.is_none().then_some(()) }).await;
+    api.release_watches(RESETS);
+    world.reset("next", "@TGS#next", "").await;
+    world.reset_is("next", "Cleared").await;
+
+    let requests = world.requests(RESETS, "over").await;
+    let verbs: Vec<&str> = requests.iter().map(|event| event.verb.as_str()).collect();
+    assert_eq!(verbs, ["update", "update", "update", "delete"], "said why it waits, intent, outcome, end");
+    assert_eq!(world.calls("@TGS#over"), 1);
     world.finish().await;
 }

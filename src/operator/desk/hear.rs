@@ -111,7 +111,7 @@ impl Desk {
                 }
                 Seen::Read(object) => drop(self.note(&object, origin)),
                 Seen::Unchanged => {}
-                Seen::Gone => self.forget_reset(&uid),
+                Seen::Gone => self.reset_is_gone(&uid),
                 Seen::Fault(fault) => self.pause(&uid, &fault, LONGEST_PAUSE),
             }
         }
@@ -129,7 +129,7 @@ impl Desk {
     fn deleted(&mut self, uid: &str, version: &str, outcome: Result<(), WriteFault>) {
         let is_unchanged = self.resets.all.get(uid).is_some_and(|tracked| tracked.version == version);
         match outcome {
-            Ok(()) | Err(WriteFault::Gone) => self.forget_reset(uid),
+            Ok(()) | Err(WriteFault::Gone) => self.reset_is_gone(uid),
             Err(fault) if is_unchanged => {
                 let is_forbidden = matches!(fault, WriteFault::Forbidden(_));
                 let longest = if is_forbidden { LONGEST_PAUSE_OF_DELETIONS } else { LONGEST_PAUSE };

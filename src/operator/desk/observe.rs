@@ -186,16 +186,21 @@ impl Desk {
         }
     }
 
-    pub(super) fn forget_reset(&mut self, uid: &str) {
+    fn forget_reset(&mut self, uid: &str) {
+        self.reset_is_gone(uid);
+        self.resets.all.remove(uid);
+    }
+
+    /// As the answer to a request of ours says.
+    pub(super) fn reset_is_gone(&mut self, uid: &str) {
         self.leave_queue(uid);
         if self.echo.gone(uid) {
             self.stir_all();
         }
-        if let Some(tracked) = self.resets.all.remove(uid)
-            && let Some(moment) = tracked.timer
-        {
+        if let Some(moment) = self.resets.all.get_mut(uid).and_then(|tracked| tracked.timer.take()) {
             self.timers.clear(moment, super::Wake::Reset(uid.to_owned()));
         }
+        self.resets.gone(uid);
     }
 
     fn forget_app(&mut self, key: &AppKey) {

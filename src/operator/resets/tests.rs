@@ -81,6 +81,31 @@ fn a_get_that_a_watch_overtook_does_not_bring_the_older_object_back() {
     assert_eq!(show(103, None), "103");
 }
 
+/// A watch that is behind would bring back what is over, and somebody would go to work on it.
+#[test]
+fn what_a_watch_shows_late_of_a_reset_that_is_gone_is_old_and_what_is_new_counts() {
+    let mut resets = Resets::default();
+    let mut show = |version: u64, origin: Origin| {
+        let reset = serde_json::json!({
+            "metadata": {"uid": "u", "name": "room", "namespace": "show", "resourceVersion": version.to_string()},
+            "spec": {"groupID": "@TGS#room"},
+        });
+        let reset: GroupAttributeReset = serde_json::from_value(reset).expect("a reset");
+        let now = Now { wall: jiff::Timestamp::UNIX_EPOCH, mono: Duration::ZERO };
+        let _ = resets.show(Arc::new(reset), origin, "process", now);
+        let is_open = resets.open("u").is_some();
+        resets.gone("u");
+        is_open
+    };
+    assert!(show(100, Origin::Stream));
+    for late in [90, 99, 100] {
+        assert!(!show(late, Origin::Stream), "{late}");
+    }
+    assert!(show(101, Origin::Stream), "whoever said that it is gone was wrong");
+    assert!(!show(101, Origin::Stream));
+    assert!(show(90, Origin::Truth), "as after a restore");
+}
+
 /// What the vendor asked for holds after a restart, also if the status says something else by then; a clock that was
 /// wrong holds nothing back for longer than was ever computed.
 #[test]

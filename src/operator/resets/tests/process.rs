@@ -91,7 +91,7 @@ impl Model {
     fn see(&mut self, process: usize, uid: &str, object: Option<Object>) {
         match object {
             Some(object) => self.show(process, object, Origin::Truth),
-            None => drop(self.processes[process].memory.all.remove(uid)),
+            None => self.processes[process].memory.gone(uid),
         }
     }
 
