@@ -67,7 +67,10 @@ async fn a_watch_that_is_behind_brings_no_reset_back_that_is_deleted() {
 
     let requests = world.requests(RESETS, "over").await;
     let verbs: Vec<&str> = requests.iter().map(|event| event.verb.as_str()).collect();
-    assert_eq!(verbs, ["update", "update", "update", "delete"], "said why it waits, intent, outcome, end");
+    let writes: Vec<&str> = verbs.iter().copied().take_while(|verb| *verb == "update").collect();
+    // That it waits, the intent and the outcome at least. A busy machine has more to explain.
+    assert!(writes.len() >= 3, "{verbs:?}");
+    assert_eq!(verbs[writes.len()..], ["delete"], "after {writes:?}");
     assert_eq!(world.calls("@TGS#over"), 1);
     world.finish().await;
 }
