@@ -54,19 +54,24 @@ fn a_leader_that_wakes_up_between_its_intent_and_its_call_sends_nothing() {
     assert_eq!(model.calls(), 1);
 }
 
+const START: Now = Now { wall: jiff::Timestamp::UNIX_EPOCH, mono: Duration::ZERO };
+
+/// The same new reset, at one version after another.
+fn room(version: u64) -> Arc<GroupAttributeReset> {
+    let reset = serde_json::json!({
+        "metadata": {"uid": "u", "name": "room", "namespace": "show", "resourceVersion": version.to_string()},
+        "spec": {"groupID": "@TGS#room"},
+    });
+    Arc::new(serde_json::from_value(reset).expect("a reset"))
+}
+
 /// Of what came while a task was at work, the GET of that task may be the older.
 #[test]
 fn a_get_that_a_watch_overtook_does_not_bring_the_older_object_back() {
     let mut resets = Resets::default();
     let mut show = |version: u64, origin: Option<Origin>| {
-        let reset = serde_json::json!({
-            "metadata": {"uid": "u", "name": "room", "namespace": "show", "resourceVersion": version.to_string()},
-            "spec": {"groupID": "@TGS#room"},
-        });
-        let reset: GroupAttributeReset = serde_json::from_value(reset).expect("a reset");
-        let now = Now { wall: jiff::Timestamp::UNIX_EPOCH, mono: Duration::ZERO };
         let read = resets.open("u").map_or(Origin::Truth, |open| open.origin_of_read());
-        let _ = resets.show(Arc::new(reset), origin.unwrap_or(read), "process", now);
+        let _ = resets.show(room(version), origin.unwrap_or(read), "process", START);
         let begun = origin == Some(Origin::Truth);
         if let Some(open) = resets.open("u").filter(|_| begun) {
             open.begin();
@@ -86,13 +91,7 @@ fn a_get_that_a_watch_overtook_does_not_bring_the_older_object_back() {
 fn what_a_watch_shows_late_of_a_reset_that_is_gone_is_old_and_what_is_new_counts() {
     let mut resets = Resets::default();
     let mut show = |version: u64, origin: Origin| {
-        let reset = serde_json::json!({
-            "metadata": {"uid": "u", "name": "room", "namespace": "show", "resourceVersion": version.to_string()},
-            "spec": {"groupID": "@TGS#room"},
-        });
-        let reset: GroupAttributeReset = serde_json::from_value(reset).expect("a reset");
-        let now = Now { wall: jiff::Timestamp::UNIX_EPOCH, mono: Duration::ZERO };
-        let _ = resets.show(Arc::new(reset), origin, "process", now);
+        let _ = resets.show(room(version), origin, "process", START);
         let is_open = resets.open("u").is_some();
         resets.gone("u");
         is_open
