@@ -69,14 +69,14 @@ async fn resets_of_a_good_account_go_as_fast_beside_every_kind_of_bad_neighbour(
     Waits::measured(&world, "warm").await;
     let clean = Waits::measured(&world, "alone").await;
 
-    // Fifty calls that never come back.
+    // Fifty resets, of which the first few make calls that never come back.
     world.vendor.script(When::any().by(7), Misbehaviour::Hang { execute: false });
     let rooms = numbered("hanging", 50);
     let app = "  appRef: { name: hanging }";
     join_all(rooms.iter().map(|(name, group)| world.reset(name, group, app))).await;
     let hangs =
         || world.vendor.entries(|call| call.sdkappid == Some(7) && call.command == Command::Clear).len();
-    until(SOON, "calls that hang", || async { (hangs() >= 25).then_some(()) }).await;
+    until(SOON, "calls that hang", || async { (hangs() >= 10).then_some(()) }).await;
     Waits::measured(&world, "hanging-too").await.assert_like(&clean, "an endpoint that hangs");
     world.until_reason("chatapp", "hanging", "Ready", "Unreachable").await;
     Waits::measured(&world, "open-too").await.assert_like(&clean, "an open circuit with fifty waiting");

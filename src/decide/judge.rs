@@ -89,6 +89,12 @@ impl Verdict {
         Self { ruling: Ruling::Sent(Class::Unknown), fault, ..Self::not_sent(NotSent::IntentLost) }
     }
 
+    /// Whether an answer of any kind came: then nothing of this call arrives any more.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.http_status.is_some()
+    }
+
     /// The vendor's code, or the fault, for a message: "code 10010" or "HTTP 502".
     #[must_use]
     pub fn cause(&self) -> String {

@@ -10,6 +10,7 @@
 //! | which change is worth an event? | `notice` |
 //! | may this call go now? | `pace` and `throttle` (account), `group_pace` (group), `last_look` (just before sending) |
 //! | how long before that is its attempt begun? | `runway` |
+//! | may it be begun while earlier ones are not answered? | `silence` |
 //! | does the watch keep up, so that more may be begun? | `echo` |
 //! | whose turn is it? | `turns` |
 //! | how long until the next attempt? | `backoff` |
@@ -32,6 +33,7 @@ pub mod pace;
 pub mod plan;
 pub mod runway;
 pub mod settle;
+pub mod silence;
 pub mod status;
 pub mod throttle;
 pub mod turns;

@@ -8,6 +8,7 @@ use super::report::Armed;
 use crate::api::GroupId;
 use crate::decide::group_pace::{GroupPace, GroupTurn};
 use crate::decide::pace::Pace;
+use crate::decide::silence::Silence;
 use crate::decide::turns::{Place, Turns};
 
 /// Time between two probes of the apps of one account that were never verified.
@@ -25,6 +26,8 @@ pub struct Account {
     pub armed: VecDeque<Armed>,
     /// Attempts that have begun and have no permit yet, the armed ones among them.
     pub begun: usize,
+    /// Clears that are out, and whether the vendor answers them.
+    pub silence: Silence,
     /// Resets whose group could be read back.
     pub read_turns: Turns,
     /// Least time between two writes to one group.
@@ -52,6 +55,7 @@ impl Account {
             turns: Turns::default(),
             armed: VecDeque::new(),
             begun: 0,
+            silence: Silence::default(),
             read_turns: Turns::default(),
             interval: Duration::from_secs(1),
             next_probe: Duration::ZERO,

@@ -104,7 +104,7 @@ async fn steps(hands: &Hands, order: &Order) -> End {
     if matches!(verdict.ruling, Ruling::Sent(Class::Account(_) | Class::SignatureExpired)) {
         order.app.signer.reject(&usersig).await;
     }
-    let over = if answered(&verdict) { hands.clock.now().mono } else { bounds.deadline_mono };
+    let over = if verdict.is_answered() { hands.clock.now().mono } else { bounds.deadline_mono };
     let permit = match verdict.ruling {
         Ruling::Sent(_) => Permit::Used { sent: sent.mono, over },
         Ruling::NotSent(_) if has_permit => Permit::Unused,
@@ -259,11 +259,6 @@ async fn call(hands: &Hands, order: &Order, usersig: &UserSig, timeout: Duration
         timeout,
     };
     hands.chat.clear(call).await
-}
-
-/// Whether an answer of any kind came: then nothing of this call arrives any more.
-fn answered(verdict: &Verdict) -> bool {
-    verdict.http_status.is_some()
 }
 
 fn log(

@@ -103,7 +103,7 @@ async fn read(hands: &Hands, app: &Arc<AppTerms>, group: &GroupId) -> Result<Ver
     if matches!(verdict.ruling, Ruling::Sent(Class::Account(_) | Class::SignatureExpired)) {
         app.signer.reject(&usersig).await;
     }
-    let over = if verdict.http_status.is_some() { hands.clock.now().mono } else { sent + ATTEMPT };
+    let over = if verdict.is_answered() { hands.clock.now().mono } else { sent + ATTEMPT };
     let was_sent = matches!(verdict.ruling, Ruling::Sent(_));
     ended(if was_sent { Permit::Used { sent, over } } else { Permit::Unused }, Some(verdict.clone()));
     Ok(verdict)

@@ -147,6 +147,17 @@ async fn a_group_for_which_the_account_is_refused_does_not_close_the_way_for_the
     assert_eq!(order, [vec![true; 2], vec![false; OTHERS]].concat(), "{calls:?}");
     // The second time the vendor has just taken a probe, and is left alone for longer all the same.
     assert!(calls[2].arrived - calls[1].arrived >= Duration::from_secs(10), "{calls:?}");
+    // The others' clears were accepted, so the third time it is as the first: asked again after 5 s, and not after 20.
+    let third = until(SOON, "the third refusal to be answered", || async {
+        world.vendor.clears().into_iter().filter(is_refused).nth(2).filter(|call| call.answered.is_some())
+    })
+    .await;
+    let probe = until(SOON, "a probe after it", || async {
+        world.vendor.reads().into_iter().find(|read| read.arrived > third.arrived)
+    })
+    .await;
+    let wait = probe.arrived - third.answered.unwrap();
+    assert!(wait < Duration::from_secs(15), "the probe came {wait:?} after the refusal");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use testbed::runs::runs;
 use testbed::until;
 use testbed::vendor::{Command, Entry, Misbehaviour, When};
@@ -88,15 +89,27 @@ async fn outage() {
 
 #[tokio::test]
 async fn what_is_written_down_about_calls_that_nobody_answered_is_spread_over_time() {
-    const HANGING: usize = 150;
+    const OF_EACH: usize = 15;
+    const HANGING: usize = 10 * OF_EACH;
     let world = World::new().await;
-    let rooms = numbered("hanging", HANGING);
-    world.rooms(&rooms);
+    world.secret("chat", KEY).await;
     let _operator = world.operator(&ALONE).await;
-    world.app("  limits: { callsPerSecond: 150 }").await;
-    world.app_is("Verified").await;
+    // An account that says nothing is not sent many.
+    let apps: Vec<_> =
+        (0..10).map(|n| (format!("app-{n}"), numbered(&format!("hanging-{n}"), OF_EACH))).collect();
+    for (account, (app, rooms)) in (1_500_000_001..).zip(&apps) {
+        world.app_with_room(app, account, "").await;
+        for (_, group) in rooms {
+            world.vendor.room(account, group, &[("seat1", "ann")]);
+        }
+    }
+    for (app, _) in &apps {
+        world.until_reason("chatapp", app, "Ready", "Verified").await;
+    }
     world.vendor.script(When::any(), Misbehaviour::Hang { execute: false });
-    world.many_resets(rooms.clone()).await;
+    for (app, rooms) in &apps {
+        world.many_resets_with(rooms.clone(), &json!({"appRef": {"name": app}})).await;
+    }
     // All of them break at one moment.
     world.until_calls(HANGING).await;
     let broken = jiff::Timestamp::now();

@@ -5,6 +5,7 @@
 //! | may a second or an interval ever hold more calls than it should? | `bound` |
 //! | is all of the limit used, and what is left undone at a stop? | `full_use` |
 //! | what if the vendor allows less than the limit? | `adapting` |
+//! | what if the vendor stops answering? | `silence` |
 //! | who waits for whom? | `fairness` |
 //! | what does it cost when there is nothing to do? | `rest` |
 
@@ -15,6 +16,7 @@ mod bound;
 mod fairness;
 mod full_use;
 mod rest;
+mod silence;
 #[path = "../world/mod.rs"]
 mod world;
 

@@ -86,7 +86,8 @@ impl Desk {
         let ahead = self.runway.length();
         loop {
             let account = self.account(name);
-            if account.turns.is_empty() || account.intents_under_way() >= INTENTS_AT_ONCE {
+            let has_room = account.intents_under_way() < INTENTS_AT_ONCE && account.silence.may_begin();
+            if account.turns.is_empty() || !has_room {
                 return;
             }
             let moment = account.clears.free_at(account.begun, now.mono).saturating_sub(ahead);
@@ -138,6 +139,7 @@ impl Desk {
         }
         let account = self.account(name);
         account.begun += 1;
+        account.silence.begun();
         let pace = account.group(&group);
         pace.begin();
         let mut throttled = pace.clone();

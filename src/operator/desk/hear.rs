@@ -64,6 +64,11 @@ impl Desk {
             account.probed(at);
         }
         if let Some(group) = &group {
+            match (sent, verdict.as_ref().is_some_and(Verdict::is_answered)) {
+                (None, _) => account.silence.not_sent(),
+                (Some(_), true) => account.silence.answered(),
+                (Some(_), false) => account.silence.unanswered(),
+            }
             let pace = account.group(group);
             pace.end(sent.map(|(_, over)| over));
             match ruling {
