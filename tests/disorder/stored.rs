@@ -11,7 +11,7 @@ use testbed::{until, until_ok};
 
 use crate::crd;
 use crate::world::replicas::ALONE;
-use crate::world::{APP_ID, CRDS, OwnPlane, SOON, World, numbered, reason_of};
+use crate::world::{APP_ID, CRDS, Leg, OwnPlane, SOON, World, numbered, reason_of};
 
 const GOOD: usize = 500;
 /// More malformed ones, only to see how fast they are explained.
@@ -90,21 +90,26 @@ fn extreme() -> Vec<(&'static str, Value, &'static str)> {
     ]
 }
 
-#[tokio::test]
-async fn one_malformed_object_in_a_hundred_slows_down_none_of_the_good_ones() {
-    let plane = OwnPlane::new().await;
-    let (world, calm) = (World::on(*plane).await, World::on(*plane).await);
+/// Switches to CRDs that let everything pass, and stores the first malformed reset and a malformed app named `odd`.
+async fn store_malformed(world: &World) {
     let loose: Vec<String> =
         ["groupattributeresets", "chatapps"].iter().map(|name| loose(name).to_string()).collect();
-    plane.install_crds(&loose.join("\n---\n")).await.expect("loose CRDs");
+    world.plane.install_crds(&loose.join("\n---\n")).await.expect("loose CRDs");
     let odd =
         "apiVersion: groupattr.dev/v1alpha1\nkind: ChatApp\nmetadata: { name: odd }\nspec: { sdkAppID: x }";
     until_ok(SOON, "the loose CRDs to be in force", || async {
         let (first, _) = &malformed()[0];
-        plane.apply_in(&world.namespace, &first.to_string()).await?;
-        plane.apply_in(&world.namespace, odd).await
+        world.plane.apply_in(&world.namespace, &first.to_string()).await?;
+        world.plane.apply_in(&world.namespace, odd).await
     })
     .await;
+}
+
+#[tokio::test]
+async fn one_malformed_object_in_a_hundred_slows_down_none_of_the_good_ones() {
+    let plane = OwnPlane::new().await;
+    let (world, calm) = (World::on(*plane).await, World::on(*plane).await);
+    store_malformed(&world).await;
     for (object, status) in malformed()
         .into_iter()
         .chain((0..CROWD).map(|n| (reset(&format!("crowd-{n}"), &json!({"groupID": n})), Value::Null)))
@@ -190,4 +195,30 @@ async fn good_ones(world: &World) -> Duration {
     world.assert_once_each(&rooms);
     assert!(world.vendor.fullest_window(APP_ID, Command::Clear, Duration::from_secs(1)) <= 200);
     took
+}
+
+/// Its metric would else tell of it for as long as the process lives.
+#[tokio::test]
+async fn a_malformed_object_that_was_deleted_unseen_is_forgotten() {
+    let plane = OwnPlane::new().await;
+    let world = World::breakable_on(*plane).await;
+    store_malformed(&world).await;
+    plane.install_crds(CRDS).await.expect("CRDs");
+    let operator = world.operator(&ALONE).await;
+    let until_known = async |wanted: f64| {
+        until_ok(SOON, "the metric of malformed objects", || async {
+            let of = async |kind| operator.metric("groupattr_malformed_objects", &[("kind", kind)]).await;
+            let known = [of("GroupAttributeReset").await, of("ChatApp").await];
+            if known == [Some(wanted); 2] { Ok(()) } else { Err(known) }
+        })
+        .await;
+    };
+    until_known(1.0).await;
+    let api = world.way(Leg::Api);
+    for (resource, name) in [("groupattributeresets", "number"), ("chatapps", "odd")] {
+        api.hold_watches(resource);
+        assert!(world.kubectl(&["delete", resource, name]).await.ok, "{resource}");
+        api.expire_watches(resource);
+    }
+    until_known(0.0).await;
 }

@@ -16,7 +16,7 @@ use crate::operator::resets::{Origin, number};
 
 /// Longest pause after writes that Kubernetes refused.
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
-/// The same for deletions: the right to delete may be kept back on purpose, for ever, and nobody waits for them.
+/// Longest pause without the right to delete: it may be kept back on purpose, for ever, and nobody waits.
 const LONGEST_PAUSE_OF_DELETIONS: Duration = Duration::from_hours(1);
 
 impl Desk {
@@ -135,11 +135,7 @@ impl Desk {
         let is_unchanged = self.resets.all.get(uid).is_some_and(|tracked| tracked.version == version);
         match outcome {
             Ok(()) | Err(WriteFault::Gone) => self.reset_is_gone(uid),
-            Err(fault) if is_unchanged => {
-                let is_forbidden = matches!(fault, WriteFault::Forbidden(_));
-                let longest = if is_forbidden { LONGEST_PAUSE_OF_DELETIONS } else { LONGEST_PAUSE };
-                self.pause(uid, &fault, longest);
-            }
+            Err(fault) if is_unchanged => self.pause(uid, &fault, longest_before_deletion(&fault)),
             Err(_) => {}
         }
         self.free_writer();
@@ -198,6 +194,11 @@ impl Desk {
     }
 }
 
+/// Longest pause after this fault of a deletion. Only a missing right is worth an hour: all else may pass soon.
+fn longest_before_deletion(fault: &WriteFault) -> Duration {
+    if matches!(fault, WriteFault::Forbidden(_)) { LONGEST_PAUSE_OF_DELETIONS } else { LONGEST_PAUSE }
+}
+
 /// Doubled from one second on.
 fn pause_after(faults: u32, longest: Duration) -> Duration {
     Duration::from_secs(1 << faults.min(12)).min(longest)
@@ -213,5 +214,15 @@ mod tests {
             |longest| [0, 4, 5, 11, 12, u32::MAX].map(|faults| pause_after(faults, longest).as_secs());
         assert_eq!(seconds(LONGEST_PAUSE), [1, 16, 20, 20, 20, 20]);
         assert_eq!(seconds(LONGEST_PAUSE_OF_DELETIONS), [1, 16, 32, 2048, 3600, 3600]);
+    }
+
+    #[test]
+    fn only_a_missing_right_keeps_a_deletion_waiting_for_an_hour() {
+        let text = || "why".to_owned();
+        let missing = WriteFault::Forbidden(text());
+        assert_eq!(longest_before_deletion(&missing), LONGEST_PAUSE_OF_DELETIONS);
+        for fault in [WriteFault::Refused(text()), WriteFault::Unclear(text()), WriteFault::Conflict] {
+            assert_eq!(longest_before_deletion(&fault), LONGEST_PAUSE, "{fault:?}");
+        }
     }
 }
