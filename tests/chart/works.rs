@@ -9,7 +9,7 @@ use testbed::control_plane::{ControlPlane, ServiceAccount};
 use testbed::ports::free_port;
 use testbed::{Helm, OperatorProcess, Pod, until, until_ok};
 
-use crate::world::{APP_ID, CRDS, KEY, OwnPlane, SOON, World, chat_app, reason_of};
+use crate::world::{APP_ID, CRDS, KEY, OwnPlane, SOON, World, chat_app, install_loose_crds, reason_of};
 use crate::{CHART, bare_plane, parse_all};
 
 const HOME: &str = "groupattr-system";
@@ -55,15 +55,7 @@ async fn install(plane: &'static ControlPlane, helm: Helm, values: impl Fn(&Worl
 
 /// A reset that only an older CRD would have let pass.
 async fn store_something_malformed(world: &World) {
-    let text = std::fs::read_to_string(format!("{CRDS}/groupattributeresets.yaml")).unwrap();
-    let mut loose = parse_all(&text).remove(0);
-    let version = &mut loose["spec"]["versions"][0];
-    version["schema"]["openAPIV3Schema"] =
-        json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    for field in ["selectableFields", "additionalPrinterColumns"] {
-        version.as_object_mut().unwrap().remove(field);
-    }
-    world.plane.install_crds(&loose.to_string()).await.unwrap();
+    install_loose_crds(world.plane).await;
     let yaml = "apiVersion: groupattr.dev/v1alpha1\nkind: GroupAttributeReset\nmetadata: { name: malformed }\nspec: {}";
     until(SOON, "a malformed object to be taken", || async {
         world.plane.apply_in(&world.namespace, yaml).await.ok()

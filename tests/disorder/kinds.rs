@@ -6,8 +6,7 @@ use serde_json::Value;
 use testbed::{until, until_ok};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::crd;
-use crate::world::{CRDS, OwnPlane, SOON, World, numbered};
+use crate::world::{CRDS, OwnPlane, SOON, World, crd, numbered};
 
 /// What installs the CRDs, as it is said to whoever has not.
 const REMEDY: &str = "groupattr-operator crd | kubectl apply --server-side -f -";

@@ -22,10 +22,3 @@ mod secrets;
 mod stored;
 #[path = "../world/mod.rs"]
 mod world;
-
-use world::CRDS;
-
-/// The text of a CRD as it is shipped.
-fn crd(name: &str) -> String {
-    std::fs::read_to_string(format!("{CRDS}/{name}.yaml")).expect("a CRD")
-}

@@ -9,24 +9,12 @@ use testbed::control_plane::AuditEvent;
 use testbed::vendor::Command;
 use testbed::{until, until_ok};
 
-use crate::crd;
 use crate::world::replicas::ALONE;
-use crate::world::{APP_ID, CRDS, Leg, OwnPlane, SOON, World, numbered, reason_of};
+use crate::world::{APP_ID, CRDS, Leg, OwnPlane, SOON, World, install_loose_crds, numbered, reason_of};
 
 const GOOD: usize = 500;
 /// More malformed ones, only to see how fast they are explained.
 const CROWD: u16 = 60;
-
-/// The CRDs without any schema, so that everything can be stored.
-fn loose(name: &str) -> Value {
-    let mut crd: Value = serde_saphyr::from_str(&crd(name)).expect("YAML");
-    let version = crd["spec"]["versions"][0].as_object_mut().expect("a version");
-    let anything = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    version.insert("schema".to_owned(), json!({"openAPIV3Schema": anything}));
-    version.remove("selectableFields");
-    version.remove("additionalPrinterColumns");
-    crd
-}
 
 fn reset(name: &str, spec: &Value) -> Value {
     json!({
@@ -92,9 +80,7 @@ fn extreme() -> Vec<(&'static str, Value, &'static str)> {
 
 /// Switches to CRDs that let everything pass, and stores the first malformed reset and a malformed app named `odd`.
 async fn store_malformed(world: &World) {
-    let loose: Vec<String> =
-        ["groupattributeresets", "chatapps"].iter().map(|name| loose(name).to_string()).collect();
-    world.plane.install_crds(&loose.join("\n---\n")).await.expect("loose CRDs");
+    install_loose_crds(world.plane).await;
     let odd =
         "apiVersion: groupattr.dev/v1alpha1\nkind: ChatApp\nmetadata: { name: odd }\nspec: { sdkAppID: x }";
     until_ok(SOON, "the loose CRDs to be in force", || async {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use testbed::{ControlPlane, Options, until, until_ok};
 
 use super::{log_of, run};
-use crate::world::{CRDS, OwnPlane, SOON, World, message_of, numbered, reason_of};
+use crate::world::{CRDS, OwnPlane, SOON, World, crd, install_loose_crds, message_of, numbered, reason_of};
 
 /// What installs the CRDs, as it is said to whoever has not.
 const REMEDY: &str = "groupattr-operator crd | kubectl apply --server-side -f -";
@@ -34,7 +34,6 @@ async fn without_its_crds_it_says_what_to_do_and_begins_once_they_are_there() {
     );
 
     // Two of the three, and one of them without its status: still not enough.
-    let crd = |name: &str| std::fs::read_to_string(format!("{CRDS}/{name}.yaml")).unwrap();
     let without_status = crd("chatapps").replace("    subresources:\n      status: {}\n", "");
     assert_ne!(without_status, crd("chatapps"), "the subresource was taken out");
     plane.install_crds(&crd("groupattributeresets")).await.unwrap();
@@ -65,20 +64,7 @@ async fn without_its_crds_it_says_what_to_do_and_begins_once_they_are_there() {
 #[tokio::test]
 async fn a_malformed_object_disturbs_nobody_and_is_told_in_metric_log_and_condition() {
     let plane = OwnPlane::new().await;
-    let mut loose: Vec<Value> = ["groupattributeresets", "chatapps"]
-        .map(|name| std::fs::read_to_string(format!("{CRDS}/{name}.yaml")).unwrap())
-        .iter()
-        .flat_map(|text| serde_saphyr::from_multiple::<Value>(text).unwrap())
-        .collect();
-    for crd in &mut loose {
-        let anything = serde_json::json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-        let version = &mut crd["spec"]["versions"][0];
-        version["schema"]["openAPIV3Schema"] = anything;
-        version.as_object_mut().unwrap().remove("selectableFields");
-        version.as_object_mut().unwrap().remove("additionalPrinterColumns");
-    }
-    let loose: Vec<String> = loose.iter().map(Value::to_string).collect();
-    plane.install_crds(&loose.join("\n---\n")).await.unwrap();
+    install_loose_crds(*plane).await;
     let world = World::on(*plane).await;
     for (name, spec) in [
         ("number", "{ groupID: 7 }"),

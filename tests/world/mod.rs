@@ -6,6 +6,7 @@
 //! | how does a test make and change objects? | `objects` |
 //! | how does it see and wait for what became of them? | `seen` |
 //! | what if it needs an API server for itself? | `own_plane` |
+//! | what if the CRDs must not be as they are shipped? | `crds` |
 //! | which of several processes leads, and which made which call? | `replicas` |
 //! | how does it break the way to the API server or to the vendor? | `ways` |
 //! | what must hold in every test, and who sees to it? | `finish` |
@@ -20,6 +21,7 @@
 
 mod calls;
 mod cost;
+mod crds;
 mod ends;
 mod evidence;
 mod finish;
@@ -44,6 +46,7 @@ use testbed::sightings::Sightings;
 use testbed::{ControlPlane, FaultProxy, Launch, OperatorProcess, Vendor};
 use tokio::sync::OnceCell;
 
+pub use self::crds::{crd, install_loose_crds};
 pub use self::objects::{chat_app, numbered};
 pub use self::own_plane::OwnPlane;
 pub use self::seen::{condition_of, message_of, reason_of, time};
