@@ -142,11 +142,9 @@ impl Circuit {
     /// A clear came to this. If the vendor took it, the account works for more than probes, also when that is heard only
     /// after what another clear drew: the next probe then follows after the shortest wait. True if it is due earlier.
     pub fn heard_of_clear(&mut self, verdict: &Verdict) -> bool {
-        use Class::{GroupNotFound, Invalid, NotSupported, Success, ThrottledGroup};
-        let Ruling::Sent(Success | GroupNotFound | NotSupported | Invalid | ThrottledGroup) = verdict.ruling
-        else {
+        if !verdict.accepts_account() {
             return false;
-        };
+        }
         self.last_wait = None;
         let soon = self.since + FIRST_PROBE;
         match &mut self.state {

@@ -95,6 +95,13 @@ impl Verdict {
         self.http_status.is_some()
     }
 
+    /// Whether the vendor accepted the signature: it answered about the group, and not about the account.
+    #[must_use]
+    pub fn accepts_account(&self) -> bool {
+        use Class::{GroupNotFound, Invalid, NotSupported, Success, ThrottledGroup};
+        matches!(self.ruling, Ruling::Sent(Success | GroupNotFound | NotSupported | Invalid | ThrottledGroup))
+    }
+
     /// The vendor's code, or the fault, for a message: "code 10010" or "HTTP 502".
     #[must_use]
     pub fn cause(&self) -> String {

@@ -8,6 +8,7 @@
 //! | what does the status say after an attempt or a read-back? | `outcome` |
 //! | how is a status written, and what does it say? | `status`, `words` |
 //! | which change is worth an event? | `notice` |
+//! | is a stored status our own, and what counts if it is not? | `ownership` |
 //! | may this call go now? | `pace` and `throttle` (account), `group_pace` (group), `last_look` (just before sending) |
 //! | how long before that is its attempt begun? | `runway` |
 //! | may it be begun while earlier ones are not answered? | `silence` |
@@ -29,6 +30,7 @@ pub mod labels;
 pub mod last_look;
 pub mod notice;
 pub mod outcome;
+pub mod ownership;
 pub mod pace;
 pub mod plan;
 pub mod runway;

@@ -40,6 +40,12 @@ impl Pace {
         }
     }
 
+    /// Calls a second that are allowed when the vendor asks for no fewer.
+    #[must_use]
+    pub fn limit(&self) -> f64 {
+        self.limit
+    }
+
     /// Changes the number of permits; those in use stay in use.
     pub fn set_limit(&mut self, calls_per_second: u32) {
         self.limit = f64::from(calls_per_second.max(1));
@@ -99,9 +105,14 @@ impl Pace {
         self.open = self.open.saturating_sub(1);
     }
 
-    /// Holds a permit for a call of another process until its `deadline`, and a second longer.
-    pub fn hold_for_another(&mut self, deadline: Duration) {
-        self.comes_back(deadline + WINDOW);
+    /// Holds a permit for a call of another process until its `deadline`, and a second longer. Never more than there
+    /// are: who says that there was such a call may not be telling the truth.
+    pub fn hold_for_another(&mut self, deadline: Duration, now: Duration) {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let permits = self.limit as usize;
+        if self.in_use(now) < permits {
+            self.comes_back(deadline + WINDOW);
+        }
     }
 
     fn comes_back(&mut self, moment: Duration) {

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use super::judge::Verdict;
-use crate::api::{AppKind, AppReason, AppRef};
+use crate::api::{AppKind, AppReason, AppRef, Reason};
 use crate::chat::codes::lookup;
 
 /// A vendor code in plain words: "code 10010: The group does not exist. Check the id."
@@ -126,6 +126,20 @@ pub fn expired(not_after: Timestamp) -> String {
         "notAfter ({not_after}) has passed, so nothing is sent. Ask again with a later notAfter and a new requestID."
     )
 }
+
+/// An end that somebody else had erased or changed in the status.
+#[must_use]
+pub fn end_restored(reason: Reason, number: Option<i64>) -> String {
+    format!(
+        "Ended before ({reason}{}). The status was changed by somebody else and has been written back; only the operator \
+         may write it. Set a new requestID for a new reset.",
+        of_code(number)
+    )
+}
+
+/// What the event about a status says that somebody else has written.
+pub const STATUS_RESTORED: &str = "The status was changed by somebody else and has been written back. Find out who may \
+                                   write it; only the operator should.";
 
 /// An unsettled attempt that can no longer be settled.
 #[must_use]

@@ -12,6 +12,7 @@ use crate::api::{AppReason, AppStatus, ChatAppSpec, Condition, set_condition};
 use crate::chat::{AllowedEndpoint, Endpoint};
 use crate::decide::Now;
 use crate::decide::circuit::{Circuit, Trouble};
+use crate::decide::judge::Verdict;
 use crate::decide::plan::AccountName;
 
 /// What a task needs to call in the name of an app.
@@ -91,8 +92,14 @@ pub struct App {
     pub account: Option<AccountName>,
     /// Whether it works.
     pub circuit: Circuit,
-    /// When the vendor last accepted a probe.
+    /// When the vendor last accepted a probe, of this process or, as the stored status says, of an earlier one.
     pub verified: Option<Timestamp>,
+    /// This process itself has seen the vendor accept a call or a probe. A stored status may be forged.
+    pub accepted: bool,
+    /// When an app that works by a stored proof is to be probed all the same, since others share its account.
+    pub confirm_at: Option<Duration>,
+    /// While it is not accepted: not before this moment does its own limit allow the next clear.
+    pub next_clear: Duration,
     /// The vendor has refused its key since then.
     pub rejected: bool,
     /// How far its next probe is.
@@ -137,6 +144,9 @@ impl App {
             circuit,
             // A proof of an older spec may be of another account: `remember` knows, and after a restart nobody does.
             verified: status.last_verified_time.filter(|_| is_current),
+            accepted: false,
+            confirm_at: None,
+            next_clear: Duration::ZERO,
             rejected: is_rejection(status.reason()),
             probe: Probe::Idle,
             in_line: false,
@@ -152,6 +162,7 @@ impl App {
     pub fn remember(&mut self, before: &Self) {
         if before.object.meta().uid == self.object.meta().uid && before.account == self.account {
             self.verified = before.verified.max(self.verified);
+            self.accepted = before.accepted;
             self.rejected = before.rejected;
         }
     }
@@ -159,9 +170,36 @@ impl App {
     /// Its circuit has opened or closed.
     pub fn note_rejection(&mut self) {
         match self.circuit.trouble() {
-            Some(trouble) if is_rejection(trouble.reason) => self.rejected = true,
+            Some(trouble) if is_rejection(trouble.reason) => {
+                self.rejected = true;
+                // A stored proof that the vendor contradicts is worth nothing any more.
+                self.verified = self.verified.filter(|_| self.accepted);
+            }
             None if self.circuit.is_closed() => self.rejected = false,
             _ => {}
+        }
+    }
+
+    /// A call or a probe on its present terms came to this. True if it is the first that this process saw accepted.
+    pub fn note_accepted(&mut self, verdict: &Verdict, now: Now) -> bool {
+        let is_first = verdict.accepts_account() && !self.accepted;
+        if is_first {
+            self.accepted = true;
+            self.verified = self.verified.or(Some(now.second()));
+        }
+        is_first
+    }
+
+    /// Whether it works by a stored proof alone, which nothing in this process has confirmed yet.
+    #[must_use]
+    pub fn is_unconfirmed(&self) -> bool {
+        self.circuit.is_closed() && !self.accepted
+    }
+
+    /// Others share its account, so its limits matter to them: it is probed, if nothing else has confirmed it.
+    pub fn confirm(&mut self, now: Duration) {
+        if self.is_unconfirmed() && self.confirm_at.is_none() {
+            self.confirm_at = Some(now);
         }
     }
 
@@ -169,15 +207,17 @@ impl App {
     #[must_use]
     pub fn probe_due(&self) -> Option<Duration> {
         let may = self.terms.is_ok() && self.probe != Probe::Busy && !self.object.spec().suspend;
-        self.circuit.probe_at().filter(|_| may)
+        let confirmation = self.confirm_at.filter(|_| self.is_unconfirmed());
+        self.circuit.probe_at().or(confirmation).filter(|_| may)
     }
 
-    /// Whether its limits count for its account. Not before the vendor has accepted its key, or anybody could slow down
-    /// somebody else's account by naming it; but from then on until the vendor refuses it, whatever else befalls
-    /// it: the other apps must not go faster while this one is edited, suspended or cut off.
+    /// Whether its limits count for its account. Not before this process has seen the vendor accept its key, or anybody
+    /// could slow down somebody else's account by naming it, with a forged status if need be; but from then on until the
+    /// vendor refuses it, whatever else befalls it: the other apps must not go faster while this one is edited,
+    /// suspended or cut off.
     #[must_use]
     pub fn has_a_say(&self) -> bool {
-        self.terms.is_ok() && self.verified.is_some() && !self.rejected
+        self.terms.is_ok() && self.accepted && !self.rejected
     }
 
     /// It is replaced or gone: tasks that are under way send nothing more on its terms.

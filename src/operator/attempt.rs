@@ -94,7 +94,7 @@ async fn steps(hands: &Hands, order: &Order) -> End {
         deadline_wall: pending.deadline,
         reset_ends: ends_at(&committed),
     };
-    let has_permit = permit(hands, order, bounds.deadline_mono.saturating_sub(LEAST_LEFT)).await;
+    let has_permit = permit(hands, order, &committed, bounds.deadline_mono.saturating_sub(LEAST_LEFT)).await;
     let sent = hands.clock.now();
     let works = order.app.gate.admits_clear();
     let verdict = match last_look(bounds, hands.leads(), works, has_permit, sent) {
@@ -130,10 +130,16 @@ async fn steps(hands: &Hands, order: &Order) -> End {
 }
 
 /// Asks the desk for a permit; false if none comes by the moment after which it would be of no use.
-async fn permit(hands: &Hands, order: &Order, latest: Duration) -> bool {
+async fn permit(
+    hands: &Hands,
+    order: &Order,
+    committed: &Arc<GroupAttributeReset>,
+    latest: Duration,
+) -> bool {
     let (permit, mut granted) = oneshot::channel();
     hands.report(Report::Armed(Armed {
         uid: order.reset.uid().unwrap_or_default(),
+        committed: Arc::clone(committed),
         app: Arc::clone(&order.app),
         begun: order.begun,
         waits_since: order.waits_since,

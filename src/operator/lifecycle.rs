@@ -31,6 +31,8 @@ const EVENTS: usize = 1024;
 /// what is known of calls in flight. An API server that was away is mostly back by then, and what is not recorded the
 /// next leader reads back, which is the worse knowledge.
 const RECORDING: Duration = Duration::from_secs(30);
+/// Longest that a write may be on its way after its process has ended.
+const LAST_WRITE: Duration = Duration::from_secs(10);
 /// Between two outcomes that nobody waits for, of all accounts.
 const BETWEEN_OUTCOMES: Duration = Duration::from_millis(20);
 /// What giving the lease back may take.
@@ -174,7 +176,11 @@ impl Process {
         let sources =
             watches::start(&hands.client, &settings.watch_namespaces, &mut watching, &events, &hands.metrics);
         drop(events);
-        let rules = Rules { own_namespace: settings.namespace, allow_endpoints: settings.allow_endpoints };
+        let rules = Rules {
+            own_namespace: settings.namespace,
+            allow_endpoints: settings.allow_endpoints,
+            predecessor_writes: RECORDING + settings.shutdown_grace + LAST_WRITE,
+        };
         let alive = Arc::clone(&health);
         let mut desk = Desk::new(hands, rules, health, sources);
         let exit = {

@@ -81,8 +81,10 @@ pub async fn look_until_answered(hands: &Hands, seen: &GroupAttributeReset) -> S
     }
 }
 
-/// Stores what `next` makes of the object, as long as `pending` is still its pending attempt: somebody else may
-/// have settled it. Repeats for as long as the process lives, because what it says is known nowhere else.
+/// Stores what `next` makes of the object, whose status this process knows. Repeats for as long as the process lives,
+/// because what it says is known nowhere else. Nobody but the process that made an attempt, or one that leads after it,
+/// may settle it: while we lead, a status from which the attempt is gone was written by somebody who must not, and what
+/// we know goes over it.
 pub async fn record_attempt(
     hands: &Hands,
     mut seen: Arc<GroupAttributeReset>,
@@ -90,9 +92,13 @@ pub async fn record_attempt(
     next: impl Fn(&GroupAttributeReset) -> ResetStatus,
 ) -> Seen {
     let mut pauses = Pauses::default();
+    let known = seen.status.clone();
+    // Writes that perhaps went through.
+    let mut unclear = Vec::new();
     loop {
         let mut is_conflict = false;
-        match hands.put("outcome", &seen, next(&seen)).await {
+        let status = next(&seen);
+        match hands.put("outcome", &seen, status.clone()).await {
             Ok(stored) => return Seen::Stored(stored),
             Err(WriteFault::Gone) => return Seen::Gone,
             Err(WriteFault::Conflict) => is_conflict = true,
@@ -103,22 +109,48 @@ pub async fn record_attempt(
                     attempt = pending.id,
                     "the outcome is not stored yet and is tried again: {fault}"
                 );
+                if matches!(fault, WriteFault::Unclear(_)) {
+                    unclear.push(status);
+                }
                 pauses.rest().await;
             }
         }
         let now = loop {
             match look(hands, &seen).await {
-                Seen::Read(now) if is_pending(&now, pending) => break now,
+                Seen::Read(now) => break now,
                 Seen::Fault(_) => pauses.rest().await,
-                settled => return settled,
+                gone => return gone,
             }
         };
+        if now.status.as_ref().is_some_and(|stored| unclear.contains(stored)) {
+            return Seen::Stored(now);
+        }
+        let leads = hands.leads();
+        if !is_pending(&now, pending) && (!leads || is_settled_by_another(hands, &now, pending)) {
+            return Seen::Read(now);
+        }
         // Somebody in between answers like that, an admission webhook say; it would be asked as fast as it answers.
         if is_conflict && now.metadata.resource_version == seen.metadata.resource_version {
             pauses.rest().await;
         }
         seen = now;
+        if leads && seen.status != known {
+            tracing::warn!(
+                namespace = seen.metadata.namespace,
+                reset = seen.metadata.name,
+                attempt = pending.id,
+                "somebody else has changed the status while the attempt was under way; that is not believed"
+            );
+            let stored = Arc::unwrap_or_clone(seen);
+            seen = Arc::new(GroupAttributeReset { status: known.clone(), ..stored });
+        }
     }
+}
+
+/// Whether the process that made the attempt has recorded its outcome, after this one took over.
+fn is_settled_by_another(hands: &Hands, now: &GroupAttributeReset, pending: &PendingAttempt) -> bool {
+    let last = now.status.as_ref().and_then(|status| status.last_attempt.as_ref());
+    pending.holder != hands.identity && last.is_some_and(|last| last.id == pending.id)
 }
 
 /// Whether this is still the reset's pending attempt.

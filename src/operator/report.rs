@@ -52,6 +52,8 @@ pub enum Report {
 pub struct Armed {
     /// uid of its reset.
     pub uid: String,
+    /// Its reset with the intent, as stored.
+    pub committed: Arc<GroupAttributeReset>,
     /// For which app it is made.
     pub app: Arc<AppTerms>,
     /// When it was begun.

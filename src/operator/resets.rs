@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use super::app_object::{AppKey, key_of};
-use crate::api::{GroupAttributeReset, ResetStatus};
+use crate::api::{GroupAttributeReset, PendingAttempt, ResetStatus};
 use crate::chat::Class;
 use crate::chat::codes::lookup;
 use crate::decide::ends::{is_made_again, ttl_ends};
+use crate::decide::ownership::{Ended, predecessor_may_have_written};
 use crate::decide::plan::{AccountName, Recall};
 use crate::decide::settle::{attempt_length, read_back_of_foreign};
 use crate::decide::turns::Place;
@@ -36,7 +37,7 @@ pub struct Tracked {
     pub write_at: Option<Duration>,
     /// It waits for a writer.
     pub in_backlog: bool,
-    /// Whole while something may be left to do, else just enough to delete it in time.
+    /// Whole while something may be left to do, else just enough to delete it in time and to know its end again.
     pub stage: Stage,
 }
 
@@ -45,14 +46,16 @@ pub enum Stage {
     /// Yes.
     Open(Box<Open>),
     /// No, except that it is deleted at this moment.
-    Finished(Option<Timestamp>),
+    Finished(Option<Timestamp>, Box<Ended>),
+    /// Nobody can tell while it does not decode; this is the status that was known of it before.
+    Unreadable(Option<Box<ResetStatus>>),
     /// Kubernetes said that it is gone. The watch may be behind, and show for a while how it once was.
     Gone,
 }
 
 /// A reset that has not ended, or whose end is not written down completely.
 pub struct Open {
-    /// As last seen.
+    /// As last seen, with the status that is believed.
     pub object: Arc<GroupAttributeReset>,
     /// Its app.
     pub app: AppKey,
@@ -66,8 +69,23 @@ pub struct Open {
     pub queued: Option<Queued>,
     /// An attempt whose intent may be stored and whose call was never made.
     pub never_called: Option<String>,
+    /// The status that a task writes, or has written without an answer.
+    pub tried: Option<Box<ResetStatus>>,
+    /// The status as somebody else has stored it, while that is not believed.
+    overwritten: Option<Box<ResetStatus>>,
+    /// This process has written its status.
+    has_written: bool,
     pending: Option<String>,
     next_attempt: Option<Timestamp>,
+}
+
+/// Who looks at statuses, and until when it reckons with those of a predecessor.
+#[derive(Debug, Default)]
+pub struct Reader {
+    /// What `holder` says in the attempts of this process.
+    pub identity: String,
+    /// From this moment on nobody else can be writing.
+    pub alone_from: Duration,
 }
 
 /// A place in one of the queues of an account.
@@ -98,9 +116,57 @@ impl Open {
             overtaken: false,
             queued: None,
             never_called: None,
+            tried: None,
+            overwritten: None,
+            has_written: false,
             pending: None,
             next_attempt: None,
         }
+    }
+
+    /// The status that has to be written back, because somebody else has changed it.
+    #[must_use]
+    pub fn restoration(&self) -> Option<ResetStatus> {
+        (self.overwritten.is_some() && !self.busy).then(|| self.object.status.clone().unwrap_or_default())
+    }
+
+    /// Remembers the object as it was shown; its status only if that is believed.
+    fn show(&mut self, object: Arc<GroupAttributeReset>, reader: &Reader, now: Duration) {
+        if self.believes(&object, reader, now) {
+            self.object = object;
+            self.overwritten = None;
+            return;
+        }
+        self.overwritten = Some(Box::new(object.status.clone().unwrap_or_default()));
+        let known = self.object.status.clone();
+        self.object = Arc::new(GroupAttributeReset { status: known, ..Arc::unwrap_or_clone(object) });
+    }
+
+    /// Remembers what this process has stored. If a watch was faster and has shown a newer version, only the status
+    /// counts.
+    fn wrote(&mut self, stored: Arc<GroupAttributeReset>, is_old: bool) {
+        (self.has_written, self.tried) = (true, None);
+        if !is_old {
+            self.object = stored;
+            self.overwritten = None;
+            return;
+        }
+        self.overwritten.take_if(|shown| Some(&**shown) == stored.status.as_ref());
+        let newer = GroupAttributeReset::clone(&self.object);
+        self.object = Arc::new(GroupAttributeReset { status: stored.status.clone(), ..newer });
+    }
+
+    fn believes(&self, object: &GroupAttributeReset, reader: &Reader, now: Duration) -> bool {
+        let none = ResetStatus::default();
+        let (stored, known) =
+            (object.status.as_ref().unwrap_or(&none), self.object.status.as_ref().unwrap_or(&none));
+        let pending = stored.pending_attempt.as_ref().map(|pending| pending.id.as_str());
+        stored == known
+            || (!stored.is_written() && !known.is_written())
+            || self.tried.as_deref() == Some(stored)
+            || (pending.is_some() && pending == self.never_called.as_deref())
+            || now < reader.alone_from
+                && predecessor_may_have_written(known, stored, self.has_written, &reader.identity)
     }
 
     /// A task begins to work on it.
@@ -132,9 +198,15 @@ impl Open {
         self.pending = pending.map(|pending| pending.id.clone());
         self.recall.read_back_at = pending.map(|pending| read_back_of_foreign(pending, now.mono));
         self.recall.could_go_since = None;
-        pending.filter(|pending| pending.holder != identity).map(|pending| Foreign {
+        pending.and_then(|pending| Foreign::of(pending, identity, now.mono))
+    }
+}
+
+impl Foreign {
+    fn of(pending: &PendingAttempt, identity: &str, now: Duration) -> Option<Self> {
+        (pending.holder != identity).then(|| Self {
             account: AccountName { sdk_app_id: pending.sdk_app_id, host: pending.host.clone() },
-            deadline: now.mono + attempt_length(pending),
+            deadline: now + attempt_length(pending),
         })
     }
 }
@@ -144,13 +216,16 @@ impl Open {
 pub struct Resets {
     /// All of them.
     pub all: HashMap<String, Tracked>,
+    reader: Reader,
 }
 
 /// Where an object was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// In a watch, or as the answer to a write: it may be older than what is remembered.
+    /// In a watch: it may be older than what is remembered.
     Stream,
+    /// As the answer to a write of this process: its status is the process's own. It may be older, too.
+    Own,
     /// In a list, or by a GET that no watch overtook: that is how it stands, even if resourceVersions went back, as
     /// after a restore.
     Truth,
@@ -166,14 +241,15 @@ pub enum Shown {
 }
 
 impl Resets {
-    /// Remembers `object`, unless something newer is remembered.
-    pub fn show(
-        &mut self,
-        object: Arc<GroupAttributeReset>,
-        origin: Origin,
-        identity: &str,
-        now: Now,
-    ) -> Shown {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(reader: Reader) -> Self {
+        Self { all: HashMap::new(), reader }
+    }
+
+    /// Remembers `object`, unless something newer is remembered. The first status that is seen of a reset is believed;
+    /// after that only those that this process has written, and for a while those of its predecessor.
+    pub fn show(&mut self, object: Arc<GroupAttributeReset>, origin: Origin, now: Now) -> Shown {
         let uid = object.uid().unwrap_or_default();
         let version = object.resource_version().unwrap_or_default();
         let tracked = self.all.entry(uid).or_insert_with(|| Tracked {
@@ -184,34 +260,43 @@ impl Resets {
             faults: 0,
             write_at: None,
             in_backlog: false,
-            stage: Stage::Finished(None),
+            stage: Stage::Open(Box::new(Open::new(Arc::clone(&object)))),
         });
         let is_news = tracked.version != version;
         let is_old = is_older(&version, &tracked.version) || matches!(tracked.stage, Stage::Gone) && !is_news;
-        if origin == Origin::Stream && is_old {
-            return Shown::Stale;
-        }
-        if is_news {
-            tracked.version = version;
-            // Whatever Kubernetes refused, it was about something else.
-            (tracked.faults, tracked.write_at) = (0, None);
-        }
         match &mut tracked.stage {
-            Stage::Open(open) => {
-                open.overtaken |= is_news && origin == Origin::Stream;
-                open.object = object;
+            Stage::Open(open) if is_old && origin == Origin::Own => open.wrote(object, true),
+            _ if is_old && origin != Origin::Truth => return Shown::Stale,
+            stage => {
+                if is_news {
+                    tracked.version = version;
+                    // Whatever Kubernetes refused, it was about something else.
+                    (tracked.faults, tracked.write_at) = (0, None);
+                }
+                match stage {
+                    Stage::Open(open) if origin == Origin::Own => open.wrote(object, false),
+                    Stage::Open(open) => {
+                        open.overtaken |= is_news && origin == Origin::Stream;
+                        open.show(object, &self.reader, now.mono);
+                    }
+                    Stage::Gone => *stage = Stage::Open(Box::new(Open::new(object))),
+                    Stage::Finished(_, end) if end.is_told_by(&status::seen(&object)) => {
+                        *stage = Stage::Open(Box::new(Open::new(object)));
+                    }
+                    Stage::Finished(_, end) => {
+                        let known = Some(end.status(&object, now));
+                        *stage = Stage::reopened(object, known, &self.reader, now.mono);
+                    }
+                    Stage::Unreadable(known) => {
+                        let known = known.take().map(|known| *known);
+                        *stage = Stage::reopened(object, known, &self.reader, now.mono);
+                    }
+                }
             }
-            Stage::Finished(_) | Stage::Gone if is_done(&object) => {
-                tracked.stage = Stage::Finished(deletion(&object));
-                return Shown::Noted(None);
-            }
-            Stage::Finished(_) | Stage::Gone => tracked.stage = Stage::Open(Box::new(Open::new(object))),
         }
         let Stage::Open(open) = &mut tracked.stage else { return Shown::Noted(None) };
-        let foreign = open.recollect(identity, now);
-        if !open.busy && is_done(&open.object) {
-            tracked.stage = Stage::Finished(deletion(&open.object));
-        }
+        let foreign = open.recollect(&self.reader.identity, now);
+        tracked.settle();
         Shown::Noted(foreign)
     }
 
@@ -227,8 +312,8 @@ impl Resets {
     #[must_use]
     pub fn is_to_be_deleted(&self, uid: &str) -> Option<bool> {
         match self.all.get(uid)?.stage {
-            Stage::Open(_) | Stage::Gone => None,
-            Stage::Finished(end) => Some(end.is_some()),
+            Stage::Open(_) | Stage::Gone | Stage::Unreadable(_) => None,
+            Stage::Finished(delete_at, _) => Some(delete_at.is_some()),
         }
     }
 
@@ -239,15 +324,31 @@ impl Resets {
         }
     }
 
-    /// A task about it has ended: if nothing is left to do, most of it can be forgotten.
-    pub fn settle(&mut self, uid: &str) {
+    /// It does not decode any more. What is known of it is kept: whoever can make it unreadable must not make us forget
+    /// that it has ended, or that a call was made.
+    pub fn unreadable(&mut self, uid: &str) {
         if let Some(tracked) = self.all.get_mut(uid)
             && let Stage::Open(open) = &tracked.stage
-            && !open.busy
-            && is_done(&open.object)
         {
-            tracked.stage = Stage::Finished(deletion(&open.object));
+            tracked.stage = Stage::Unreadable(open.object.status.clone().map(Box::new));
         }
+    }
+
+    /// A task about it has ended: if nothing is left to do, most of it can be forgotten.
+    pub fn settle(&mut self, uid: &str) {
+        if let Some(tracked) = self.all.get_mut(uid) {
+            tracked.settle();
+        }
+    }
+
+    /// Attempts of other processes that are not settled, by the uid of their reset.
+    #[must_use]
+    pub fn foreign_attempts(&self, now: Duration) -> Vec<(String, Foreign)> {
+        let foreign = |(uid, open): (&String, &Open)| {
+            let pending = open.object.status.as_ref()?.pending_attempt.as_ref()?;
+            Some((uid.clone(), Foreign::of(pending, &self.reader.identity, now)?))
+        };
+        self.open_ones().filter_map(foreign).collect()
     }
 
     /// uids of the open resets that refer to this app.
@@ -260,8 +361,36 @@ impl Resets {
     pub fn open_ones(&self) -> impl Iterator<Item = (&String, &Open)> {
         self.all.iter().filter_map(|(uid, tracked)| match &tracked.stage {
             Stage::Open(open) => Some((uid, &**open)),
-            Stage::Finished(_) | Stage::Gone => None,
+            Stage::Finished(..) | Stage::Unreadable(_) | Stage::Gone => None,
         })
+    }
+}
+
+impl Tracked {
+    fn settle(&mut self) {
+        if let Stage::Open(open) = &self.stage
+            && !open.busy
+            && open.overwritten.is_none()
+            && is_done(&open.object)
+        {
+            let end = Ended::of(&status::seen(&open.object));
+            self.stage = Stage::Finished(deletion(&open.object), Box::new(end));
+        }
+    }
+}
+
+impl Stage {
+    /// Of a reset that was not at work, and whose status was known to be `known`.
+    fn reopened(
+        object: Arc<GroupAttributeReset>,
+        known: Option<ResetStatus>,
+        reader: &Reader,
+        now: Duration,
+    ) -> Self {
+        let before = GroupAttributeReset { status: known, ..GroupAttributeReset::clone(&object) };
+        let mut open = Open::new(Arc::new(before));
+        open.show(object, reader, now);
+        Self::Open(Box::new(open))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Desk, Wake};
-use crate::api::AppReason;
+use crate::api::{AppLimits, AppReason};
 use crate::cluster::credentials::CredentialsFault;
 use crate::cluster::statuses::WriteFault;
 use crate::decide::circuit::{Change, Trouble};
@@ -70,6 +70,7 @@ impl Desk {
         }
         if let Some(app) = self.apps.get_mut(key) {
             (app.probe, app.in_line) = (Probe::Busy, false);
+            app.confirm_at = app.confirm_at.filter(|_| app.is_unconfirmed());
             app.circuit.probing(now);
         }
         self.tasks.spawn(probe(Arc::clone(&self.hands), terms));
@@ -170,7 +171,13 @@ impl Desk {
             let AppKey { kind, namespace, name } = key;
             tracing::debug!(%kind, namespace, name, class = verdict.label(), code = verdict.code, "app checked");
         }
+        let was_confirmation = app.confirm_at.take().is_some();
         let change = match outcome {
+            // Of an app that works by a stored proof: the end of the call has told everybody what it came to.
+            Ok(_) if was_confirmation => {
+                app.confirm_at = app.is_unconfirmed().then_some(now.mono + PROBE_SPACING);
+                Change::None
+            }
             Ok(verdict) => app.circuit.probed(&verdict, now.mono),
             Err(fault) => {
                 app.circuit.probing(now.mono);
@@ -238,19 +245,39 @@ impl Desk {
         self.look_at_app(key);
     }
 
-    /// The lowest rate and the longest interval of the apps that name the account and have a say in it.
+    /// The lowest rate and the longest interval of the apps that name the account and have a say in it. While none has,
+    /// as after a restart, apps that work by a stored proof keep to limits of their own, and the account allows what the
+    /// most generous of them does.
     pub(super) fn agree_limits(&mut self, name: &AccountName) {
         self.stirred.insert(name.clone());
-        let heard = self.apps.values().filter(|app| app.has_a_say() && app.account.as_ref() == Some(name));
-        let limits = heard.map(|app| app.object.spec().limits.clone());
-        let agreed = limits.reduce(|a, b| crate::api::AppLimits {
+        let now = self.now().mono;
+        let limits = |app: &App| app.object.spec().limits.clone();
+        let strictest = |a: AppLimits, b: AppLimits| AppLimits {
             calls_per_second: a.calls_per_second.min(b.calls_per_second),
             group_interval_milliseconds: a.group_interval_milliseconds.max(b.group_interval_milliseconds),
-        });
-        let Some(agreed) = agreed else { return };
-        let calls = u32::try_from(agreed.calls_per_second).unwrap_or(1);
-        let interval = u64::try_from(agreed.group_interval_milliseconds).unwrap_or(1000);
-        self.account(name).set_limits(calls, Duration::from_millis(interval));
+        };
+        let loosest = |a: AppLimits, b: AppLimits| AppLimits {
+            calls_per_second: a.calls_per_second.max(b.calls_per_second),
+            group_interval_milliseconds: a.group_interval_milliseconds.min(b.group_interval_milliseconds),
+        };
+        let mut sharers: Vec<_> =
+            self.apps.values_mut().filter(|app| app.account.as_ref() == Some(name)).collect();
+        if sharers.len() > 1 {
+            sharers.iter_mut().for_each(|app| app.confirm(now));
+        }
+        let due = sharers.iter().filter(|app| app.probe_due().is_some_and(|due| due <= now));
+        let due: Vec<AppKey> = due.map(|app| app.object.key()).collect();
+        let heard = sharers.iter().filter(|app| app.has_a_say()).map(|app| limits(app)).reduce(strictest);
+        let stored =
+            || sharers.iter().filter(|app| app.is_unconfirmed()).map(|app| limits(app)).reduce(loosest);
+        if let Some(agreed) = heard.or_else(stored) {
+            let calls = u32::try_from(agreed.calls_per_second).unwrap_or(1);
+            let interval = u64::try_from(agreed.group_interval_milliseconds).unwrap_or(1000);
+            self.account(name).set_limits(calls, Duration::from_millis(interval));
+        }
+        for key in due {
+            self.timers.set(now, Wake::App(key));
+        }
     }
 }
 

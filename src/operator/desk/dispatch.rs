@@ -12,6 +12,7 @@ use crate::api::GroupId;
 use crate::decide::Now;
 use crate::decide::group_pace::GroupTurn;
 use crate::decide::plan::{AccountName, AppState, Step};
+use crate::operator::app_object::AppKey;
 use crate::operator::apps::AppTerms;
 use crate::operator::attempt::{Order, attempt};
 use crate::operator::read_back::read_back;
@@ -137,6 +138,9 @@ impl Desk {
         if self.account(name).group_turn(&group, now.mono) != GroupTurn::Free {
             return self.take(uid, Step::Send, now);
         }
+        if let Some(moment) = self.held_by_own_limits(name, &app.key, &group, now.mono) {
+            return self.wake_at(uid, moment);
+        }
         let account = self.account(name);
         account.begun += 1;
         account.silence.begun();
@@ -152,6 +156,34 @@ impl Desk {
         let reset = Arc::clone(&open.object);
         let order = Order { reset, group, app, group_wait, begun: now.mono, waits_since };
         self.tasks.spawn(attempt(hands, order));
+    }
+
+    /// An app that works by a stored proof has no say in its account's limits yet, but keeps to its own from the start:
+    /// until when those hold its next clear back. If they do not, its next one counts from now.
+    fn held_by_own_limits(
+        &mut self,
+        name: &AccountName,
+        key: &AppKey,
+        group: &GroupId,
+        now: Duration,
+    ) -> Option<Duration> {
+        let app = self.apps.get(key).filter(|app| app.is_unconfirmed())?;
+        let own = &app.object.spec().limits;
+        let interval = Duration::from_millis(u64::try_from(own.group_interval_milliseconds).unwrap_or(1000));
+        let calls = u32::try_from(own.calls_per_second).unwrap_or(1).max(1);
+        if let GroupTurn::At(moment) = self.account(name).group(group).turn(interval, now) {
+            return Some(moment);
+        }
+        // The account's own spacing is enough for an app that is no stricter than that.
+        if f64::from(calls) >= self.account(name).clears.limit() {
+            return None;
+        }
+        let app = self.apps.get_mut(key)?;
+        if app.next_clear > now {
+            return Some(app.next_clear);
+        }
+        app.next_clear = now + Duration::from_secs(1) / calls;
+        None
     }
 
     fn start_read(&mut self, name: &AccountName, uid: &str, now: Now) {

@@ -36,6 +36,7 @@ impl Desk {
 
     fn armed(&mut self, armed: Armed) {
         self.runway.measured(self.now().mono.saturating_sub(armed.begun));
+        let _ = self.note(&armed.committed, Origin::Own);
         let name = armed.app.account();
         self.account(&name).armed.push_back(armed);
         self.stirred.insert(name);
@@ -82,11 +83,16 @@ impl Desk {
                 self.count_attempt(&key, verdict, sent.map(|(at, _)| now.saturating_sub(at)));
             }
             // What was heard on terms that are no more says nothing about the app as it is now.
+            let moment = self.now();
             let app = self.apps.get_mut(&key).filter(|app| app.is_on(&terms));
-            let (is_earlier, change) = app.map_or((false, Change::None), |app| {
+            let (has_a_say_now, is_earlier, change) = app.map_or((false, false, Change::None), |app| {
+                let has_a_say_now = app.note_accepted(verdict, moment);
                 let is_earlier = group.is_some() && app.circuit.heard_of_clear(verdict);
-                (is_earlier, app.circuit.heard(verdict, begun, now))
+                (has_a_say_now, is_earlier, app.circuit.heard(verdict, begun, now))
             });
+            if has_a_say_now {
+                self.agree_limits(&name);
+            }
             if change != Change::None {
                 self.app_changed(&key, change, false);
             }
@@ -112,7 +118,7 @@ impl Desk {
             match seen {
                 Seen::Stored(object) => {
                     self.expect_echo(&uid, &object);
-                    let _ = self.note(&object, Origin::Stream);
+                    let _ = self.note(&object, Origin::Own);
                 }
                 Seen::Read(object) => drop(self.note(&object, origin)),
                 Seen::Unchanged => {}

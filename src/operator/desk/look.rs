@@ -31,14 +31,15 @@ impl Desk {
             self.leave_queue(uid);
             return self.wake_at(uid, moment);
         }
-        if let Stage::Finished(end) = tracked.stage {
-            return self.look_at_finished(uid, end, now);
+        if let Stage::Finished(delete_at, _) = tracked.stage {
+            return self.look_at_finished(uid, delete_at, now);
         }
         if let Some(status) = self.taken_back(uid) {
             return self.write(uid, "record", status);
         }
         let Some(Plan { step, explain }) = self.plan(uid, now) else { return };
-        if explain.is_some() {
+        let is_overwritten = self.resets.open(uid).is_some_and(|open| open.restoration().is_some());
+        if explain.is_some() || is_overwritten {
             self.queue_explanation(uid);
         }
         self.take(uid, step, now);

@@ -32,7 +32,7 @@ use super::app_object::AppKey;
 use super::apps::App;
 use super::hands::Hands;
 use super::report::Report;
-use super::resets::Resets;
+use super::resets::{Reader, Resets};
 use super::timers::{Timers, Wake};
 use super::unhurried::Unhurried;
 use super::watches::{Event, Source};
@@ -50,6 +50,8 @@ pub struct Rules {
     pub own_namespace: String,
     /// Hosts that apps may name.
     pub allow_endpoints: Vec<AllowedEndpoint>,
+    /// For so long after a take-over the predecessor may still record what came of its calls.
+    pub predecessor_writes: Duration,
 }
 
 /// How the desk's work ended.
@@ -78,6 +80,8 @@ pub struct Desk {
     tasks: JoinSet<()>,
     unlisted: HashSet<Source>,
     took_over: Duration,
+    /// From then on no predecessor can be writing any more.
+    alone_from: Duration,
     /// How far attempts run ahead of their permits.
     runway: Runway,
     /// Whether the watch keeps up, and whether each namespace has one of its own.
@@ -98,12 +102,14 @@ impl Desk {
     #[must_use]
     pub fn new(hands: Arc<Hands>, rules: Rules, health: Arc<Health>, sources: Vec<Source>) -> Self {
         let took_over = hands.clock.now().mono;
+        let alone_from = took_over + rules.predecessor_writes;
+        let reader = Reader { identity: hands.identity.clone(), alone_from };
         let one_watch_each = sources.iter().any(|source| !source.namespace.is_empty());
         Self {
             hands,
             rules,
             health,
-            resets: Resets::default(),
+            resets: Resets::new(reader),
             apps: HashMap::new(),
             accounts: HashMap::new(),
             namespaces: HashMap::new(),
@@ -113,6 +119,7 @@ impl Desk {
             tasks: JoinSet::new(),
             unlisted: sources.into_iter().collect(),
             took_over,
+            alone_from,
             runway: Runway::default(),
             echo: Echo::default(),
             one_watch_each,

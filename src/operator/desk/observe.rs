@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::Desk;
 use crate::api::{AppKind, GroupAttributeReset, GroupId, Reason, ResetStatus};
+use crate::decide::plan::AppState;
 use crate::decide::status;
 use crate::operator::app_object::{AppKey, AppObject};
 use crate::operator::apps::App;
-use crate::operator::resets::{Origin, Shown, Stage, number};
+use crate::operator::resets::{Foreign, Origin, Shown, Stage, number};
 use crate::operator::watches::{
     CHAT_APP, CLUSTER_CHAT_APP, Event, Identity, Malformed, NAMESPACE, RESET, Source,
 };
@@ -62,24 +63,45 @@ impl Desk {
     /// first time, holds a permit and its group.
     pub(super) fn note(&mut self, object: &Arc<GroupAttributeReset>, origin: Origin) -> bool {
         let uid = object.metadata.uid.clone().unwrap_or_default();
-        let group = GroupId::parse(&object.spec.group_id).ok();
         let now = self.now();
         let was_to_go = self.resets.is_to_be_deleted(&uid) == Some(true);
-        let foreign = match self.resets.show(Arc::clone(object), origin, &self.hands.identity, now) {
+        let foreign = match self.resets.show(Arc::clone(object), origin, now) {
             Shown::Stale => return false,
             Shown::Noted(foreign) => foreign,
         };
         if was_to_go && self.resets.is_to_be_deleted(&uid) == Some(false) {
             self.hands.say_if_kept(object);
         }
-        if let Some(foreign) = foreign {
-            let account = self.account(&foreign.account);
-            account.clears.hold_for_another(foreign.deadline);
-            if let Some(group) = group {
-                account.group(&group).held_until(foreign.deadline);
-            }
+        // Those of the first lists count once the apps are known.
+        if let Some(foreign) = foreign
+            && self.is_listed()
+        {
+            self.hold_for_another(&uid, &foreign);
         }
         true
+    }
+
+    /// A call of the predecessor may still be on its way: it holds a permit of its account, and its group. That is
+    /// believed of a status only while a predecessor may still write, and of no other account than the one that the
+    /// reset could use itself: whoever can write statuses must not hold up others.
+    fn hold_for_another(&mut self, uid: &str, foreign: &Foreign) {
+        let now = self.now().mono;
+        let Some(open) = self.resets.open(uid) else { return };
+        let (object, key) = (Arc::clone(&open.object), open.app.clone());
+        let is_proved = self.apps.get(&key).is_some_and(|app| app.verified.is_some());
+        let view = self.view(&object);
+        if now >= self.alone_from
+            || !is_proved
+            || view.state == AppState::NotAllowed
+            || view.account.as_ref() != Some(&foreign.account)
+        {
+            return;
+        }
+        let account = self.account(&foreign.account);
+        account.clears.hold_for_another(foreign.deadline, now);
+        if let Ok(group) = GroupId::parse(&object.spec.group_id) {
+            account.group(&group).held_until(foreign.deadline);
+        }
     }
 
     fn show_app(&mut self, object: AppObject) {
@@ -130,9 +152,12 @@ impl Desk {
             uid,
             "the stored object cannot be read: {error}. Apply it again."
         );
-        self.forget_object(kind, &identity);
         if kind == RESET {
+            self.leave(uid);
+            self.resets.unreadable(uid);
             self.explain_malformed(identity, &error);
+        } else {
+            self.forget_object(kind, &identity);
         }
     }
 
@@ -193,6 +218,12 @@ impl Desk {
 
     /// As the answer to a request of ours says.
     pub(super) fn reset_is_gone(&mut self, uid: &str) {
+        self.leave(uid);
+        self.resets.gone(uid);
+    }
+
+    /// It waits for nothing any more.
+    fn leave(&mut self, uid: &str) {
         self.leave_queue(uid);
         if self.echo.gone(uid) {
             self.stir_all();
@@ -200,7 +231,6 @@ impl Desk {
         if let Some(moment) = self.resets.all.get_mut(uid).and_then(|tracked| tracked.timer.take()) {
             self.timers.clear(moment, super::Wake::Reset(uid.to_owned()));
         }
-        self.resets.gone(uid);
     }
 
     fn forget_app(&mut self, key: &AppKey) {
@@ -257,6 +287,11 @@ impl Desk {
         let apps: Vec<_> = self.apps.keys().cloned().collect();
         for key in &apps {
             self.app_step(key);
+        }
+        let now = self.now().mono;
+        let foreign: Vec<_> = self.resets.foreign_attempts(now);
+        for (uid, foreign) in &foreign {
+            self.hold_for_another(uid, foreign);
         }
         let uids: Vec<_> = self.resets.all.keys().cloned().collect();
         for uid in &uids {

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use kube::Resource as _;
+
 use super::{Desk, Wake};
 use crate::api::ResetStatus;
 use crate::decide::turns::Place;
+use crate::decide::words;
 use crate::operator::record;
 
 /// Writes under way that are not part of an attempt.
@@ -24,6 +27,7 @@ impl Desk {
         let hands = Arc::clone(&self.hands);
         let Some(open) = self.resets.open(uid) else { return };
         open.begin();
+        open.tried = Some(Box::new(status.clone()));
         let object = Arc::clone(&open.object);
         self.tasks.spawn(record::record(hands, kind, object, status));
     }
@@ -67,6 +71,22 @@ impl Desk {
         }
     }
 
+    /// The status that is to be written back, and the event that says so.
+    fn restoration(&mut self, uid: &str) -> Option<ResetStatus> {
+        let open = self.resets.open(uid)?;
+        let status = open.restoration()?;
+        let object = Arc::clone(&open.object);
+        tracing::warn!(
+            namespace = object.metadata.namespace,
+            reset = object.metadata.name,
+            uid,
+            "somebody else has changed this status; it is written back"
+        );
+        let note = words::STATUS_RESTORED.to_owned();
+        self.hands.event(object.object_ref(&()), "StatusRestored", true, note);
+        Some(status)
+    }
+
     pub(super) fn queue_explanation(&mut self, uid: &str) {
         let Some(open) = self.resets.open(uid) else { return };
         let since = open.object.metadata.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default();
@@ -91,8 +111,13 @@ impl Desk {
             if is_paused || self.resets.open(&uid).is_none_or(|open| open.busy) {
                 continue;
             }
-            let Some(explain) = self.plan(&uid, now).and_then(|plan| plan.explain) else { continue };
-            self.write(&uid, "explanation", *explain);
+            if let Some(status) = self.restoration(&uid) {
+                self.write(&uid, "restore", status);
+            } else if let Some(explain) = self.plan(&uid, now).and_then(|plan| plan.explain) {
+                self.write(&uid, "explanation", *explain);
+            } else {
+                continue;
+            }
             self.explain_at = now.mono + BETWEEN_EXPLANATIONS;
             return self.timers.set(self.explain_at, Wake::Explanation);
         }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use self::model::Model;
-use self::moves::{Move, moves};
+use self::moves::{Move, forgeries, moves};
 use super::{Origin, Resets};
 use crate::api::GroupAttributeReset;
 use crate::decide::Now;
@@ -36,6 +36,25 @@ proptest! {
             model.make(step);
         }
         model.come_to_rest();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+
+    /// Whoever writes into the status of a reset makes a leader that knows better neither send again nor forget.
+    #[test]
+    fn no_forged_or_erased_status_makes_a_leader_send_twice_or_forget_an_end(
+        stop in any::<bool>(),
+        moves in prop::collection::vec(forgeries(), 1..80),
+    ) {
+        let mut model = Model::new(stop, None, [0; 3]);
+        model.lead_alone();
+        for step in moves {
+            model.make(step);
+            model.keep_leading();
+        }
+        model.settles_down();
     }
 }
 
@@ -71,7 +90,7 @@ fn a_get_that_a_watch_overtook_does_not_bring_the_older_object_back() {
     let mut resets = Resets::default();
     let mut show = |version: u64, origin: Option<Origin>| {
         let read = resets.open("u").map_or(Origin::Truth, |open| open.origin_of_read());
-        let _ = resets.show(room(version), origin.unwrap_or(read), "process", START);
+        let _ = resets.show(room(version), origin.unwrap_or(read), START);
         let begun = origin == Some(Origin::Truth);
         if let Some(open) = resets.open("u").filter(|_| begun) {
             open.begin();
@@ -91,7 +110,7 @@ fn a_get_that_a_watch_overtook_does_not_bring_the_older_object_back() {
 fn what_a_watch_shows_late_of_a_reset_that_is_gone_is_old_and_what_is_new_counts() {
     let mut resets = Resets::default();
     let mut show = |version: u64, origin: Origin| {
-        let _ = resets.show(room(version), origin, "process", START);
+        let _ = resets.show(room(version), origin, START);
         let is_open = resets.open("u").is_some();
         resets.gone("u");
         is_open
@@ -125,7 +144,7 @@ fn a_new_process_waits_as_long_as_the_vendor_asked_and_no_longer() {
         let mut resets = Resets::default();
         let reset: GroupAttributeReset = serde_json::from_value(reset).expect("a reset");
         let now = Now { wall: start, mono: second(7) };
-        let _ = resets.show(Arc::new(reset), Origin::Truth, "process", now);
+        let _ = resets.show(Arc::new(reset), Origin::Truth, now);
         resets.open("u").expect("an open reset").recall.hold_until
     };
     for throttled in [(200, 10049), (200, 60007), (429, 0)] {

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 
-use super::moves::Move;
+use super::moves::{Forgery, Move};
 use super::process::Process;
-use crate::api::{GroupAttributeReset, OnUnknownOutcome, ResetSpec, ResetStatus};
+use crate::api::{GroupAttributeReset, OnUnknownOutcome, PendingAttempt, ResetSpec, ResetStatus};
 use crate::decide::plan::{AccountName, AppState, AppView};
 use crate::decide::status;
 
@@ -34,6 +34,8 @@ pub(super) struct Model {
     /// The object at the API server, and everything that was ever stored there.
     pub(super) object: Object,
     pub(super) stored: Vec<Object>,
+    /// The versions of those that somebody else wrote.
+    forged: BTreeSet<String>,
     pub(super) versions: u64,
     pub(super) app: AppView,
     /// Others may take the lease from this second on.
@@ -55,6 +57,7 @@ impl Model {
         let mut model = Self {
             seconds: 0,
             stored: vec![Arc::clone(&object)],
+            forged: BTreeSet::new(),
             object,
             versions: 1,
             app: AppView { state: AppState::Working, account: Some(account) },
@@ -96,6 +99,7 @@ impl Model {
                 self.keep(GroupAttributeReset::clone(&self.object));
             }
             Move::App(state) => self.app.state = state,
+            Move::Forge(forgery) => self.forge(forgery),
         }
     }
 
@@ -122,7 +126,7 @@ impl Model {
                 self.lease_free = self.seconds + LEASE;
                 self.processes[process].acts_until = Some(self.seconds + LEASE - 5);
                 if tenure.is_none() {
-                    self.deliver(process);
+                    self.take_over(process);
                 }
             }
         }
@@ -168,7 +172,9 @@ impl Model {
         let mut object = GroupAttributeReset::clone(&self.object);
         change(&mut object.spec);
         object.metadata.generation = object.metadata.generation.map(|generation| generation + 1);
-        self.keep(object);
+        let is_forged = self.is_forged(&self.object);
+        let kept = self.keep(object);
+        self.forged.extend(kept.metadata.resource_version.clone().filter(|_| is_forged));
     }
 
     fn keep(&mut self, mut object: GroupAttributeReset) -> Object {
@@ -179,6 +185,83 @@ impl Model {
         Arc::clone(&self.object)
     }
 
+    /// Somebody who may write statuses does.
+    fn forge(&mut self, forgery: Forgery) {
+        let mut object = GroupAttributeReset::clone(&self.object);
+        let mut status = object.status.take().unwrap_or_default();
+        match forgery {
+            Forgery::Erased => status = ResetStatus::default(),
+            Forgery::WithoutAttempt => status.pending_attempt = None,
+            Forgery::Fresh => {
+                let request_id = status.request_id;
+                status = ResetStatus { observed_generation: 1, request_id, ..ResetStatus::default() };
+            }
+            Forgery::Ended => {
+                status.completion_time = Some(wall(self.seconds, 0));
+                status.pending_attempt = None;
+            }
+            Forgery::OfAnother => {
+                status.pending_attempt = Some(PendingAttempt {
+                    id: "forged".to_owned(),
+                    number: 1,
+                    start_time: wall(self.seconds, 0),
+                    deadline: wall(self.seconds + 10, 0),
+                    holder: "nobody".to_owned(),
+                    sdk_app_id: 1,
+                    host: "chat:443".to_owned(),
+                });
+            }
+            Forgery::Older(back) => {
+                let older = &self.stored[self.stored.len().saturating_sub(usize::from(back) + 1)];
+                if older.metadata.uid == object.metadata.uid {
+                    status = older.status.clone().unwrap_or_default();
+                }
+            }
+        }
+        object.status = Some(status);
+        let forged = self.keep(object);
+        self.forged.extend(forged.metadata.resource_version.clone());
+    }
+
+    pub(super) fn is_forged(&self, object: &Object) -> bool {
+        object.metadata.resource_version.as_ref().is_some_and(|version| self.forged.contains(version))
+    }
+
+    /// The object with the status that a process of ours last wrote.
+    fn last_own(&self) -> &Object {
+        let uid = &self.object.metadata.uid;
+        let mut own = self.stored.iter().rev().filter(|one| one.metadata.uid == *uid && !self.is_forged(one));
+        own.next().unwrap_or(&self.object)
+    }
+
+    /// One process leads, for longer than any predecessor writes, and goes on leading.
+    pub(super) fn lead_alone(&mut self) {
+        self.lead(0);
+        self.pass(61);
+        self.keep_leading();
+    }
+
+    pub(super) fn keep_leading(&mut self) {
+        self.lease_free = self.seconds + LEASE;
+        self.processes[0].acts_until = Some(self.seconds + LEASE - 5);
+    }
+
+    /// What the leader has made of everything by the time that nobody forges any more.
+    pub(super) fn settles_down(&mut self) {
+        self.edit(|spec| spec.suspend = false);
+        self.app.state = AppState::Working;
+        for _ in 0..600 {
+            if status::seen(&self.object).is_final() && self.is_observed() && !self.is_forged(&self.object) {
+                return;
+            }
+            self.pass(8);
+            self.keep_leading();
+            self.deliver(0);
+            (0..6).for_each(|_| self.step(0, super::moves::Fate::Executed));
+        }
+        panic!("it never ended: {:?}", self.object.status);
+    }
+
     /// A PUT of the status by a process that saw `copy`; `None` if the object has changed since.
     pub(super) fn put(&mut self, copy: &Object, next: ResetStatus) -> Option<Object> {
         let is_same = copy.metadata.uid == self.object.metadata.uid
@@ -186,7 +269,7 @@ impl Model {
         if !is_same {
             return None;
         }
-        let before = status::seen(&self.object);
+        let before = status::seen(self.last_own());
         if before.request_id == next.request_id {
             assert!(before.attempts <= next.attempts, "attempts are forgotten: {before:?} {next:?}");
             if before.is_written() && before.is_final() {

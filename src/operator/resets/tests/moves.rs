@@ -43,6 +43,38 @@ pub(super) enum Move {
     /// Deleted and made again under the same name.
     MakeAgain,
     App(AppState),
+    /// Somebody else writes the status.
+    Forge(Forgery),
+}
+
+/// What somebody who may write statuses makes of one.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Forgery {
+    Erased,
+    WithoutAttempt,
+    Fresh,
+    Ended,
+    OfAnother,
+    /// As it was so many versions ago.
+    Older(u8),
+}
+
+/// What can happen to a leader that goes on leading, while somebody forges statuses.
+pub(super) fn forgeries() -> impl Strategy<Value = Move> {
+    let forgery = prop_oneof![
+        Just(Forgery::Erased),
+        Just(Forgery::WithoutAttempt),
+        Just(Forgery::Fresh),
+        Just(Forgery::Ended),
+        Just(Forgery::OfAnother),
+        (1u8..8).prop_map(Forgery::Older),
+    ];
+    prop_oneof![
+        3 => forgery.prop_map(Move::Forge),
+        7 => moves().prop_filter("the leader goes on leading", |step| {
+            !matches!(step, Move::Crash(_) | Move::Lead(_) | Move::MakeAgain)
+        }),
+    ]
 }
 
 pub(super) fn moves() -> impl Strategy<Value = Move> {

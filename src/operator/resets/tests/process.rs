@@ -16,7 +16,16 @@ use crate::decide::outcome::{Circumstances, after_attempt, after_read_back, inte
 use crate::decide::plan::{AppState, Step, plan};
 use crate::decide::settle::SETTLING;
 use crate::decide::{Now, status};
-use crate::operator::resets::{Origin, Resets};
+use crate::operator::resets::{Origin, Reader, Resets};
+
+/// Longer than any predecessor writes.
+const PREDECESSOR: Duration = Duration::from_secs(60);
+
+/// What came of a write or a GET.
+enum Seen {
+    Stored(Object),
+    Read(Option<Object>),
+}
 
 /// What a process is in the middle of.
 enum Doing {
@@ -48,7 +57,7 @@ impl Process {
             identity: identity.to_owned(),
             started,
             skew,
-            memory: Resets::default(),
+            memory: Resets::new(Reader { identity: identity.to_owned(), alone_from: Duration::MAX }),
             uid: String::new(),
             acts_until: None,
             doing: Doing::Nothing,
@@ -71,8 +80,20 @@ impl Model {
         self.processes[process].acts_until.is_some_and(|end| self.seconds < end)
     }
 
-    /// The watch of a process catches up.
+    /// A process takes the lease: it begins with what stands there, and its predecessor may still be writing.
+    pub(super) fn take_over(&mut self, process: usize) {
+        let alone_from = self.now(process).mono + PREDECESSOR;
+        let leader = &mut self.processes[process];
+        leader.memory = Resets::new(Reader { identity: leader.identity.clone(), alone_from });
+        leader.uid.clear();
+        self.deliver(process);
+    }
+
+    /// The watch of a process catches up, if it has one: only a leader does.
     pub(super) fn deliver(&mut self, process: usize) {
+        if self.processes[process].acts_until.is_none() {
+            return;
+        }
         let uid = self.object.metadata.uid.clone().unwrap_or_default();
         let known = std::mem::replace(&mut self.processes[process].uid, uid.clone());
         if known != uid {
@@ -83,16 +104,22 @@ impl Model {
 
     fn show(&mut self, process: usize, object: Object, origin: Origin) {
         let now = self.now(process);
-        let Process { memory, identity, .. } = &mut self.processes[process];
-        let _ = memory.show(object, origin, identity, now);
+        let _ = self.processes[process].memory.show(object, origin, now);
     }
 
     /// What a write or a GET brought: the object, or that it is gone.
-    fn see(&mut self, process: usize, uid: &str, object: Option<Object>) {
-        match object {
-            Some(object) => self.show(process, object, Origin::Truth),
-            None => self.processes[process].memory.gone(uid),
+    fn see(&mut self, process: usize, uid: &str, seen: Seen) {
+        match seen {
+            Seen::Stored(object) => self.show(process, object, Origin::Own),
+            Seen::Read(Some(object)) => self.show(process, object, Origin::Truth),
+            Seen::Read(None) => self.processes[process].memory.gone(uid),
         }
+    }
+
+    /// A write that can be planned anew.
+    fn write(&mut self, process: usize, uid: &str, copy: &Object, next: ResetStatus) {
+        let seen = self.put(copy, next).map_or_else(|| Seen::Read(self.look(copy)), Seen::Stored);
+        self.see(process, uid, seen);
     }
 
     pub(super) fn step(&mut self, process: usize, fate: Fate) {
@@ -109,7 +136,7 @@ impl Model {
             Doing::Intent(copy, pending, bounds) => self.send(process, copy, pending, bounds, fate),
             Doing::Known(copy, pending, verdict, read_back_at) => {
                 let next = |reset: &GroupAttributeReset| Some(after_attempt(reset, &pending, &verdict, at));
-                let seen = self.record(&copy, &pending, next);
+                let seen = self.record(process, &copy, &pending, next);
                 self.see(process, &uid, seen);
                 if let (Some(open), Some(moment)) = (self.processes[process].memory.open(&uid), read_back_at)
                 {
@@ -118,7 +145,7 @@ impl Model {
             }
             Doing::Read(copy, pending, read) => {
                 let next = |reset: &GroupAttributeReset| after_read_back(reset, &pending, &read, at);
-                let seen = self.record(&copy, &pending, next);
+                let seen = self.record(process, &copy, &pending, next);
                 self.see(process, &uid, seen);
             }
         }
@@ -135,14 +162,15 @@ impl Model {
         }
         let (now, app) = (self.now(process), self.app.clone());
         let Some(open) = self.processes[process].memory.open(uid) else { return };
-        let copy = Arc::clone(&open.object);
+        let (copy, restoration) = (Arc::clone(&open.object), open.restoration());
         match plan(&copy, &app, &open.recall, now).step {
-            Step::Wait(_) => {}
-            Step::Delete => unreachable!("no time to live is set"),
-            Step::Record(next) => {
-                let seen = self.put(&copy, *next).or_else(|| self.look(&copy));
-                self.see(process, uid, seen);
+            Step::Wait(_) => {
+                if let Some(status) = restoration {
+                    self.write(process, uid, &copy, status);
+                }
             }
+            Step::Delete => unreachable!("no time to live is set"),
+            Step::Record(next) => self.write(process, uid, &copy, *next),
             Step::ReadBack(pending) => {
                 for call in self.calls.iter_mut().filter(|call| call.attempt == pending.id) {
                     assert!(call.until <= self.seconds, "read back while the vendor may still be at work");
@@ -166,9 +194,12 @@ impl Model {
             host: "chat:443".to_owned(),
         };
         let Some(stored) = self.put(copy, intent(copy, pending.clone(), now)) else {
-            let seen = self.look(copy);
+            let seen = Seen::Read(self.look(copy));
             return self.see(process, uid, seen);
         };
+        if !self.processes[process].loses_answer {
+            self.show(process, Arc::clone(&stored), Origin::Own);
+        }
         self.processes[process].doing = if std::mem::take(&mut self.processes[process].loses_answer) {
             // It knows that it never called, and says so.
             Doing::Known(stored, pending, Verdict::not_sent(NotSent::IntentLost), None)
@@ -218,7 +249,9 @@ impl Model {
         let of_uid = || self.stored.iter().filter(|object| object.metadata.uid.as_ref() == Some(&uid));
         let has_intent = of_uid().any(|object| pending_id(object) == Some(&pending.id));
         assert!(has_intent, "a call without a committed intent");
-        for then in of_uid().filter_map(|object| object.status.as_ref()) {
+        for then in
+            of_uid().filter(|object| !self.is_forged(object)).filter_map(|object| object.status.as_ref())
+        {
             let ended = then.is_final() && then.request_id == request;
             let in_history = then.history.iter().any(|past| past.request_id == request);
             assert!(!ended && !in_history, "a call for a request that has ended: {then:?}");
@@ -234,20 +267,29 @@ impl Model {
         assert!(!copy.spec.suspend, "a call while suspended");
     }
 
-    /// Stores what `next` makes of the object, while its pending attempt is still this one.
+    /// Stores what `next` makes of the object, while its pending attempt is still this one, or somebody has erased it
+    /// who must not.
     fn record(
         &mut self,
+        process: usize,
         copy: &Object,
         pending: &PendingAttempt,
         next: impl Fn(&GroupAttributeReset) -> Option<ResetStatus>,
-    ) -> Option<Object> {
-        let now = self.look(copy)?;
-        if pending_id(&now) != Some(&pending.id) {
-            return Some(now);
+    ) -> Seen {
+        let Some(mut now) = self.look(copy) else { return Seen::Read(None) };
+        let leads = self.leads(process);
+        let last = now.status.as_ref().and_then(|status| status.last_attempt.as_ref());
+        let by_another = pending.holder != self.processes[process].identity
+            && last.is_some_and(|last| last.id == pending.id);
+        if pending_id(&now) != Some(&pending.id) && (!leads || by_another) {
+            return Seen::Read(Some(now));
+        }
+        if leads {
+            now = Arc::new(GroupAttributeReset { status: copy.status.clone(), ..Arc::unwrap_or_clone(now) });
         }
         match next(&now) {
-            Some(status) => self.put(&now, status),
-            None => Some(now),
+            Some(status) => self.put(&now, status).map_or(Seen::Read(None), Seen::Stored),
+            None => Seen::Read(self.look(copy)),
         }
     }
 }
