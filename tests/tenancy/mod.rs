@@ -14,6 +14,8 @@
 //! vendor's hostile texts in `tests/vendor_faults` and `tests/secrecy`; floods of resets in `tests/limits`.
 
 mod floods;
+mod forged_proofs;
+mod forged_statuses;
 mod forging;
 mod hosts;
 mod reading;

@@ -1,5 +1,9 @@
 //! The attacker: a service account with the rights that people have in their own namespace.
 
+use kube::Api;
+use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use serde_json::Value;
 use testbed::ControlPlane;
 use testbed::control_plane::{Kubectl, OperatorRights, Scope};
 
@@ -18,21 +22,49 @@ rules:
   verbs: [get, list]
 ";
 
+/// What a slip gives them: `resources: ["*"]`, which has the statuses in it.
+const EVERYTHING: &str = "
+kind: ClusterRole
+rules:
+- apiGroups: [groupattr.dev]
+  resources: ['*']
+  verbs: ['*']
+";
+
 /// Somebody who may work in one namespace.
 pub(crate) struct Tenant {
     plane: &'static ControlPlane,
     namespace: String,
     kubeconfig: String,
+    token: String,
 }
 
 impl Tenant {
     /// With the rights of people in this namespace, and in no other.
     pub(crate) async fn of(plane: &'static ControlPlane, namespace: &str) -> Self {
+        Self::with(PEOPLE, plane, namespace).await
+    }
+
+    /// With every right to the operator's kinds in this namespace, their statuses included.
+    pub(crate) async fn with_stray_rights(plane: &'static ControlPlane, namespace: &str) -> Self {
+        Self::with(EVERYTHING, plane, namespace).await
+    }
+
+    async fn with(rights: &str, plane: &'static ControlPlane, namespace: &str) -> Self {
         let account = plane.service_account(namespace, "developer").await.unwrap();
-        let rights = OperatorRights::from_yaml(PEOPLE).unwrap();
+        let rights = OperatorRights::from_yaml(rights).unwrap();
         plane.grant(&account, &rights, &Scope::Namespaces(vec![namespace.to_owned()])).await.unwrap();
         let kubeconfig = plane.kubeconfig("developer", &account.token).unwrap().display().to_string();
-        Self { plane, namespace: namespace.to_owned(), kubeconfig }
+        Self { plane, namespace: namespace.to_owned(), kubeconfig, token: account.token }
+    }
+
+    /// Writes into a status, by a merge patch, as fast as the API server takes it.
+    pub(crate) async fn forge(&self, kind: &str, name: &str, status: &Value) {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("groupattr.dev", "v1alpha1", kind));
+        let client = self.plane.client(&self.token).await.unwrap();
+        let api: Api<DynamicObject> = Api::namespaced_with(client, &self.namespace, &resource);
+        let patch = serde_json::json!({ "status": status });
+        api.patch_status(name, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
     }
 
     /// kubectl in the tenant's name, in its namespace unless told otherwise.

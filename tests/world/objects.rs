@@ -127,7 +127,7 @@ spec:
     }
 
     /// Objects of one of the operator's kinds, by kubectl's names for it.
-    pub(super) fn api(&self, kind: &str) -> Option<Api<DynamicObject>> {
+    pub fn api(&self, kind: &str) -> Option<Api<DynamicObject>> {
         let (kind, plural) = match kind {
             "gar" | "groupattributereset" | "groupattributeresets" => {
                 ("GroupAttributeReset", "groupattributeresets")

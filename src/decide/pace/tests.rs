@@ -170,3 +170,15 @@ proptest! {
         prop_assert!(waited <= ms(150), "an intent waited {waited:?} for its permit");
     }
 }
+
+/// Whoever says that other processes have calls under way may not be telling the truth.
+#[test]
+fn attempts_of_other_processes_hold_no_more_permits_than_there_are() {
+    let mut pace = Pace::new(3, ms(0));
+    for _ in 0..100 {
+        pace.hold_for_another(ms(20_000), ms(0));
+    }
+    assert_eq!(pace.in_use(ms(0)), 3);
+    assert_eq!(pace.free_at(0, ms(0)), ms(21_000));
+    assert_eq!(pace.in_use(ms(21_000)), 0);
+}

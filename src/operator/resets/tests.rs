@@ -15,7 +15,7 @@ use proptest::prelude::*;
 
 use self::model::Model;
 use self::moves::{Move, forgeries, moves};
-use super::{Origin, Resets};
+use super::{Origin, Reader, Resets};
 use crate::api::GroupAttributeReset;
 use crate::decide::Now;
 
@@ -154,4 +154,42 @@ fn a_new_process_waits_as_long_as_the_vendor_asked_and_no_longer() {
         }
     }
     assert_eq!(held("RetryScheduled", (503, 0), 4000), Some(second(7 + 3)), "an ordinary failure");
+}
+
+/// A reset of this status, at this version.
+fn with_status(version: u64, status: serde_json::Value) -> Arc<GroupAttributeReset> {
+    let mut reset = GroupAttributeReset::clone(&room(version));
+    reset.metadata.generation = Some(1);
+    reset.status = Some(serde_json::from_value(status).expect("a status"));
+    Arc::new(reset)
+}
+
+/// Whoever can make an object unreadable must not make us forget what was known of it.
+#[test]
+fn a_reset_that_cannot_be_read_for_a_while_is_not_forgotten() {
+    let ended = || {
+        serde_json::json!({"observedGeneration": 1, "attempts": 1, "completionTime": "2026-11-01T10:00:00Z",
+            "conditions": [{"type": "Succeeded", "status": "True", "reason": "Cleared", "message": "",
+                "lastTransitionTime": "2026-11-01T10:00:00Z"}]})
+    };
+    let under_way = || {
+        serde_json::json!({"observedGeneration": 1, "pendingAttempt": {"id": "a", "number": 1, "holder": "me",
+            "startTime": "2026-11-01T09:59:59Z", "deadline": "2026-11-01T10:00:09Z", "sdkAppID": 7, "host": "chat:443"}})
+    };
+    for known in [ended(), under_way()] {
+        let mut resets = Resets::new(Reader { identity: "me".to_owned(), alone_from: Duration::ZERO });
+        let _ = resets.show(with_status(1, known.clone()), Origin::Truth, START);
+        resets.unreadable("u");
+        let _ = resets.show(room(2), Origin::Stream, START);
+        let open = resets.open("u").expect("something to restore");
+        let restored = open.restoration().expect("a status to write back");
+        assert_eq!(restored.is_final(), known["completionTime"].is_string());
+        assert_eq!(restored.pending_attempt.is_some(), known["pendingAttempt"].is_object());
+        // And if it is as it was, nothing has to be written.
+        let mut resets = Resets::new(Reader { identity: "me".to_owned(), alone_from: Duration::ZERO });
+        let _ = resets.show(with_status(1, known.clone()), Origin::Truth, START);
+        resets.unreadable("u");
+        let _ = resets.show(with_status(2, known.clone()), Origin::Stream, START);
+        assert!(resets.open("u").is_none_or(|open| open.restoration().is_none()));
+    }
 }

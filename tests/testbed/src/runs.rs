@@ -18,6 +18,9 @@ pub const SEED: &str = "TESTBED_SEED";
 /// A file to which each run that has ended adds a line: row, number, `passed` or `failed`.
 pub const LOG: &str = "TESTBED_RUN_LOG";
 
+/// For so many seconds all attacks go on at once; without it for a few, and nothing is measured.
+pub const SOAK_SECONDS: &str = "TESTBED_SOAK_SECONDS";
+
 /// One run of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {

@@ -156,6 +156,12 @@ impl OperatorProcess {
         metric_in(&self.metrics().await.ok()?, name, labels)
     }
 
+    /// The port of its pages, on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.trace.port()
+    }
+
     /// A GET at its own port: status and body.
     ///
     /// # Errors

@@ -7,10 +7,13 @@ pub(crate) const HELP: &str = "\
 Runs the fault matrix: the tests of `cargo test` again, but each of them very often.
 
 Usage: cargo campaign [ROW]... [--scale FACTOR] [--for TIME] [--fresh] [--report FILE]
+       cargo campaign --attacks [--for TIME]
 
   ROW              only these rows (A1, C2, …); all of them without
   --scale FACTOR   so much of the number of runs that each row is meant to have (0.1, 1, 2; default 1)
   --for TIME       stop after this time (90s, 20m, 8h), with what has been done by then
+  --attacks        instead, all attacks of the threat model at once beside a healthy tenant, for --for (default 5m):
+                   fails if its resets take more than 1.2 times as long as undisturbed, or if memory grows
   --fresh          begin anew, instead of going on where the last campaign stopped
   --report FILE    where the report goes (default target/campaign/report.md)
   --help           print this text
@@ -24,6 +27,8 @@ Exit code: 0 when all runs passed, 1 when not, 2 for a wrong command line.";
 pub(crate) struct Args {
     /// All of them if empty.
     pub(crate) rows: Vec<String>,
+    /// All attacks at once, and not the rows.
+    pub(crate) attacks: bool,
     pub(crate) scale: f64,
     pub(crate) time: Option<Duration>,
     pub(crate) fresh: bool,
@@ -41,6 +46,7 @@ pub(crate) enum Wish {
 pub(crate) fn parse(given: impl Iterator<Item = String>) -> Result<Wish, String> {
     let mut args = Args {
         rows: Vec::new(),
+        attacks: false,
         scale: 1.0,
         time: None,
         fresh: false,
@@ -54,6 +60,7 @@ pub(crate) fn parse(given: impl Iterator<Item = String>) -> Result<Wish, String>
             "--" => {}
             "--help" | "-h" => return Ok(Wish::Help),
             "--fresh" => args.fresh = true,
+            "--attacks" => args.attacks = true,
             "--scale" => {
                 let text = value()?;
                 let factor = text.parse().ok().filter(|factor: &f64| factor.is_finite() && *factor > 0.0);
@@ -70,6 +77,9 @@ pub(crate) fn parse(given: impl Iterator<Item = String>) -> Result<Wish, String>
             }
             row => args.rows.push(row.to_uppercase()),
         }
+    }
+    if args.attacks && !args.rows.is_empty() {
+        return Err("error: --attacks is no row; leave the rows out".to_owned());
     }
     Ok(Wish::Campaign(args))
 }
@@ -101,8 +111,16 @@ mod tests {
         assert_eq!(args.rows, ["A1", "C2"]);
         assert_eq!((args.scale, args.time), (0.5, Some(Duration::from_mins(20))));
         assert_eq!(parsed(&["-h"]), Ok(Wish::Help));
-        for wrong in [&["--scale", "none"][..], &["--scale", "-1"], &["--for", "20"], &["--for"], &["--fast"]]
-        {
+        let Ok(Wish::Campaign(args)) = parsed(&["--attacks", "--for", "90s"]) else { panic!("a campaign") };
+        assert!(args.attacks && args.time == Some(Duration::from_secs(90)));
+        for wrong in [
+            &["--attacks", "A1"][..],
+            &["--scale", "none"],
+            &["--scale", "-1"],
+            &["--for", "20"],
+            &["--for"],
+            &["--fast"],
+        ] {
             let said = parsed(wrong).unwrap_err();
             assert!(said.starts_with("error: ") && said.lines().count() == 1, "{said}");
         }

@@ -27,7 +27,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use testbed::runs::{LOG, RUNS, SEED};
+use testbed::runs::{LOG, RUNS, SEED, SOAK_SECONDS};
 
 use self::{
     args::{Args, Wish},
@@ -37,6 +37,8 @@ use self::{
     state::State,
 };
 
+/// How long attacks go on if nothing else is said.
+const ATTACKS: Duration = Duration::from_mins(5);
 /// How often the table is drawn anew.
 const BEAT: Duration = Duration::from_millis(300);
 
@@ -52,7 +54,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match campaign(&args) {
+    let done = if args.attacks { attacks(&args) } else { campaign(&args) };
+    match done {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
         Err(error) => {
@@ -100,6 +103,23 @@ fn campaign(args: &Args) -> Result<usize> {
     println!("report: {}", args.report.display());
     println!("{passed} passed, {failed} failed");
     Ok(failed)
+}
+
+/// All attacks at once, measured. Returns 0 if they achieved nothing.
+fn attacks(args: &Args) -> Result<usize> {
+    const TEST: &str = "all_attacks_at_once_disturb_no_healthy_tenant";
+    let time = args.time.unwrap_or(ATTACKS);
+    println!("all attacks for {time:?}, after half as long without them");
+    let binaries = build::tests(&BTreeSet::from(["attacks"]))?;
+    let status = Command::new(&binaries["attacks"])
+        .args(["--exact", TEST, "--nocapture"])
+        .env(SOAK_SECONDS, time.as_secs().to_string())
+        .env("RUST_BACKTRACE", "0")
+        .current_dir(build::root())
+        .stdin(Stdio::null())
+        .status()
+        .context("cannot start the test of the attacks")?;
+    Ok(usize::from(!status.success()))
 }
 
 /// The rows that were asked for, with the number of their runs.

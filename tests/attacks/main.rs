@@ -1,0 +1,88 @@
+//! All attacks of the threat model at once, beside a tenant that does nothing wrong.
+//!
+//! `cargo test` runs it for a few seconds and looks only at what was sent. `cargo campaign --attacks` runs it for minutes
+//! and measures: how long the resets of the healthy tenant take, undisturbed and attacked, and the operator's memory.
+//!
+//! | question | file |
+//! |---|---|
+//! | what does the healthy tenant do, and how long does it wait? | `healthy` |
+//! | what do the others do? | `attackers` |
+
+mod attackers;
+mod healthy;
+#[path = "../tenancy/tenant.rs"]
+#[allow(dead_code)]
+mod tenant;
+#[path = "../world/mod.rs"]
+mod world;
+
+use std::time::{Duration, Instant};
+
+use testbed::OperatorProcess;
+use testbed::control_plane::Scope;
+use testbed::runs::SOAK_SECONDS;
+
+use self::attackers::Attackers;
+use self::healthy::Healthy;
+use self::world::replicas::ALONE;
+use self::world::{OwnPlane, SOON, World, rights};
+
+/// How long `cargo test` runs it.
+const BRIEF: Duration = Duration::from_secs(6);
+/// What the healthy tenant has to put up with: so much longer than undisturbed, at the 99th percentile.
+const SLOWER: f64 = 1.2;
+/// What memory may grow by from one third of the time to the next, beside noise.
+const FLAT: f64 = 1.05;
+const NOISE_KIB: f64 = 2048.0;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_attacks_at_once_disturb_no_healthy_tenant() {
+    let soak = std::env::var(SOAK_SECONDS).ok().map(|text| text.parse().expect("whole seconds"));
+    let time = soak.map_or(BRIEF, Duration::from_secs);
+    let plane = OwnPlane::new().await;
+    let home = World::without_rights(*plane).await;
+    home.skip_look_back();
+    home.plane.grant(&home.account, &rights(), &Scope::Cluster).await.expect("rights");
+    let mut launch = home.launch(&ALONE);
+    launch.args.retain(|arg| !arg.starts_with("--watch-namespace") && !arg.starts_with("--log-filter"));
+    let operator = home.start(launch);
+    operator.ready(SOON).await;
+
+    let healthy = Healthy::new(&home).await;
+    let attackers = Attackers::new(&home).await;
+    healthy.send(time.min(Duration::from_secs(10)) / 2).await; // Connections, caches, the allocator.
+    let calm = healthy.send(time / 2).await;
+    let attacked_until = Instant::now() + time;
+    let (attacked, memory, ()) = tokio::join!(
+        healthy.send(time),
+        sampled(&operator, attacked_until),
+        attackers.attack(&operator, attacked_until)
+    );
+    attackers.achieved_nothing().await;
+    assert_eq!(operator.exit_status(), None, "{}", operator.logs());
+    println!("undisturbed {calm}");
+    println!("attacked    {attacked}");
+    let third = memory.len() / 3;
+    let (before, after) = (mean(&memory[third..2 * third]), mean(&memory[2 * third..]));
+    println!("memory {before:.0} KiB in the second third of the time, {after:.0} KiB in the last");
+    if soak.is_some() {
+        assert!(attacked.p99() <= calm.p99() * SLOWER, "more than {SLOWER} times slower");
+        assert!(after <= before * FLAT + NOISE_KIB, "memory grows");
+    }
+}
+
+/// Resident memory in KiB, once a second.
+#[allow(clippy::cast_precision_loss)]
+async fn sampled(operator: &OperatorProcess, until: Instant) -> Vec<f64> {
+    let mut samples = Vec::new();
+    while Instant::now() < until {
+        samples.push(operator.rss_kib().expect("a running operator") as f64);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    samples
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}

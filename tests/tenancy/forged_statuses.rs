@@ -1,0 +1,200 @@
+//! To make a running operator forget, by writing statuses: what it sent, that it has ended, or whose permits are free.
+//!
+//! The attacker has what a slip gives: `resources: ["*"]` in a Role of its own namespace. No admission policy helps here.
+
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use testbed::vendor::{Misbehaviour, When};
+use testbed::{OperatorProcess, until};
+
+use super::tenant::Tenant;
+use crate::world::replicas::ALONE;
+use crate::world::{APP_ID, KEY, SOON, World, chat_app, message_of, numbered, reason_of};
+
+/// A namespace with an operator and an account that works, and somebody in it who may write statuses.
+struct Attacked {
+    world: World,
+    tenant: Tenant,
+    _operator: OperatorProcess,
+}
+
+impl Attacked {
+    async fn new() -> Self {
+        let world = World::new().await;
+        // The oracles of a world believe what is stored, which is not the operator's own here.
+        world.skip_look_back();
+        let operator = world.operator(&ALONE).await;
+        world.app("  limits: { groupIntervalMilliseconds: 200 }").await;
+        world.app_is("Verified").await;
+        let tenant = Tenant::with_stray_rights(world.plane, &world.namespace).await;
+        Self { world, tenant, _operator: operator }
+    }
+
+    async fn cleared(&self, name: &str, more: &str) -> Value {
+        self.world.room(&format!("@TGS#{name}"));
+        self.world.reset(name, &format!("@TGS#{name}"), more).await;
+        self.world.reset_is(name, "Cleared").await
+    }
+
+    /// Waits until the status says again what the operator knows.
+    async fn is_restored(&self, name: &str, reason: &str, request: Option<&str>) -> Value {
+        until(SOON, "the status to be written back", || async {
+            let reset = self.world.object("gar", name).await?;
+            let is_same = reset["status"]["requestID"].as_str() == request
+                && reset["status"]["completionTime"].is_string()
+                && reset["status"]["pendingAttempt"].is_null();
+            (is_same && reason_of(&reset, "Succeeded") == reason).then_some(reset)
+        })
+        .await
+    }
+}
+
+#[tokio::test]
+async fn erasing_the_status_of_a_finished_reset_sends_no_second_clear() {
+    let of = Attacked::new().await;
+    of.cleared("plain", "").await;
+    of.cleared("named", "  requestID: one").await;
+    for (name, request) in [("plain", None), ("named", Some("one"))] {
+        let group = format!("@TGS#{name}");
+        // People have come in since.
+        of.world.room(&group);
+        for forged in [
+            Value::Null,
+            json!({"completionTime": null, "conditions": [], "attempts": 0, "lastAttempt": null}),
+            json!({"observedGeneration": -1, "completionTime": null, "conditions": []}),
+            json!({"pendingAttempt": {"id": "forged", "number": 1, "startTime": Timestamp::now(),
+                "deadline": Timestamp::now() + SignedDuration::from_secs(10), "holder": "nobody", "sdkAppID": APP_ID,
+                "host": of.world.vendor.address().to_string()}, "completionTime": null, "conditions": []}),
+        ] {
+            of.tenant.forge("GroupAttributeReset", name, &forged).await;
+            let restored = of.is_restored(name, "Cleared", request).await;
+            assert!(message_of(&restored, "Succeeded").contains("somebody else"), "{restored:#}");
+            assert_eq!(restored["status"]["attempts"], 1, "{restored:#}");
+        }
+        assert_eq!(of.world.calls(&group), 1, "{name} was sent again");
+    }
+    let events = of.world.kubectl(&["get", "events", "-o", "json"]).await.stdout;
+    let events: Value = serde_json::from_str(&events).unwrap();
+    let told = events["items"].as_array().unwrap().iter();
+    let told = told.filter(|event| event["reason"] == "StatusRestored" && event["type"] == "Warning").count();
+    assert!(told >= 2, "{events:#}");
+    // A request that is really new is made all the same.
+    of.world.patch("gar", "named", "{\"requestID\":\"two\"}").await;
+    of.is_restored("named", "Cleared", Some("two")).await;
+    assert_eq!(of.world.calls("@TGS#named"), 2);
+}
+
+/// Without `history` an old request would pass for a new one.
+#[tokio::test]
+async fn erasing_the_history_brings_no_old_request_back() {
+    let of = Attacked::new().await;
+    of.cleared("room", "  requestID: one").await;
+    of.world.patch("gar", "room", "{\"requestID\":\"two\"}").await;
+    of.is_restored("room", "Cleared", Some("two")).await;
+    of.tenant.forge("GroupAttributeReset", "room", &json!({"history": null})).await;
+    of.world.patch("gar", "room", "{\"requestID\":\"one\"}").await;
+    let shown = of.is_restored("room", "Cleared", Some("one")).await;
+    assert!(message_of(&shown, "Succeeded").contains("is not sent again"), "{shown:#}");
+    assert_eq!(of.world.calls("@TGS#room"), 2);
+}
+
+#[tokio::test]
+async fn erasing_the_attempt_while_its_call_is_under_way_loses_no_outcome() {
+    let of = Attacked::new().await;
+    let slow = Misbehaviour::DelayAfter(Duration::from_secs(2));
+    of.world.vendor.script(When::clear().of("@TGS#slow").times(1), slow);
+    of.world.vendor.script(When::clear().of("@TGS#lost").times(1), Misbehaviour::Reset { execute: true });
+    for name in ["slow", "lost"] {
+        of.world.room(&format!("@TGS#{name}"));
+        of.world.reset(name, &format!("@TGS#{name}"), "").await;
+        let group = format!("@TGS#{name}");
+        until(SOON, "the call", || async { (of.world.calls(&group) == 1).then_some(()) }).await;
+        of.tenant.forge("GroupAttributeReset", name, &Value::Null).await;
+    }
+    of.is_restored("slow", "Cleared", None).await;
+    // Nobody saw what came of this one, and it is read back although the status says nothing of it.
+    of.is_restored("lost", "VerifiedEmpty", None).await;
+    assert_eq!(["@TGS#slow", "@TGS#lost"].map(|group| of.world.calls(group)), [1, 1]);
+}
+
+#[tokio::test]
+async fn an_end_that_somebody_else_writes_ends_nothing() {
+    let of = Attacked::new().await;
+    of.world.room("@TGS#later");
+    of.world.reset("later", "@TGS#later", "  suspend: true").await;
+    of.world.reset_is("later", "Suspended").await;
+    let forged = json!({"completionTime": "2026-01-01T00:00:00Z", "conditions": [{"type": "Succeeded", "status": "True",
+        "reason": "Cleared", "message": "forged", "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
+    of.tenant.forge("GroupAttributeReset", "later", &forged).await;
+    of.world.reset_is("later", "Suspended").await;
+    of.world.patch("gar", "later", "{\"suspend\":false}").await;
+    of.is_restored("later", "Cleared", None).await;
+    assert_eq!(of.world.calls("@TGS#later"), 1);
+}
+
+/// The account of somebody else, at 20 calls a second; a stray right in another namespace, and 100 forged attempts.
+#[tokio::test]
+async fn forged_attempts_hold_no_permit_of_somebody_elses_account() {
+    const FORGED: usize = 100;
+    const RESETS: usize = 30;
+    let world = World::new().await;
+    let other = world.neighbour().await;
+    world.skip_look_back();
+    other.skip_look_back();
+    world.app("  limits: { callsPerSecond: 20 }").await;
+    // An app that names the victim's account without its key, one that does not exist, and one of the attacker's own.
+    other.secret("chat", &KEY.replace('0', "1")).await;
+    other.apply(&chat_app("thief", APP_ID, &world.vendor.url(), "")).await;
+    other.apply(&chat_app("own", 7, &world.vendor.url(), "")).await;
+    let tenant = Tenant::with_stray_rights(world.plane, &other.namespace).await;
+    let apps = ["thief", "missing", "own"];
+    for (app, (name, group)) in apps.iter().cycle().zip(numbered("forged", FORGED)) {
+        let spec = format!("  suspend: true\n  appRef: {{ name: {app} }}");
+        other.reset(&name, &group, &spec).await;
+    }
+    let forge = async |round: &str| {
+        for (name, _) in numbered("forged", FORGED) {
+            let now = Timestamp::now();
+            let pending = json!({"id": format!("{name}-{round}"), "number": 1, "startTime": now,
+                "deadline": now + SignedDuration::from_secs(20), "holder": "nobody", "sdkAppID": APP_ID,
+                "host": world.vendor.address().to_string()});
+            tenant
+                .forge(
+                    "GroupAttributeReset",
+                    &name,
+                    &json!({"observedGeneration": 1, "pendingAttempt": pending}),
+                )
+                .await;
+        }
+    };
+    let rooms = numbered("room", RESETS);
+    world.rooms(&rooms);
+    forge("before").await;
+    let both = [
+        format!("--watch-namespace={}", other.namespace),
+        format!("--allow-endpoint={}", other.vendor.address()),
+        ALONE[0].to_owned(),
+    ];
+    let operator = world.operator(&both.each_ref().map(String::as_str)).await;
+    world.app_is("Verified").await;
+    let begun = Instant::now();
+    world.many_resets(rooms).await;
+    world.until_cleared(RESETS, SOON).await;
+    let at_start = begun.elapsed();
+    forge("meanwhile").await;
+    let used = operator.metric("groupattr_permits_in_use", &[("app", "default")]).await;
+    let more = numbered("more", RESETS);
+    world.rooms(&more);
+    let begun = Instant::now();
+    world.many_resets(more).await;
+    world.until_cleared(2 * RESETS, SOON).await;
+    let later = begun.elapsed();
+    println!(
+        "{RESETS} resets took {at_start:.1?} after the start, {later:.1?} later; {used:?} permits in use before"
+    );
+    // A single permit that is held costs 20 seconds, and all of them are: 20.
+    let bound = Duration::from_secs(12);
+    assert!(at_start < bound && later < bound, "{at_start:?} {later:?}");
+}
