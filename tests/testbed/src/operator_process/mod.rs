@@ -5,6 +5,7 @@ mod trace;
 use std::{
     fs::{self, File},
     io,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::Arc,
@@ -154,6 +155,12 @@ impl OperatorProcess {
     /// Counters are found with and without their suffix `_total`.
     pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         metric_in(&self.metrics().await.ok()?, name, labels)
+    }
+
+    /// Where its own port is.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.trace.port()).into()
     }
 
     /// A GET at its own port: status and body.
