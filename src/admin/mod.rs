@@ -22,7 +22,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, time::Instant};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 pub use self::pages::Pages;
@@ -30,6 +33,10 @@ use crate::{cluster::kubernetes::one_line, operator::metrics::Metrics};
 
 /// A main loop that has been silent for this long counts as dead.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// Connections that the kernel keeps until they are accepted. Of more, it drops the first packet, which comes again after a
+/// second: too late for a probe in a crowd.
+const BACKLOG: u32 = 2048;
 
 /// What the probes are told.
 #[derive(Debug)]
@@ -90,8 +97,8 @@ pub struct BindError {
 }
 
 /// Takes the address of `--listen`.
-pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|cause| {
+pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
+    listen(address).map_err(|cause| {
         let remedy = match cause.kind() {
             io::ErrorKind::AddrInUse => {
                 "stop the program that has this port, or choose another one with --listen"
@@ -104,6 +111,14 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
         };
         BindError { address, cause, remedy }
     })
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A port that was just in use may be had at once after a restart.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// How much one stranger may take of this port. Whoever reaches it needs no credentials.

@@ -44,7 +44,7 @@ impl Served {
 
     /// `text` stands in the metrics.
     async fn with_text(limits: Limits, text: &str) -> Self {
-        let listener = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
         let (health, shutdown) = (Arc::new(Health::new()), CancellationToken::new());
         let (metrics, mut registry) = Metrics::new();
@@ -353,7 +353,7 @@ async fn a_main_loop_silent_for_30_s_is_dead_until_it_beats() {
 
 #[tokio::test]
 async fn a_taken_port_is_said_with_what_to_do() {
-    let taken = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
-    let said = bind(taken.local_addr().unwrap()).await.unwrap_err().to_string();
+    let taken = bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let said = bind(taken.local_addr().unwrap()).unwrap_err().to_string();
     assert!(said.contains("another one with --listen") && said.lines().count() == 1, "{said}");
 }

@@ -71,7 +71,7 @@ pub async fn run(settings: Run, told: CancellationToken) -> Result<Exit, StartEr
     })?;
     let (metrics, registry) = Metrics::new();
     let health = Arc::new(Health::new());
-    let listener = admin::bind(settings.listen).await?;
+    let listener = admin::bind(settings.listen)?;
     let closing = CancellationToken::new();
     let _close = closing.clone().drop_guard();
     let pages = Pages::new(Arc::clone(&health), Arc::new(registry));
