@@ -50,10 +50,10 @@ impl Pages {
     }
 
     fn livez(&self, _: Duration) -> Response<Full<Bytes>> {
-        match self.health.alive(Instant::now()) {
-            true => text(StatusCode::OK, "ok\n"),
-            false => text(StatusCode::SERVICE_UNAVAILABLE, "the main loop has been silent for 30 s\n"),
+        if self.health.alive(Instant::now()) {
+            return text(StatusCode::OK, "ok\n");
         }
+        text(StatusCode::SERVICE_UNAVAILABLE, "the main loop has been silent for 30 s\n")
     }
 
     fn readyz(&self, _: Duration) -> Response<Full<Bytes>> {

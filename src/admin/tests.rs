@@ -15,7 +15,7 @@ use super::*;
 /// Longer than anything here takes, however busy the machine is.
 const SOON: Duration = Duration::from_secs(20);
 /// What is over must be over before this; what must not be is not.
-const LATE: Duration = Duration::from_secs(60);
+const LATE: Duration = Duration::from_mins(1);
 const SHORT: Duration = Duration::from_millis(100);
 const PATIENT: Limits = Limits {
     connections: 64,
@@ -38,12 +38,12 @@ struct Served {
 }
 
 impl Served {
-    async fn with(limits: Limits) -> Self {
-        Self::with_text(limits, "short").await
+    fn with(limits: Limits) -> Self {
+        Self::with_text(limits, "short")
     }
 
     /// `text` stands in the metrics.
-    async fn with_text(limits: Limits, text: &str) -> Self {
+    fn with_text(limits: Limits, text: &str) -> Self {
         let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
         let (health, shutdown) = (Arc::new(Health::new()), CancellationToken::new());
@@ -97,7 +97,7 @@ impl Served {
     fn shown(&self) -> String {
         let mut text = String::new();
         encode(&mut text, &self.registry).unwrap();
-        text.lines().filter(|line| line.contains("http_")).map(|line| format!("{line}\n")).collect()
+        text
     }
 }
 
@@ -152,7 +152,7 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 
 #[tokio::test]
 async fn the_three_pages_are_served_until_shutdown() {
-    let served = Served::with(PATIENT).await;
+    let served = Served::with(PATIENT);
     assert!(served.get("/livez").await.starts_with("HTTP/1.1 200"));
     let answer = served.get("/readyz").await;
     assert!(answer.starts_with("HTTP/1.1 503") && answer.ends_with("\r\n\r\nstarting\n"), "{answer}");
@@ -172,7 +172,7 @@ async fn the_three_pages_are_served_until_shutdown() {
 
 #[tokio::test]
 async fn only_get_and_head_of_the_three_pages_are_answered_and_nothing_of_a_request_is_repeated() {
-    let served = Served::with(PATIENT).await;
+    let served = Served::with(PATIENT);
     for (method, path, status) in [
         ("GET", "/", "404"),
         ("GET", "/livez/", "404"),
@@ -195,18 +195,22 @@ async fn only_get_and_head_of_the_three_pages_are_answered_and_nothing_of_a_requ
 
 #[tokio::test]
 async fn a_head_that_does_not_end_in_time_is_closed_however_it_trickles() {
-    let served = Served::with(Limits { head: SHORT, ..PATIENT }).await;
+    let served = Served::with(Limits { head: SHORT, ..PATIENT });
     let mut silent = served.connect().await;
     let mut trickling = served.sent(HALF).await;
-    assert!(is_closed(&mut silent).await);
-    let trickle = async { while trickling.write_all(b"x").await.is_ok() && sleep(SHORT / 10).await == () {} };
+    let trickle = async {
+        while trickling.write_all(b"x").await.is_ok() {
+            sleep(SHORT / 10).await;
+        }
+    };
     timeout(SOON, trickle).await.expect("it goes on for ever");
+    assert!(is_closed(&mut silent).await);
     served.closed("head_timeout", 2).await;
 }
 
 #[tokio::test]
 async fn a_connection_may_ask_again_and_is_closed_when_it_is_idle() {
-    let served = Served::with(Limits { idle: SHORT * 5, ..PATIENT }).await;
+    let served = Served::with(Limits { idle: SHORT * 5, ..PATIENT });
     let mut stream = served.connect().await;
     for _ in 0..3 {
         stream.write_all(LIVEZ).await.unwrap();
@@ -219,7 +223,7 @@ async fn a_connection_may_ask_again_and_is_closed_when_it_is_idle() {
 
 #[tokio::test]
 async fn the_second_head_of_a_connection_has_no_more_time_than_the_first() {
-    let served = Served::with(Limits { head: SHORT, ..PATIENT }).await;
+    let served = Served::with(Limits { head: SHORT, ..PATIENT });
     let mut stream = served.sent(LIVEZ).await;
     answer_of(&mut stream, "ok\n").await;
     stream.write_all(HALF).await.unwrap();
@@ -229,7 +233,7 @@ async fn the_second_head_of_a_connection_has_no_more_time_than_the_first() {
 
 #[tokio::test]
 async fn an_answer_that_is_not_read_in_time_is_given_up() {
-    let served = Served::with_text(Limits { response: SHORT, ..PATIENT }, &"x".repeat(LARGE)).await;
+    let served = Served::with_text(Limits { response: SHORT, ..PATIENT }, &"x".repeat(LARGE));
     let mut slow = slow_reader(&served).await;
     served.closed("response_timeout", 1).await;
     assert!(rest_of(&mut slow).await.len() < LARGE);
@@ -237,7 +241,7 @@ async fn an_answer_that_is_not_read_in_time_is_given_up() {
 
 #[tokio::test]
 async fn a_body_that_trickles_in_is_not_waited_for() {
-    let served = Served::with(PATIENT).await;
+    let served = Served::with(PATIENT);
     for head in [
         "POST /livez HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n1",
         "GET /livez HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\n",
@@ -251,7 +255,7 @@ async fn a_body_that_trickles_in_is_not_waited_for() {
 
 #[tokio::test]
 async fn a_head_of_more_than_16_kib_is_refused() {
-    let served = Served::with(PATIENT).await;
+    let served = Served::with(PATIENT);
     for (length, status) in [(15_000, "200"), (400_000, "431")] {
         let request =
             format!("GET /livez HTTP/1.1\r\nconnection: close\r\nx: {}\r\n\r\n", "x".repeat(length));
@@ -270,7 +274,7 @@ async fn a_head_of_more_than_16_kib_is_refused() {
 
 #[tokio::test]
 async fn when_it_is_full_the_one_that_is_unfinished_longest_goes_and_a_probe_gets_in() {
-    let served = Served::with(Limits { connections: 4, ..PATIENT }).await;
+    let served = Served::with(Limits { connections: 4, ..PATIENT });
     let mut open = Vec::new();
     for _ in 0..3 {
         let mut stream = served.sent(LIVEZ).await;
@@ -292,7 +296,7 @@ async fn when_it_is_full_the_one_that_is_unfinished_longest_goes_and_a_probe_get
 #[tokio::test]
 async fn who_is_being_answered_goes_last() {
     let text = "x".repeat(LARGE);
-    let served = Served::with_text(Limits { connections: 2, ..PATIENT }, &text).await;
+    let served = Served::with_text(Limits { connections: 2, ..PATIENT }, &text);
     let mut reading = slow_reader(&served).await;
     let mut half = served.sent(HALF).await;
     served.is_open(2).await;
@@ -309,7 +313,7 @@ async fn who_is_being_answered_goes_last() {
 #[tokio::test]
 async fn an_answer_that_is_not_being_read_protects_its_connection_only_for_a_moment() {
     let limits = Limits { connections: 2, stall: Duration::ZERO, ..PATIENT };
-    let served = Served::with_text(limits, &"x".repeat(LARGE)).await;
+    let served = Served::with_text(limits, &"x".repeat(LARGE));
     let mut stalled = slow_reader(&served).await;
     let mut half = served.sent(HALF).await;
     served.is_open(2).await;
@@ -321,13 +325,13 @@ async fn an_answer_that_is_not_being_read_protects_its_connection_only_for_a_mom
 
 #[tokio::test]
 async fn the_metrics_are_encoded_once_for_all_who_ask_at_the_same_time() {
-    let served = Served::with(PATIENT).await;
+    let served = Served::with(PATIENT);
     let first = served.get("/metrics").await;
     served.metrics.event_dropped();
     let body = |answer: &str| answer.split_once("\r\n\r\n").unwrap().1.to_owned();
     assert_eq!(body(&served.get("/metrics").await), body(&first));
 
-    let served = Served::with(Limits { metrics: Duration::ZERO, ..PATIENT }).await;
+    let served = Served::with(Limits { metrics: Duration::ZERO, ..PATIENT });
     let first = served.get("/metrics").await;
     served.metrics.event_dropped();
     assert_ne!(body(&served.get("/metrics").await), body(&first));
@@ -335,7 +339,7 @@ async fn the_metrics_are_encoded_once_for_all_who_ask_at_the_same_time() {
 
 #[tokio::test]
 async fn an_old_connection_is_closed_with_its_next_answer() {
-    let served = Served::with(Limits { lifetime: Duration::ZERO, ..PATIENT }).await;
+    let served = Served::with(Limits { lifetime: Duration::ZERO, ..PATIENT });
     let mut stream = served.sent(LIVEZ).await;
     let answer = rest_of(&mut stream).await;
     assert!(answer.contains("connection: close") && answer.ends_with("ok\n"), "{answer}");

@@ -150,26 +150,17 @@ impl Writer {
         let namespace = regarding.namespace.as_deref().unwrap_or("default");
         let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let known = lock(&self.recent).find(&key, now).cloned();
-        let mut outcome = None;
-        if let Some(Stored { name, count, .. }) = known {
-            let next = Stored { name, count: count.saturating_add(1), last: now };
-            let patch = Patch::Merge(series(next.count, now));
-            let patched =
-                self.call(events.patch(&next.name, &PatchParams::default(), &patch)).await.map(|_| next);
-            if matches!(&patched, Err(trouble) if trouble.label == "gone") {
-                lock(&self.recent).forget(&key);
-            } else {
-                outcome = Some(patched);
+        let mut repeated = None;
+        if let Some(known) = known {
+            match self.repeat(&events, known, now).await {
+                Err(trouble) if trouble.label == "gone" => lock(&self.recent).forget(&key),
+                other => repeated = Some(other),
             }
         }
-        let outcome = match outcome {
-            Some(outcome) => outcome,
-            None => {
-                let event = event(&key, regarding, namespace, &self.instance, now);
-                let name = event.metadata.name.clone().unwrap_or_default();
-                let created = self.call(events.create(&PostParams::default(), &event)).await;
-                created.map(|_| Stored { name, count: 1, last: now })
-            }
+        let outcome = if let Some(repeated) = repeated {
+            repeated
+        } else {
+            self.create(&events, event(&key, regarding, namespace, &self.instance, now), now).await
         };
         match outcome {
             Ok(stored) => lock(&self.recent).remember(key, stored),
@@ -182,6 +173,18 @@ impl Writer {
                 trouble.said
             ),
         }
+    }
+
+    async fn repeat(&self, events: &Api<Event>, known: Stored, now: Timestamp) -> Result<Stored, Trouble> {
+        let next = Stored { count: known.count.saturating_add(1), last: now, ..known };
+        let patch = Patch::Merge(series(next.count, now));
+        self.call(events.patch(&next.name, &PatchParams::default(), &patch)).await?;
+        Ok(next)
+    }
+
+    async fn create(&self, events: &Api<Event>, event: Event, now: Timestamp) -> Result<Stored, Trouble> {
+        self.call(events.create(&PostParams::default(), &event)).await?;
+        Ok(Stored { name: event.metadata.name.unwrap_or_default(), count: 1, last: now })
     }
 
     /// One write, in limited time.

@@ -163,7 +163,9 @@ mod tests {
                 prop_assert!(queue.len() <= 12 && queue.waiting.values().all(|queue| queue.len() <= 5));
                 prop_assert_eq!(queue.waiting.values().map(VecDeque::len).sum::<usize>(), queue.len());
             }
-            served.iter().for_each(|name| queue.done(name));
+            for name in &served {
+                queue.done(name);
+            }
             gone += u32::try_from(drain(&mut queue).len()).unwrap();
             prop_assert_eq!(gone, pushed);
             prop_assert!(queue.is_empty() && queue.round.is_empty() && queue.served.is_empty());
