@@ -1,33 +1,51 @@
 //! Kubernetes Events about resets and apps: a courtesy to readers, never a reason to wait or to fail.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use futures::{StreamExt, stream};
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::{
-    Client,
-    runtime::events::{Event, EventType, Recorder, Reporter},
+use futures::{StreamExt, stream::FuturesUnordered};
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{
+        core::v1::ObjectReference,
+        events::v1::{Event, EventSeries},
+    },
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::json;
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout},
 };
 
 use super::kubernetes::{Complaints, explain, one_line};
+use crate::decide::{
+    fair_queue::FairQueue,
+    series::{Key, Recent, Stored},
+};
 
-/// Events that may wait to be written; what comes on top is dropped.
-const QUEUE: usize = 256;
-/// Events written at the same time.
+/// Events that may wait to be written, of all namespaces; what comes on top is dropped.
+const WAITING: usize = 1_000;
+/// Events of one namespace that may wait.
+const WAITING_OF_EACH: usize = 250;
+/// Events written at the same time, each of another namespace.
 const WRITERS: usize = 4;
+/// Written events that are remembered, so that repeats can join them.
+const REMEMBERED: usize = 1_000;
 /// Limit of one call.
 const CALL: Duration = Duration::from_secs(5);
 /// Longest note: <https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/>
 const NOTE: usize = 1024;
 /// Longest name of a reporting instance, by the same page.
 const INSTANCE: usize = 128;
+/// Longest name of an object, less a full stop and the 16 digits that make the name of an event unique.
+const STEM: usize = 253 - 17;
 
 /// One event to be.
 #[derive(Clone, Debug)]
@@ -36,7 +54,7 @@ pub struct Notice {
     pub reason: &'static str,
     /// A warning, or just news.
     pub warning: bool,
-    /// For people. Without counters: within 6 minutes, repeats of a reason join the first one's note.
+    /// For people. Without counters: within 6 minutes, repeats of the same note form one series.
     pub note: String,
     /// The object it is about, with its uid.
     pub regarding: ObjectReference,
@@ -45,12 +63,14 @@ pub struct Notice {
 /// Writes events in the background. Cheap to clone; what is queued when the process ends is lost.
 #[derive(Clone)]
 pub struct Events {
-    queue: mpsc::Sender<Notice>,
+    queue: Arc<Mutex<FairQueue<Notice>>>,
+    /// Holds at most one wake-up; the writer ends when nobody can send one any more.
+    wake: mpsc::Sender<()>,
     complaints: Arc<Mutex<Complaints>>,
 }
 
 impl Events {
-    /// Starts the writers on the current tokio runtime. `identity` names this process in the events; `written` hears of
+    /// Starts the writer on the current tokio runtime. `identity` names this process in the events; `written` hears of
     /// each write how it went: `ok` or what was wrong.
     #[must_use]
     pub fn new(
@@ -58,90 +78,171 @@ impl Events {
         identity: &str,
         written: impl Fn(&'static str) + Send + Sync + 'static,
     ) -> Self {
-        let reporter = Reporter {
-            controller: "groupattr-operator".to_owned(),
-            instance: Some(one_line(identity, INSTANCE)),
+        let queue = Arc::new(Mutex::new(FairQueue::new(WAITING, WAITING_OF_EACH)));
+        let (wake, woken) = mpsc::channel(1);
+        let writer = Writer {
+            client,
+            instance: one_line(identity, INSTANCE),
+            recent: Mutex::new(Recent::new(REMEMBERED)),
+            written: Box::new(written),
         };
-        let (queue, mut waiting) = mpsc::channel(QUEUE);
-        let recorder = Recorder::new(client, reporter);
-        tokio::spawn(async move {
-            let waiting = stream::poll_fn(move |context| waiting.poll_recv(context));
-            waiting
-                .for_each_concurrent(WRITERS, |notice| async { written(write(&recorder, notice).await) })
-                .await;
-        });
-        Self { queue, complaints: Arc::default() }
+        tokio::spawn(writer.run(Arc::clone(&queue), woken));
+        Self { queue, wake, complaints: Arc::default() }
     }
 
-    /// Queues an event without waiting; false if the queue is full and it was dropped.
+    /// Queues an event without waiting; false if the queue is full and one was dropped, this one or a later one of a
+    /// namespace of which more wait.
     #[must_use = "count the dropped ones"]
     pub fn send(&self, notice: Notice) -> bool {
-        let sent = self.queue.try_send(notice).is_ok();
-        let said = "events are dropped: the API server takes them too slowly";
-        if !sent && self.complaints.lock().unwrap_or_else(PoisonError::into_inner).due(said, Instant::now()) {
+        let namespace = notice.regarding.namespace.clone().unwrap_or_default();
+        let dropped = lock(&self.queue).push(&namespace, notice).is_some();
+        // If it is full, the writer is about to look anyway.
+        let _ = self.wake.try_send(());
+        let said = "events are dropped: there are too many, or the API server takes them too slowly";
+        if dropped && lock(&self.complaints).due(said, Instant::now()) {
             tracing::warn!("{said}");
         }
-        sent
+        !dropped
     }
 }
 
-async fn write(recorder: &Recorder, notice: Notice) -> &'static str {
-    let (event, regarding) = event(notice);
-    let (trouble, label) = match timeout(CALL, recorder.publish(&event, &regarding)).await {
-        Ok(Ok(())) => return "ok",
-        Ok(Err(error @ kube::Error::Api(_))) => (explain(&error), "refused"),
-        Ok(Err(error)) => (explain(&error), "unclear"),
-        Err(_) => (format!("no answer within {CALL:?}"), "unclear"),
-    };
-    tracing::warn!(
-        reason = event.reason,
-        kind = regarding.kind,
-        namespace = regarding.namespace,
-        name = regarding.name,
-        "event not written: {trouble}"
-    );
-    label
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn event(notice: Notice) -> (Event, ObjectReference) {
-    let Notice { reason, warning, note, regarding } = notice;
-    let event = Event {
-        type_: if warning { EventType::Warning } else { EventType::Normal },
-        reason: reason.to_owned(),
-        note: Some(one_line(&note, NOTE)),
-        action: "Reconcile".to_owned(),
-        secondary: None,
-    };
-    (event, regarding)
+/// Why a call did not do what it should.
+struct Trouble {
+    label: &'static str,
+    said: String,
+}
+
+struct Writer {
+    client: Client,
+    instance: String,
+    recent: Mutex<Recent>,
+    written: Box<dyn Fn(&'static str) + Send + Sync>,
+}
+
+impl Writer {
+    async fn run(self, queue: Arc<Mutex<FairQueue<Notice>>>, mut woken: mpsc::Receiver<()>) {
+        let writer = &self;
+        let mut writing = FuturesUnordered::new();
+        loop {
+            while writing.len() < WRITERS
+                && let Some((namespace, notice)) = lock(&queue).take()
+            {
+                writing.push(async move {
+                    writer.write(notice).await;
+                    namespace
+                });
+            }
+            tokio::select! {
+                Some(namespace) = writing.next() => lock(&queue).done(&namespace),
+                more = woken.recv() => if more.is_none() { return },
+            }
+        }
+    }
+
+    async fn write(&self, notice: Notice) {
+        let (Notice { reason, regarding, .. }, key) = (&notice, key(&notice));
+        let now = Timestamp::now();
+        // Events about objects of the cluster stand where those of kubectl and client-go do.
+        let namespace = regarding.namespace.as_deref().unwrap_or("default");
+        let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
+        let known = lock(&self.recent).find(&key, now).cloned();
+        let mut repeated = None;
+        if let Some(known) = known {
+            match self.repeat(&events, known, now).await {
+                Err(trouble) if trouble.label == "gone" => lock(&self.recent).forget(&key),
+                other => repeated = Some(other),
+            }
+        }
+        let outcome = if let Some(repeated) = repeated {
+            repeated
+        } else {
+            self.create(&events, event(&key, regarding, namespace, &self.instance, now), now).await
+        };
+        match outcome {
+            Ok(stored) => lock(&self.recent).remember(key, stored),
+            Err(trouble) => tracing::warn!(
+                reason,
+                kind = regarding.kind,
+                namespace = regarding.namespace,
+                name = regarding.name,
+                "event not written: {}",
+                trouble.said
+            ),
+        }
+    }
+
+    async fn repeat(&self, events: &Api<Event>, known: Stored, now: Timestamp) -> Result<Stored, Trouble> {
+        let next = Stored { count: known.count.saturating_add(1), last: now, ..known };
+        let patch = Patch::Merge(series(next.count, now));
+        self.call(events.patch(&next.name, &PatchParams::default(), &patch)).await?;
+        Ok(next)
+    }
+
+    async fn create(&self, events: &Api<Event>, event: Event, now: Timestamp) -> Result<Stored, Trouble> {
+        self.call(events.create(&PostParams::default(), &event)).await?;
+        Ok(Stored { name: event.metadata.name.unwrap_or_default(), count: 1, last: now })
+    }
+
+    /// One write, in limited time.
+    async fn call(&self, call: impl Future<Output = Result<Event, kube::Error>>) -> Result<Event, Trouble> {
+        let trouble = |label, said| Err(Trouble { label, said });
+        let result = match timeout(CALL, call).await {
+            Ok(Ok(event)) => Ok(event),
+            Ok(Err(error)) => match &error {
+                kube::Error::Api(status) if status.code == 404 => trouble("gone", explain(&error)),
+                kube::Error::Api(_) => trouble("refused", explain(&error)),
+                _ => trouble("unclear", explain(&error)),
+            },
+            Err(_) => trouble("unclear", format!("no answer within {CALL:?}")),
+        };
+        (self.written)(result.as_ref().err().map_or("ok", |trouble| trouble.label));
+        result
+    }
+}
+
+fn key(notice: &Notice) -> Key {
+    Key {
+        uid: notice.regarding.uid.clone().unwrap_or_default(),
+        reason: notice.reason,
+        warning: notice.warning,
+        note: one_line(&notice.note, NOTE),
+    }
+}
+
+/// What a repeat changes in the stored event.
+fn series(count: i32, last: Timestamp) -> serde_json::Value {
+    json!({ "series": EventSeries { count, last_observed_time: MicroTime(last) } })
+}
+
+fn event(key: &Key, regarding: &ObjectReference, namespace: &str, instance: &str, now: Timestamp) -> Event {
+    Event {
+        metadata: ObjectMeta {
+            namespace: Some(namespace.to_owned()),
+            name: Some(name(regarding.name.as_deref().unwrap_or_default(), now)),
+            ..ObjectMeta::default()
+        },
+        event_time: Some(MicroTime(now)),
+        type_: Some(if key.warning { "Warning" } else { "Normal" }.to_owned()),
+        reason: Some(key.reason.to_owned()),
+        note: Some(key.note.clone()),
+        action: Some("Reconcile".to_owned()),
+        regarding: Some(regarding.clone()),
+        reporting_controller: Some("groupattr-operator".to_owned()),
+        reporting_instance: Some(instance.to_owned()),
+        ..Event::default()
+    }
+}
+
+/// The object's name and the moment, as client-go names events; a long name is cut where a name may end.
+fn name(object: &str, now: Timestamp) -> String {
+    let stem = &object[..object.floor_char_boundary(STEM)];
+    let stem = stem.trim_end_matches(|last: char| !last.is_ascii_alphanumeric());
+    format!("{stem}.{:x}", now.as_nanosecond())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn notice(note: &str) -> Notice {
-        Notice {
-            reason: "Failed",
-            warning: true,
-            note: note.to_owned(),
-            regarding: ObjectReference::default(),
-        }
-    }
-
-    #[test]
-    fn a_long_note_is_cut_between_characters() {
-        let note = event(notice(&"房".repeat(400))).0.note.unwrap();
-        assert_eq!((note.len(), note.chars().count()), (1023, 341));
-    }
-
-    #[tokio::test]
-    async fn a_full_queue_drops_and_never_waits() {
-        // A server that accepts and never answers.
-        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", silent.local_addr().unwrap());
-        let client = Client::try_from(kube::Config::new(address.parse().unwrap())).unwrap();
-        let events = Events::new(client, "pod-x", |_| ());
-        let sent = (0..2 * QUEUE).filter(|_| events.send(notice("x"))).count();
-        assert_eq!(sent, QUEUE);
-    }
-}
+mod tests;

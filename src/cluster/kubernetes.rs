@@ -165,13 +165,13 @@ pub fn one_line(text: &str, limit: usize) -> String {
 
 /// Keeps a log readable while something stays broken: each text once a minute.
 #[derive(Debug, Default)]
-pub(super) struct Complaints(Vec<(String, Instant)>);
+pub(crate) struct Complaints(Vec<(String, Instant)>);
 
 impl Complaints {
     const INTERVAL: Duration = Duration::from_mins(1);
 
     /// Whether `text` should be said at `now`, counting it as said then.
-    pub(super) fn due(&mut self, text: &str, now: Instant) -> bool {
+    pub(crate) fn due(&mut self, text: &str, now: Instant) -> bool {
         self.0.retain(|(_, at)| now.saturating_duration_since(*at) < Self::INTERVAL);
         let due = self.0.iter().all(|(said, _)| said != text);
         if due {

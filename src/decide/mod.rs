@@ -14,6 +14,8 @@
 //! | may it be begun while earlier ones are not answered? | `silence` |
 //! | does the watch keep up, so that more may be begun? | `echo` |
 //! | whose turn is it? | `turns` |
+//! | which event is written next, and which are dropped? | `fair_queue` |
+//! | which event repeats an earlier one? | `series` |
 //! | how long until the next attempt? | `backoff` |
 //! | does this app work? | `circuit` |
 //! | is it open to this namespace? | `labels` |
@@ -24,6 +26,7 @@ pub mod backoff;
 pub mod circuit;
 pub mod echo;
 pub mod ends;
+pub mod fair_queue;
 pub mod group_pace;
 pub mod judge;
 pub mod labels;
@@ -34,6 +37,7 @@ pub mod ownership;
 pub mod pace;
 pub mod plan;
 pub mod runway;
+pub mod series;
 pub mod settle;
 pub mod silence;
 pub mod status;

@@ -16,7 +16,7 @@ use super::hands::Hands;
 use super::metrics::Metrics;
 use super::unhurried::Unhurried;
 use super::watches;
-use crate::admin::{self, BindError, Health};
+use crate::admin::{self, BindError, Health, Limits, Pages};
 use crate::args::Run;
 use crate::chat::{ChatClient, ClientError, Settings};
 use crate::cluster::discovery::{Needed, wait_for_kinds};
@@ -73,10 +73,11 @@ pub async fn run(settings: Run, told: CancellationToken) -> Result<Exit, StartEr
     })?;
     let (metrics, registry) = Metrics::new();
     let health = Arc::new(Health::new());
-    let listener = admin::bind(settings.listen).await?;
+    let listener = admin::bind(settings.listen)?;
     let closing = CancellationToken::new();
     let _close = closing.clone().drop_guard();
-    tokio::spawn(admin::serve(listener, Arc::clone(&health), Arc::new(registry), closing));
+    let pages = Pages::new(Arc::clone(&health), Arc::new(registry));
+    tokio::spawn(admin::serve(listener, pages, Limits::default(), metrics.clone(), closing));
     let process =
         Process { clients, chat, metrics, health, clock: Clock::start(), identity: identity(), settings };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), holder = process.identity, "starting");

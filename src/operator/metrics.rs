@@ -143,6 +143,8 @@ pub struct Metrics {
     leader: Gauge,
     malformed_objects: Series<Plain<&'static str, 1>, Gauge>,
     events_dropped: Counter,
+    http_connections: Gauge,
+    http_connections_closed: Series<Plain<&'static str, 1>, Counter>,
 }
 
 impl Metrics {
@@ -182,6 +184,8 @@ impl Metrics {
             leader: add(r, "leader", "1 while this process leads, else 0"),
             malformed_objects: add(r, "malformed_objects", "Stored objects that do not decode"),
             events_dropped: add(r, "events_dropped", "Events dropped because too many waited"),
+            http_connections: add(r, "http_connections", "Open connections to the port of /livez"),
+            http_connections_closed: add(r, "http_connections_closed", "Connections that ended, by reason"),
         };
         r.register("build", "The running program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         (metrics, registry)
@@ -294,6 +298,16 @@ impl Metrics {
     /// An event was dropped.
     pub fn event_dropped(&self) {
         self.events_dropped.inc();
+    }
+
+    /// So many connections to the port of the pages are open.
+    pub fn http_connections(&self, open: usize) {
+        set(&self.http_connections, open);
+    }
+
+    /// `more` of them ended for this reason; with none of them, it is counted from zero.
+    pub fn http_closed(&self, reason: &'static str, more: u64) {
+        self.http_connections_closed.with([("reason", reason)], |counter| _ = counter.inc_by(more));
     }
 
     /// Removes the series of an app that was deleted.

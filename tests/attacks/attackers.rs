@@ -1,6 +1,7 @@
 //! Everybody else: a tenant with a stray right to statuses, and somebody who reaches the operator's port.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -90,7 +91,7 @@ impl<'a> Attackers<'a> {
     /// Everything at once.
     pub(crate) async fn attack(&self, operator: &OperatorProcess, until: Instant) {
         tokio::join!(
-            half_open_connections(operator.port(), until),
+            half_open_connections(operator.address(), until),
             self.forged_proofs(until),
             self.forged_attempts(until),
             self.erased_ends(until),
@@ -184,12 +185,12 @@ impl<'a> Attackers<'a> {
 }
 
 /// Connections that begin a request and never end it. The oldest are given up, as the operator does.
-async fn half_open_connections(port: u16, until: Instant) {
+async fn half_open_connections(operator: SocketAddr, until: Instant) {
     let head = format!("GET /metrics HTTP/1.1\r\nhost: operator\r\nx-ballast: {}", "x".repeat(15_000));
     let mut open = VecDeque::new();
     every(ms(100), until, async |_| {
         for _ in 0..20 {
-            let Ok(mut connection) = TcpStream::connect(("127.0.0.1", port)).await else { continue };
+            let Ok(mut connection) = TcpStream::connect(operator).await else { continue };
             let _ = connection.write_all(head.as_bytes()).await;
             open.push_back(connection);
         }

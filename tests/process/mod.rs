@@ -5,6 +5,7 @@
 //! |---|---|
 //! | what does it print, and with which code does it end? | `command_line` |
 //! | what do its pages show? | `pages` |
+//! | what can strangers do who reach its port? | `strangers` |
 //! | what stands in its log? | `log` |
 //! | what if the cluster is not as it should be? | `cluster` |
 //! | what does it ask of its machine? | `host` |
@@ -16,6 +17,7 @@ mod command_line;
 mod host;
 mod log;
 mod pages;
+mod strangers;
 
 use std::process::Stdio;
 

@@ -5,6 +5,7 @@ mod trace;
 use std::{
     fs::{self, File},
     io,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
     sync::Arc,
@@ -156,10 +157,10 @@ impl OperatorProcess {
         metric_in(&self.metrics().await.ok()?, name, labels)
     }
 
-    /// The port of its pages, on 127.0.0.1.
+    /// Where its own port is.
     #[must_use]
-    pub fn port(&self) -> u16 {
-        self.trace.port()
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.trace.port()).into()
     }
 
     /// A GET at its own port: status and body.
