@@ -21,7 +21,7 @@ use prometheus_client::{encoding::text::encode, registry::Registry};
 use tokio::{net::TcpListener, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::cluster::kubernetes::one_line;
+use crate::text::one_line;
 
 /// A main loop that has been silent for this long counts as dead.
 const SILENCE: Duration = Duration::from_secs(30);

@@ -16,7 +16,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::kubernetes::{Complaints, explain, one_line};
+use super::kubernetes::{Complaints, explain};
+use crate::text::one_line;
 
 /// Events that may wait to be written; what comes on top is dropped.
 const QUEUE: usize = 256;
