@@ -10,8 +10,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::apps::Rules;
 use super::clock::Clock;
-use super::desk::{Desk, Ending, Rules};
+use super::desk::{Desk, Ending};
 use super::hands::Hands;
 use super::metrics::Metrics;
 use super::unhurried::Unhurried;
@@ -174,7 +175,11 @@ impl Process {
         let sources =
             watches::start(&hands.client, &settings.watch_namespaces, &mut watching, &events, &hands.metrics);
         drop(events);
-        let rules = Rules { own_namespace: settings.namespace, allow_endpoints: settings.allow_endpoints };
+        let rules = Rules {
+            own_namespace: settings.namespace,
+            allow_endpoints: settings.allow_endpoints,
+            key_format: settings.key_format,
+        };
         let alive = Arc::clone(&health);
         let mut desk = Desk::new(hands, rules, health, sources);
         let exit = {
