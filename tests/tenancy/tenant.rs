@@ -11,11 +11,20 @@ rules:
   resources: [groupattributeresets, chatapps]
   verbs: [get, list, watch, create, update, patch, delete]
 - apiGroups: ['']
-  resources: [secrets, events]
-  verbs: [get, list, create, update]
+  resources: [events]
+  verbs: [get, list]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [get, list]
+";
+
+/// What those may do besides who keep the account's key themselves.
+const KEEPERS: &str = "
+kind: ClusterRole
+rules:
+- apiGroups: ['']
+  resources: [secrets]
+  verbs: [get, list, create, update]
 ";
 
 /// Somebody who may work in one namespace.
@@ -28,10 +37,19 @@ pub(crate) struct Tenant {
 impl Tenant {
     /// With the rights of people in this namespace, and in no other.
     pub(crate) async fn of(plane: &'static ControlPlane, namespace: &str) -> Self {
-        let account = plane.service_account(namespace, "developer").await.unwrap();
-        let rights = OperatorRights::from_yaml(PEOPLE).unwrap();
+        Self::with(plane, namespace, "developer", &format!("{PEOPLE}---{KEEPERS}")).await
+    }
+
+    /// The same without any right to Secrets.
+    pub(crate) async fn without_secrets(plane: &'static ControlPlane, namespace: &str) -> Self {
+        Self::with(plane, namespace, "visitor", PEOPLE).await
+    }
+
+    async fn with(plane: &'static ControlPlane, namespace: &str, name: &str, rights: &str) -> Self {
+        let account = plane.service_account(namespace, name).await.unwrap();
+        let rights = OperatorRights::from_yaml(rights).unwrap();
         plane.grant(&account, &rights, &Scope::Namespaces(vec![namespace.to_owned()])).await.unwrap();
-        let kubeconfig = plane.kubeconfig("developer", &account.token).unwrap().display().to_string();
+        let kubeconfig = plane.kubeconfig(name, &account.token).unwrap().display().to_string();
         Self { plane, namespace: namespace.to_owned(), kubeconfig }
     }
 
