@@ -7,7 +7,7 @@ use kube::{Api, Client};
 use tokio::time::timeout;
 
 use crate::api::SecretKeyRef;
-use crate::chat::{KeyFormat, SecretKey};
+use crate::chat::{InvalidKey, KeyFormat, SecretKey};
 use crate::text::one_line;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,9 +38,10 @@ pub async fn read_key(
     reference: &SecretKeyRef,
     format: KeyFormat,
 ) -> Result<SecretKey, CredentialsFault> {
-    let SecretKeyRef { name, key } = reference;
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let secret = match timeout(PATIENCE, api.get(name)).await {
+    let answer = timeout(PATIENCE, api.get(&reference.name)).await;
+    let (name, key) = (short(&reference.name), short(&reference.key));
+    let secret = match answer {
         Ok(Ok(secret)) => secret,
         Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
             let text = format!(
@@ -56,29 +57,32 @@ pub async fn read_key(
             return Err(CredentialsFault::NotFound(text));
         }
         // The text of other errors could quote the body, so only the kind of error is said.
-        Ok(Err(kube::Error::Api(status))) => return Err(no_answer(name, &format!("status {}", status.code))),
-        Ok(Err(_)) => return Err(no_answer(name, "the answer could not be read")),
-        Err(_) => return Err(no_answer(name, "no answer in time")),
+        Ok(Err(kube::Error::Api(status))) => {
+            return Err(no_answer(&name, &format!("status {}", status.code)));
+        }
+        Ok(Err(_)) => return Err(no_answer(&name, "the answer could not be read")),
+        Err(_) => return Err(no_answer(&name, "no answer in time")),
     };
-    let Some(value) = secret.data.as_ref().and_then(|data| data.get(key)) else {
+    let Some(value) = secret.data.as_ref().and_then(|data| data.get(&reference.key)) else {
         return Err(CredentialsFault::KeyMissing(format!(
             "Secret {name} in namespace {namespace} has no entry {key}. Add it, or name another in \
              credentials.secretKeyRef.key."
         )));
     };
-    SecretKey::parse(&value.0, format).map_err(|why| {
-        let place = place(namespace, reference);
-        CredentialsFault::KeyInvalid(format!("{place} is no usable key: {why}."))
-    })
+    SecretKey::parse(&value.0, format)
+        .map_err(|why| CredentialsFault::KeyInvalid(invalid(namespace, &name, &key, why)))
 }
 
-/// Names the entry. Names can be so long that the message would be cut before it says what to do.
-fn place(namespace: &str, SecretKeyRef { name, key }: &SecretKeyRef) -> String {
-    let short = |text: &str| match one_line(text, LONGEST_NAME) {
-        cut if cut.len() < text.len() => cut + "…",
+fn invalid(namespace: &str, name: &str, key: &str, why: InvalidKey) -> String {
+    format!("Entry {key} of Secret {name} in namespace {namespace} is no usable key: {why}.")
+}
+
+/// Names can be so long that a message would be cut before it says what to do.
+fn short(name: &str) -> String {
+    match one_line(name, LONGEST_NAME) {
+        cut if cut.len() < name.len() => cut + "…",
         whole => whole,
-    };
-    format!("Entry {} of Secret {} in namespace {}", short(key), short(name), short(namespace))
+    }
 }
 
 fn no_answer(name: &str, why: &str) -> CredentialsFault {
@@ -91,17 +95,14 @@ fn no_answer(name: &str, why: &str) -> CredentialsFault {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::InvalidKey;
 
     #[test]
     fn the_longest_names_leave_room_for_cause_and_remedy() {
-        let reference = SecretKeyRef { name: "s".repeat(253), key: "k".repeat(253) };
-        let place = place(&"n".repeat(63), &reference);
+        let (namespace, name, key) = ("n".repeat(63), short(&"s".repeat(253)), short(&"k".repeat(253)));
         for why in [InvalidKey::Pem, InvalidKey::Base64OfBytes, InvalidKey::Other, InvalidKey::Long(16)] {
-            let said = format!("{place} is no usable key: {why}.");
+            let said = invalid(&namespace, &name, &key, why);
             assert!(said.len() <= 512, "{} bytes: {said}", said.len());
         }
-        let plain = SecretKeyRef { name: "chat".to_owned(), key: "secretKey".to_owned() };
-        assert_eq!(super::place("shop", &plain), "Entry secretKey of Secret chat in namespace shop");
+        assert_eq!((short("chat"), short(&"n".repeat(63))), ("chat".to_owned(), "n".repeat(63)));
     }
 }
