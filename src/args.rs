@@ -9,7 +9,7 @@ use clap::{
 };
 
 use crate::{
-    chat::AllowedEndpoint,
+    chat::{AllowedEndpoint, KeyFormat},
     cluster::lease::Terms,
     telemetry::{self, Format},
 };
@@ -65,7 +65,7 @@ enum Verb {
 pub struct Run {
     /// Serve the ChatApps and resets of this namespace only, with rights in it only; repeatable.
     /// ClusterChatApps are off then. Without it: all namespaces.
-    #[arg(long = "watch-namespace", value_name = "NS", value_delimiter = ',', value_parser = namespace)]
+    #[arg(long = "watch-namespace", value_name = "NS", value_delimiter = ',', value_parser = watched)]
     pub watch_namespaces: Vec<String>,
 
     /// The operator's own namespace: its lease and the Secrets of ClusterChatApps are here.
@@ -73,9 +73,15 @@ pub struct Run {
     #[arg(long, value_name = "NS", default_value = "default", value_parser = namespace)]
     pub namespace: String,
 
-    /// A host that spec.endpoint of ChatApps may name; repeatable. http:// works for loopback only.
+    /// A host that spec.endpoint of ChatApps may name, without a port 443; repeatable. http:// works for
+    /// loopback only.
     #[arg(long = "allow-endpoint", value_name = "HOST[:PORT]", value_delimiter = ',', value_parser = endpoint)]
     pub allow_endpoints: Vec<AllowedEndpoint>,
+
+    /// What counts as an account's key: 64 hexadecimal digits, as the chat console shows them, or any text
+    /// without blanks. Whatever counts is signed with, and the signature goes to the host that the ChatApp names.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "hex64")]
+    pub key_format: KeyFormat,
 
     /// Elect one active process by a Lease. Switch it off only if there can never be two processes.
     #[arg(
@@ -129,7 +135,7 @@ pub struct Check {
     pub run: Run,
 
     /// A Secret that the operator may read, if its rights name them; repeatable. Without it: all Secrets.
-    #[arg(long = "secret-name", value_name = "NAME", value_delimiter = ',')]
+    #[arg(long = "secret-name", value_name = "NAME", value_delimiter = ',', value_parser = secret)]
     pub secret_names: Vec<String>,
 }
 
@@ -280,8 +286,32 @@ fn namespace(text: &str) -> Result<String, String> {
     Err("use a namespace's name: 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends".to_owned())
 }
 
+/// An element of a list that is there and empty is a slip, of a template say, and must not turn into "all".
+fn watched(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("name a namespace, or leave it out altogether to serve all namespaces".to_owned());
+    }
+    namespace(text)
+}
+
 fn endpoint(text: &str) -> Result<AllowedEndpoint, String> {
+    if text.trim().is_empty() {
+        return Err("name a host, or leave it out altogether to allow none".to_owned());
+    }
     text.trim().parse::<AllowedEndpoint>().map_err(|error| error.to_string())
+}
+
+/// A DNS-1123 subdomain, as the name of a Secret is.
+fn secret(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if name.is_empty() {
+        return Err("name a Secret, or leave it out altogether to ask about all Secrets".to_owned());
+    }
+    if name.len() <= 253 && name.split('.').all(|part| namespace(part).is_ok() && part.trim() == part) {
+        return Ok(name.to_owned());
+    }
+    Err("use a Secret's name: at most 253 of a-z, 0-9, - and ., with a letter or digit at both ends"
+        .to_owned())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //!
 //! | folder | what lives there |
 //! |---|---|
+//! | [`text`] | what of a stranger's text may be shown |
 //! | [`api`] | the words: the kinds of object, conditions and reasons |
 //! | [`chat`] | the vendor: wire format, signature, error codes, the HTTP client |
 //! | [`decide`] | pure decisions: what is next, what does this answer mean, may it go now |
@@ -22,3 +23,4 @@ pub mod cluster;
 pub mod decide;
 pub mod operator;
 pub mod telemetry;
+pub mod text;

@@ -11,7 +11,7 @@ use tracing_subscriber::{
     registry,
 };
 
-use crate::cluster::kubernetes::one_line;
+use crate::text::one_line;
 
 /// Shape of the log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

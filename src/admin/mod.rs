@@ -29,7 +29,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::pages::Pages;
-use crate::{cluster::kubernetes::one_line, operator::metrics::Metrics};
+use crate::{operator::metrics::Metrics, text::one_line};
 
 /// A main loop that has been silent for this long counts as dead.
 const SILENCE: Duration = Duration::from_secs(30);

@@ -66,6 +66,7 @@ pub struct ChatAppSpec {
     /// An administrator of the account, in whose name the operator signs.
     #[serde(default = "administrator")]
     #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = Rule::new("self.matches('^[!-~]+$')").message("identifier may hold printable ASCII characters without blanks only; write the administrator's UserID as the chat console shows it"))]
     pub identifier: String,
     /// Where the account's key is.
     pub credentials: AppCredentials,
@@ -119,6 +120,15 @@ pub struct ClusterChatAppSpec {
     pub allowed_namespaces: AllowedNamespaces,
 }
 
+impl ChatAppSpec {
+    /// Whether [`identifier`](Self::identifier) is one that the CRD takes. It goes into the signed text, where a line break
+    /// would begin another field; an older CRD let it pass.
+    #[must_use]
+    pub fn has_valid_identifier(&self) -> bool {
+        (1..=32).contains(&self.identifier.len()) && self.identifier.bytes().all(|b| b.is_ascii_graphic())
+    }
+}
+
 fn administrator() -> String {
     "administrator".to_owned()
 }
@@ -151,7 +161,7 @@ pub struct SecretKeyRef {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
-    /// Key in it. White space around the value is ignored.
+    /// Key in it. The value is 64 hexadecimal digits; white space around it is ignored.
     #[serde(default = "secret_key")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub key: String,
@@ -198,7 +208,8 @@ pub struct AllowedNamespaces {
     /// None, All, or those whose labels match the selector.
     #[serde(default)]
     pub from: NamespacesFrom,
-    /// Labels of the namespaces. Who may label a namespace may admit it: prefer kubernetes.io/metadata.name.
+    /// Labels of the namespaces. Who may label a namespace may admit it: prefer kubernetes.io/metadata.name. NotIn and
+    /// DoesNotExist alone admit every namespace without the label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "label_selector")]
     pub selector: Option<LabelSelector>,
@@ -216,15 +227,25 @@ pub enum NamespacesFrom {
     Selector,
 }
 
+/// A selector selects something: an empty one would be read as all namespaces, and a misspelt field leaves an empty one.
+const SELECTS: &str = "(has(self.matchLabels) && size(self.matchLabels) > 0) || \
+                       (has(self.matchExpressions) && size(self.matchExpressions) > 0)";
+const LABEL_KEY: &str = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
+const LABEL_VALUE: &str = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
+
 fn label_selector(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
-        "description": "A label selector over namespaces.",
+        "description": "A label selector over namespaces. An empty one is refused, and selects nothing.",
+        "x-kubernetes-validations": [{
+            "rule": SELECTS,
+            "message": "selector must hold matchLabels or matchExpressions; name labels of the namespaces, or write from: All without a selector for all of them"
+        }],
         "properties": {
             "matchLabels": {
                 "type": "object",
                 "maxProperties": 32,
-                "additionalProperties": { "type": "string", "maxLength": 63 }
+                "additionalProperties": { "type": "string", "maxLength": 63, "pattern": LABEL_VALUE }
             },
             "matchExpressions": {
                 "type": "array",
@@ -233,14 +254,18 @@ fn label_selector(_: &mut SchemaGenerator) -> Schema {
                 "items": {
                     "type": "object",
                     "required": ["key", "operator"],
+                    "x-kubernetes-validations": [{
+                        "rule": "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+                        "message": "In and NotIn need values, Exists and DoesNotExist take none; add or remove values"
+                    }],
                     "properties": {
-                        "key": { "type": "string", "minLength": 1, "maxLength": 317 },
+                        "key": { "type": "string", "minLength": 1, "maxLength": 317, "pattern": LABEL_KEY },
                         "operator": { "type": "string", "enum": ["In", "NotIn", "Exists", "DoesNotExist"] },
                         "values": {
                             "type": "array",
                             "maxItems": 64,
                             "x-kubernetes-list-type": "atomic",
-                            "items": { "type": "string", "maxLength": 63 }
+                            "items": { "type": "string", "maxLength": 63, "pattern": LABEL_VALUE }
                         }
                     }
                 }

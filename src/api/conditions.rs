@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::schema::required_date_time;
+use crate::text::visible;
 
 /// One statement about an object, in the form of `metav1.Condition`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -171,8 +172,10 @@ pub enum AppReason {
     Verified,
     /// The Secret does not exist, or may not be read.
     SecretNotFound,
-    /// The Secret has no usable key.
+    /// The Secret has no such entry.
     SecretKeyMissing,
+    /// The Secret's entry is no key.
+    SecretKeyInvalid,
     /// The vendor does not accept key, identifier or account.
     CredentialsRejected,
     /// The vendor does not serve this account now.
@@ -215,7 +218,7 @@ impl fmt::Display for AppReason {
 /// Puts `next` in the place of the condition of its type. Its transition time is kept if the status is the same,
 /// unless that time is the constant which the CRD writes by default.
 pub fn set_condition(conditions: &mut Vec<Condition>, mut next: Condition) {
-    next.message = cut(next.message, 512);
+    next.message = cut(visible(&next.message).into_owned(), 512);
     match conditions.iter_mut().find(|c| c.type_ == next.type_) {
         Some(old) => {
             if old.status == next.status && old.last_transition_time != Timestamp::UNIX_EPOCH {
@@ -268,6 +271,15 @@ mod tests {
     fn long_messages_are_cut_at_a_character() {
         let text = cut("ä".repeat(400), 512);
         assert!(text.len() <= 512 && text.ends_with('…'));
+    }
+
+    /// Whoever put them there: an object, the API server, an older version of the status.
+    #[test]
+    fn a_message_has_one_line_and_nothing_hidden() {
+        let mut all = Vec::new();
+        let message = "one\ntwo\u{202e}\u{ad}three".to_owned();
+        set_condition(&mut all, Condition { message, ..condition(ConditionStatus::True, 1) });
+        assert_eq!(all[0].message, "one twothree");
     }
 
     #[test]

@@ -65,6 +65,9 @@ fn each_bad_input_is_refused_in_one_line_that_names_it() {
         ("run --watch-namespace Shop", &[], "--watch-namespace: unusable value \"Shop\""),
         ("run --watch-namespace a,,b", &[], "--watch-namespace: unusable value \"\""),
         ("run --lease-retry-seconds 0", &[], "from 1 to 3600"),
+        ("run --key-format hex", &[], "--key-format: unusable value \"hex\": use one of hex64, any"),
+        ("run", &[("GROUPATTR_KEY_FORMAT", "none")], "GROUPATTR_KEY_FORMAT: unusable value"),
+        ("check --secret-name Chat", &[], "--secret-name: unusable value \"Chat\""),
         ("run --shutdown-grace-seconds 0", &[], "--shutdown-grace-seconds"),
         ("run --lease-retry-seconds 10", &[], "--lease-retry-seconds 10 must be less"),
         ("run --listen 8080", &[], "0.0.0.0:8080"),
@@ -92,4 +95,69 @@ fn help_names_every_flag_with_its_variable() {
         matches!(read("--version", &[]), Ok(Command::Tell(text)) if text.contains(env!("CARGO_PKG_VERSION")))
     );
     assert!(matches!(read("crd", &[]), Ok(Command::Crd)));
+}
+
+/// A list that is empty means all, or none; one with an empty element means that somebody forgot something.
+#[test]
+fn what_is_given_and_empty_is_refused_and_never_means_all() {
+    let args = |args: &[&str], variables: &[(&str, &str)]| {
+        let args = ["groupattr-operator"].into_iter().chain(args.iter().copied()).map(OsString::from);
+        let variable = |name: &str| variables.iter().find(|v| v.0 == name).map(|v| OsString::from(v.1));
+        interpret(args.collect(), variable, None)
+    };
+    for flag in [
+        "watch-namespace",
+        "namespace",
+        "allow-endpoint",
+        "key-format",
+        "leader-elect",
+        "lease-duration-seconds",
+        "lease-renew-deadline-seconds",
+        "lease-retry-seconds",
+        "listen",
+        "log-format",
+        "log-filter",
+        "shutdown-grace-seconds",
+        "secret-name",
+    ] {
+        let (long, variable) = (format!("--{flag}"), variable_of(flag));
+        for value in ["", " ", "\t", ",", " , "] {
+            let with_equals = format!("{long}={value}");
+            let mut given = vec![(vec!["check", &with_equals], vec![], &long)];
+            if flag != "leader-elect" {
+                given.push((vec!["check", &long, value], vec![], &long));
+            }
+            if !value.is_empty() {
+                given.push((vec!["check"], vec![(variable.as_str(), value)], &variable));
+            }
+            for (line, variables, blamed) in given {
+                let said = args(&line, &variables).expect_err(&format!("{line:?} {variables:?}")).to_string();
+                assert!(said.contains(blamed.as_str()) && said.lines().count() == 1, "{line:?}: {said}");
+            }
+        }
+    }
+    for list in ["watch-namespace", "allow-endpoint", "secret-name"] {
+        for value in ["a,,b", "a,", ",a", "a, ,b"] {
+            let said = args(&["check", &format!("--{list}={value}")], &[]).expect_err(value).to_string();
+            assert!(said.contains("leave it out altogether"), "{list} {value}: {said}");
+            let said = args(&["check"], &[(&variable_of(list), value)]).expect_err(value).to_string();
+            assert!(
+                said.contains(&variable_of(list)) && said.contains("leave it out"),
+                "{list} {value}: {said}"
+            );
+        }
+        // A variable that is entirely empty counts as unset, as in a shell.
+        assert!(args(&["check"], &[(&variable_of(list), "")]).is_ok(), "{list}");
+    }
+}
+
+#[test]
+fn a_key_has_the_consoles_form_unless_somebody_says_otherwise() {
+    assert_eq!(run("run", &[]).key_format, KeyFormat::Hex64);
+    assert_eq!(run("run --key-format any", &[]).key_format, KeyFormat::Any);
+    assert_eq!(run("run", &[("GROUPATTR_KEY_FORMAT", "any")]).key_format, KeyFormat::Any);
+    assert_eq!(
+        run("run --key-format=hex64", &[("GROUPATTR_KEY_FORMAT", "any")]).key_format,
+        KeyFormat::Hex64
+    );
 }

@@ -7,6 +7,8 @@ use std::collections::HashSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
+use crate::text::is_invisible;
+
 /// The longest text of the vendor that is kept, in bytes.
 pub const MAX_TEXT_BYTES: usize = 256;
 
@@ -33,12 +35,6 @@ pub fn clean_text(text: &str, secrets: &[&str], max_bytes: usize) -> String {
     }
     clean.truncate(clean.floor_char_boundary(max_bytes));
     clean
-}
-
-/// Control characters, and those that reorder or hide text in a terminal.
-fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 fn tells(clean: &str, secrets: &[&str]) -> bool {
@@ -88,7 +84,8 @@ fn forms(secret: &str) -> Vec<Vec<u8>> {
     forms
 }
 
-/// Undoes one layer of percent-encoding; lower case, and without what [`clean_text`] would have removed.
+/// Undoes one layer of percent-encoding; lower case, and without what [`clean_text`] would have removed, or a secret could
+/// be taken apart by encoded characters that nobody sees.
 fn percent_decoded(text: &[u8]) -> Vec<u8> {
     let digit =
         |at: usize| text.get(at).and_then(|&b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
@@ -97,10 +94,7 @@ fn percent_decoded(text: &[u8]) -> Vec<u8> {
     while at < text.len() {
         match (text[at], digit(at + 1), digit(at + 2)) {
             (b'%', Some(high), Some(low)) => {
-                let byte = (high * 16 + low).to_ascii_lowercase();
-                if !byte.is_ascii_control() {
-                    decoded.push(byte);
-                }
+                decoded.push(high * 16 + low);
                 at += 3;
             }
             (byte, ..) => {
@@ -109,7 +103,8 @@ fn percent_decoded(text: &[u8]) -> Vec<u8> {
             }
         }
     }
-    decoded
+    let shown: String = String::from_utf8_lossy(&decoded).chars().filter(|&c| !is_invisible(c)).collect();
+    shown.to_ascii_lowercase().into_bytes()
 }
 
 #[cfg(test)]

@@ -18,6 +18,16 @@ enum Scheme {
     Https,
 }
 
+impl Scheme {
+    /// The port that need not be written.
+    fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
 /// Scheme, host and port of the vendor's API, normalised: two ways to write one place are equal.
 ///
 /// Host and port are also part of an account's identity, because the vendor's limits count per account.
@@ -28,12 +38,13 @@ pub struct Endpoint {
     port: u16,
 }
 
-/// What the operator was told to allow, `HOST[:PORT]`. Without a port, every port of the host.
+/// What the operator was told to allow, `HOST[:PORT]`. Without a port it is the scheme's own, 443 unless `http://` is
+/// written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedEndpoint {
     scheme: Option<Scheme>,
     host: String,
-    port: Option<u16>,
+    port: u16,
 }
 
 /// What is wrong with an endpoint and what to write instead. Does not repeat the text: it may hold a
@@ -68,8 +79,7 @@ impl Endpoint {
     pub fn parse(url: &str) -> Result<Self, InvalidEndpoint> {
         let written = Written::parse(url)?;
         let scheme = written.scheme.ok_or(InvalidEndpoint::Scheme)?;
-        let default = if scheme == Scheme::Https { 443 } else { 80 };
-        Ok(Self { scheme, host: written.host, port: written.port.unwrap_or(default) })
+        Ok(Self { scheme, host: written.host, port: written.port.unwrap_or_else(|| scheme.port()) })
     }
 
     /// The vendor's endpoint of a region.
@@ -114,7 +124,7 @@ impl AllowedEndpoint {
     #[must_use]
     pub fn admits(&self, endpoint: &Endpoint) -> bool {
         self.host == endpoint.host
-            && self.port.is_none_or(|port| port == endpoint.port)
+            && self.port == endpoint.port
             && self.scheme.is_none_or(|scheme| scheme == endpoint.scheme)
     }
 }
@@ -124,6 +134,7 @@ impl FromStr for AllowedEndpoint {
 
     fn from_str(text: &str) -> Result<Self, InvalidEndpoint> {
         let Written { scheme, host, port } = Written::parse(text)?;
+        let port = port.unwrap_or_else(|| scheme.unwrap_or(Scheme::Https).port());
         Ok(Self { scheme, host, port })
     }
 }

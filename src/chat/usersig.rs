@@ -125,6 +125,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::chat::KeyFormat;
 
     fn decode(usersig: &str) -> Value {
         let base64 = usersig.replace('*', "+").replace('-', "/").replace('_', "=");
@@ -136,7 +137,7 @@ mod tests {
 
     fn minted(issued: i64, valid_for: i64) -> UserSig {
         UserSig::mint(
-            &SecretKey::from_bytes(b"canary").unwrap(),
+            &SecretKey::parse(&[b'c'; 64], KeyFormat::Hex64).unwrap(),
             1_400_000_000,
             "administrator",
             issued,
@@ -150,7 +151,7 @@ mod tests {
         for vector in file["vectors"].as_array().unwrap() {
             let text = |name: &str| vector[name].as_str().unwrap();
             let number = |name: &str| vector[name].as_i64().unwrap();
-            let key = SecretKey::from_bytes(text("key").as_bytes()).unwrap();
+            let key = SecretKey::parse(text("key").as_bytes(), KeyFormat::Any).unwrap();
             let sdk_app_id = u32::try_from(number("sdkappid")).unwrap();
             let sig = UserSig::mint(&key, sdk_app_id, text("identifier"), number("time"), number("expire"));
             let decoded = decode(sig.expose());

@@ -24,11 +24,12 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::kubernetes::{Complaints, explain, one_line};
+use super::kubernetes::{Complaints, explain};
 use crate::decide::{
     fair_queue::FairQueue,
     series::{Key, Recent, Stored},
 };
+use crate::text::one_line;
 
 /// Events that may wait to be written, of all namespaces; what comes on top is dropped.
 const WAITING: usize = 1_000;

@@ -1,12 +1,36 @@
-//! Label selectors, as Kubernetes reads them.
+//! Label selectors, read as strictly as the API server reads those of its own objects. (`kube::core::Selector` is more
+//! lenient, and takes an empty one for everything.)
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
-/// Whether labels match a selector; an unknown operator matches nothing, an empty selector everything.
+/// Why a selector is not used. It matches nothing then: it decides who may use an account, and a slip in it must not
+/// open that to everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// Neither labels nor expressions.
+    #[error("it is empty")]
+    Empty,
+    /// An expression with an operator that Kubernetes does not know.
+    #[error("an expression has an unknown operator")]
+    Operator,
+    /// `In` or `NotIn` without values, or `Exists` or `DoesNotExist` with some.
+    #[error(
+        "an expression has the wrong values for its operator: In and NotIn need some, the others take none"
+    )]
+    Values,
+    /// A key or value that no label can have.
+    #[error("a key or value in it can be no label")]
+    Label,
+}
+
+/// Whether labels match a selector. One that cannot be used matches nothing.
 #[must_use]
 pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    if unusable(selector).is_some() {
+        return false;
+    }
     let wanted = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
     let expressions = selector.match_expressions.iter().flatten().all(|expression| {
         let value = labels.get(&expression.key);
@@ -22,34 +46,143 @@ pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> b
     wanted && expressions
 }
 
+/// Why a selector cannot be used, if it cannot.
+#[must_use]
+pub fn unusable(selector: &LabelSelector) -> Option<Unusable> {
+    let labels = selector.match_labels.iter().flatten();
+    let expressions = selector.match_expressions.iter().flatten();
+    if labels.clone().next().is_none() && expressions.clone().next().is_none() {
+        return Some(Unusable::Empty);
+    }
+    let is_label = |(key, value): (&String, &String)| is_key(key) && is_value(value);
+    if !labels.into_iter().all(is_label) {
+        return Some(Unusable::Label);
+    }
+    expressions.into_iter().find_map(wrong_with)
+}
+
+fn wrong_with(expression: &LabelSelectorRequirement) -> Option<Unusable> {
+    let values = expression.values.as_deref().unwrap_or_default();
+    let fits = match expression.operator.as_str() {
+        "In" | "NotIn" => !values.is_empty(),
+        "Exists" | "DoesNotExist" => values.is_empty(),
+        _ => return Some(Unusable::Operator),
+    };
+    if !fits {
+        return Some(Unusable::Values);
+    }
+    (!is_key(&expression.key) || !values.iter().all(|value| is_value(value))).then_some(Unusable::Label)
+}
+
+/// <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set>
+fn is_key(key: &str) -> bool {
+    let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let is_domain = |domain: &str| {
+        let ends_plain =
+            |part: &str| part.bytes().next().is_some_and(plain) && part.bytes().last().is_some_and(plain);
+        domain.len() <= 253
+            && domain.split('.').all(|part| ends_plain(part) && part.bytes().all(|b| plain(b) || b == b'-'))
+    };
+    prefix.is_none_or(is_domain) && !name.is_empty() && is_value(name)
+}
+
+fn is_value(value: &str) -> bool {
+    let alphanumeric = |b: Option<u8>| b.is_none_or(|b| b.is_ascii_alphanumeric());
+    value.len() <= 63
+        && alphanumeric(value.bytes().next())
+        && alphanumeric(value.bytes().last())
+        && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+
+    fn selector(of: Value) -> LabelSelector {
+        serde_json::from_value(of).expect("a selector")
+    }
+
+    fn namespace(labels: Value) -> BTreeMap<String, String> {
+        serde_json::from_value(labels).expect("labels")
+    }
 
     #[test]
     fn a_selector_matches_as_kubernetes_does() {
-        let namespace = |labels: serde_json::Value| serde_json::from_value(labels).expect("labels");
-        let gold = namespace(serde_json::json!({"tier": "gold"}));
-        let free = namespace(serde_json::json!({"tier": "free"}));
-        let none = namespace(serde_json::json!({}));
-        for (operator, expected) in [
-            ("In", [true, false, false]),
-            ("NotIn", [false, true, true]),
-            ("Exists", [true, true, false]),
-            ("DoesNotExist", [false, false, true]),
-            ("Near", [false, false, false]),
+        let gold = namespace(json!({"tier": "gold"}));
+        let free = namespace(json!({"tier": "free"}));
+        let none = namespace(json!({}));
+        let values = json!(["silver", "gold"]);
+        for (operator, values, expected) in [
+            ("In", &values, [true, false, false]),
+            ("NotIn", &values, [false, true, true]),
+            ("Exists", &Value::Null, [true, true, false]),
+            ("DoesNotExist", &json!([]), [false, false, true]),
         ] {
-            let expression =
-                serde_json::json!({"key": "tier", "operator": operator, "values": ["silver", "gold"]});
-            let with = |labels: serde_json::Value| {
-                let selector = serde_json::json!({"matchLabels": labels, "matchExpressions": [expression]});
-                serde_json::from_value::<LabelSelector>(selector).expect("a selector")
-            };
-            let alone = with(serde_json::json!({}));
+            let expression = json!({"key": "tier", "operator": operator, "values": values});
+            let with =
+                |labels: Value| selector(json!({"matchLabels": labels, "matchExpressions": [expression]}));
+            let alone = with(json!({}));
             assert_eq!([&gold, &free, &none].map(|labels| matches(&alone, labels)), expected, "{operator}");
-            let both = with(serde_json::json!({"chat": "live"}));
+            let both = with(json!({"chat": "live"}));
             assert!(![&gold, &free, &none].into_iter().any(|labels| matches(&both, labels)), "{operator}");
         }
-        assert!(matches(&LabelSelector::default(), &none), "an empty selector is open to all");
+    }
+
+    /// Each of them would admit a namespace that nobody meant, if it were read as far as it can be read.
+    #[test]
+    fn a_selector_that_is_empty_or_cannot_be_read_matches_nothing() {
+        let one = |key: &str, operator: &str, values: Value| json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]});
+        let long = "x".repeat(64);
+        for (of, why) in [
+            (json!({}), Unusable::Empty),
+            (json!({"matchLabels": {}, "matchExpressions": []}), Unusable::Empty),
+            (json!({"matchLables": {"chat": "live"}}), Unusable::Empty),
+            (one("tier", "Near", json!(["gold"])), Unusable::Operator),
+            (one("tier", "notin", json!(["gold"])), Unusable::Operator),
+            (one("tier", "", json!(["gold"])), Unusable::Operator),
+            (one("tier", "In", json!([])), Unusable::Values),
+            (one("tier", "NotIn", json!([])), Unusable::Values),
+            (one("tier", "NotIn", Value::Null), Unusable::Values),
+            (one("tier", "Exists", json!(["gold"])), Unusable::Values),
+            (one("tier", "DoesNotExist", json!(["gold"])), Unusable::Values),
+            (one("", "DoesNotExist", Value::Null), Unusable::Label),
+            (one("the tier", "DoesNotExist", Value::Null), Unusable::Label),
+            (one("a/b/c", "DoesNotExist", Value::Null), Unusable::Label),
+            (one("/tier", "DoesNotExist", Value::Null), Unusable::Label),
+            (one("Example.com/tier", "DoesNotExist", Value::Null), Unusable::Label),
+            (one("-tier", "DoesNotExist", Value::Null), Unusable::Label),
+            (one(&long, "DoesNotExist", Value::Null), Unusable::Label),
+            (one("tier", "NotIn", json!(["gold "])), Unusable::Label),
+            (one("tier", "NotIn", json!(["gold", long])), Unusable::Label),
+            (json!({"matchLabels": {"tier": "a b"}}), Unusable::Label),
+        ] {
+            let selector = selector(of.clone());
+            assert_eq!(unusable(&selector), Some(why), "{of}");
+            for labels in [json!({}), json!({"tier": "gold"}), json!({"chat": "live"})] {
+                assert!(!matches(&selector, &namespace(labels)), "{of}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_kubernetes_takes_for_a_label_can_be_selected() {
+        for (key, value) in
+            [("kubernetes.io/metadata.name", "shop"), ("a", ""), ("A_b.c-9", "X_y.z-0"), ("x.y/Z", "1")]
+        {
+            let selector = selector(json!({"matchLabels": {key: value}}));
+            assert_eq!(unusable(&selector), None, "{key}");
+            assert!(matches(&selector, &namespace(json!({key: value, "more": "x"}))), "{key}");
+        }
+    }
+
+    /// Kubernetes means it so: both admit every namespace without the label.
+    #[test]
+    fn a_selector_of_exclusions_alone_is_used_as_it_stands() {
+        let selector = selector(json!({"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]}));
+        assert!(matches(&selector, &namespace(json!({}))));
+        assert!(!matches(&selector, &namespace(json!({"tier": ""}))));
     }
 }

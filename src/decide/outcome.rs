@@ -51,9 +51,7 @@ pub fn after_attempt(
 ) -> ResetStatus {
     let mut next = status::seen(reset);
     let generation = reset.metadata.generation.unwrap_or_default();
-    let hide = reset.spec.app_ref.kind == AppKind::ClusterChatApp
-        && matches!(verdict.ruling, Ruling::Sent(Class::Account(_) | Class::SignatureExpired));
-    next.last_attempt = Some(remembered(pending, verdict, hide, at.now));
+    next.last_attempt = Some(remembered(reset, pending, verdict, at.now));
     next.attempts = match verdict.ruling {
         Ruling::Sent(_) => next.attempts.max(pending.number),
         // Another process may have counted it meanwhile, as one of which nobody knew that.
@@ -135,7 +133,9 @@ fn group_missing(reset: &GroupAttributeReset, verdict: &Verdict) -> (Reason, Str
     }
 }
 
-fn remembered(pending: &PendingAttempt, verdict: &Verdict, hide_text: bool, now: Now) -> Attempt {
+fn remembered(reset: &GroupAttributeReset, pending: &PendingAttempt, verdict: &Verdict, now: Now) -> Attempt {
+    // What the vendor says about the platform's account is the platform's.
+    let hide_text = reset.spec.app_ref.kind == AppKind::ClusterChatApp;
     Attempt {
         id: pending.id.clone(),
         number: pending.number,
@@ -167,7 +167,7 @@ fn with_unseen(reset: &GroupAttributeReset, pending: &PendingAttempt, now: Now) 
     let mut next = status::seen(reset);
     next.attempts = next.attempts.max(pending.number);
     if next.last_attempt.as_ref().is_none_or(|last| last.id != pending.id) {
-        let attempt = remembered(pending, &Verdict::unseen(), false, now);
+        let attempt = remembered(reset, pending, &Verdict::unseen(), now);
         next.last_attempt = Some(Attempt { completion_time: None, ..attempt });
     }
     next

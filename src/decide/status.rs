@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::Now;
 use crate::api::{
-    Condition, ConditionStatus, GroupAttributeReset, PastRequest, Reason, ResetStatus, set_condition,
+    AppKind, Condition, ConditionStatus, GroupAttributeReset, PastRequest, Reason, ResetStatus, set_condition,
 };
 
 /// What a suspended reset says.
@@ -19,7 +19,7 @@ const HISTORY: usize = 5;
 #[must_use]
 pub fn seen(reset: &GroupAttributeReset) -> ResetStatus {
     match &reset.status {
-        Some(status) if status.is_written() => status.clone(),
+        Some(status) if status.is_written() => without_foreign_text(reset, status.clone()),
         unseen => ResetStatus {
             conditions: unseen.as_ref().map(|s| s.conditions.clone()).unwrap_or_default(),
             request_id: reset.spec.request_id.clone(),
@@ -27,6 +27,16 @@ pub fn seen(reset: &GroupAttributeReset) -> ResetStatus {
             ..ResetStatus::default()
         },
     }
+}
+
+/// The text about a `ClusterChatApp` is not the tenant's; what an older version wrote goes with the next write.
+fn without_foreign_text(reset: &GroupAttributeReset, mut status: ResetStatus) -> ResetStatus {
+    if let Some(last) =
+        status.last_attempt.as_mut().filter(|_| reset.spec.app_ref.kind == AppKind::ClusterChatApp)
+    {
+        last.error_info = None;
+    }
+    status
 }
 
 /// Whether the spec asks for another request than the status is about.

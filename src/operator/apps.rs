@@ -9,11 +9,23 @@ use jiff::Timestamp;
 use super::app_object::{AppKey, AppObject};
 use super::signer::Signer;
 use crate::api::{AppReason, AppStatus, ChatAppSpec, Condition, set_condition};
-use crate::chat::{AllowedEndpoint, Endpoint};
+use crate::chat::{AllowedEndpoint, Endpoint, KeyFormat};
 use crate::decide::Now;
 use crate::decide::circuit::{Circuit, Trouble};
 use crate::decide::judge::Verdict;
 use crate::decide::plan::AccountName;
+
+/// What the command line says about deciding.
+pub struct Rules {
+    /// Where the Secrets of `ClusterChatApps` are.
+    pub own_namespace: String,
+    /// Hosts that apps may name.
+    pub allow_endpoints: Vec<AllowedEndpoint>,
+    /// For so long after a take-over the predecessor may still record what came of its calls.
+    pub predecessor_writes: Duration,
+    /// What counts as an account's key.
+    pub key_format: KeyFormat,
+}
 
 /// What a task needs to call in the name of an app.
 pub struct AppTerms {
@@ -82,12 +94,17 @@ pub enum Probe {
 const IN_LINE: &str = "Waiting to be checked: apps that name the same account and were never verified share one check in \
                       5 s. Apps with a wrong key or without their Secret keep the others waiting.";
 
+const NO_ACCOUNT: &str =
+    "spec.sdkAppID is not a number that the vendor gives out. Create the app anew with the account's own.";
+const NO_IDENTIFIER: &str = "spec.identifier is not 1 to 32 printable ASCII characters without blanks, so nothing is signed in \
+                             its name. Write the administrator's UserID as the chat console shows it.";
+
 /// What the process remembers of an app.
 pub struct App {
     /// As last seen.
     pub object: AppObject,
-    /// For tasks; or why its endpoint cannot be used.
-    pub terms: Result<Arc<AppTerms>, String>,
+    /// For tasks; or what is wrong with its spec.
+    pub terms: Result<Arc<AppTerms>, Trouble>,
     /// The account that it names.
     pub account: Option<AccountName>,
     /// Whether it works.
@@ -117,12 +134,12 @@ pub struct App {
 impl App {
     /// An app as it is first seen, or seen with a new spec.
     #[must_use]
-    pub fn new(object: AppObject, own_namespace: &str, allowed: &[AllowedEndpoint], now: Now) -> Self {
+    pub fn new(object: AppObject, rules: &Rules, now: Now) -> Self {
         let spec = object.spec();
-        let endpoint = endpoint(spec, allowed);
+        let endpoint = endpoint(spec, &rules.allow_endpoints);
         let account = named_endpoint(spec)
             .map(|endpoint| AccountName { sdk_app_id: spec.sdk_app_id, host: endpoint.authority() });
-        let terms = endpoint.and_then(|endpoint| terms(&object, endpoint, own_namespace));
+        let terms = endpoint.and_then(|endpoint| terms(&object, endpoint, rules));
         let status = object.status().cloned().unwrap_or_default();
         let is_current = status.observed_generation == object.generation();
         let circuit = match status.reason() {
@@ -250,14 +267,12 @@ impl App {
     /// What keeps it from working; `None` while it works or is being proved.
     #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {
-        let trouble = |reason, message: String| Some(Trouble { reason, code: None, message });
-        if let Err(why) = &self.terms {
-            return trouble(AppReason::EndpointNotAllowed, why.clone());
+        if let Err(trouble) = &self.terms {
+            return Some(trouble.clone());
         }
         if self.object.spec().suspend {
-            let message =
-                "No calls are made while spec.suspend is true. Set it to false to go on.".to_owned();
-            return trouble(AppReason::Suspended, message);
+            let message = "No calls are made while spec.suspend is true. Set it to false to go on.";
+            return Some(trouble(AppReason::Suspended, message.to_owned()));
         }
         self.circuit.trouble().cloned()
     }
@@ -299,6 +314,10 @@ fn is_rejection(reason: AppReason) -> bool {
     matches!(reason, AppReason::CredentialsRejected | AppReason::WrongRegion)
 }
 
+fn trouble(reason: AppReason, message: String) -> Trouble {
+    Trouble { reason, code: None, message }
+}
+
 fn named_endpoint(spec: &ChatAppSpec) -> Option<Endpoint> {
     match (spec.region, &spec.endpoint) {
         (Some(region), None) => Some(Endpoint::of_region(region)),
@@ -308,32 +327,40 @@ fn named_endpoint(spec: &ChatAppSpec) -> Option<Endpoint> {
 }
 
 /// Only the vendor's own hosts, and those that the operator was started with, are ever called.
-fn endpoint(spec: &ChatAppSpec, allowed: &[AllowedEndpoint]) -> Result<Endpoint, String> {
+fn endpoint(spec: &ChatAppSpec, allowed: &[AllowedEndpoint]) -> Result<Endpoint, Trouble> {
+    let refused = |message| Err(trouble(AppReason::EndpointNotAllowed, message));
     match (spec.region, &spec.endpoint) {
         (Some(region), None) => Ok(Endpoint::of_region(region)),
         (None, Some(url)) => {
-            let endpoint =
-                Endpoint::parse(url).map_err(|why| format!("spec.endpoint cannot be used: {why}"))?;
+            let endpoint = match Endpoint::parse(url) {
+                Ok(endpoint) => endpoint,
+                Err(why) => return refused(format!("spec.endpoint cannot be used: {why}")),
+            };
             if allowed.iter().any(|host| host.admits(&endpoint)) {
                 return Ok(endpoint);
             }
             let authority = endpoint.authority();
-            Err(format!(
+            refused(format!(
                 "The operator was not started for this endpoint. Name a region, or start it with \
                  --allow-endpoint {authority}"
             ))
         }
-        _ => Err("Set exactly one of spec.region and spec.endpoint.".to_owned()),
+        _ => refused("Set exactly one of spec.region and spec.endpoint.".to_owned()),
     }
 }
 
-fn terms(object: &AppObject, endpoint: Endpoint, own_namespace: &str) -> Result<Arc<AppTerms>, String> {
+/// A spec that no CRD of ours would have let pass can still be stored, by an older or a loosened one. Nothing is signed
+/// for it.
+fn terms(object: &AppObject, endpoint: Endpoint, rules: &Rules) -> Result<Arc<AppTerms>, Trouble> {
     let spec = object.spec();
-    let sdk_app_id = u32::try_from(spec.sdk_app_id)
-        .map_err(|_| "spec.sdkAppID is not a number that the vendor gives out.".to_owned())?;
-    let namespace = object.meta().namespace.clone().unwrap_or_else(|| own_namespace.to_owned());
+    let refused = |message: &str| trouble(AppReason::CredentialsRejected, message.to_owned());
+    let sdk_app_id = u32::try_from(spec.sdk_app_id).map_err(|_| refused(NO_ACCOUNT))?;
+    if !spec.has_valid_identifier() {
+        return Err(refused(NO_IDENTIFIER));
+    }
+    let namespace = object.meta().namespace.clone().unwrap_or_else(|| rules.own_namespace.clone());
     let reference = spec.credentials.secret_key_ref.clone();
-    let signer = Signer::new(namespace, reference, sdk_app_id, spec.identifier.clone());
+    let signer = Signer::new(namespace, reference, rules.key_format, sdk_app_id, spec.identifier.clone());
     let gate = Gate::default();
     if spec.suspend {
         gate.withdraw();

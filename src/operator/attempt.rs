@@ -22,6 +22,7 @@ use crate::decide::last_look::{ATTEMPT, Bounds, LEAST_LEFT, last_look};
 use crate::decide::outcome::{Circumstances, after_attempt, intent};
 use crate::decide::settle::SETTLING;
 use crate::decide::status::seen as seen_status;
+use crate::text::one_line;
 
 /// What the desk decided to do.
 pub struct Order {
@@ -278,7 +279,7 @@ fn log(
         namespace = reset.metadata.namespace,
         reset = reset.metadata.name,
         uid = reset.metadata.uid,
-        request = seen_status(reset).request_id,
+        request = seen_status(reset).request_id.as_deref().map(|id| one_line(id, 128)),
         attempt = pending.id,
         number = pending.number,
         class = verdict.label(),

@@ -23,6 +23,7 @@ use crate::cluster::statuses::{Statuses, WriteFault};
 use crate::decide::ends::{is_made_again, slim};
 use crate::decide::notice::notice;
 use crate::decide::status;
+use crate::text::one_line;
 
 /// Everything a task needs to act for the desk.
 pub struct Hands {
@@ -114,7 +115,7 @@ impl Hands {
             namespace = after.metadata.namespace,
             reset = after.metadata.name,
             uid = after.metadata.uid,
-            request = new.request_id,
+            request = new.request_id.as_deref().map(|id| one_line(id, 128)),
             reason = %new.reason(),
             attempts = new.attempts,
             code = new.last_attempt.as_ref().and_then(|attempt| attempt.error_code),

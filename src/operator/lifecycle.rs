@@ -10,8 +10,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::apps::Rules;
 use super::clock::Clock;
-use super::desk::{Desk, Ending, Rules};
+use super::desk::{Desk, Ending};
 use super::hands::Hands;
 use super::metrics::Metrics;
 use super::unhurried::Unhurried;
@@ -181,6 +182,7 @@ impl Process {
             own_namespace: settings.namespace,
             allow_endpoints: settings.allow_endpoints,
             predecessor_writes: RECORDING + settings.shutdown_grace + LAST_WRITE,
+            key_format: settings.key_format,
         };
         let alive = Arc::clone(&health);
         let mut desk = Desk::new(hands, rules, health, sources);

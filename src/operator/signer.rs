@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use super::clock::Clock;
 use crate::api::SecretKeyRef;
 use crate::chat::usersig::VALID_FOR_SECONDS;
-use crate::chat::{SecretKey, UserSig};
+use crate::chat::{KeyFormat, SecretKey, UserSig};
 use crate::cluster::credentials::{CredentialsFault, read_key};
 
 /// A key is kept in memory at most this long.
@@ -21,6 +21,7 @@ const KEEP_FAULT: Duration = Duration::from_secs(2);
 pub struct Signer {
     namespace: String,
     reference: SecretKeyRef,
+    format: KeyFormat,
     sdk_app_id: u32,
     identifier: String,
     held: Mutex<Held>,
@@ -40,8 +41,14 @@ struct Held {
 impl Signer {
     /// For the account `sdk_app_id`, in the name of `identifier`, with the key in a Secret of `namespace`.
     #[must_use]
-    pub fn new(namespace: String, reference: SecretKeyRef, sdk_app_id: u32, identifier: String) -> Self {
-        Self { namespace, reference, sdk_app_id, identifier, held: Mutex::default() }
+    pub fn new(
+        namespace: String,
+        reference: SecretKeyRef,
+        format: KeyFormat,
+        sdk_app_id: u32,
+        identifier: String,
+    ) -> Self {
+        Self { namespace, reference, format, sdk_app_id, identifier, held: Mutex::default() }
     }
 
     /// A signature that is good for hours. Who comes while the Secret is being read waits for that one read.
@@ -56,7 +63,7 @@ impl Signer {
         }
         let key = match held.key.take() {
             Some(kept) => kept,
-            None => match read_key(client, &self.namespace, &self.reference).await {
+            None => match read_key(client, &self.namespace, &self.reference, self.format).await {
                 Ok(key) => (key, clock.now().mono),
                 Err(fault) => {
                     held.failed = Some((fault.clone(), clock.now().mono));
@@ -112,7 +119,7 @@ mod tests {
     use super::*;
 
     fn held(text: &[u8], read_at: Duration) -> Held {
-        let key = SecretKey::from_bytes(text).expect("a key");
+        let key = SecretKey::parse(text, KeyFormat::Any).expect("a key");
         let usersig = UserSig::mint(&key, 7, "administrator", 0, VALID_FOR_SECONDS);
         let (digest, usersig) = (Some(key.digest()), Some(Arc::new(usersig)));
         Held { key: Some((key, read_at)), digest, usersig, failed: None }
@@ -130,7 +137,7 @@ mod tests {
     #[test]
     fn a_signature_is_used_for_half_of_its_validity_and_only_with_the_key_that_made_it() {
         let held = held(b"old", Duration::ZERO);
-        let digest = |text: &[u8]| SecretKey::from_bytes(text).expect("a key").digest();
+        let digest = |text: &[u8]| SecretKey::parse(text, KeyFormat::Any).expect("a key").digest();
         let half = VALID_FOR_SECONDS / 2;
         assert!(held.usable(digest(b"old"), half - 1).is_some());
         assert!(held.usable(digest(b"old"), half + 1).is_none(), "stale");

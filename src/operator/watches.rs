@@ -17,8 +17,9 @@ use super::app_object::AppObject;
 use super::metrics::Metrics;
 use super::resets::Origin;
 use crate::api::{ChatApp, ClusterChatApp, GroupAttributeReset};
-use crate::cluster::kubernetes::{explain, one_line};
+use crate::cluster::kubernetes::explain;
 use crate::decide::ends::slim;
+use crate::text::one_line;
 
 /// A watch: of what, and where. An empty namespace means all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,5 +1,8 @@
 //! The account's key: missing, unusable, wrong and rotated.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
 use testbed::proxy::{Boundary, Fault, Plan, Position};
 use testbed::{until, until_ok};
 
@@ -28,32 +31,50 @@ async fn an_app_without_its_secret_says_so_and_works_once_it_is_there() {
 }
 
 #[tokio::test]
-async fn a_secret_without_a_usable_key_says_what_is_wrong_with_it() {
+async fn a_secret_without_a_usable_key_says_what_is_wrong_with_it_and_nothing_is_sent() {
     let world = World::new().await;
     let _operator = world.operator(&ALONE).await;
-    let huge = "k".repeat(1024 * 1024 - 1024);
+    let base64 = |bytes: &[u8]| STANDARD.encode(bytes);
+    let utf16: Vec<u8> = format!("\u{feff}{KEY}\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let pem = "-----BEGIN PRIVATE KEY-----\nMIGHAgEA\n-----END PRIVATE KEY-----\n";
+    let (missing, invalid) = ("SecretKeyMissing", "SecretKeyInvalid");
     // Each app has an account of its own, because unverified apps of one account share their probes.
-    let keys = [
-        ("missing", "other", KEY.to_owned(), "has no entry secretKey"),
-        ("empty", "secretKey", String::new(), "empty"),
-        ("blank", "secretKey", " \n\t\n".to_owned(), "empty"),
-        ("split", "secretKey", format!("{KEY}\n{KEY}"), "white space"),
-        ("huge", "secretKey", huge, "longer than"),
+    let keys: Vec<(&str, &str, Vec<u8>, &str, &str)> = vec![
+        ("missing", "other", KEY.into(), missing, "has no entry secretKey"),
+        ("empty", "secretKey", vec![], invalid, "it is empty"),
+        ("blank", "secretKey", b" \n\t\n".into(), invalid, "it is empty"),
+        ("two", "secretKey", format!("{KEY}\n{KEY}").into(), invalid, "more than one key"),
+        ("huge", "secretKey", vec![b'k'; 1024 * 1024 - 1024], invalid, "much longer than a key"),
+        ("quoted", "secretKey", format!("\"{KEY}\"").into(), invalid, "Remove the quotes"),
+        ("named", "secretKey", format!("secretKey={KEY}").into(), invalid, "Store the key alone"),
+        ("twice", "secretKey", base64(KEY.as_bytes()).into(), invalid, "under data: instead of stringData:"),
+        ("bytes", "secretKey", base64(&[7; 32]).into(), invalid, "base64 of 32 bytes"),
+        ("pem", "secretKey", pem.into(), invalid, "old algorithm"),
+        ("bom", "secretKey", format!("\u{feff}{KEY}").into(), invalid, "byte-order mark"),
+        ("utf16", "secretKey", utf16, invalid, "UTF-16"),
+        (
+            "short",
+            "secretKey",
+            KEY[2..].into(),
+            invalid,
+            "2 of the 64 hexadecimal digits of a key are missing",
+        ),
+        ("password", "secretKey", b"correct-horse".into(), invalid, "it is not 64 hexadecimal digits"),
     ];
-    for (account, (name, entry, key, _)) in (1_u64..).zip(&keys) {
-        let secret = format!(
-            "apiVersion: v1\nkind: Secret\nmetadata: {{ name: {name} }}\nstringData: {{ {entry}: {key:?} }}"
-        );
-        world.apply(&secret).await;
+    for (account, (name, entry, key, ..)) in (1_u64..).zip(&keys) {
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": {*entry: base64(key)}});
+        world.apply(&secret.to_string()).await;
         let app = chat_app(name, account, &world.vendor.url(), "")
             .replace("name: chat }", &format!("name: {name} }}"));
         world.vendor.account(account, KEY, &["administrator"]);
         world.apply(&app).await;
     }
-    for (name, _, _, said) in &keys {
-        let app = app_has(&world, name, "SecretKeyMissing").await;
-        assert_says(&app, &[&format!("Secret {name}"), &world.namespace, "secretKey", said]);
-        assert!(!message_of(&app, "Ready").contains(&KEY[..8]), "a message never shows a key");
+    for (name, _, key, reason, text) in &keys {
+        let app = app_has(&world, name, reason).await;
+        assert_says(&app, &[&format!("Secret {name}"), &world.namespace, "secretKey", text]);
+        let said = message_of(&app, "Ready");
+        assert!(said.len() <= 512 && !said.contains(&KEY[..8]) && !said.contains("horse"), "{said}");
+        assert!(!said.contains(&key.len().to_string()) || key.len() < 8, "{name}: its length: {said}");
     }
     assert_eq!(world.vendor.connections(), 0, "without a key there is nothing to send");
 
@@ -64,6 +85,28 @@ async fn a_secret_without_a_usable_key_says_what_is_wrong_with_it() {
     for (name, ..) in &keys {
         app_has(&world, name, "Verified").await;
     }
+}
+
+/// The flag is for accounts whose key has another form; what a process without it found is no obstacle to one with it.
+#[tokio::test]
+async fn a_key_of_another_form_works_once_the_operator_is_told_to_take_any() {
+    let world = World::new().await;
+    world.vendor.account(7, "key/of+another=form", &["administrator"]);
+    world.vendor.room(7, "@TGS#a", &[("seat1", "ann")]);
+    world.secret("chat", "key/of+another=form").await;
+    world.apply(&chat_app("default", 7, &world.vendor.url(), "")).await;
+    world.reset("a", "@TGS#a", "").await;
+    let strict = world.operator(&[]).await;
+    let app = world.app_is("SecretKeyInvalid").await;
+    assert_says(&app, &["64 hexadecimal digits"]);
+    reset_says(&world, "a", "AppNotReady", "SecretKeyInvalid").await;
+    assert_eq!(world.vendor.connections(), 0);
+    strict.terminate();
+    strict.wait_exit(SOON).await;
+
+    let _any = world.operator(&["--key-format=any"]).await;
+    world.app_is("Verified").await;
+    world.reset_is("a", "Cleared").await;
 }
 
 /// No trouble of the account: its reason stays `Pending`, and only the message can say what everybody waits for.

@@ -78,6 +78,7 @@ async fn values_that_cannot_work_are_refused_with_a_remedy() {
         ("replica=2", "additional properties 'replica' not allowed"),
         ("image.digest=abc", "/image/digest"),
         ("log.format=xml", "/log/format"),
+        ("keyFormat=hex", "/keyFormat"),
         ("watchNamespaces={Shop}", "/watchNamespaces/0"),
         ("shutdownGraceSeconds=0", "/shutdownGraceSeconds"),
         ("replicas=many", "/replicas"),
@@ -145,6 +146,15 @@ async fn with_watched_namespaces_there_is_no_right_in_the_cluster() {
             "Role stage/groupattr-operator"
         ]
     );
+}
+
+/// So that nothing changes for those who do not ask for it.
+#[tokio::test]
+async fn the_key_format_is_said_only_where_it_is_another_than_the_programs_own() {
+    let said = async |values: &[&str]| rendered(Helm::V4, values).await.matches("--key-format=").count();
+    assert_eq!(said(&[]).await, 0);
+    assert_eq!(said(&["--set=keyFormat=hex64"]).await, 0);
+    assert_eq!(said(&["--set=keyFormat=any"]).await, 2, "to the operator, and to the check of `helm test`");
 }
 
 #[tokio::test]

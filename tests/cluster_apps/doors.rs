@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use testbed::proxy::{Boundary, Fault, Position};
 use testbed::vendor::{Command, Misbehaviour, When};
 use testbed::{until, until_ok};
 
 use super::platform::{Tenancy, operator_of_all_namespaces, until_shut_out};
-use crate::world::{APP_ID, KEY, Leg, OwnPlane, SOON, World, chat_app, message_of, reason_of};
+use crate::world::{
+    APP_ID, CRDS, KEY, Leg, OwnPlane, SOON, World, chat_app, install_loose_crds, message_of, reason_of,
+};
 
 #[tokio::test]
 async fn a_namespace_is_let_in_and_shut_out_by_its_labels() {
@@ -104,6 +106,87 @@ async fn a_namespace_that_is_shut_out_before_the_permit_comes_is_not_sent_for() 
     let late = world.reset_is("late", "AppNotAllowed").await;
     assert_eq!(late["status"]["lastAttempt"]["outcome"], "NotSent", "{late:#}");
     assert_eq!(world.calls("@TGS#late"), 0);
+}
+
+/// As older CRDs, and tools that do not check fields, let it be stored. Nobody but the door is concerned: the account
+/// works, and goes on to be told so under the CRDs of today.
+#[tokio::test]
+async fn a_selector_that_is_empty_or_cannot_be_read_lets_nobody_in() {
+    let plane = OwnPlane::new().await;
+    install_loose_crds(*plane).await;
+    let world = World::without_rights(*plane).await;
+    let operator = operator_of_all_namespaces(&world).await;
+    world.secret("chat", KEY).await;
+    let one = |operator: &str, values: Value| json!({"matchExpressions": [{"key": "tier", "operator": operator, "values": values}]});
+    let selectors = [
+        ("empty", json!({})),
+        ("typo", json!({"matchLables": {"chat": "live"}})),
+        ("unknown", one("Unlike", json!(["free"]))),
+        ("valueless", one("NotIn", json!([]))),
+        ("overfull", one("DoesNotExist", json!(["free"]))),
+    ];
+    for (account, (name, selector)) in (1_u64..).zip(&selectors) {
+        world.vendor.account(account, KEY, &["administrator"]);
+        world.vendor.room(account, &format!("@TGS#{name}"), &[("seat1", "ann")]);
+        let open = json!({"from": "Selector", "selector": selector});
+        let app = chat_app(name, account, &world.vendor.url(), &format!("  allowedNamespaces: {open}\n"));
+        let app = app.replace("kind: ChatApp", "kind: ClusterChatApp");
+        // The loose CRDs are in force a moment later.
+        until_ok(SOON, "it to be taken", || plane.apply_in(&world.namespace, &app)).await;
+        let stored = world.object("clusterchatapp", name).await.unwrap();
+        assert_eq!(&stored["spec"]["allowedNamespaces"]["selector"], selector, "as the attack needs it");
+        world
+            .reset(
+                name,
+                &format!("@TGS#{name}"),
+                &format!("  appRef: {{ kind: ClusterChatApp, name: {name} }}"),
+            )
+            .await;
+    }
+    for (name, _) in &selectors {
+        world.until_reason("clusterchatapp", name, "Ready", "Verified").await;
+        world.reset_is(name, "AppNotAllowed").await;
+        let said = operator.logs();
+        let told = said.lines().any(|line| {
+            line.contains("allowedNamespaces.selector admits no namespace")
+                && line.contains(&format!("\"{name}\""))
+        });
+        assert!(told, "nothing in the log says why {name} is closed");
+    }
+
+    plane.install_crds(CRDS).await.expect("CRDs");
+    let patch = |name: &str, spec: Value| {
+        let (plane, name, patch) = (*plane, name.to_owned(), json!({"spec": spec}).to_string());
+        async move {
+            plane.kubectl(&["patch", "clusterchatapp", &name, "--type=merge", "-p", &patch]).await.unwrap()
+        }
+    };
+    let refused = until_ok(SOON, "the CRDs of today to be in force", || async {
+        let again = patch("typo", json!({"allowedNamespaces": {"selector": {"matchExpressions": []}}})).await;
+        if again.ok { Err(again.stdout) } else { Ok(again.stderr) }
+    })
+    .await;
+    assert!(refused.contains("write from: All"), "{refused}");
+    for (name, _) in &selectors {
+        // What is not touched is not judged anew, so the rest of the object can be changed, and its status written.
+        let done = patch(name, json!({"limits": {"callsPerSecond": 7}})).await;
+        assert!(done.ok, "{name}: {}", done.stderr);
+        until_ok(SOON, "the changed app to be proved", || async {
+            let app = world.object("clusterchatapp", name).await.unwrap_or_default();
+            let status = &app["status"];
+            let is_told = reason_of(&app, "Ready") == "Verified"
+                && status["observedGeneration"] == app["metadata"]["generation"];
+            if is_told { Ok(()) } else { Err(app) }
+        })
+        .await;
+        assert_eq!(world.calls(&format!("@TGS#{name}")), 0, "{name} let somebody in");
+    }
+    let by_name = json!({"kubernetes.io/metadata.name": world.namespace});
+    let mended =
+        json!({"allowedNamespaces": {"selector": {"matchLabels": by_name, "matchExpressions": null}}});
+    let done = patch("valueless", mended).await;
+    assert!(done.ok, "{}", done.stderr);
+    world.reset_is("valueless", "Cleared").await;
 }
 
 #[tokio::test]

@@ -5,13 +5,13 @@ use testbed::until_ok;
 use testbed::vendor::{Misbehaviour, When};
 
 use super::platform::Tenancy;
-use crate::world::{SOON, condition_of, message_of, reason_of};
+use crate::world::{KEY, SOON, condition_of, message_of, reason_of};
 
 #[tokio::test]
 async fn a_tenant_clears_a_room_with_an_account_whose_key_it_cannot_see() {
     let of = Tenancy::new("{ from: All }").await;
     // A Secret of the same name in the tenant's namespace is none of the operator's business.
-    of.secret(&of.tenant.namespace, "another key").await;
+    of.secret(&of.tenant.namespace, &KEY.replace("c0", "d1")).await;
     let app = of.app_is("Verified").await;
     assert!(app["status"]["lastVerifiedTime"].is_string(), "{app:#}");
     of.reset("a").await;

@@ -134,6 +134,9 @@ fn app_cases() -> Vec<(Value, Option<&'static str>)> {
     let url = Some(
         "must be a URL of scheme and host only, like https://chat.example.com, without path, query or user",
     );
+    let plain = Some(
+        "identifier may hold printable ASCII characters without blanks only; write the administrator's UserID",
+    );
     let at = |endpoint: &str| json!({"region": null, "endpoint": endpoint});
     let calls = |calls: i32| json!({"limits": {"callsPerSecond": calls}});
     let interval = |interval: i32| json!({"limits": {"groupIntervalMilliseconds": interval}});
@@ -165,6 +168,13 @@ fn app_cases() -> Vec<(Value, Option<&'static str>)> {
         (json!({"identifier": "x".repeat(32)}), None),
         (json!({"identifier": "x".repeat(33)}), Some("may not be more than 32")),
         (json!({"identifier": ""}), Some("at least 1 chars long")),
+        (json!({"identifier": "!~"}), None),
+        (json!({"identifier": "two words"}), plain),
+        (json!({"identifier": "a\nTLS.sdkappid:1"}), plain),
+        (json!({"identifier": "admin\n"}), plain),
+        (json!({"identifier": "admin\u{200b}"}), plain),
+        (json!({"identifier": "管理员"}), plain),
+        (json!({"identifier": "a\u{7f}"}), plain),
         (json!({"credentials": null}), Some("spec.credentials: Required value")),
         (json!({"credentials": {}}), Some("spec.credentials.secretKeyRef: Required value")),
         (secret(json!({"key": "k"})), Some("secretKeyRef.name: Required value")),
@@ -199,7 +209,17 @@ async fn a_cluster_app_takes_the_same_and_opens_itself_only_as_one_of_three_word
     let pair = Some("selector goes with from: Selector, and only with it");
     let open = |allowed: Value| json!({"allowedNamespaces": allowed});
     let labels = json!({"matchLabels": {"kubernetes.io/metadata.name": "shop"}});
-    let expression = |operator: &str| json!({"matchExpressions": [{"key": "team", "operator": operator, "values": ["a"]}]});
+    let expressions = |of: &[Value]| open(json!({"from": "Selector", "selector": {"matchExpressions": of}}));
+    let some = |operator: &str| expressions(&[json!({"key": "team", "operator": operator, "values": ["a"]})]);
+    let none = |operator: &str| expressions(&[json!({"key": "team", "operator": operator})]);
+    let selector = |selector: Value| open(json!({"from": "Selector", "selector": selector}));
+    let nothing = Some(
+        "selector must hold matchLabels or matchExpressions; name labels of the namespaces, or write from: All",
+    );
+    let values = Some("In and NotIn need values, Exists and DoesNotExist take none; add or remove values");
+    let most: Vec<_> = (0..32)
+        .map(|n| json!({"key": format!("team-{n}"), "operator": "In", "values": vec!["x".repeat(63); 64]}))
+        .collect();
     let mut cases = app_cases();
     cases.extend([
         (open(json!({})), None),
@@ -210,11 +230,24 @@ async fn a_cluster_app_takes_the_same_and_opens_itself_only_as_one_of_three_word
         (open(json!({"from": "All", "selector": labels})), pair),
         (open(json!({"selector": labels})), pair),
         (open(json!({"from": "Selector", "selector": labels})), None),
-        (open(json!({"from": "Selector", "selector": expression("In")})), None),
-        (
-            open(json!({"from": "Selector", "selector": expression("Equals")})),
-            Some("Unsupported value: \"Equals\""),
-        ),
+        (selector(json!({})), nothing),
+        (selector(json!({"matchLabels": {}})), nothing),
+        (selector(json!({"matchExpressions": []})), nothing),
+        (selector(json!({"matchLabels": {}, "matchExpressions": []})), nothing),
+        (open(json!({"from": "All", "selector": {}})), pair),
+        (selector(json!({"matchLabels": {"a b": "c"}})), None),
+        (selector(json!({"matchLabels": {"a": "b c"}})), Some("allowedNamespaces.selector.matchLabels")),
+        (some("In"), None),
+        (some("NotIn"), None),
+        (some("Exists"), values),
+        (some("DoesNotExist"), values),
+        (none("In"), values),
+        (none("NotIn"), values),
+        (none("Exists"), None),
+        (none("DoesNotExist"), None),
+        (expressions(&most), None),
+        (expressions(&[json!({"key": "a b", "operator": "DoesNotExist"})]), Some("matchExpressions[0].key")),
+        (some("Equals"), Some("Unsupported value: \"Equals\"")),
     ]);
     judge(&namespace, "ClusterChatApp", &app(), &cases).await;
 }
@@ -227,4 +260,22 @@ async fn a_misspelt_field_is_refused_by_name() {
     let done =
         plane().await.kubectl_with_input(&["apply", "-n", &namespace, "-f", "-"], &text).await.unwrap();
     assert!(!done.ok && done.stderr.contains("unknown field \"spec.groupId\""), "{}", done.stderr);
+}
+
+/// As Helm 3, Terraform and `--validate=warn` do it: the field that is not known is dropped, and what is left selects all.
+#[tokio::test]
+async fn a_selector_that_a_misspelt_field_empties_is_refused_by_whichever_tool_writes_it() {
+    let namespace = plane().await.namespace().await.unwrap();
+    let selector = json!({"from": "Selector", "selector": {"matchLables": {"team": "a"}}});
+    let text = manifest(
+        "ClusterChatApp",
+        &format!("typo-{namespace}"),
+        &with(&app(), &json!({"allowedNamespaces": selector})),
+    );
+    for validate in ["--validate=ignore", "--validate=warn"] {
+        let done = plane().await.kubectl_with_input(&["apply", validate, "-f", "-"], &text).await.unwrap();
+        let is_refused =
+            !done.ok && done.stderr.contains("selector must hold matchLabels or matchExpressions");
+        assert!(is_refused, "{validate}: {}{}", done.stdout, done.stderr);
+    }
 }

@@ -44,10 +44,10 @@ impl Wrong {
     fn said(self) -> (&'static str, &'static str) {
         match self {
             Self::Deleted => ("SecretNotFound", "Create it"),
-            Self::Emptied => ("SecretKeyMissing", "empty"),
+            Self::Emptied => ("SecretKeyInvalid", "empty"),
             Self::OtherEntry => ("SecretKeyMissing", "no entry secretKey"),
             Self::OtherKey => ("CredentialsRejected", "70009"),
-            Self::Megabyte => ("SecretKeyMissing", "longer than"),
+            Self::Megabyte => ("SecretKeyInvalid", "longer than"),
         }
     }
 }

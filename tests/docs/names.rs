@@ -109,14 +109,15 @@ fn reasons() -> BTreeSet<String> {
 
 fn app_reasons() -> BTreeSet<String> {
     use AppReason::{
-        AccountUnavailable, CredentialsRejected, EndpointNotAllowed, Pending, SecretKeyMissing,
-        SecretNotFound, Suspended, Unreachable, Verified, WrongRegion,
+        AccountUnavailable, CredentialsRejected, EndpointNotAllowed, Pending, SecretKeyInvalid,
+        SecretKeyMissing, SecretNotFound, Suspended, Unreachable, Verified, WrongRegion,
     };
     let all = [
         Pending,
         Verified,
         SecretNotFound,
         SecretKeyMissing,
+        SecretKeyInvalid,
         CredentialsRejected,
         AccountUnavailable,
         WrongRegion,
@@ -127,8 +128,9 @@ fn app_reasons() -> BTreeSet<String> {
     for reason in all {
         // Does not compile when there is one more; then it belongs into the list above.
         match reason {
-            Pending | Verified | SecretNotFound | SecretKeyMissing | CredentialsRejected
-            | AccountUnavailable | WrongRegion | EndpointNotAllowed | Unreachable | Suspended => {}
+            Pending | Verified | SecretNotFound | SecretKeyMissing | SecretKeyInvalid
+            | CredentialsRejected | AccountUnavailable | WrongRegion | EndpointNotAllowed | Unreachable
+            | Suspended => {}
         }
     }
     all.iter().map(ToString::to_string).collect()
@@ -176,7 +178,7 @@ fn every_flag_is_documented_with_its_variable_and_default() {
         }
         known.insert(name);
     }
-    assert_eq!(known.len(), 11, "{known:?}");
+    assert_eq!(known.len(), 12, "{known:?}");
     for row in table.iter().filter(|row| row[0].starts_with("`--")) {
         let name = row[0].trim_matches('`').split([' ', '=']).next().unwrap();
         assert!(known.contains(name), "{name} stands in {REFERENCE} and is no flag");

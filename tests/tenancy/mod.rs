@@ -6,6 +6,7 @@
 //! | to read the platform's key, its app, or another namespace | `reading` |
 //! | to write a status by hand, to refer to another namespace, to open a door | `forging` |
 //! | to make the operator call another host | `hosts` |
+//! | to have a password signed with | `passwords` |
 //! | to learn from texts what others do | `texts` |
 //! | to take all the memory | `floods` |
 //!
@@ -18,6 +19,7 @@ mod forged_proofs;
 mod forged_statuses;
 mod forging;
 mod hosts;
+mod passwords;
 mod reading;
 mod tenant;
 mod texts;

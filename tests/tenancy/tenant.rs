@@ -15,8 +15,8 @@ rules:
   resources: [groupattributeresets, chatapps]
   verbs: [get, list, watch, create, update, patch, delete]
 - apiGroups: ['']
-  resources: [secrets, events]
-  verbs: [get, list, create, update]
+  resources: [events]
+  verbs: [get, list]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [get, list]
@@ -31,6 +31,15 @@ rules:
   verbs: ['*']
 ";
 
+/// What those may do besides who keep the account's key themselves.
+const KEEPERS: &str = "
+kind: ClusterRole
+rules:
+- apiGroups: ['']
+  resources: [secrets]
+  verbs: [get, list, create, update]
+";
+
 /// Somebody who may work in one namespace.
 pub(crate) struct Tenant {
     plane: &'static ControlPlane,
@@ -42,19 +51,24 @@ pub(crate) struct Tenant {
 impl Tenant {
     /// With the rights of people in this namespace, and in no other.
     pub(crate) async fn of(plane: &'static ControlPlane, namespace: &str) -> Self {
-        Self::with(PEOPLE, plane, namespace).await
+        Self::with(plane, namespace, "developer", &format!("{PEOPLE}---{KEEPERS}")).await
+    }
+
+    /// The same without any right to Secrets.
+    pub(crate) async fn without_secrets(plane: &'static ControlPlane, namespace: &str) -> Self {
+        Self::with(plane, namespace, "visitor", PEOPLE).await
     }
 
     /// With every right to the operator's kinds in this namespace, their statuses included.
     pub(crate) async fn with_stray_rights(plane: &'static ControlPlane, namespace: &str) -> Self {
-        Self::with(EVERYTHING, plane, namespace).await
+        Self::with(plane, namespace, "stray", EVERYTHING).await
     }
 
-    async fn with(rights: &str, plane: &'static ControlPlane, namespace: &str) -> Self {
-        let account = plane.service_account(namespace, "developer").await.unwrap();
+    async fn with(plane: &'static ControlPlane, namespace: &str, name: &str, rights: &str) -> Self {
+        let account = plane.service_account(namespace, name).await.unwrap();
         let rights = OperatorRights::from_yaml(rights).unwrap();
         plane.grant(&account, &rights, &Scope::Namespaces(vec![namespace.to_owned()])).await.unwrap();
-        let kubeconfig = plane.kubeconfig("developer", &account.token).unwrap().display().to_string();
+        let kubeconfig = plane.kubeconfig(name, &account.token).unwrap().display().to_string();
         Self { plane, namespace: namespace.to_owned(), kubeconfig, token: account.token }
     }
 

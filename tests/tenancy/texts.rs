@@ -38,9 +38,10 @@ async fn what_one_tenant_wrote_stands_in_nothing_that_another_can_read() {
     of.app_is("AccountUnavailable").await;
 
     let theirs = readable(&other).await;
-    for mark in ["canary-reset", "canary-group", "canary-request", "canary-text", "Failed"] {
+    for mark in ["canary-reset", "canary-group", "canary-request", "Failed", "10004"] {
         assert!(theirs.contains(mark), "{mark} is not even in their own namespace: {theirs}");
     }
+    assert!(!theirs.contains("canary-text"), "the vendor's words about the platform's account: {theirs}");
     let platform = [of.platform.home.namespace.as_str(), "scripted", "Secret"];
     let mine = readable(&of.tenant).await;
     let others = ["canary".to_owned(), format!("{}\n", other.namespace)];

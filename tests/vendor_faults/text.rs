@@ -19,6 +19,8 @@ async fn the_vendors_text_is_shown_only_after_it_was_cleaned() {
     let accounts: BTreeMap<&str, u64> = [
         "plain",
         "control",
+        "unseen",
+        "signed-unseen",
         "long",
         "wide",
         "signed",
@@ -60,6 +62,10 @@ async fn the_vendors_text_is_shown_only_after_it_was_cleaned() {
         let body = match *name {
             "plain" => answer(10004, json!("parameter GroupId is illegal")),
             "control" => answer(10004, json!("a\u{0}b\u{1b}[31mc\r\nd\u{85}\u{202e}e\u{200b}")),
+            "unseen" => answer(10004, json!("a\u{ad}b\u{e0041}c\u{180e}d\u{fe0f}\u{3164}e\u{e000}\u{ffff}")),
+            "signed-unseen" => {
+                answer(10004, json!(usersig.chars().flat_map(|c| [c, '\u{34f}']).collect::<String>()))
+            }
             "long" => answer(10004, json!("x".repeat(10_000))),
             "wide" => answer(10004, json!("房".repeat(3_000))),
             "signed" => answer(10004, json!(format!("bad sig {usersig}"))),
@@ -97,6 +103,7 @@ async fn the_vendors_text_is_shown_only_after_it_was_cleaned() {
         match *name {
             "plain" => assert_eq!(text, "parameter GroupId is illegal"),
             "control" => assert_eq!(text, "ab[31mcde"),
+            "unseen" => assert_eq!(text, "abcde"),
             "long" => assert_eq!(text, "x".repeat(256)),
             "wide" => assert_eq!(text, "房".repeat(85), "cut between characters"),
             "signed-status" => {}

@@ -10,10 +10,10 @@ pub fn crd(name: &str) -> String {
     std::fs::read_to_string(format!("{CRDS}/{name}.yaml")).expect("a CRD")
 }
 
-/// Installs the CRDs of resets and apps without any schema, so that everything can be stored. They are in force a
+/// Installs the CRDs without any schema, so that everything can be stored. They are in force a
 /// moment later.
 pub async fn install_loose_crds(plane: &ControlPlane) {
-    let loose = ["groupattributeresets", "chatapps"].map(|name| loose(name).to_string());
+    let loose = ["groupattributeresets", "chatapps", "clusterchatapps"].map(|name| loose(name).to_string());
     plane.install_crds(&loose.join("\n---\n")).await.expect("loose CRDs");
 }
 

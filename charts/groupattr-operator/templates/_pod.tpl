@@ -20,6 +20,9 @@
 {{- range .Values.allowEndpoints }}
 - {{ printf "--allow-endpoint=%s" . | quote }}
 {{- end }}
+{{- if eq "any" (default "hex64" .Values.keyFormat) }}
+- --key-format=any
+{{- end }}
 {{- with .Values.leaderElection }}
 - --leader-elect={{ .enabled }}
 {{- if .enabled }}

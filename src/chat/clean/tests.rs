@@ -49,6 +49,24 @@ fn a_secret_hides_the_text_in_every_disguise() {
     }
 }
 
+/// Between any two characters of it, plain or percent-encoded.
+#[test]
+fn a_secret_that_is_taken_apart_by_what_nobody_sees_is_found() {
+    for unseen in
+        ['\u{ad}', '\u{34f}', '\u{3164}', '\u{fe0f}', '\u{e0041}', '\u{e000}', '\u{180e}', '\u{ffff}']
+    {
+        let apart: String = SIG.chars().flat_map(|c| [c, unseen]).collect();
+        assert!(hidden(&apart), "U+{:04X}", u32::from(unseen));
+        assert!(hidden(&percent(&apart, true)), "U+{:04X}, encoded", u32::from(unseen));
+        assert!(
+            hidden(&percent(&percent(&apart, false), true)),
+            "U+{:04X}, encoded twice",
+            u32::from(unseen)
+        );
+        assert!(hidden(&format!("user{unseen}sig=abc")), "U+{:04X}", u32::from(unseen));
+    }
+}
+
 #[test]
 fn a_piece_of_a_secret_hides_the_text_too() {
     assert!(hidden(&format!("sig {}...", &SIG[30..46])));
@@ -79,7 +97,7 @@ proptest! {
     fn the_result_is_short_and_printable_whatever_comes(text in any::<String>(), max in 0usize..300) {
         let clean = clean_text(&text, &[SIG], max);
         prop_assert!(clean.len() <= max);
-        prop_assert!(!clean.contains(char::is_control));
+        prop_assert!(!clean.contains(is_invisible));
     }
 
     #[test]

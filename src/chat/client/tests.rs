@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::{JoinHandle, sleep, spawn};
 
 use super::*;
-use crate::chat::secret_key::SecretKey;
+use crate::chat::secret_key::{KeyFormat, SecretKey};
 
 const OK: &str = r#"{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}"#;
 const SOON: Duration = Duration::from_secs(5);
@@ -77,7 +77,13 @@ fn client() -> ChatClient {
 }
 
 fn usersig() -> UserSig {
-    UserSig::mint(&SecretKey::from_bytes(b"canary").unwrap(), 1_400_000_000, "admin", 1_700_000_002, 86_400)
+    UserSig::mint(
+        &SecretKey::parse(&[b'c'; 64], KeyFormat::Hex64).unwrap(),
+        1_400_000_000,
+        "admin",
+        1_700_000_002,
+        86_400,
+    )
 }
 
 /// One clear. Whatever comes back must not give the signature or the URL away.

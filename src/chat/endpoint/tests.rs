@@ -86,14 +86,15 @@ fn what_is_not_a_bare_url_is_refused_with_the_reason() {
 }
 
 #[test]
-fn an_allowed_host_admits_its_ports_and_nothing_else() {
+fn an_allowed_host_admits_one_port_and_nothing_else() {
     let allowed =
         |flag: &str| flag.parse::<AllowedEndpoint>().unwrap_or_else(|error| panic!("{flag}: {error}"));
-    let any = allowed("Chat.Example.com");
-    assert!(any.admits(&parsed("https://chat.example.com")));
-    assert!(any.admits(&parsed("https://chat.example.com:8443")));
-    assert!(!any.admits(&parsed("https://chat.example.com.evil.example")));
-    assert!(!any.admits(&parsed("https://example.com")));
+    let plain = allowed("Chat.Example.com");
+    assert!(plain.admits(&parsed("https://chat.example.com")));
+    assert!(!plain.admits(&parsed("https://chat.example.com:8443")), "without a port it is 443");
+    assert!(plain.admits(&parsed("https://chat.example.com:443")));
+    assert!(!plain.admits(&parsed("https://chat.example.com.evil.example")));
+    assert!(!plain.admits(&parsed("https://example.com")));
     let one = allowed("chat.example.com:443");
     assert!(one.admits(&parsed("https://chat.example.com")));
     assert!(!one.admits(&parsed("https://chat.example.com:8443")));
@@ -103,7 +104,12 @@ fn an_allowed_host_admits_its_ports_and_nothing_else() {
     assert!(!allowed("https://127.0.0.1").admits(&parsed("http://127.0.0.1:8080")));
     assert!(allowed("http://127.0.0.1:8080").admits(&parsed("http://127.0.0.1:8080")));
     assert!(allowed("https://chat.example.com/").admits(&parsed("https://chat.example.com")));
-    assert!(allowed("[::1]").admits(&parsed("http://[::1]:9000")));
+    assert!(allowed("[::1]").admits(&parsed("https://[::1]")));
+    assert!(!allowed("[::1]").admits(&parsed("http://[::1]")), "443, whatever the scheme");
+    assert!(!allowed("[::1]").admits(&parsed("http://[::1]:9000")));
+    assert!(allowed("http://localhost").admits(&parsed("http://localhost")), "80, the scheme's own");
+    assert!(!allowed("http://localhost").admits(&parsed("http://localhost:443")));
+    assert!(!allowed("https://localhost").admits(&parsed("http://localhost")));
     assert!(allowed("[::1]:9000").admits(&parsed("http://[::1]:9000")));
 }
 

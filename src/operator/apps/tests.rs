@@ -10,6 +10,15 @@ fn at(second: u64) -> Now {
     Now { wall, mono: Duration::from_secs(second) }
 }
 
+fn rules() -> Rules {
+    Rules {
+        own_namespace: "system".to_owned(),
+        allow_endpoints: Vec::new(),
+        predecessor_writes: Duration::ZERO,
+        key_format: KeyFormat::Hex64,
+    }
+}
+
 fn app(generation: i64, spec: &Value, status: Option<AppStatus>) -> App {
     let mut all =
         json!({"sdkAppID": 7, "region": "Seoul", "credentials": {"secretKeyRef": {"name": "chat"}}});
@@ -18,7 +27,7 @@ fn app(generation: i64, spec: &Value, status: Option<AppStatus>) -> App {
     object.metadata.uid = Some("uid".to_owned());
     object.metadata.generation = Some(generation);
     object.status = status;
-    App::new(AppObject::Chat(Box::new(object)), "system", &[], at(100))
+    App::new(AppObject::Chat(Box::new(object)), &rules(), at(100))
 }
 
 /// Verified at generation 1, and told so.
@@ -108,4 +117,41 @@ fn only_an_app_that_may_be_asked_wants_a_probe() {
     assert_eq!(app(1, &json!({"suspend": true}), None).probe_due(), None);
     assert_eq!(App { probe: Probe::Busy, ..app(1, &json!({}), None) }.probe_due(), None);
     assert_eq!(verified().probe_due(), None);
+}
+
+/// As an older CRD let it be stored: a line break would add a field to the text that is signed.
+#[test]
+fn nothing_is_signed_in_the_name_of_an_identifier_that_breaks_the_rule() {
+    for identifier in
+        ["", "two words", "a\nTLS.sdkappid:1", "a\r", "\u{200b}admin", "管理员", &"x".repeat(33), "a\u{7f}"]
+    {
+        let app = app(1, &json!({"identifier": identifier}), None);
+        assert!(app.terms.is_err() && app.probe_due().is_none() && !app.works(), "{identifier:?}");
+        let ready = app.due_status(at(101)).unwrap().conditions.remove(0);
+        assert_eq!(
+            (ready.reason.as_str(), ready.status),
+            ("CredentialsRejected", crate::api::ConditionStatus::False)
+        );
+        assert!(
+            ready.message.starts_with("spec.identifier is not 1 to 32 printable ASCII"),
+            "{}",
+            ready.message
+        );
+    }
+    for identifier in ["a", "administrator", "!~", &"x".repeat(32)] {
+        assert!(app(1, &json!({"identifier": identifier}), None).terms.is_ok(), "{identifier:?}");
+    }
+}
+
+#[test]
+fn an_app_whose_secret_held_no_key_begins_with_that_after_a_restart() {
+    let mut invalid = app(1, &json!({}), None);
+    let message = "Entry secretKey of Secret chat is no usable key".to_owned();
+    invalid.circuit.probing(at(100).mono);
+    invalid.circuit.blocked(trouble(AppReason::SecretKeyInvalid, message.clone()), at(100).mono);
+    let after = after_a_restart(&invalid, 1, &json!({}));
+    let known = after.trouble().unwrap();
+    assert_eq!((known.reason, known.message), (AppReason::SecretKeyInvalid, message));
+    assert!(!after.works() && !after.has_a_say());
+    assert_eq!(after.due_status(at(201)), None, "it is told already");
 }

@@ -308,6 +308,7 @@ fn trouble(fault: CredentialsFault) -> Result<Trouble, String> {
     let (reason, message) = match fault {
         CredentialsFault::NotFound(message) => (AppReason::SecretNotFound, message),
         CredentialsFault::KeyMissing(message) => (AppReason::SecretKeyMissing, message),
+        CredentialsFault::KeyInvalid(message) => (AppReason::SecretKeyInvalid, message),
         CredentialsFault::NoAnswer(why) => return Err(why),
     };
     Ok(Trouble { reason, code: None, message })

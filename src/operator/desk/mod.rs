@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 use self::writing::BETWEEN_EXPLANATIONS;
 use super::accounts::Account;
 use super::app_object::AppKey;
-use super::apps::App;
+use super::apps::{App, Rules};
 use super::hands::Hands;
 use super::report::Report;
 use super::resets::{Reader, Resets};
@@ -37,22 +37,11 @@ use super::timers::{Timers, Wake};
 use super::unhurried::Unhurried;
 use super::watches::{Event, Source};
 use crate::admin::Health;
-use crate::chat::AllowedEndpoint;
 use crate::decide::Now;
 use crate::decide::echo::Echo;
 use crate::decide::plan::AccountName;
 use crate::decide::runway::Runway;
 use crate::decide::turns::Turns;
-
-/// What the command line says about deciding.
-pub struct Rules {
-    /// Where the Secrets of `ClusterChatApps` are.
-    pub own_namespace: String,
-    /// Hosts that apps may name.
-    pub allow_endpoints: Vec<AllowedEndpoint>,
-    /// For so long after a take-over the predecessor may still record what came of its calls.
-    pub predecessor_writes: Duration,
-}
 
 /// How the desk's work ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

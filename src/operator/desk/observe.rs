@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Desk;
-use crate::api::{AppKind, GroupAttributeReset, GroupId, Reason, ResetStatus};
+use crate::api::{AppKind, GroupAttributeReset, GroupId, NamespacesFrom, Reason, ResetStatus};
+use crate::decide::labels::{Unusable, unusable};
 use crate::decide::plan::AppState;
 use crate::decide::status;
 use crate::operator::app_object::{AppKey, AppObject};
@@ -116,15 +117,12 @@ impl Desk {
             app.object = object;
             return self.app_step(&key);
         }
-        let mut app = App::new(object, &self.rules.own_namespace, &self.rules.allow_endpoints, now);
+        let mut app = App::new(object, &self.rules, now);
         if let Some(before) = self.apps.get(&key) {
             app.remember(before);
         }
         app.set_gate();
-        if let Err(why) = &app.terms {
-            let AppKey { kind, namespace, name } = &key;
-            tracing::warn!(%kind, namespace, name, "nothing is sent for this app: {why}");
-        }
+        warn_of_spec(&key, &app);
         let before = self.apps.insert(key.clone(), app).and_then(|app| {
             app.withdraw();
             app.account
@@ -322,6 +320,23 @@ impl Desk {
         for uid in &uids {
             self.look(uid);
         }
+    }
+}
+
+/// Says in the log what is wrong with a spec, once for each.
+fn warn_of_spec(AppKey { kind, namespace, name }: &AppKey, app: &App) {
+    if let Err(trouble) = &app.terms {
+        tracing::warn!(%kind, namespace, name, "nothing is sent for this app: {}", trouble.message);
+    }
+    let selector = app.object.allowed().filter(|allowed| allowed.from == NamespacesFrom::Selector);
+    if let Some(why) =
+        selector.and_then(|allowed| allowed.selector.as_ref().map_or(Some(Unusable::Empty), unusable))
+    {
+        tracing::warn!(
+            %kind, namespace, name,
+            "spec.allowedNamespaces.selector admits no namespace: {why}. Name labels of the namespaces, or write from: All \
+             for all of them"
+        );
     }
 }
 

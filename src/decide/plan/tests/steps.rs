@@ -1,10 +1,11 @@
 //! The step for each state of a reset and of its app.
 
 use super::*;
-use crate::chat::Class;
+use crate::api::AppKind;
+use crate::chat::{AccountTrouble, Class, NetworkFault};
 use crate::decide::ends::ends_at;
 use crate::decide::judge::NotSent;
-use crate::decide::outcome::{Circumstances, after_attempt, awaiting_settlement, intent};
+use crate::decide::outcome::{Circumstances, after_attempt, after_read_back, awaiting_settlement, intent};
 
 fn step(reset: &GroupAttributeReset, app: &AppView, now: Now) -> Step {
     plan(reset, app, &Recall::default(), now).step
@@ -220,4 +221,58 @@ fn a_status_that_says_what_nobody_would_have_written_is_no_reason_to_panic() {
     assert_eq!((next.reason(), next.failures), (Reason::BackoffLimitExceeded, i32::MAX));
     let next = after_attempt(&reset, &attempt(i32::MAX, at(1)), &verdict(Ruling::Sent(Class::Success)), now);
     assert_eq!((next.reason(), next.attempts), (Reason::Cleared, i32::MAX));
+}
+
+/// Of the platform's account a tenant learns reason and code, whatever became of a call.
+#[test]
+fn the_vendors_text_about_a_cluster_app_is_not_kept_whatever_became_of_the_call() {
+    let rulings = [
+        Ruling::Sent(Class::Success),
+        Ruling::Sent(Class::GroupNotFound),
+        Ruling::Sent(Class::NotSupported),
+        Ruling::Sent(Class::Invalid),
+        Ruling::Sent(Class::ThrottledGroup),
+        Ruling::Sent(Class::ThrottledAccount),
+        Ruling::Sent(Class::SignatureExpired),
+        Ruling::Sent(Class::Account(AccountTrouble::Credentials)),
+        Ruling::Sent(Class::Unknown),
+        Ruling::NotSent(NotSent::Network(NetworkFault::Refused)),
+    ];
+    for kind in [AppKind::ChatApp, AppKind::ClusterChatApp] {
+        let (is_told, read) = (kind == AppKind::ChatApp, verdict(Ruling::Sent(Class::Success)));
+        for ruling in rulings {
+            let mut reset = reset(spec());
+            reset.spec.app_ref.kind = kind;
+            let pending = attempt(1, at(10));
+            reset.status = Some(intent(&reset, pending.clone(), at(10)));
+            let said = Verdict { error_info: "canary".to_owned(), ..verdict(ruling) };
+            let circumstances = Circumstances { now: at(11), dice: 0.0, throttle: Duration::from_secs(1) };
+            let next = after_attempt(&reset, &pending, &said, circumstances);
+            let text = serde_json::to_string(&next).unwrap();
+            assert_eq!(text.contains("canary"), is_told, "{kind} {ruling:?}: {text}");
+            let last = next.last_attempt.clone().unwrap();
+            assert_eq!((last.sdk_app_id, last.host.as_str()), (1, "chat:443"), "the read-back needs them");
+            if ruling == Ruling::Sent(Class::Unknown) {
+                reset.status = Some(next);
+                let settled = after_read_back(&reset, &pending, &read, circumstances).unwrap();
+                assert_eq!(serde_json::to_string(&settled).unwrap().contains("canary"), is_told, "{kind}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_text_about_a_cluster_app_that_an_older_version_stored_goes_with_the_next_write() {
+    let mut reset = reset(spec());
+    let said = Verdict { error_info: "canary".to_owned(), ..verdict(Ruling::Sent(Class::GroupNotFound)) };
+    let pending = attempt(1, at(10));
+    let circumstances = Circumstances { now: at(11), dice: 0.0, throttle: Duration::ZERO };
+    reset.status = Some(after_attempt(&reset, &pending, &said, circumstances));
+    reset.spec.app_ref.kind = AppKind::ClusterChatApp;
+    reset.metadata.generation = Some(2);
+    let Step::Record(next) = plan(&reset, &works(), &Recall::default(), at(20)).step else {
+        panic!("the new generation is not observed")
+    };
+    assert_eq!(next.observed_generation, 2);
+    assert!(next.is_final() && next.last_attempt.unwrap().error_info.is_none());
 }

@@ -1,9 +1,12 @@
-//! The manifests of `examples/`, as a user would apply them. One thing is changed: they reach the simulator.
+//! The manifests of `examples/`, as a user would apply them: with a key, and with the way to the simulator.
 
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
+
+/// What somebody put into the samples.
+const KEY: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
 
 /// A file of `examples/`.
 pub(crate) struct Sample {
@@ -29,7 +32,7 @@ pub(crate) struct Samples {
 
 impl Samples {
     pub(crate) fn read(endpoint: &str) -> Result<Self> {
-        let read = |file| Sample::read(file, endpoint);
+        let read = |file| Sample::read(file, endpoint, Some(KEY));
         Ok(Self {
             app: read("chatapp.yaml")?,
             reset: read("reset.yaml")?,
@@ -37,7 +40,8 @@ impl Samples {
             missing_room: read("reset-missing-room.yaml")?,
             busy_room: read("reset-busy-room.yaml")?,
             careful: read("reset-careful.yaml")?,
-            second_account: read("second-account.yaml")?,
+            // As it is: the show puts the key in.
+            second_account: Sample::read("second-account.yaml", endpoint, None)?,
             cluster_app: read("clusterchatapp.yaml")?,
             suspended: read("suspended.yaml")?,
         })
@@ -45,10 +49,13 @@ impl Samples {
 }
 
 impl Sample {
-    fn read(file: &'static str, endpoint: &str) -> Result<Self> {
+    fn read(file: &'static str, endpoint: &str, key: Option<&str>) -> Result<Self> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(file);
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let text = with_endpoint(&text, endpoint);
+        let mut text = with_line(&text, "region:", &format!("endpoint: {endpoint}"));
+        if let Some(key) = key {
+            text = with_line(&text, "secretKey:", &format!("secretKey: {key}"));
+        }
         let documents =
             serde_saphyr::from_multiple(&text).with_context(|| format!("examples/{file} is no YAML"))?;
         Ok(Self { file, text, documents })
@@ -87,12 +94,12 @@ impl Sample {
     }
 }
 
-/// Replaces the line `region: …`, comment included, and nothing else.
-fn with_endpoint(text: &str, endpoint: &str) -> String {
+/// Replaces the lines that begin with `word`, comment included, and nothing else.
+fn with_line(text: &str, word: &str, line_instead: &str) -> String {
     let lines = text.lines().map(|line| {
         let blank = line.len() - line.trim_start().len();
-        if line.trim_start().starts_with("region:") {
-            format!("{}endpoint: {endpoint}\n", &line[..blank])
+        if line.trim_start().starts_with(word) {
+            format!("{}{line_instead}\n", &line[..blank])
         } else {
             format!("{line}\n")
         }
@@ -108,7 +115,7 @@ mod tests {
     fn only_the_region_is_replaced() {
         let text = "# region: stays\nspec:\n  region: Singapore # here\n  limits: {}\n";
         let changed = "# region: stays\nspec:\n  endpoint: http://h:1\n  limits: {}\n";
-        assert_eq!(with_endpoint(text, "http://h:1"), changed);
+        assert_eq!(with_line(text, "region:", "endpoint: http://h:1"), changed);
     }
 
     #[test]
@@ -116,8 +123,10 @@ mod tests {
         let samples = Samples::read("http://127.0.0.1:1").unwrap();
         for app in [&samples.app, &samples.second_account, &samples.cluster_app] {
             app.account().unwrap();
-            assert!(app.key().unwrap().starts_with("REPLACE"), "no real key in a sample");
+            let file = Sample::read(app.file, "http://127.0.0.1:1", None).unwrap();
+            assert!(file.key().unwrap().starts_with("REPLACE"), "no real key in a sample");
         }
+        assert_eq!([&samples.app, &samples.cluster_app].map(|app| app.key().unwrap()), [KEY; 2]);
         assert_eq!(samples.reset.name().unwrap(), samples.again.name().unwrap());
     }
 }

@@ -199,14 +199,14 @@ fn simulator() -> Result<(Vendor, Samples)> {
     for sample in [&samples.app, &samples.cluster_app] {
         vendor.account(sample.account()?, sample.key()?, &["administrator"]);
     }
-    // The second account has another key than the one in the sample; the show mends that.
+    // In the sample of the second account there is no key yet; the show mends that.
     vendor.account(samples.second_account.account()?, RIGHT_KEY, &["administrator"]);
     good(&format!("vendor: a simulator at {}, 200 calls a second, 10–40 ms an answer", vendor.url()));
     Ok((vendor, samples))
 }
 
 /// What the Secret of `second-account.yaml` ought to hold.
-pub(crate) const RIGHT_KEY: &str = "the-right-key";
+pub(crate) const RIGHT_KEY: &str = "5ea7ed005ea7ed005ea7ed005ea7ed005ea7ed005ea7ed005ea7ed005ea7ed00";
 
 async fn operator(plane: &ControlPlane, vendor: &Vendor, binary: PathBuf) -> Result<OperatorProcess> {
     let account = plane.service_account(HOME, "groupattr-operator").await?;

@@ -10,7 +10,7 @@ use crate::{
     story::Subject,
 };
 
-/// A wrong key: everything waits; the right one: everything goes on, without anybody's help.
+/// No key: nothing is sent and everything waits; the right one: everything goes on, without anybody's help.
 pub(super) async fn wrong_key(stage: &Stage) -> Result<()> {
     let sample = &stage.samples.second_account;
     tell(
@@ -19,7 +19,7 @@ pub(super) async fn wrong_key(stage: &Stage) -> Result<()> {
     let app = stage.story.bookmark(&Subject::app(NAMESPACE, "second"));
     let waiting = stage.story.bookmark(&reset(sample.name()?));
     stage.apply(NAMESPACE, sample).await?;
-    let rejected = stage.story.until(&app, "CredentialsRejected").await?;
+    let rejected = stage.story.until(&app, "SecretKeyInvalid").await?;
     say(&format!("{INDENT}{}", style("ChatApp second").bold()));
     quote(&rejected.message);
     let stuck = stage.story.until(&waiting, "AppNotReady").await?;
