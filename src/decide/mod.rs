@@ -13,6 +13,7 @@
 //! | may it be begun while earlier ones are not answered? | `silence` |
 //! | does the watch keep up, so that more may be begun? | `echo` |
 //! | whose turn is it? | `turns` |
+//! | which app that was never verified is looked at next? | `checks` |
 //! | how long until the next attempt? | `backoff` |
 //! | does this app work? | `circuit` |
 //! | is it open to this namespace? | `labels` |
@@ -20,6 +21,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod backoff;
+pub mod checks;
 pub mod circuit;
 pub mod echo;
 pub mod ends;

@@ -35,6 +35,7 @@ pub struct AppTerms {
 pub struct Gate {
     withdrawn: AtomicBool,
     works: AtomicBool,
+    was_verified: AtomicBool,
 }
 
 impl Gate {
@@ -43,9 +44,15 @@ impl Gate {
         self.withdrawn.store(true, Ordering::SeqCst);
     }
 
-    /// Whether it works now.
-    pub fn set(&self, works: bool) {
+    /// Whether it works now, and whether it ever did.
+    pub fn set(&self, works: bool, was_verified: bool) {
         self.works.store(works, Ordering::SeqCst);
+        self.was_verified.store(was_verified, Ordering::SeqCst);
+    }
+
+    /// Whether the vendor ever accepted it. What it needs then does not wait for apps that anybody can make.
+    pub fn was_verified(&self) -> bool {
+        self.was_verified.load(Ordering::SeqCst)
     }
 
     /// Whether a clear may be sent.
@@ -78,8 +85,9 @@ pub enum Probe {
     Signed,
 }
 
-const IN_LINE: &str = "Waiting to be checked: apps that name the same account and were never verified share one check in \
-                      5 s. Apps with a wrong key or without their Secret keep the others waiting.";
+const IN_LINE: &str = "Waiting to be checked: apps that were never verified get five looks a second in all, namespaces in \
+                       turn, and those that name the same account share one check in 5 s. Apps with a wrong key or \
+                       without their Secret keep the others waiting.";
 
 /// What the process remembers of an app.
 pub struct App {
@@ -190,7 +198,7 @@ impl App {
     /// Tells the tasks that are under way what the desk knows by now.
     pub fn set_gate(&self) {
         if let Ok(terms) = &self.terms {
-            terms.gate.set(self.works());
+            terms.gate.set(self.works(), self.verified.is_some());
         }
     }
 

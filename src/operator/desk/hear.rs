@@ -7,6 +7,7 @@ use crate::api::{GroupAttributeReset, Reason};
 use crate::chat::Class;
 use crate::chat::codes::lookup;
 use crate::cluster::statuses::WriteFault;
+use crate::decide::checks::PROBE_SPACING;
 use crate::decide::circuit::Change;
 use crate::decide::judge::{Ruling, Verdict};
 use crate::operator::app_object::AppKey;
@@ -30,6 +31,7 @@ impl Desk {
             Report::ResetDone(done) => self.reset_done(done),
             Report::Deleted { uid, version, outcome } => self.deleted(&uid, &version, outcome),
             Report::AppDone(key, written) => self.app_written(&key, written),
+            Report::MalformedExplained => self.malformed_explained(),
             Report::Ended { app, reason, took } => self.count_end(&app, reason, took),
         }
     }
@@ -46,6 +48,12 @@ impl Desk {
         let sent = permit.call();
         let (name, key) = (terms.account(), terms.key.clone());
         let now = self.now().mono;
+        if let (None, Some((at, _))) = (&group, sent)
+            && !terms.gate.admits_clear()
+        {
+            // It counts from the send, which a slow Secret may have delayed.
+            self.checks.hold(&name, at + PROBE_SPACING);
+        }
         let account = self.account(&name);
         let pace = if group.is_some() { &mut account.clears } else { &mut account.reads };
         match permit {
@@ -56,12 +64,6 @@ impl Desk {
         let ruling = verdict.as_ref().map(|verdict| verdict.ruling);
         if let (Some((at, _)), Some(Ruling::Sent(Class::ThrottledAccount))) = (sent, ruling) {
             pace.throttled(at, now);
-        }
-        if let (None, Some((at, _))) = (&group, sent)
-            && !terms.gate.admits_clear()
-        {
-            // It counts from the send, which a slow Secret may have delayed.
-            account.probed(at);
         }
         if let Some(group) = &group {
             match (sent, verdict.as_ref().is_some_and(Verdict::is_answered)) {

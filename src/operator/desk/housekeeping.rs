@@ -21,26 +21,18 @@ impl Desk {
         self.gauges(now);
     }
 
-    /// Forgets what needs no remembering, and wakes whoever is first in a line now.
+    /// Forgets what needs no remembering.
     fn tidy(&mut self, now: Now) {
         for terms in self.apps.values().filter_map(|app| app.terms.as_ref().ok()) {
             terms.signer.forget_old_key(now.mono);
         }
-        let mut accounts = std::mem::take(&mut self.accounts);
+        self.checks.forget_idle_accounts(now.mono);
         let named: HashSet<&AccountName> =
             self.apps.values().filter_map(|app| app.account.as_ref()).collect();
-        accounts.retain(|name, account| {
+        self.accounts.retain(|name, account| {
             account.forget_idle_groups(now.mono);
-            account.probe_line.retain(|key| self.waits_in_line(key, name, now.mono));
             named.contains(name) || !account.is_forgettable(now.mono)
         });
-        // Whoever was ahead of it in the line may have left meanwhile.
-        let first: Vec<_> =
-            accounts.values().filter_map(|account| account.probe_line.front()).cloned().collect();
-        self.accounts = accounts;
-        for key in &first {
-            self.app_step(key);
-        }
     }
 
     /// Sets everything that is looked at rather than counted.

@@ -4,18 +4,22 @@
 //! | question | file |
 //! |---|---|
 //! | what did a watch show? | `observe` |
+//! | and if it cannot be decoded? | `malformed` |
 //! | what is next for a reset? | `look` |
 //! | who writes what is no part of an attempt? | `writing` |
 //! | who goes now under the limits? | `dispatch` |
-//! | does an app work, and what does its status say? | `app_steps` |
+//! | when is an app checked? | `app_checks` |
+//! | does it work, and what does its status say? | `app_steps` |
 //! | what came of a task? | `hear` |
 //! | gauges and forgetting | `housekeeping` |
 
+mod app_checks;
 mod app_steps;
 mod dispatch;
 mod hear;
 mod housekeeping;
 mod look;
+mod malformed;
 mod observe;
 mod writing;
 
@@ -26,7 +30,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use self::writing::BETWEEN_EXPLANATIONS;
+use self::malformed::Unexplained;
 use super::accounts::Account;
 use super::app_object::AppKey;
 use super::apps::App;
@@ -34,11 +38,11 @@ use super::hands::Hands;
 use super::report::Report;
 use super::resets::Resets;
 use super::timers::{Timers, Wake};
-use super::unhurried::Unhurried;
-use super::watches::{Event, Source};
+use super::watches::{Event, Malformed, Source};
 use crate::admin::Health;
 use crate::chat::AllowedEndpoint;
 use crate::decide::Now;
+use crate::decide::checks::Checks;
 use crate::decide::echo::Echo;
 use crate::decide::plan::AccountName;
 use crate::decide::runway::Runway;
@@ -69,11 +73,16 @@ pub struct Desk {
     resets: Resets,
     apps: HashMap<AppKey, App>,
     accounts: HashMap<AccountName, Account>,
+    /// Apps that were never verified and wait for a check, and when it is looked who is next.
+    checks: Checks<AppKey>,
+    check_timer: Option<Duration>,
+    /// Status writes of apps that are under way, and apps that wait for one.
+    app_writers: usize,
+    app_writes: Turns<(bool, AppKey)>,
     namespaces: HashMap<String, BTreeMap<String, String>>,
-    /// Stored objects that cannot be read, by kind and uid: the namespace, and the generation that was told.
-    malformed: HashMap<(&'static str, String), (String, i64)>,
-    /// Whose turn it is to say so in the object.
-    explaining_malformed: Unhurried,
+    /// Stored objects that cannot be read, by kind and uid, and whose turn it is to say so in the object.
+    malformed: HashMap<(&'static str, String), Malformed>,
+    unexplained: Unexplained,
     timers: Timers,
     tasks: JoinSet<()>,
     unlisted: HashSet<Source>,
@@ -106,9 +115,13 @@ impl Desk {
             resets: Resets::default(),
             apps: HashMap::new(),
             accounts: HashMap::new(),
+            checks: Checks::default(),
+            check_timer: None,
+            app_writers: 0,
+            app_writes: Turns::default(),
             namespaces: HashMap::new(),
             malformed: HashMap::new(),
-            explaining_malformed: Unhurried::new(BETWEEN_EXPLANATIONS),
+            unexplained: Unexplained::default(),
             timers: Timers::default(),
             tasks: JoinSet::new(),
             unlisted: sources.into_iter().collect(),
@@ -197,7 +210,9 @@ impl Desk {
                 }
                 Wake::Group(name, group) => self.next_for_group(&name, &group),
                 Wake::App(key) => self.app_step(&key),
+                Wake::Check => self.check_next(),
                 Wake::Explanation => self.explain_next(),
+                Wake::Malformed => self.explain_malformed(),
                 Wake::Housekeeping => self.housekeeping(),
             }
         }

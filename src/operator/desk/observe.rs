@@ -4,14 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Desk;
-use crate::api::{AppKind, GroupAttributeReset, GroupId, Reason, ResetStatus};
-use crate::decide::status;
+use crate::api::{AppKind, GroupAttributeReset, GroupId};
 use crate::operator::app_object::{AppKey, AppObject};
 use crate::operator::apps::App;
 use crate::operator::resets::{Origin, Shown, Stage, number};
-use crate::operator::watches::{
-    CHAT_APP, CLUSTER_CHAT_APP, Event, Identity, Malformed, NAMESPACE, RESET, Source,
-};
+use crate::operator::watches::{CHAT_APP, CLUSTER_CHAT_APP, Event, Identity, NAMESPACE, RESET, Source};
 
 impl Desk {
     pub(super) fn observe(&mut self, event: Event) {
@@ -115,49 +112,6 @@ impl Desk {
         self.look_at_app(&key);
     }
 
-    /// An object that cannot be decoded must not stop the others; it is told, and counted, and left alone.
-    fn show_malformed(&mut self, malformed: Malformed) {
-        let Malformed { kind, identity, generation, error } = malformed;
-        let told = (identity.namespace.clone(), generation);
-        if self.malformed.insert((kind, identity.uid.clone()), told.clone()) == Some(told) {
-            return;
-        }
-        let Identity { uid, namespace, name } = &identity;
-        tracing::error!(
-            kind,
-            namespace,
-            name,
-            uid,
-            "the stored object cannot be read: {error}. Apply it again."
-        );
-        self.forget_object(kind, &identity);
-        if kind == RESET {
-            self.explain_malformed(identity, &error);
-        }
-    }
-
-    fn explain_malformed(&mut self, identity: Identity, error: &str) {
-        let text = format!(
-            "The stored object cannot be read: {error}. Mend its spec, or delete it and create it anew."
-        );
-        let mut said = ResetStatus::default();
-        status::state(&mut said, -1, Reason::Pending, &text, self.now());
-        let hands = Arc::clone(&self.hands);
-        let turn = self.explaining_malformed.turn(self.now().mono);
-        self.tasks.spawn(async move {
-            hands.until(turn).await;
-            if hands.stop.is_cancelled() {
-                return;
-            }
-            let Identity { uid, namespace, name } = identity;
-            if let Err(fault) =
-                hands.statuses.explain_malformed(&namespace, &name, &uid, &said.conditions).await
-            {
-                tracing::warn!(namespace, name, "its conditions could not say so: {fault}");
-            }
-        });
-    }
-
     fn forget(&mut self, kind: &'static str, identity: &Identity) {
         self.malformed.remove(&(kind, identity.uid.clone()));
         if kind == NAMESPACE {
@@ -167,7 +121,7 @@ impl Desk {
         self.forget_object(kind, identity);
     }
 
-    fn forget_object(&mut self, kind: &'static str, identity: &Identity) {
+    pub(super) fn forget_object(&mut self, kind: &'static str, identity: &Identity) {
         match kind {
             RESET => self.forget_reset(&identity.uid),
             CHAT_APP | CLUSTER_CHAT_APP => {
@@ -210,6 +164,7 @@ impl Desk {
                 self.agree_limits(&account);
             }
         }
+        self.check_if_due(key);
         self.hands.metrics.forget_app(&key.label());
         self.look_at_app(key);
     }
@@ -242,8 +197,8 @@ impl Desk {
             }
             _ => {}
         }
-        self.malformed.retain(|(kind, uid), (namespace, _)| {
-            *kind != source.kind || !inside(namespace) || uids.contains(uid)
+        self.malformed.retain(|(kind, uid), malformed| {
+            *kind != source.kind || !inside(&malformed.identity.namespace) || uids.contains(uid)
         });
         if self.unlisted.remove(source) && self.is_listed() {
             tracing::info!(resets = self.resets.all.len(), apps = self.apps.len(), "all objects are known");
