@@ -174,8 +174,9 @@ impl Desk {
                 }
             }
         }
-        self.hands.metrics.circuit(&key.label(), change == Change::Opened);
-        if let Some(account) = app.account.clone() {
+        let account = app.account.clone();
+        self.series.circuit(key, change == Change::Opened);
+        if let Some(account) = account {
             self.agree_limits(&account);
         }
         self.look_at_app(key);

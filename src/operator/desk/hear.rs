@@ -170,12 +170,13 @@ impl Desk {
     }
 
     /// As metrics name an app. Resets may name apps that never existed; those share one series.
-    fn label(&self, key: &AppKey) -> AppLabel {
-        if self.apps.contains_key(key) { key.label() } else { AppLabel::unknown() }
+    fn label(&mut self, key: &AppKey) -> AppLabel {
+        if self.apps.contains_key(key) { self.series.label(key) } else { AppLabel::unknown() }
     }
 
-    fn count_attempt(&self, key: &AppKey, verdict: &Verdict, took: Option<Duration>) {
-        let (metrics, app) = (&self.hands.metrics, self.label(key));
+    fn count_attempt(&mut self, key: &AppKey, verdict: &Verdict, took: Option<Duration>) {
+        let app = self.label(key);
+        let metrics = &self.hands.metrics;
         let code = match verdict.code {
             None => Code::Absent,
             Some(code) if lookup(code).listed => Code::Listed(code),
@@ -190,9 +191,10 @@ impl Desk {
         }
     }
 
-    fn count_end(&self, key: &AppKey, reason: Reason, took: Option<jiff::SignedDuration>) {
+    fn count_end(&mut self, key: &AppKey, reason: Reason, took: Option<jiff::SignedDuration>) {
         let took = took.and_then(|took| Duration::try_from(took).ok()).unwrap_or_default();
-        self.hands.metrics.result(&self.label(key), reason.word(), took);
+        let app = self.label(key);
+        self.hands.metrics.result(&app, reason.word(), took);
     }
 }
 

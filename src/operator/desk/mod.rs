@@ -35,6 +35,7 @@ use super::accounts::Account;
 use super::app_object::AppKey;
 use super::apps::App;
 use super::hands::Hands;
+use super::metrics::AppSeries;
 use super::report::Report;
 use super::resets::Resets;
 use super::timers::{Timers, Wake};
@@ -83,6 +84,7 @@ pub struct Desk {
     /// Stored objects that cannot be read, by kind and uid, and whose turn it is to say so in the object.
     malformed: HashMap<(&'static str, String), Malformed>,
     unexplained: Unexplained,
+    series: AppSeries,
     timers: Timers,
     tasks: JoinSet<()>,
     unlisted: HashSet<Source>,
@@ -107,6 +109,7 @@ impl Desk {
     #[must_use]
     pub fn new(hands: Arc<Hands>, rules: Rules, health: Arc<Health>, sources: Vec<Source>) -> Self {
         let took_over = hands.clock.now().mono;
+        let series = AppSeries::new(hands.metrics.clone());
         let one_watch_each = sources.iter().any(|source| !source.namespace.is_empty());
         Self {
             hands,
@@ -122,6 +125,7 @@ impl Desk {
             namespaces: HashMap::new(),
             malformed: HashMap::new(),
             unexplained: Unexplained::default(),
+            series,
             timers: Timers::default(),
             tasks: JoinSet::new(),
             unlisted: sources.into_iter().collect(),

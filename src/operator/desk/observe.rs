@@ -165,7 +165,7 @@ impl Desk {
             }
         }
         self.check_if_due(key);
-        self.hands.metrics.forget_app(&key.label());
+        self.series.forget(key);
         self.look_at_app(key);
     }
 
