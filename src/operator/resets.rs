@@ -1,6 +1,6 @@
 //! The resets, as the desk remembers them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use super::app_object::{AppKey, key_of};
-use crate::api::{GroupAttributeReset, ResetStatus};
+use crate::api::{AppKind, GroupAttributeReset, ResetStatus};
 use crate::chat::Class;
 use crate::chat::codes::lookup;
 use crate::decide::ends::{is_made_again, ttl_ends};
@@ -144,6 +144,8 @@ impl Open {
 pub struct Resets {
     /// All of them.
     pub all: HashMap<String, Tracked>,
+    /// uids of the open ones, so that an app's or a namespace's change looks at no others.
+    by_app: HashMap<AppKey, HashSet<String>>,
 }
 
 /// Where an object was seen.
@@ -176,7 +178,7 @@ impl Resets {
     ) -> Shown {
         let uid = object.uid().unwrap_or_default();
         let version = object.resource_version().unwrap_or_default();
-        let tracked = self.all.entry(uid).or_insert_with(|| Tracked {
+        let tracked = self.all.entry(uid.clone()).or_insert_with(|| Tracked {
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
             version: String::new(),
@@ -205,13 +207,15 @@ impl Resets {
                 tracked.stage = Stage::Finished(deletion(&object));
                 return Shown::Noted(None);
             }
-            Stage::Finished(_) | Stage::Gone => tracked.stage = Stage::Open(Box::new(Open::new(object))),
+            Stage::Finished(_) | Stage::Gone => {
+                let open = Open::new(object);
+                self.by_app.entry(open.app.clone()).or_default().insert(uid.clone());
+                tracked.stage = Stage::Open(Box::new(open));
+            }
         }
         let Stage::Open(open) = &mut tracked.stage else { return Shown::Noted(None) };
         let foreign = open.recollect(identity, now);
-        if !open.busy && is_done(&open.object) {
-            tracked.stage = Stage::Finished(deletion(&open.object));
-        }
+        self.settle(&uid);
         Shown::Noted(foreign)
     }
 
@@ -234,9 +238,17 @@ impl Resets {
 
     /// Kubernetes said that it is gone. It is remembered until the watch says so too, or a list.
     pub fn gone(&mut self, uid: &str) {
-        if let Some(tracked) = self.all.get_mut(uid) {
-            tracked.stage = Stage::Gone;
+        if let Some(tracked) = self.all.get_mut(uid)
+            && let Stage::Open(open) = std::mem::replace(&mut tracked.stage, Stage::Gone)
+        {
+            self.leave_app(uid, &open.app);
         }
+    }
+
+    /// The watch says so, too: nothing is remembered of it any more.
+    pub fn forget(&mut self, uid: &str) {
+        self.gone(uid);
+        self.all.remove(uid);
     }
 
     /// A task about it has ended: if nothing is left to do, most of it can be forgotten.
@@ -246,14 +258,34 @@ impl Resets {
             && !open.busy
             && is_done(&open.object)
         {
-            tracked.stage = Stage::Finished(deletion(&open.object));
+            let (app, end) = (open.app.clone(), deletion(&open.object));
+            tracked.stage = Stage::Finished(end);
+            self.leave_app(uid, &app);
+        }
+    }
+
+    fn leave_app(&mut self, uid: &str, app: &AppKey) {
+        if let Some(uids) = self.by_app.get_mut(app) {
+            uids.remove(uid);
+            if uids.is_empty() {
+                self.by_app.remove(app);
+            }
         }
     }
 
     /// uids of the open resets that refer to this app.
     #[must_use]
     pub fn of_app(&self, app: &AppKey) -> Vec<String> {
-        self.open_ones().filter(|(_, open)| open.app == *app).map(|(uid, _)| uid.clone()).collect()
+        self.by_app.get(app).into_iter().flatten().cloned().collect()
+    }
+
+    /// uids of the open resets of this namespace that refer to an app of the cluster.
+    #[must_use]
+    pub fn of_cluster_apps(&self, namespace: &str) -> Vec<String> {
+        let of_cluster = self.by_app.iter().filter(|(app, _)| app.kind == AppKind::ClusterChatApp);
+        let is_inside =
+            |uid: &&String| self.all.get(*uid).is_some_and(|tracked| tracked.namespace == namespace);
+        of_cluster.flat_map(|(_, uids)| uids).filter(is_inside).cloned().collect()
     }
 
     /// All open resets.

@@ -32,8 +32,7 @@ impl SecretReads {
     /// Waits for a place.
     pub async fn begin(&self, was_verified: bool) -> SecretRead<'_> {
         // They are never closed, so there is always a permit in the end.
-        let of_never_verified =
-            if was_verified { None } else { self.never_verified.acquire().await.ok() };
+        let of_never_verified = if was_verified { None } else { self.never_verified.acquire().await.ok() };
         SecretRead { _of_all: self.all.acquire().await.ok(), _of_never_verified: of_never_verified }
     }
 

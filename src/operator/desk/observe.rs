@@ -7,7 +7,7 @@ use super::Desk;
 use crate::api::{AppKind, GroupAttributeReset, GroupId};
 use crate::operator::app_object::{AppKey, AppObject};
 use crate::operator::apps::App;
-use crate::operator::resets::{Origin, Shown, Stage, number};
+use crate::operator::resets::{Origin, Shown, number};
 use crate::operator::watches::{CHAT_APP, CLUSTER_CHAT_APP, Event, Identity, NAMESPACE, RESET, Source};
 
 impl Desk {
@@ -100,11 +100,13 @@ impl Desk {
             let AppKey { kind, namespace, name } = &key;
             tracing::warn!(%kind, namespace, name, "nothing is sent for this app: {why}");
         }
+        // Most apps that tenants can make by thousands have no say, and then all others need not be asked for theirs.
+        let heard = |app: &App| app.account.clone().filter(|_| app.has_a_say());
+        let after = heard(&app);
         let before = self.apps.insert(key.clone(), app).and_then(|app| {
             app.withdraw();
-            app.account
+            heard(&app)
         });
-        let after = self.apps.get(&key).and_then(|app| app.account.clone());
         for account in before.into_iter().chain(after) {
             self.agree_limits(&account);
         }
@@ -142,7 +144,7 @@ impl Desk {
 
     fn forget_reset(&mut self, uid: &str) {
         self.reset_is_gone(uid);
-        self.resets.all.remove(uid);
+        self.resets.forget(uid);
     }
 
     /// As the answer to a request of ours says.
@@ -160,7 +162,9 @@ impl Desk {
     fn forget_app(&mut self, key: &AppKey) {
         if let Some(app) = self.apps.remove(key) {
             app.withdraw();
-            if let Some(account) = app.account {
+            if app.has_a_say()
+                && let Some(account) = app.account
+            {
                 self.agree_limits(&account);
             }
         }
@@ -227,19 +231,7 @@ impl Desk {
 
     /// Whether a `ClusterChatApp` is open to a namespace can change with the namespace's labels.
     fn look_at_namespace(&mut self, name: &str) {
-        let refer = |uid: &&String| match self
-            .resets
-            .all
-            .get(*uid)
-            .map(|tracked| (&tracked.namespace, &tracked.stage))
-        {
-            Some((namespace, Stage::Open(open))) => {
-                namespace == name && open.app.kind == AppKind::ClusterChatApp
-            }
-            _ => false,
-        };
-        let uids: Vec<_> = self.resets.all.keys().filter(refer).cloned().collect();
-        for uid in &uids {
+        for uid in &self.resets.of_cluster_apps(name) {
             self.look(uid);
         }
     }

@@ -116,7 +116,11 @@ fn a_shared_counter_survives_those_who_leave() {
     for app in &apps[OF_A_NAMESPACE..] {
         metrics.attempt(&series.label(app), "success", Code::Listed(0));
     }
-    let counted = || shown(&registry).lines().any(|line| line.starts_with("groupattr_attempts_total") && line.ends_with(" 3"));
+    let counted = || {
+        shown(&registry)
+            .lines()
+            .any(|line| line.starts_with("groupattr_attempts_total") && line.ends_with(" 3"))
+    };
     assert!(counted());
     series.forget(&apps.pop().unwrap());
     show(&mut series, &apps);
@@ -126,14 +130,14 @@ fn a_shared_counter_survives_those_who_leave() {
 #[test]
 fn of_those_who_share_a_series_the_worst_is_shown() {
     let mut all = AppFigures { is_open: false, usersig_expiry: None, limit: None, ..figures() };
-    all.merge(&AppFigures { oldest: Duration::from_secs(3), limit: Some((4, 7.0)), usersig_expiry: Some(5), ..figures() });
-    all.merge(&AppFigures { is_open: false, usersig_expiry: Some(6), limit: Some((2, 9.0)), ..figures() });
-    let wanted = AppFigures {
-        waiting: 3,
-        is_open: true,
-        usersig_expiry: Some(5),
+    all.merge(&AppFigures {
+        oldest: Duration::from_secs(3),
         limit: Some((4, 7.0)),
+        usersig_expiry: Some(5),
         ..figures()
-    };
+    });
+    all.merge(&AppFigures { is_open: false, usersig_expiry: Some(6), limit: Some((2, 9.0)), ..figures() });
+    let wanted =
+        AppFigures { waiting: 3, is_open: true, usersig_expiry: Some(5), limit: Some((4, 7.0)), ..figures() };
     assert_eq!(all, wanted);
 }
