@@ -4,6 +4,9 @@
 //! verified share one budget, however many there are and however long they stay broken; namespaces take turns, and
 //! within a namespace those that nobody has looked at go first. The apps of one account share one call in 5 s
 //! besides: whoever names somebody else's account must neither burden it nor keep its owner waiting.
+//!
+//! A namespace whose app was accepted may take a few more steps at once, so that a platform with a thousand accounts is
+//! not kept waiting for minutes. Nobody gets that without the vendor's word.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -20,6 +23,11 @@ pub const SPACING: Duration = Duration::from_millis(210);
 pub const PROBE_SPACING: Duration = Duration::from_secs(5);
 /// A namespace whose turn at an account it is, and which has others to look at first, loses it to the next one after this.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Steps besides the budget that a namespace may take after an app of it was accepted: the two that this took, and one
+/// more, so that they become more for as long as all is well.
+const EARNED: usize = 3;
+/// No namespace has more of them than this.
+const MOST_EARNED: usize = 16;
 /// If none of those that wait may go, it is not looked again before this, whatever happens meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -78,6 +86,7 @@ pub struct Checks<A> {
     accounts: HashMap<AccountName, Line<A>>,
     free_at: Duration,
     look_at: Duration,
+    earned: HashMap<String, usize>,
 }
 
 impl<A> Default for Checks<A> {
@@ -88,6 +97,7 @@ impl<A> Default for Checks<A> {
             accounts: HashMap::new(),
             free_at: Duration::ZERO,
             look_at: Duration::ZERO,
+            earned: HashMap::new(),
         }
     }
 }
@@ -124,40 +134,56 @@ impl<A: Clone + Ord + Hash> Checks<A> {
     /// When it is worth asking whose turn it is, because somebody has joined or left.
     #[must_use]
     pub fn open_at(&self, now: Duration) -> Duration {
-        self.free_at.max(self.look_at).max(now)
+        let moment = if self.earned.is_empty() { self.free_at } else { now };
+        moment.max(self.look_at).max(now)
     }
 
     /// Whose turn it is.
     #[must_use]
     pub fn next(&mut self, now: Duration) -> Next<A> {
+        let is_free = self.free_at <= now;
         if self.places.is_empty() {
             return Next::Nobody;
         }
-        if self.free_at > now {
+        if !is_free && self.earned.is_empty() {
             return Next::At(self.free_at);
         }
-        self.look_at = now + LOOK_AGAIN;
-        let mut soonest = Duration::MAX;
-        let first = self.turns.first_that(|namespace, place| {
+        let mut soonest = if is_free { Duration::MAX } else { self.free_at };
+        let may_now = |namespace: &str| is_free || self.earned.contains_key(namespace);
+        let first = self.turns.first_that(may_now, |namespace, place| {
             let moment = self.may_go_at(namespace, place);
             soonest = soonest.min(moment);
             moment <= now
         });
-        match first {
-            Some((_, place)) => Next::Go(place.app.clone()),
-            None => Next::At(soonest.max(self.look_at)),
+        if let Some((_, place)) = first {
+            return Next::Go(place.app.clone());
         }
+        self.look_at = now + LOOK_AGAIN;
+        Next::At(soonest.max(self.look_at))
     }
 
     /// The app takes the step that it waits for.
     pub fn take(&mut self, app: &A, now: Duration) {
         let Some((namespace, place)) = self.places.remove(app) else { return };
-        self.free_at = now + SPACING;
+        if self.free_at <= now {
+            self.free_at = now + SPACING;
+        } else if let Some(earned) = self.earned.get_mut(&namespace) {
+            *earned -= 1;
+            if *earned == 0 {
+                self.earned.remove(&namespace);
+            }
+        }
         self.turns.take(&namespace, &place);
         if place.step == Step::Probe {
             self.line(&place.account).turns.take(&namespace, &place);
             self.hold(&place.account, now + PROBE_SPACING);
         }
+    }
+
+    /// The vendor has accepted an app of this namespace.
+    pub fn accepted(&mut self, namespace: &str) {
+        let earned = self.earned.entry(namespace.to_owned()).or_default();
+        *earned = (*earned + EARNED).min(MOST_EARNED);
     }
 
     /// No app of this account that was never verified is called for before `moment`.
@@ -172,8 +198,10 @@ impl<A: Clone + Ord + Hash> Checks<A> {
         self.places.values().filter(|(_, place)| !place.is_broken).count()
     }
 
-    /// Forgets the accounts that nobody waits for and that may be called at once.
-    pub fn forget_idle_accounts(&mut self, now: Duration) {
+    /// Forgets the accounts that nobody waits for and that may be called at once, and what namespaces have earned of which
+    /// nobody waits.
+    pub fn forget_idle(&mut self, now: Duration) {
+        self.earned.retain(|namespace, _| self.turns.has(namespace));
         self.accounts.retain(|_, line| !line.turns.is_empty() || line.free_at > now);
     }
 

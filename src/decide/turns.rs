@@ -62,9 +62,13 @@ impl<P: Ord> Turns<P> {
         place
     }
 
-    /// The next one that may go, with its namespace. A namespace of which none may go keeps its turn.
-    pub fn first_that(&self, mut may_go: impl FnMut(&str, &P) -> bool) -> Option<(&str, &P)> {
-        self.round.iter().find_map(|namespace| {
+    /// The next one of these namespaces that may go, with its namespace. One of which none may go keeps its turn.
+    pub fn first_that(
+        &self,
+        is_one: impl Fn(&str) -> bool,
+        mut may_go: impl FnMut(&str, &P) -> bool,
+    ) -> Option<(&str, &P)> {
+        self.round.iter().filter(|namespace| is_one(namespace)).find_map(|namespace| {
             let place = self.waiting.get(namespace)?.iter().find(|place| may_go(namespace, place))?;
             Some((namespace.as_str(), place))
         })
@@ -83,6 +87,12 @@ impl<P: Ord> Turns<P> {
     #[must_use]
     pub fn ahead_of(&self, namespace: &str) -> usize {
         self.round.iter().take_while(|other| *other != namespace).count()
+    }
+
+    /// Whether somebody of this namespace waits.
+    #[must_use]
+    pub fn has(&self, namespace: &str) -> bool {
+        self.waiting.contains_key(namespace)
     }
 
     /// Whether nobody waits.
@@ -128,7 +138,7 @@ mod tests {
         }
         turns.join("b", place(3, "b3"));
         let first = |turns: &Turns, not: &[&str]| {
-            let found = turns.first_that(|_, place| !not.contains(&place.uid.as_str()));
+            let found = turns.first_that(|_| true, |_, place| !not.contains(&place.uid.as_str()));
             found.map(|(namespace, place)| (namespace.to_owned(), place.clone()))
         };
         assert_eq!(first(&turns, &["a1", "a2", "b3"]), None);

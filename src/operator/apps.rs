@@ -85,9 +85,9 @@ pub enum Probe {
     Signed,
 }
 
-const IN_LINE: &str = "Waiting to be checked: apps that were never verified get five looks a second in all, namespaces in \
-                       turn, and those that name the same account share one check in 5 s. Apps with a wrong key or \
-                       without their Secret keep the others waiting.";
+const IN_LINE: &str = "Waiting to be checked: of the apps that were never verified only a few are looked at in a second, \
+                       namespaces in turn, and those that name the same account share one check in 5 s. Apps with a \
+                       wrong key or without their Secret keep the others waiting.";
 
 /// What the process remembers of an app.
 pub struct App {

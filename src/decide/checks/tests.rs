@@ -2,13 +2,16 @@ use super::*;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// A world in which every step succeeds at once, and every probe says that the app does not work.
+/// A world in which every step succeeds at once, and every probe says that the app does not work,
+/// unless its namespace is good.
 #[derive(Default)]
 struct World {
     checks: Checks<&'static str>,
     now: Duration,
     log: Vec<(Duration, &'static str, Step)>,
     wishes: HashMap<&'static str, (&'static str, Wish)>,
+    /// A namespace whose apps the vendor accepts.
+    good: &'static str,
 }
 
 fn account(number: i64) -> AccountName {
@@ -45,7 +48,11 @@ impl World {
                     let step = self.wishes[app].1.step;
                     self.checks.take(&app, self.now);
                     self.log.push((self.now, app, step));
-                    let (_, wish) = self.wishes.get_mut(app).unwrap();
+                    let (namespace, wish) = self.wishes.get_mut(app).unwrap();
+                    if step == Step::Probe && *namespace == self.good {
+                        self.checks.accepted(namespace);
+                        continue;
+                    }
                     match step {
                         Step::ReadSecret => wish.step = Step::Probe,
                         Step::Probe => (wish.step, wish.is_broken) = (Step::ReadSecret, true),
@@ -178,9 +185,9 @@ fn who_leaves_is_not_called_and_its_account_is_forgotten() {
     assert_eq!(world.checks.next(Duration::ZERO), Next::Go("here"));
     world.checks.take(&"here", Duration::ZERO);
     assert_eq!(world.checks.next(SPACING), Next::Nobody);
-    world.checks.forget_idle_accounts(PROBE_SPACING - MILLISECOND);
+    world.checks.forget_idle(PROBE_SPACING - MILLISECOND);
     assert_eq!(world.checks.accounts.len(), 1, "its next call has to wait");
-    world.checks.forget_idle_accounts(PROBE_SPACING);
+    world.checks.forget_idle(PROBE_SPACING);
     assert!(world.checks.accounts.is_empty());
 }
 
@@ -203,4 +210,30 @@ fn an_account_that_is_held_is_called_for_nobody() {
     world.checks.hold(&account(1), Duration::from_secs(2));
     assert_eq!(world.checks.next(Duration::ZERO), Next::At(Duration::from_secs(3)));
     assert_eq!(world.checks.next(Duration::from_secs(3)), Next::Go("one"));
+}
+
+#[test]
+fn a_thousand_apps_that_are_accepted_do_not_wait_for_minutes_and_an_attack_beside_them_gains_nothing() {
+    let mut world = World { good: "good", ..World::default() };
+    crowd(&mut world, "greedy", 1000, Step::ReadSecret, |app| 10_000 + app);
+    crowd(&mut world, "good", 1000, Step::ReadSecret, |app| app);
+    world.run_until(Duration::from_secs(20));
+    let (good, greedy): (Vec<_>, Vec<_>) = world.log.iter().partition(|(_, app, _)| app.starts_with("good"));
+    assert_eq!(good.len(), 2000, "all of them were read and called for");
+    world.log = greedy;
+    assert!(world.is_five_a_second() && world.log.len() > 30, "{} steps", world.log.len());
+}
+
+#[test]
+fn what_a_namespace_has_earned_is_bounded_and_forgotten() {
+    let mut world = World::default();
+    crowd(&mut world, "a", 100, Step::ReadSecret, |app| app);
+    for _ in 0..100 {
+        world.checks.accepted("a");
+    }
+    world.run_until(MILLISECOND);
+    assert_eq!(world.log.len(), 1 + MOST_EARNED);
+    world.checks.accepted("b");
+    world.checks.forget_idle(world.now);
+    assert!(world.checks.earned.is_empty());
 }

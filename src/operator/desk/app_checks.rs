@@ -55,7 +55,7 @@ impl Desk {
     }
 
     /// Looks who is next as soon as the budget allows it.
-    fn stir_checks(&mut self, now: Duration) {
+    pub(super) fn stir_checks(&mut self, now: Duration) {
         let moment = self.checks.open_at(now);
         if self.check_timer.is_some_and(|timer| timer <= moment) {
             return;

@@ -127,8 +127,9 @@ impl Desk {
                 }
             }
         };
-        if change == Change::Closed {
-            app.verified = Some(now.second());
+        if change == Change::Closed && app.verified.replace(now.second()).is_none() {
+            self.checks.accepted(&key.namespace);
+            self.stir_checks(now.mono);
         }
         self.app_changed(key, change, had_trouble);
         self.app_step(key);

@@ -26,7 +26,7 @@ impl Desk {
         for terms in self.apps.values().filter_map(|app| app.terms.as_ref().ok()) {
             terms.signer.forget_old_key(now.mono);
         }
-        self.checks.forget_idle_accounts(now.mono);
+        self.checks.forget_idle(now.mono);
         let named: HashSet<&AccountName> =
             self.apps.values().filter_map(|app| app.account.as_ref()).collect();
         self.accounts.retain(|name, account| {
