@@ -16,6 +16,7 @@
 //! | whose turn is it? | `turns` |
 //! | which event is written next, and which are dropped? | `fair_queue` |
 //! | which event repeats an earlier one? | `series` |
+//! | which app that was never verified is looked at next? | `checks` |
 //! | how long until the next attempt? | `backoff` |
 //! | does this app work? | `circuit` |
 //! | is it open to this namespace? | `labels` |
@@ -23,6 +24,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod backoff;
+pub mod checks;
 pub mod circuit;
 pub mod echo;
 pub mod ends;

@@ -15,16 +15,22 @@ pub struct Place {
     pub uid: String,
 }
 
-/// The resets that could go now and wait for one account.
-#[derive(Debug, Default)]
-pub struct Turns {
+/// Whoever waits for the same thing; resets, unless told otherwise. In a namespace the least goes first.
+#[derive(Debug)]
+pub struct Turns<P = Place> {
     round: VecDeque<String>,
-    waiting: HashMap<String, BTreeSet<Place>>,
+    waiting: HashMap<String, BTreeSet<P>>,
 }
 
-impl Turns {
+impl<P> Default for Turns<P> {
+    fn default() -> Self {
+        Self { round: VecDeque::new(), waiting: HashMap::new() }
+    }
+}
+
+impl<P: Ord> Turns<P> {
     /// Joins the queue of its namespace; twice is once.
-    pub fn join(&mut self, namespace: &str, place: Place) {
+    pub fn join(&mut self, namespace: &str, place: P) {
         let queue = self.waiting.entry(namespace.to_owned()).or_insert_with(|| {
             self.round.push_back(namespace.to_owned());
             BTreeSet::new()
@@ -33,7 +39,7 @@ impl Turns {
     }
 
     /// Leaves the queue.
-    pub fn leave(&mut self, namespace: &str, place: &Place) {
+    pub fn leave(&mut self, namespace: &str, place: &P) {
         if let Some(queue) = self.waiting.get_mut(namespace) {
             queue.remove(place);
             if queue.is_empty() {
@@ -44,7 +50,7 @@ impl Turns {
     }
 
     /// Takes the next one out of the queue.
-    pub fn call_next(&mut self) -> Option<Place> {
+    pub fn call_next(&mut self) -> Option<P> {
         let namespace = self.round.pop_front()?;
         let queue = self.waiting.get_mut(&namespace)?;
         let place = queue.pop_first();
@@ -54,6 +60,39 @@ impl Turns {
             self.round.push_back(namespace);
         }
         place
+    }
+
+    /// The next one of these namespaces that may go, with its namespace. One of which none may go keeps its turn.
+    pub fn first_that(
+        &self,
+        is_one: impl Fn(&str) -> bool,
+        mut may_go: impl FnMut(&str, &P) -> bool,
+    ) -> Option<(&str, &P)> {
+        self.round.iter().filter(|namespace| is_one(namespace)).find_map(|namespace| {
+            let place = self.waiting.get(namespace)?.iter().find(|place| may_go(namespace, place))?;
+            Some((namespace.as_str(), place))
+        })
+    }
+
+    /// Takes this one out of the queue, whoever else waits; its namespace has had its turn.
+    pub fn take(&mut self, namespace: &str, place: &P) {
+        self.leave(namespace, place);
+        if self.waiting.contains_key(namespace) {
+            self.round.retain(|other| other != namespace);
+            self.round.push_back(namespace.to_owned());
+        }
+    }
+
+    /// How many namespaces have their turn before this one.
+    #[must_use]
+    pub fn ahead_of(&self, namespace: &str) -> usize {
+        self.round.iter().take_while(|other| *other != namespace).count()
+    }
+
+    /// Whether somebody of this namespace waits.
+    #[must_use]
+    pub fn has(&self, namespace: &str) -> bool {
+        self.waiting.contains_key(namespace)
     }
 
     /// Whether nobody waits.
@@ -66,12 +105,6 @@ impl Turns {
     #[must_use]
     pub fn len(&self) -> usize {
         self.waiting.values().map(BTreeSet::len).sum()
-    }
-
-    /// Start of the one that waits longest.
-    #[must_use]
-    pub fn oldest(&self) -> Option<Timestamp> {
-        self.waiting.values().filter_map(|queue| queue.first()).map(|place| place.since).min()
     }
 }
 
@@ -92,9 +125,30 @@ mod tests {
         turns.join("b", place(9, "b9"));
         turns.join("a", place(1, "a1"));
         assert_eq!(turns.len(), 4);
-        assert_eq!(turns.oldest(), Some(Timestamp::from_second(1).unwrap()));
         let order: Vec<_> = std::iter::from_fn(|| turns.call_next()).map(|p| p.uid).collect();
         assert_eq!(order, ["a1", "b9", "a2", "a3"]);
+        assert!(turns.is_empty());
+    }
+
+    #[test]
+    fn a_namespace_of_which_nobody_may_go_keeps_its_turn() {
+        let mut turns = Turns::default();
+        for (second, uid) in [(1, "a1"), (2, "a2")] {
+            turns.join("a", place(second, uid));
+        }
+        turns.join("b", place(3, "b3"));
+        let first = |turns: &Turns, not: &[&str]| {
+            let found = turns.first_that(|_| true, |_, place| !not.contains(&place.uid.as_str()));
+            found.map(|(namespace, place)| (namespace.to_owned(), place.clone()))
+        };
+        assert_eq!(first(&turns, &["a1", "a2", "b3"]), None);
+        assert_eq!(first(&turns, &["a1"]), Some(("a".to_owned(), place(2, "a2"))));
+        assert_eq!(first(&turns, &["a1", "a2"]), Some(("b".to_owned(), place(3, "b3"))));
+        assert_eq!((turns.ahead_of("a"), turns.ahead_of("b")), (0, 1));
+        turns.take("a", &place(2, "a2"));
+        assert_eq!((turns.ahead_of("a"), turns.ahead_of("b")), (1, 0));
+        turns.take("b", &place(3, "b3"));
+        assert_eq!(turns.call_next(), Some(place(1, "a1")));
         assert!(turns.is_empty());
     }
 

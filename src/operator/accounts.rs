@@ -3,16 +3,12 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
-use super::app_object::AppKey;
 use super::report::Armed;
 use crate::api::GroupId;
 use crate::decide::group_pace::{GroupPace, GroupTurn};
 use crate::decide::pace::Pace;
 use crate::decide::silence::Silence;
 use crate::decide::turns::{Place, Turns};
-
-/// Time between two probes of the apps of one account that were never verified.
-pub const PROBE_SPACING: Duration = Duration::from_secs(5);
 
 /// The limits of one account at the vendor, and who waits for them.
 pub struct Account {
@@ -32,10 +28,6 @@ pub struct Account {
     pub read_turns: Turns,
     /// Least time between two writes to one group.
     pub interval: Duration,
-    /// Not before this moment may the next app that was never verified be probed.
-    pub next_probe: Duration,
-    /// Apps that were never verified and wait for their probe; their namespaces take turns.
-    pub probe_line: VecDeque<AppKey>,
     /// When its queues are looked at again.
     pub timer: Option<Duration>,
     groups: HashMap<GroupId, GroupPace>,
@@ -58,8 +50,6 @@ impl Account {
             silence: Silence::default(),
             read_turns: Turns::default(),
             interval: Duration::from_secs(1),
-            next_probe: Duration::ZERO,
-            probe_line: VecDeque::new(),
             timer: None,
             groups: HashMap::new(),
             parked: HashMap::new(),
@@ -83,11 +73,6 @@ impl Account {
     #[must_use]
     pub fn intents_under_way(&self) -> usize {
         self.begun.saturating_sub(self.armed.len())
-    }
-
-    /// An app that was never verified is probed at `moment`.
-    pub fn probed(&mut self, moment: Duration) {
-        self.next_probe = self.next_probe.max(moment + PROBE_SPACING);
     }
 
     /// The memory of one group. A group nobody remembers may have been written to by the process before us.
@@ -120,12 +105,11 @@ impl Account {
     /// Whether nothing about this account need be remembered: nobody waits, nothing is under way, and it may do what
     /// one may that nobody has used yet.
     pub fn is_forgettable(&mut self, now: Duration) -> bool {
-        let nobody_waits = self.turns.is_empty() && self.read_turns.is_empty() && self.probe_line.is_empty();
+        let nobody_waits = self.turns.is_empty() && self.read_turns.is_empty();
         let nothing_is_under_way = self.begun == 0 && self.groups.is_empty() && self.parked.is_empty();
         nobody_waits
             && nothing_is_under_way
             && self.timer.is_none()
-            && self.next_probe <= now
             && self.clears.is_at_rest(now)
             && self.reads.is_at_rest(now)
     }

@@ -48,6 +48,7 @@ pub struct AppTerms {
 pub struct Gate {
     withdrawn: AtomicBool,
     works: AtomicBool,
+    was_verified: AtomicBool,
 }
 
 impl Gate {
@@ -56,9 +57,15 @@ impl Gate {
         self.withdrawn.store(true, Ordering::SeqCst);
     }
 
-    /// Whether it works now.
-    pub fn set(&self, works: bool) {
+    /// Whether it works now, and whether it ever did.
+    pub fn set(&self, works: bool, was_verified: bool) {
         self.works.store(works, Ordering::SeqCst);
+        self.was_verified.store(was_verified, Ordering::SeqCst);
+    }
+
+    /// Whether the vendor ever accepted it. What it needs then does not wait for apps that anybody can make.
+    pub fn was_verified(&self) -> bool {
+        self.was_verified.load(Ordering::SeqCst)
     }
 
     /// Whether a clear may be sent.
@@ -91,8 +98,9 @@ pub enum Probe {
     Signed,
 }
 
-const IN_LINE: &str = "Waiting to be checked: apps that name the same account and were never verified share one check in \
-                      5 s. Apps with a wrong key or without their Secret keep the others waiting.";
+const IN_LINE: &str = "Waiting to be checked: of the apps that were never verified only a few are looked at in a second, \
+                       namespaces in turn, and those that name the same account share one check in 5 s. Apps with a \
+                       wrong key or without their Secret keep the others waiting.";
 
 const NO_ACCOUNT: &str =
     "spec.sdkAppID is not a number that the vendor gives out. Create the app anew with the account's own.";
@@ -202,7 +210,10 @@ impl App {
         let is_first = verdict.accepts_account() && !self.accepted;
         if is_first {
             self.accepted = true;
-            self.verified = self.verified.or(Some(now.second()));
+            // Of one whose circuit is open, the end of its probe says when.
+            if self.circuit.is_closed() {
+                self.verified = self.verified.or(Some(now.second()));
+            }
         }
         is_first
     }
@@ -247,7 +258,7 @@ impl App {
     /// Tells the tasks that are under way what the desk knows by now.
     pub fn set_gate(&self) {
         if let Ok(terms) = &self.terms {
-            terms.gate.set(self.works());
+            terms.gate.set(self.works(), self.verified.is_some());
         }
     }
 

@@ -13,6 +13,7 @@ use super::apps::AppTerms;
 use super::clock::Clock;
 use super::metrics::Metrics;
 use super::report::Report;
+use super::secret_reads::SecretReads;
 use super::unhurried::Unhurried;
 use crate::api::{GroupAttributeReset, ResetStatus};
 use crate::chat::{ChatClient, UserSig};
@@ -41,6 +42,8 @@ pub struct Hands {
     pub leadership: Leadership,
     /// The line of outcomes that nobody waits for.
     pub unhurried: Unhurried,
+    /// The places for reads of Secrets.
+    pub secret_reads: SecretReads,
     /// Time.
     pub clock: Clock,
     /// Pod name and a random part: what `holder` says in the attempts of this process.
@@ -65,7 +68,8 @@ impl Hands {
 
     /// A signature for an app.
     pub async fn usersig(&self, app: &AppTerms) -> Result<Arc<UserSig>, CredentialsFault> {
-        app.signer.usersig(&self.client, self.clock).await
+        let was_verified = app.gate.was_verified();
+        app.signer.usersig(&self.client, &self.secret_reads, was_verified, self.clock).await
     }
 
     /// Waits for the turn of an outcome that nobody waits for; not when the process is about to end.

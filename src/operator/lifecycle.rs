@@ -15,6 +15,7 @@ use super::clock::Clock;
 use super::desk::{Desk, Ending};
 use super::hands::Hands;
 use super::metrics::Metrics;
+use super::secret_reads::SecretReads;
 use super::unhurried::Unhurried;
 use super::watches;
 use crate::admin::{self, BindError, Health, Limits, Pages};
@@ -169,6 +170,7 @@ impl Process {
             metrics,
             leadership: leadership.clone(),
             unhurried: Unhurried::new(BETWEEN_OUTCOMES),
+            secret_reads: SecretReads::default(),
             clock,
             identity,
             stop: stop.clone(),

@@ -1,43 +1,23 @@
 //! What the process counts. Labels come from closed sets: an app's kind, namespace and name, classes, codes and
 //! reasons; never a group, a reset or a URL.
 
-use std::{
-    collections::HashMap,
-    fmt::{Debug, Error},
-    hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
-    time::Duration,
-};
+mod apps;
+mod series;
+
+use std::time::Duration;
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder},
-    metrics::{MetricType, TypedMetric, counter::Counter, gauge::Gauge, histogram::Histogram, info::Info},
-    registry::{Metric, Registry, Unit},
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::Registry,
 };
 
+pub use self::apps::{AppFigures, AppLabel, AppSeries};
+use self::series::{FloatGauge, Series, add, count, set, timed};
 use crate::api::Reason;
 
 /// Unlisted codes counted one by one; the rest are counted as `other`.
 const UNLISTED_CODES: usize = 100;
-
-/// Names an app.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct AppLabel {
-    /// `ChatApp` or `ClusterChatApp`.
-    pub app_kind: &'static str,
-    /// Empty for a `ClusterChatApp`.
-    pub app_namespace: String,
-    /// The app's name.
-    pub app: String,
-}
-
-impl AppLabel {
-    /// For apps that do not exist, all of them together; otherwise a misspelt name would be a series of its own.
-    #[must_use]
-    pub fn unknown() -> Self {
-        Self { app_kind: "", app_namespace: String::new(), app: String::new() }
-    }
-}
 
 /// The vendor's code in an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,59 +47,6 @@ struct ResultLabel {
 
 /// Labels of a metric that has nothing to do with an app: names and values.
 type Plain<V, const N: usize> = [(&'static str, V); N];
-type FloatGauge = Gauge<f64, AtomicU64>;
-
-/// Series by label that can be forgotten by a part of their label, which the library's `Family` cannot.
-#[derive(Debug)]
-struct Series<L, M> {
-    series: Arc<Mutex<HashMap<L, M>>>,
-    fresh: fn() -> M,
-}
-
-impl<L, M> Clone for Series<L, M> {
-    fn clone(&self) -> Self {
-        Self { series: Arc::clone(&self.series), fresh: self.fresh }
-    }
-}
-
-impl<L: Eq + Hash, M: Default> Default for Series<L, M> {
-    fn default() -> Self {
-        Self::of(M::default)
-    }
-}
-
-impl<L: Eq + Hash, M> Series<L, M> {
-    fn of(fresh: fn() -> M) -> Self {
-        Self { series: Arc::default(), fresh }
-    }
-
-    fn all(&self) -> MutexGuard<'_, HashMap<L, M>> {
-        self.series.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn with(&self, label: L, change: impl FnOnce(&M)) {
-        change(self.all().entry(label).or_insert_with(self.fresh));
-    }
-}
-
-impl<L, M> EncodeMetric for Series<L, M>
-where
-    L: EncodeLabelSet + Eq + Hash,
-    M: EncodeMetric + TypedMetric,
-{
-    fn encode(&self, mut encoder: MetricEncoder) -> Result<(), Error> {
-        self.all().iter().try_for_each(|(label, metric)| metric.encode(encoder.encode_family(label)?))
-    }
-
-    fn metric_type(&self) -> MetricType {
-        M::TYPE
-    }
-
-    fn is_empty(&self) -> bool {
-        self.all().is_empty()
-    }
-}
-
 /// Everything that is counted and measured. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -145,6 +72,10 @@ pub struct Metrics {
     events_dropped: Counter,
     http_connections: Gauge,
     http_connections_closed: Series<Plain<&'static str, 1>, Counter>,
+    checks_waiting: Gauge,
+    secret_reads: Gauge,
+    app_writes_waiting: Gauge,
+    apps_sharing_series: Gauge,
 }
 
 impl Metrics {
@@ -186,6 +117,10 @@ impl Metrics {
             events_dropped: add(r, "events_dropped", "Events dropped because too many waited"),
             http_connections: add(r, "http_connections", "Open connections to the port of /livez"),
             http_connections_closed: add(r, "http_connections_closed", "Connections that ended, by reason"),
+            checks_waiting: add(r, "checks_waiting", "Apps that wait for their first check"),
+            secret_reads: add(r, "secret_reads", "Reads of Secrets under way"),
+            app_writes_waiting: add(r, "app_writes_waiting", "Apps whose status waits to be written"),
+            apps_sharing_series: add(r, "apps_sharing_series", "Apps that have no series of their own"),
         };
         r.register("build", "The running program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         (metrics, registry)
@@ -295,6 +230,22 @@ impl Metrics {
         self.malformed_objects.with([("kind", kind)], |gauge| set(gauge, objects));
     }
 
+    /// So many apps wait for their first check, and so many for a write of their status.
+    pub fn apps_waiting(&self, for_check: usize, for_write: usize) {
+        set(&self.checks_waiting, for_check);
+        set(&self.app_writes_waiting, for_write);
+    }
+
+    /// So many Secrets are being read.
+    pub fn secret_reads(&self, under_way: usize) {
+        set(&self.secret_reads, under_way);
+    }
+
+    /// So many apps share their series with others.
+    pub fn apps_sharing_series(&self, apps: usize) {
+        set(&self.apps_sharing_series, apps);
+    }
+
     /// An event was dropped.
     pub fn event_dropped(&self) {
         self.events_dropped.inc();
@@ -322,29 +273,6 @@ impl Metrics {
             gauges.all().remove(app);
         }
     }
-}
-
-/// Registers a new metric; a name that ends in `_seconds` says its unit.
-fn add<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
-    let metric = M::default();
-    match name.strip_suffix("_seconds") {
-        Some(stem) => registry.register_with_unit(stem, help, Unit::Seconds, metric.clone()),
-        None => registry.register(name, help, metric.clone()),
-    }
-    metric
-}
-
-fn timed<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, seconds: M) -> M {
-    registry.register_with_unit(name, help, Unit::Seconds, seconds.clone());
-    seconds
-}
-
-fn count(counter: &Counter) {
-    counter.inc();
-}
-
-fn set(gauge: &Gauge, value: usize) {
-    gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
 }
 
 #[cfg(test)]

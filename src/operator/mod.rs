@@ -8,6 +8,7 @@
 //! | what are the steps of one attempt, in order? | `attempt` |
 //! | how is a group read back, and an app probed? | `read_back` |
 //! | how is an outcome stored, whatever happens? | `record`; when nobody waits for it: `unhurried` |
+//! | how many Secrets are read at once? | `secret_reads` |
 //! | what is remembered? | `resets`, `apps` (and `app_object`), `accounts`, `timers` |
 //! | what comes in? | `watches`, `report` |
 
@@ -24,6 +25,7 @@ pub mod read_back;
 pub mod record;
 pub mod report;
 pub mod resets;
+pub mod secret_reads;
 pub mod signer;
 pub mod timers;
 pub mod unhurried;

@@ -37,6 +37,8 @@ pub enum Report {
     },
     /// A write of an app's status is over.
     AppDone(AppKey, Result<AppObject, WriteFault>),
+    /// A malformed reset was told that it is, or could not be.
+    MalformedExplained,
     /// A reset has ended; how long after the start of its clock.
     Ended {
         /// Its app.

@@ -1,6 +1,6 @@
 //! The resets, as the desk remembers them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use super::app_object::{AppKey, key_of};
-use crate::api::{GroupAttributeReset, PendingAttempt, ResetStatus};
+use crate::api::{AppKind, GroupAttributeReset, PendingAttempt, ResetStatus};
 use crate::chat::Class;
 use crate::chat::codes::lookup;
 use crate::decide::ends::{is_made_again, ttl_ends};
@@ -216,6 +216,8 @@ impl Foreign {
 pub struct Resets {
     /// All of them.
     pub all: HashMap<String, Tracked>,
+    /// uids of the open ones, so that an app's or a namespace's change looks at no others.
+    by_app: HashMap<AppKey, HashSet<String>>,
     reader: Reader,
 }
 
@@ -244,7 +246,7 @@ impl Resets {
     /// Nothing is known yet.
     #[must_use]
     pub fn new(reader: Reader) -> Self {
-        Self { all: HashMap::new(), reader }
+        Self { all: HashMap::new(), by_app: HashMap::new(), reader }
     }
 
     /// Remembers `object`, unless something newer is remembered. The first status that is seen of a reset is believed;
@@ -252,7 +254,7 @@ impl Resets {
     pub fn show(&mut self, object: Arc<GroupAttributeReset>, origin: Origin, now: Now) -> Shown {
         let uid = object.uid().unwrap_or_default();
         let version = object.resource_version().unwrap_or_default();
-        let tracked = self.all.entry(uid).or_insert_with(|| Tracked {
+        let tracked = self.all.entry(uid.clone()).or_insert_with(|| Tracked {
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
             version: String::new(),
@@ -296,7 +298,8 @@ impl Resets {
         }
         let Stage::Open(open) = &mut tracked.stage else { return Shown::Noted(None) };
         let foreign = open.recollect(&self.reader.identity, now);
-        tracked.settle();
+        self.settle(&uid);
+        self.join_app(&uid);
         Shown::Noted(foreign)
     }
 
@@ -319,9 +322,17 @@ impl Resets {
 
     /// Kubernetes said that it is gone. It is remembered until the watch says so too, or a list.
     pub fn gone(&mut self, uid: &str) {
-        if let Some(tracked) = self.all.get_mut(uid) {
-            tracked.stage = Stage::Gone;
+        if let Some(tracked) = self.all.get_mut(uid)
+            && let Stage::Open(open) = std::mem::replace(&mut tracked.stage, Stage::Gone)
+        {
+            self.leave_app(uid, &open.app);
         }
+    }
+
+    /// The watch says so, too: nothing is remembered of it any more.
+    pub fn forget(&mut self, uid: &str) {
+        self.gone(uid);
+        self.all.remove(uid);
     }
 
     /// It does not decode any more. What is known of it is kept: whoever can make it unreadable must not make us forget
@@ -330,14 +341,39 @@ impl Resets {
         if let Some(tracked) = self.all.get_mut(uid)
             && let Stage::Open(open) = &tracked.stage
         {
+            let app = open.app.clone();
             tracked.stage = Stage::Unreadable(open.object.status.clone().map(Box::new));
+            self.leave_app(uid, &app);
         }
     }
 
     /// A task about it has ended: if nothing is left to do, most of it can be forgotten.
     pub fn settle(&mut self, uid: &str) {
-        if let Some(tracked) = self.all.get_mut(uid) {
-            tracked.settle();
+        if let Some(tracked) = self.all.get_mut(uid)
+            && let Stage::Open(open) = &tracked.stage
+            && !open.busy
+            && open.overwritten.is_none()
+            && is_done(&open.object)
+        {
+            let (app, end) = (open.app.clone(), Box::new(Ended::of(&status::seen(&open.object))));
+            tracked.stage = Stage::Finished(deletion(&open.object), end);
+            self.leave_app(uid, &app);
+        }
+    }
+
+    fn join_app(&mut self, uid: &str) {
+        let Some(Stage::Open(open)) = self.all.get(uid).map(|tracked| &tracked.stage) else { return };
+        if !self.by_app.get(&open.app).is_some_and(|uids| uids.contains(uid)) {
+            self.by_app.entry(open.app.clone()).or_default().insert(uid.to_owned());
+        }
+    }
+
+    fn leave_app(&mut self, uid: &str, app: &AppKey) {
+        if let Some(uids) = self.by_app.get_mut(app) {
+            uids.remove(uid);
+            if uids.is_empty() {
+                self.by_app.remove(app);
+            }
         }
     }
 
@@ -354,7 +390,16 @@ impl Resets {
     /// uids of the open resets that refer to this app.
     #[must_use]
     pub fn of_app(&self, app: &AppKey) -> Vec<String> {
-        self.open_ones().filter(|(_, open)| open.app == *app).map(|(uid, _)| uid.clone()).collect()
+        self.by_app.get(app).into_iter().flatten().cloned().collect()
+    }
+
+    /// uids of the open resets of this namespace that refer to an app of the cluster.
+    #[must_use]
+    pub fn of_cluster_apps(&self, namespace: &str) -> Vec<String> {
+        let of_cluster = self.by_app.iter().filter(|(app, _)| app.kind == AppKind::ClusterChatApp);
+        let is_inside =
+            |uid: &&String| self.all.get(*uid).is_some_and(|tracked| tracked.namespace == namespace);
+        of_cluster.flat_map(|(_, uids)| uids).filter(is_inside).cloned().collect()
     }
 
     /// All open resets.
@@ -363,19 +408,6 @@ impl Resets {
             Stage::Open(open) => Some((uid, &**open)),
             Stage::Finished(..) | Stage::Unreadable(_) | Stage::Gone => None,
         })
-    }
-}
-
-impl Tracked {
-    fn settle(&mut self) {
-        if let Stage::Open(open) = &self.stage
-            && !open.busy
-            && open.overwritten.is_none()
-            && is_done(&open.object)
-        {
-            let end = Ended::of(&status::seen(&open.object));
-            self.stage = Stage::Finished(deletion(&open.object), Box::new(end));
-        }
     }
 }
 

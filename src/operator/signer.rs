@@ -7,6 +7,7 @@ use kube::Client;
 use tokio::sync::Mutex;
 
 use super::clock::Clock;
+use super::secret_reads::SecretReads;
 use crate::api::SecretKeyRef;
 use crate::chat::usersig::VALID_FOR_SECONDS;
 use crate::chat::{KeyFormat, SecretKey, UserSig};
@@ -52,7 +53,13 @@ impl Signer {
     }
 
     /// A signature that is good for hours. Who comes while the Secret is being read waits for that one read.
-    pub async fn usersig(&self, client: &Client, clock: Clock) -> Result<Arc<UserSig>, CredentialsFault> {
+    pub async fn usersig(
+        &self,
+        client: &Client,
+        reads: &SecretReads,
+        was_verified: bool,
+        clock: Clock,
+    ) -> Result<Arc<UserSig>, CredentialsFault> {
         let mut held = self.held.lock().await;
         let now = clock.now();
         held.forget_old_key(now.mono);
@@ -63,7 +70,7 @@ impl Signer {
         }
         let key = match held.key.take() {
             Some(kept) => kept,
-            None => match read_key(client, &self.namespace, &self.reference, self.format).await {
+            None => match self.read(client, reads, was_verified).await {
                 Ok(key) => (key, clock.now().mono),
                 Err(fault) => {
                     held.failed = Some((fault.clone(), clock.now().mono));
@@ -78,6 +85,16 @@ impl Signer {
         *held =
             Held { key: Some(key), digest: Some(digest), usersig: Some(Arc::clone(&usersig)), failed: None };
         Ok(usersig)
+    }
+
+    async fn read(
+        &self,
+        client: &Client,
+        reads: &SecretReads,
+        was_verified: bool,
+    ) -> Result<SecretKey, CredentialsFault> {
+        let _place = reads.begin(was_verified).await;
+        read_key(client, &self.namespace, &self.reference, self.format).await
     }
 
     /// The vendor did not accept `usersig`: key and signature are dropped, unless others are in use by now.

@@ -18,8 +18,12 @@ pub enum Wake {
     Group(AccountName, GroupId),
     /// This app.
     App(AppKey),
+    /// Whoever is next to be checked of the apps that were never verified.
+    Check,
     /// Whoever waits to explain itself.
     Explanation,
+    /// Whoever waits to say that it cannot be read.
+    Malformed,
     /// The gauges, and the forgetting.
     Housekeeping,
 }

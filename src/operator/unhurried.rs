@@ -1,6 +1,6 @@
-//! Writes that nobody waits for: outcomes of calls that were not answered, which are settled by a read-back later anyway,
-//! and what is said about objects that cannot be read. When an endpoint hangs, hundreds of calls run out of time at the
-//! same moment; what is written down about them must not stand in the way of resets that are doing well.
+//! Writes that nobody waits for: outcomes of calls that were not answered, which are settled by a read-back later anyway.
+//! When an endpoint hangs, hundreds of calls run out of time at the same moment; what is written down about them must not
+//! stand in the way of resets that are doing well.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use futures::{Stream, StreamExt as _, pin_mut};
 use k8s_openapi::api::core::v1::Namespace;
@@ -10,7 +11,7 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::app_object::AppObject;
@@ -88,6 +89,9 @@ pub fn start(
     events: &mpsc::Sender<Event>,
     metrics: &Metrics,
 ) -> Vec<Source> {
+    let (events, metrics) = (events.clone(), metrics.clone());
+    let outlet = Outlet { events, metrics, lists: Arc::new(Semaphore::new(LISTS)) };
+    let outlet = || outlet.clone();
     let mut sources = Vec::new();
     let mut begin = |kind, namespace: &str| {
         let source = Source { kind, namespace: namespace.to_owned() };
@@ -96,35 +100,28 @@ pub fn start(
     };
     if namespaces.is_empty() {
         let client = || client.clone();
-        tasks.spawn(follow(Api::all(client()), begin(RESET, ""), reset, events.clone(), metrics.clone()));
-        tasks.spawn(follow(
-            Api::all(client()),
-            begin(CHAT_APP, ""),
-            chat_app,
-            events.clone(),
-            metrics.clone(),
-        ));
-        tasks.spawn(follow(
-            Api::all(client()),
-            begin(CLUSTER_CHAT_APP, ""),
-            cluster_chat_app,
-            events.clone(),
-            metrics.clone(),
-        ));
+        tasks.spawn(follow(Api::all(client()), begin(RESET, ""), reset, outlet()));
+        tasks.spawn(follow(Api::all(client()), begin(CHAT_APP, ""), chat_app, outlet()));
+        tasks.spawn(follow(Api::all(client()), begin(CLUSTER_CHAT_APP, ""), cluster_chat_app, outlet()));
         let labels = watcher(Api::<PartialObjectMeta<Namespace>>::all(client()), config());
-        tasks.spawn(forward(labels, begin(NAMESPACE, ""), namespace, events.clone(), metrics.clone()));
+        tasks.spawn(forward(labels, begin(NAMESPACE, ""), namespace, outlet()));
     }
     for name in namespaces {
         let (resets, apps) = (Api::namespaced(client.clone(), name), Api::namespaced(client.clone(), name));
-        tasks.spawn(follow(resets, begin(RESET, name), reset, events.clone(), metrics.clone()));
-        tasks.spawn(follow(apps, begin(CHAT_APP, name), chat_app, events.clone(), metrics.clone()));
+        tasks.spawn(follow(resets, begin(RESET, name), reset, outlet()));
+        tasks.spawn(follow(apps, begin(CHAT_APP, name), chat_app, outlet()));
     }
     sources
 }
 
+/// A page is in memory as a whole, and people decide how large the objects are: up to a megabyte and a half each.
+const PAGE: u32 = 50;
+/// Lists under way; there is one of each kind, or two for each namespace.
+const LISTS: usize = 4;
+
 /// Watches die silently behind load balancers, so the server is asked to end them after a while.
 fn config() -> watcher::Config {
-    watcher::Config::default().timeout(200)
+    watcher::Config::default().timeout(200).page_size(PAGE)
 }
 
 fn reset(object: GroupAttributeReset, origin: Origin) -> Event {
@@ -144,25 +141,26 @@ fn namespace(object: PartialObjectMeta<Namespace>, _: Origin) -> Event {
     Event::Namespace(name, object.metadata.labels.unwrap_or_default())
 }
 
+/// What all watches have in common.
+#[derive(Clone)]
+struct Outlet {
+    events: mpsc::Sender<Event>,
+    metrics: Metrics,
+    lists: Arc<Semaphore>,
+}
+
 async fn follow<K>(
     api: Api<DeserializeGuard<K>>,
     source: Source,
     event: fn(K, Origin) -> Event,
-    events: mpsc::Sender<Event>,
-    metrics: Metrics,
+    outlet: Outlet,
 ) where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let kind = source.kind;
     let stream = watcher(api, config());
-    forward(
-        stream,
-        source,
-        move |DeserializeGuard(object), origin| decoded(kind, object, origin, event),
-        events,
-        metrics,
-    )
-    .await;
+    let event = move |DeserializeGuard(object), origin| decoded(kind, object, origin, event);
+    forward(stream, source, event, outlet).await;
 }
 
 fn decoded<K: Resource<DynamicType = ()>>(
@@ -194,26 +192,33 @@ async fn forward<K>(
     stream: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
     source: Source,
     event: impl Fn(K, Origin) -> Event,
-    events: mpsc::Sender<Event>,
-    metrics: Metrics,
+    outlet: Outlet,
 ) where
     K: ResourceExt,
 {
+    let Outlet { events, metrics, lists } = outlet;
     metrics.watching(source.kind);
     let stream = stream.default_backoff();
     pin_mut!(stream);
     let mut listed = HashSet::new();
+    let mut turn = None;
     while let Some(next) = stream.next().await {
         let event = match next {
             Ok(watcher::Event::Init) => {
                 listed.clear();
+                // The first page is asked for when the stream is looked at again.
+                drop(turn.take());
+                turn = lists.acquire().await.ok();
                 continue;
             }
             Ok(watcher::Event::InitApply(object)) => {
                 listed.insert(object.uid().unwrap_or_default());
                 event(object, Origin::Truth)
             }
-            Ok(watcher::Event::InitDone) => Event::Listed(source.clone(), std::mem::take(&mut listed)),
+            Ok(watcher::Event::InitDone) => {
+                turn = None;
+                Event::Listed(source.clone(), std::mem::take(&mut listed))
+            }
             Ok(watcher::Event::Apply(object)) => event(object, Origin::Stream),
             Ok(watcher::Event::Delete(object)) => Event::Gone(
                 source.kind,
@@ -224,6 +229,7 @@ async fn forward<K>(
                 },
             ),
             Err(error) => {
+                turn = None;
                 let Source { kind, namespace } = &source;
                 metrics.watch_error(kind);
                 tracing::warn!(kind, namespace, "watch interrupted, goes on by itself: {}", trouble(&error));
@@ -249,7 +255,45 @@ fn trouble(error: &watcher::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
+
+    fn outlet(events: mpsc::Sender<Event>) -> Outlet {
+        Outlet { events, metrics: Metrics::new().0, lists: Arc::new(Semaphore::new(LISTS)) }
+    }
+
+    /// One more than may be under way at once waits, until one of them is complete or has failed.
+    #[tokio::test]
+    async fn a_few_lists_are_under_way_at_once() {
+        let (events, _heard) = mpsc::channel(8);
+        let outlet = outlet(events);
+        let lists = Arc::clone(&outlet.lists);
+        let mut watches = Vec::new();
+        let mut shows = Vec::new();
+        for number in 0..=LISTS {
+            let (show, stream) = futures::channel::mpsc::unbounded();
+            let source = Source { kind: RESET, namespace: number.to_string() };
+            let stream: futures::stream::BoxStream<'_, watcher::Result<watcher::Event<GroupAttributeReset>>> =
+                stream.boxed();
+            watches.push(Box::pin(forward(stream, source, reset, outlet.clone())));
+            show.unbounded_send(Ok(watcher::Event::Init)).expect("it listens");
+            shows.push(show);
+        }
+        let mut turn = || {
+            for watch in &mut watches {
+                assert!(watch.as_mut().now_or_never().is_none(), "a watch ended");
+            }
+            lists.available_permits()
+        };
+        assert_eq!(turn(), 0);
+        for (done, show) in shows.iter().enumerate() {
+            show.unbounded_send(Ok(watcher::Event::InitDone)).expect("it listens");
+            // The last one takes the place of the first.
+            turn();
+            assert_eq!(turn(), done);
+        }
+    }
 
     /// What a list shows is so, even if it is older than what was known: somebody may have restored a backup.
     #[tokio::test]
@@ -267,7 +311,7 @@ mod tests {
         let (events, mut heard) = mpsc::channel(8);
         let source = Source { kind: RESET, namespace: String::new() };
         let stream = futures::stream::iter(told.map(Ok));
-        forward(stream, source, reset, events, Metrics::new().0).await;
+        forward(stream, source, reset, outlet(events)).await;
         let mut origins = Vec::new();
         while let Some(event) = heard.recv().await {
             if let Event::Reset(_, origin) = event {

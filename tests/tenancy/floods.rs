@@ -2,15 +2,19 @@
 
 use std::fmt::Write as _;
 
+use serde_json::json;
 use testbed::until_ok;
 
 use super::platform::Tenancy;
 use super::tenant::Tenant;
-use crate::world::SOON;
+use crate::world::replicas::ALONE;
+use crate::world::{SOON, World};
 
 /// What the API server takes of annotations is 256 KiB an object.
 const ANNOTATION: usize = 250_000;
 const OBJECTS: usize = 120;
+/// What the operator may take at its start; it begins with about 30 MiB.
+const PEAK_KIB: u64 = 96 * 1024;
 
 /// Waiting resets and apps are kept in memory, for as long as they wait, so what a tenant hangs on them must not be.
 #[tokio::test]
@@ -53,4 +57,30 @@ async fn large_objects_of_one_tenant_do_not_fill_the_memory() {
     // And it still does its work for others, at once.
     of.reset("small").await;
     of.tenant.reset_is("small", "Cleared").await;
+}
+
+/// A list comes in pages, and a page is in memory as a whole.
+#[tokio::test]
+async fn large_objects_that_are_there_at_the_start_do_not_fill_the_memory() {
+    const LARGE: usize = 300;
+    let world = World::new().await;
+    let tenant = Tenant::of(world.plane, &world.namespace).await;
+    let ballast = "x".repeat(200_000);
+    for start in (0..LARGE).step_by(50) {
+        let items: Vec<_> = (start..start + 50)
+            .map(|number| {
+                json!({
+                    "apiVersion": "groupattr.dev/v1alpha1", "kind": "GroupAttributeReset",
+                    "metadata": {"name": format!("large-{number}"), "annotations": {"ballast": ballast}},
+                    "spec": {"groupID": "waiting", "suspend": true},
+                })
+            })
+            .collect();
+        tenant.create(&json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()).await;
+    }
+    let operator = world.operator(&ALONE).await;
+    operator.wait_for_log("all objects are known", SOON).await;
+    let (peak, stored) = (operator.peak_rss_kib().unwrap(), LARGE * ballast.len() / 1024);
+    eprintln!("PEAK {peak} KiB of {stored} KiB");
+    assert!(peak < PEAK_KIB, "{stored} KiB of objects took the process to {peak} KiB");
 }

@@ -9,11 +9,13 @@
 //! | to have a password signed with | `passwords` |
 //! | to learn from texts what others do | `texts` |
 //! | to take all the memory | `floods` |
+//! | to make the operator work for nothing | `budget` |
 //!
 //! Further attacks are where their subject is: who may use a `ClusterChatApp`, and that a missing, a closed and a
 //! switched-off one read alike, in `tests/cluster_apps`; slowing an account by naming it, in its `sharing`; the
 //! vendor's hostile texts in `tests/vendor_faults` and `tests/secrecy`; floods of resets in `tests/limits`.
 
+mod budget;
 mod floods;
 mod forged_proofs;
 mod forged_statuses;

@@ -1,6 +1,5 @@
-//! Whether an app works, what its status says, and which limits its account has.
+//! What came of the checks of an app, what its status says, and which limits its account has.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,99 +7,29 @@ use super::{Desk, Wake};
 use crate::api::{AppLimits, AppReason};
 use crate::cluster::credentials::CredentialsFault;
 use crate::cluster::statuses::WriteFault;
+use crate::decide::checks::PROBE_SPACING;
 use crate::decide::circuit::{Change, Trouble};
 use crate::decide::judge::Verdict;
 use crate::decide::plan::AccountName;
 use crate::decide::words;
-use crate::operator::accounts::PROBE_SPACING;
 use crate::operator::app_object::{AppKey, AppObject};
 use crate::operator::apps::{App, AppTerms, Probe};
-use crate::operator::read_back::{probe, sign};
 use crate::operator::report::Report;
 use crate::operator::resets::is_older;
 
-/// An app that waits longer than this for its check says so.
-const WORTH_TELLING: Duration = Duration::from_secs(2);
+/// Status writes of apps under way.
+const APP_WRITERS: usize = 16;
 /// After a status was written, so that one that does not take effect is not written without end.
 const SHORT_PAUSE: Duration = Duration::from_millis(500);
 
 impl Desk {
-    /// Probes an app if that is due, and writes its status if it should be another.
+    /// Checks an app if that is due, and writes its status if it should be another.
     pub(super) fn app_step(&mut self, key: &AppKey) {
         if !self.is_listed() || self.hands.stop.is_cancelled() {
             return;
         }
-        self.probe_if_due(key);
+        self.check_if_due(key);
         self.write_app_if_due(key);
-    }
-
-    /// An app that was verified before is probed as soon as its own circuit wants it. Those that never were share one
-    /// probe in five seconds and account, and their namespaces take turns: whoever names somebody else's account must
-    /// neither burden it nor keep its owner waiting.
-    fn probe_if_due(&mut self, key: &AppKey) {
-        let now = self.now().mono;
-        let Some(app) = self.apps.get(key) else { return };
-        let Some(due) = app.probe_due() else { return };
-        if due > now {
-            return self.timers.set(due, Wake::App(key.clone()));
-        }
-        let Ok(terms) = &app.terms else { return };
-        let (terms, was_verified) = (Arc::clone(terms), app.verified.is_some());
-        if !was_verified && app.probe != Probe::Signed {
-            if let Some(app) = self.apps.get_mut(key) {
-                app.probe = Probe::Busy;
-            }
-            self.tasks.spawn(sign(Arc::clone(&self.hands), terms));
-            return;
-        }
-        let name = terms.account();
-        let permit = self.account(&name).reads.free_at(0, now);
-        let moment = if was_verified { permit } else { permit.max(self.place_in_line(&name, key, now)) };
-        if let Some(app) = self.apps.get_mut(key) {
-            app.in_line = moment > now + WORTH_TELLING;
-        }
-        if moment > now {
-            return self.timers.set(moment, Wake::App(key.clone()));
-        }
-        let account = self.account(&name);
-        account.probe_line.retain(|other| other != key);
-        account.reads.take(now);
-        if !was_verified {
-            account.probed(now);
-        }
-        if let Some(app) = self.apps.get_mut(key) {
-            (app.probe, app.in_line) = (Probe::Busy, false);
-            app.confirm_at = app.confirm_at.filter(|_| app.is_unconfirmed());
-            app.circuit.probing(now);
-        }
-        self.tasks.spawn(probe(Arc::clone(&self.hands), terms));
-    }
-
-    /// When it is this app's turn among those of its account that were never verified.
-    fn place_in_line(&mut self, name: &AccountName, key: &AppKey, now: Duration) -> Duration {
-        let mut line = std::mem::take(&mut self.account(name).probe_line);
-        line.retain(|other| self.waits_in_line(other, name, now));
-        if !line.contains(key) {
-            // Who was never looked at goes before those that were and do not work.
-            let is_new = |key: &AppKey| self.apps.get(key).is_some_and(|app| app.circuit.trouble().is_none());
-            let (from, to) = match line.iter().take_while(|other| is_new(other)).count() {
-                end if is_new(key) => (0, end),
-                end => (end, line.len()),
-            };
-            let place = from + place_by_turns(line.range(from..to), key);
-            line.insert(place, key.clone());
-        }
-        let place = line.iter().position(|other| other == key).unwrap_or_default();
-        let account = self.account(name);
-        account.probe_line = line;
-        let first = if place == 0 { account.next_probe } else { account.next_probe.max(now) };
-        first + PROBE_SPACING * u32::try_from(place).unwrap_or(u32::MAX)
-    }
-
-    /// Whether this app still waits for a probe of that account: it may be gone, suspended, or on another account by now.
-    pub(super) fn waits_in_line(&self, key: &AppKey, name: &AccountName, now: Duration) -> bool {
-        let app = self.apps.get(key).filter(|app| app.account.as_ref() == Some(name));
-        app.and_then(App::probe_due).is_some_and(|due| due <= now)
     }
 
     fn write_app_if_due(&mut self, key: &AppKey) {
@@ -113,6 +42,11 @@ impl Desk {
         if app.write_at > now.mono {
             return self.timers.set(app.write_at, Wake::App(key.clone()));
         }
+        if self.app_writers >= APP_WRITERS {
+            // Of one namespace, those that were never verified go last.
+            return self.app_writes.join(&key.namespace, (app.verified.is_none(), key.clone()));
+        }
+        self.app_writers += 1;
         app.writing = true;
         let (object, hands, key) = (app.object.clone(), Arc::clone(&self.hands), key.clone());
         self.tasks.spawn(async move {
@@ -131,6 +65,16 @@ impl Desk {
     }
 
     pub(super) fn app_written(&mut self, key: &AppKey, written: Result<AppObject, WriteFault>) {
+        self.note_app_written(key, written);
+        self.app_writers = self.app_writers.saturating_sub(1);
+        self.app_step(key);
+        while self.app_writers < APP_WRITERS {
+            let Some((_, next)) = self.app_writes.call_next() else { return };
+            self.app_step(&next);
+        }
+    }
+
+    fn note_app_written(&mut self, key: &AppKey, written: Result<AppObject, WriteFault>) {
         let now = self.now().mono;
         let Some(app) = self.apps.get_mut(key) else { return };
         app.writing = false;
@@ -149,7 +93,6 @@ impl Desk {
                 tracing::warn!(%kind, namespace, name, "status not written, tried again: {fault}");
             }
         }
-        self.app_step(key);
     }
 
     pub(super) fn signed(&mut self, terms: &Arc<AppTerms>) {
@@ -191,8 +134,9 @@ impl Desk {
                 }
             }
         };
-        if change == Change::Closed {
-            app.verified = Some(now.second());
+        if change == Change::Closed && app.verified.replace(now.second()).is_none() {
+            self.checks.accepted(&key.namespace);
+            self.stir_checks(now.mono);
         }
         self.app_changed(key, change, had_trouble);
         self.app_step(key);
@@ -219,8 +163,8 @@ impl Desk {
     /// Tells everybody whom the change of a circuit concerns.
     pub(super) fn app_changed(&mut self, key: &AppKey, change: Change, had_trouble: bool) {
         let Some(app) = self.apps.get_mut(key) else { return };
-        app.set_gate();
         app.note_rejection();
+        app.set_gate();
         let AppKey { kind, namespace, name } = key;
         let reference = app.object.reference();
         match (change, app.circuit.trouble()) {
@@ -238,8 +182,9 @@ impl Desk {
                 }
             }
         }
-        self.hands.metrics.circuit(&key.label(), change == Change::Opened);
-        if let Some(account) = app.account.clone() {
+        let account = app.account.clone();
+        self.series.circuit(key, change == Change::Opened);
+        if let Some(account) = account {
             self.agree_limits(&account);
         }
         self.look_at_app(key);
@@ -281,19 +226,6 @@ impl Desk {
     }
 }
 
-/// Where a newcomer joins a line in which namespaces take turns: behind the first of each namespace if it is the first
-/// of its own, behind the second ones if it is the second, and so on.
-fn place_by_turns<'a>(line: impl Iterator<Item = &'a AppKey> + Clone, newcomer: &AppKey) -> usize {
-    let own = line.clone().filter(|key| key.namespace == newcomer.namespace).count();
-    let mut counts: HashMap<&str, usize> = HashMap::new();
-    let is_ahead = |key: &&'a AppKey| {
-        let rank = counts.entry(&key.namespace).or_default();
-        *rank += 1;
-        *rank <= own + 1
-    };
-    line.take_while(is_ahead).count()
-}
-
 /// Whether `object` is the same app as `known`, with the same spec, and not older.
 fn is_newer_of(object: &AppObject, known: &AppObject) -> bool {
     let version = |object: &AppObject| object.meta().resource_version.clone().unwrap_or_default();
@@ -316,24 +248,4 @@ fn trouble(fault: CredentialsFault) -> Result<Trouble, String> {
 
 fn warn_without_key(AppKey { kind, namespace, name }: &AppKey, why: &str) {
     tracing::warn!(%kind, namespace, name, "nothing can be signed for this app: {why}");
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::VecDeque;
-
-    use super::*;
-    use crate::api::AppKind;
-
-    #[test]
-    fn in_the_line_for_a_first_check_namespaces_take_turns() {
-        let mut line = VecDeque::new();
-        for name in ["a1", "a2", "a3", "b1", "b2", "c1", "a4", "b3"] {
-            let (namespace, name) = (name[..1].to_owned(), name.to_owned());
-            let key = AppKey { kind: AppKind::ChatApp, namespace, name };
-            line.insert(place_by_turns(line.iter(), &key), key);
-        }
-        let names: Vec<_> = line.iter().map(|key| key.name.as_str()).collect();
-        assert_eq!(names, ["a1", "b1", "c1", "a2", "b2", "a3", "b3", "a4"]);
-    }
 }

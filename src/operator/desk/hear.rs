@@ -7,6 +7,7 @@ use crate::api::{GroupAttributeReset, Reason};
 use crate::chat::Class;
 use crate::chat::codes::lookup;
 use crate::cluster::statuses::WriteFault;
+use crate::decide::checks::PROBE_SPACING;
 use crate::decide::circuit::Change;
 use crate::decide::judge::{Ruling, Verdict};
 use crate::operator::app_object::AppKey;
@@ -30,6 +31,7 @@ impl Desk {
             Report::ResetDone(done) => self.reset_done(done),
             Report::Deleted { uid, version, outcome } => self.deleted(&uid, &version, outcome),
             Report::AppDone(key, written) => self.app_written(&key, written),
+            Report::MalformedExplained => self.malformed_explained(),
             Report::Ended { app, reason, took } => self.count_end(&app, reason, took),
         }
     }
@@ -47,6 +49,12 @@ impl Desk {
         let sent = permit.call();
         let (name, key) = (terms.account(), terms.key.clone());
         let now = self.now().mono;
+        if let (None, Some((at, _))) = (&group, sent)
+            && !terms.gate.admits_clear()
+        {
+            // It counts from the send, which a slow Secret may have delayed.
+            self.checks.hold(&name, at + PROBE_SPACING);
+        }
         let account = self.account(&name);
         let pace = if group.is_some() { &mut account.clears } else { &mut account.reads };
         match permit {
@@ -57,12 +65,6 @@ impl Desk {
         let ruling = verdict.as_ref().map(|verdict| verdict.ruling);
         if let (Some((at, _)), Some(Ruling::Sent(Class::ThrottledAccount))) = (sent, ruling) {
             pace.throttled(at, now);
-        }
-        if let (None, Some((at, _))) = (&group, sent)
-            && !terms.gate.admits_clear()
-        {
-            // It counts from the send, which a slow Secret may have delayed.
-            account.probed(at);
         }
         if let Some(group) = &group {
             match (sent, verdict.as_ref().is_some_and(Verdict::is_answered)) {
@@ -174,12 +176,13 @@ impl Desk {
     }
 
     /// As metrics name an app. Resets may name apps that never existed; those share one series.
-    fn label(&self, key: &AppKey) -> AppLabel {
-        if self.apps.contains_key(key) { key.label() } else { AppLabel::unknown() }
+    fn label(&mut self, key: &AppKey) -> AppLabel {
+        if self.apps.contains_key(key) { self.series.label(key) } else { AppLabel::unknown() }
     }
 
-    fn count_attempt(&self, key: &AppKey, verdict: &Verdict, took: Option<Duration>) {
-        let (metrics, app) = (&self.hands.metrics, self.label(key));
+    fn count_attempt(&mut self, key: &AppKey, verdict: &Verdict, took: Option<Duration>) {
+        let app = self.label(key);
+        let metrics = &self.hands.metrics;
         let code = match verdict.code {
             None => Code::Absent,
             Some(code) if lookup(code).listed => Code::Listed(code),
@@ -194,9 +197,10 @@ impl Desk {
         }
     }
 
-    fn count_end(&self, key: &AppKey, reason: Reason, took: Option<jiff::SignedDuration>) {
+    fn count_end(&mut self, key: &AppKey, reason: Reason, took: Option<jiff::SignedDuration>) {
         let took = took.and_then(|took| Duration::try_from(took).ok()).unwrap_or_default();
-        self.hands.metrics.result(&self.label(key), reason.word(), took);
+        let app = self.label(key);
+        self.hands.metrics.result(&app, reason.word(), took);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::api::ResetStatus;
 use crate::decide::Now;
 use crate::decide::plan::AccountName;
 use crate::operator::app_object::AppKey;
-use crate::operator::metrics::AppLabel;
+use crate::operator::metrics::{AppFigures, AppLabel};
 use crate::operator::watches::{CHAT_APP, CLUSTER_CHAT_APP, RESET};
 
 const EVERY: Duration = Duration::from_secs(2);
@@ -21,26 +21,18 @@ impl Desk {
         self.gauges(now);
     }
 
-    /// Forgets what needs no remembering, and wakes whoever is first in a line now.
+    /// Forgets what needs no remembering.
     fn tidy(&mut self, now: Now) {
         for terms in self.apps.values().filter_map(|app| app.terms.as_ref().ok()) {
             terms.signer.forget_old_key(now.mono);
         }
-        let mut accounts = std::mem::take(&mut self.accounts);
+        self.checks.forget_idle(now.mono);
         let named: HashSet<&AccountName> =
             self.apps.values().filter_map(|app| app.account.as_ref()).collect();
-        accounts.retain(|name, account| {
+        self.accounts.retain(|name, account| {
             account.forget_idle_groups(now.mono);
-            account.probe_line.retain(|key| self.waits_in_line(key, name, now.mono));
             named.contains(name) || !account.is_forgettable(now.mono)
         });
-        // Whoever was ahead of it in the line may have left meanwhile.
-        let first: Vec<_> =
-            accounts.values().filter_map(|account| account.probe_line.front()).cloned().collect();
-        self.accounts = accounts;
-        for key in &first {
-            self.app_step(key);
-        }
     }
 
     /// Sets everything that is looked at rather than counted.
@@ -70,19 +62,24 @@ impl Desk {
         // There before the first is counted, or an alert on its increase would miss it.
         metrics.app(&AppLabel::unknown());
         metrics.waiting(&AppLabel::unknown(), count, oldest);
+        let mut apps = Vec::with_capacity(self.apps.len());
         for (key, app) in &self.apps {
-            let label = key.label();
-            metrics.app(&label);
-            let (count, oldest) = waiting.get(key).copied().unwrap_or_default();
-            metrics.waiting(&label, count, oldest);
-            metrics.circuit(&label, !app.circuit.is_closed());
-            if let Some(moment) = app.terms.as_ref().ok().and_then(|terms| terms.signer.expires()) {
-                metrics.usersig_expiry(&label, moment);
-            }
-            if let Some(account) = app.account.as_ref().and_then(|name| self.accounts.get_mut(name)) {
-                metrics.limit(&label, account.clears.in_use(now.mono), account.clears.rate(now.mono));
-            }
+            let (waiting, oldest) = waiting.get(key).copied().unwrap_or_default();
+            let account = app.account.as_ref().and_then(|name| self.accounts.get_mut(name));
+            let figures = AppFigures {
+                was_verified: app.verified.is_some(),
+                waiting,
+                oldest,
+                is_open: !app.circuit.is_closed(),
+                usersig_expiry: app.terms.as_ref().ok().and_then(|terms| terms.signer.expires()),
+                limit: account
+                    .map(|account| (account.clears.in_use(now.mono), account.clears.rate(now.mono))),
+            };
+            apps.push((key, figures));
         }
+        self.series.show(apps);
+        metrics.apps_waiting(self.checks.newcomers(), self.app_writes.len());
+        metrics.secret_reads(self.hands.secret_reads.under_way());
         for kind in [RESET, CHAT_APP, CLUSTER_CHAT_APP] {
             metrics
                 .malformed_objects(kind, self.malformed.keys().filter(|(known, _)| *known == kind).count());

@@ -4,18 +4,22 @@
 //! | question | file |
 //! |---|---|
 //! | what did a watch show? | `observe` |
+//! | and if it cannot be decoded? | `malformed` |
 //! | what is next for a reset? | `look` |
 //! | who writes what is no part of an attempt? | `writing` |
 //! | who goes now under the limits? | `dispatch` |
-//! | does an app work, and what does its status say? | `app_steps` |
+//! | when is an app checked? | `app_checks` |
+//! | does it work, and what does its status say? | `app_steps` |
 //! | what came of a task? | `hear` |
 //! | gauges and forgetting | `housekeeping` |
 
+mod app_checks;
 mod app_steps;
 mod dispatch;
 mod hear;
 mod housekeeping;
 mod look;
+mod malformed;
 mod observe;
 mod writing;
 
@@ -26,18 +30,19 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use self::writing::BETWEEN_EXPLANATIONS;
+use self::malformed::Unexplained;
 use super::accounts::Account;
 use super::app_object::AppKey;
 use super::apps::{App, Rules};
 use super::hands::Hands;
+use super::metrics::AppSeries;
 use super::report::Report;
 use super::resets::{Reader, Resets};
 use super::timers::{Timers, Wake};
-use super::unhurried::Unhurried;
-use super::watches::{Event, Source};
+use super::watches::{Event, Malformed, Source};
 use crate::admin::Health;
 use crate::decide::Now;
+use crate::decide::checks::Checks;
 use crate::decide::echo::Echo;
 use crate::decide::plan::AccountName;
 use crate::decide::runway::Runway;
@@ -60,11 +65,17 @@ pub struct Desk {
     resets: Resets,
     apps: HashMap<AppKey, App>,
     accounts: HashMap<AccountName, Account>,
+    /// Apps that were never verified and wait for a check, and when it is looked who is next.
+    checks: Checks<AppKey>,
+    check_timer: Option<Duration>,
+    /// Status writes of apps that are under way, and apps that wait for one.
+    app_writers: usize,
+    app_writes: Turns<(bool, AppKey)>,
     namespaces: HashMap<String, BTreeMap<String, String>>,
-    /// Stored objects that cannot be read, by kind and uid: the namespace, and the generation that was told.
-    malformed: HashMap<(&'static str, String), (String, i64)>,
-    /// Whose turn it is to say so in the object.
-    explaining_malformed: Unhurried,
+    /// Stored objects that cannot be read, by kind and uid, and whose turn it is to say so in the object.
+    malformed: HashMap<(&'static str, String), Malformed>,
+    unexplained: Unexplained,
+    series: AppSeries,
     timers: Timers,
     tasks: JoinSet<()>,
     unlisted: HashSet<Source>,
@@ -93,6 +104,7 @@ impl Desk {
         let took_over = hands.clock.now().mono;
         let alone_from = took_over + rules.predecessor_writes;
         let reader = Reader { identity: hands.identity.clone(), alone_from };
+        let series = AppSeries::new(hands.metrics.clone());
         let one_watch_each = sources.iter().any(|source| !source.namespace.is_empty());
         Self {
             hands,
@@ -101,9 +113,14 @@ impl Desk {
             resets: Resets::new(reader),
             apps: HashMap::new(),
             accounts: HashMap::new(),
+            checks: Checks::default(),
+            check_timer: None,
+            app_writers: 0,
+            app_writes: Turns::default(),
             namespaces: HashMap::new(),
             malformed: HashMap::new(),
-            explaining_malformed: Unhurried::new(BETWEEN_EXPLANATIONS),
+            unexplained: Unexplained::default(),
+            series,
             timers: Timers::default(),
             tasks: JoinSet::new(),
             unlisted: sources.into_iter().collect(),
@@ -193,7 +210,9 @@ impl Desk {
                 }
                 Wake::Group(name, group) => self.next_for_group(&name, &group),
                 Wake::App(key) => self.app_step(&key),
+                Wake::Check => self.check_next(),
                 Wake::Explanation => self.explain_next(),
+                Wake::Malformed => self.explain_malformed(),
                 Wake::Housekeeping => self.housekeeping(),
             }
         }

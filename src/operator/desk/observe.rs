@@ -4,16 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Desk;
-use crate::api::{AppKind, GroupAttributeReset, GroupId, NamespacesFrom, Reason, ResetStatus};
+use crate::api::{AppKind, GroupAttributeReset, GroupId, NamespacesFrom};
 use crate::decide::labels::{Unusable, unusable};
 use crate::decide::plan::AppState;
-use crate::decide::status;
 use crate::operator::app_object::{AppKey, AppObject};
 use crate::operator::apps::App;
-use crate::operator::resets::{Foreign, Origin, Shown, Stage, number};
-use crate::operator::watches::{
-    CHAT_APP, CLUSTER_CHAT_APP, Event, Identity, Malformed, NAMESPACE, RESET, Source,
-};
+use crate::operator::resets::{Foreign, Origin, Shown, number};
+use crate::operator::watches::{CHAT_APP, CLUSTER_CHAT_APP, Event, Identity, NAMESPACE, RESET, Source};
 
 impl Desk {
     pub(super) fn observe(&mut self, event: Event) {
@@ -123,62 +120,18 @@ impl Desk {
         }
         app.set_gate();
         warn_of_spec(&key, &app);
+        // Most apps that tenants can make by thousands have no say, and then all others need not be asked for theirs.
+        let heard = |app: &App| app.account.clone().filter(|_| app.has_a_say() || app.is_unconfirmed());
+        let after = heard(&app);
         let before = self.apps.insert(key.clone(), app).and_then(|app| {
             app.withdraw();
-            app.account
+            heard(&app)
         });
-        let after = self.apps.get(&key).and_then(|app| app.account.clone());
         for account in before.into_iter().chain(after) {
             self.agree_limits(&account);
         }
         self.app_step(&key);
         self.look_at_app(&key);
-    }
-
-    /// An object that cannot be decoded must not stop the others; it is told, and counted, and left alone.
-    fn show_malformed(&mut self, malformed: Malformed) {
-        let Malformed { kind, identity, generation, error } = malformed;
-        let told = (identity.namespace.clone(), generation);
-        if self.malformed.insert((kind, identity.uid.clone()), told.clone()) == Some(told) {
-            return;
-        }
-        let Identity { uid, namespace, name } = &identity;
-        tracing::error!(
-            kind,
-            namespace,
-            name,
-            uid,
-            "the stored object cannot be read: {error}. Apply it again."
-        );
-        if kind == RESET {
-            self.leave(uid);
-            self.resets.unreadable(uid);
-            self.explain_malformed(identity, &error);
-        } else {
-            self.forget_object(kind, &identity);
-        }
-    }
-
-    fn explain_malformed(&mut self, identity: Identity, error: &str) {
-        let text = format!(
-            "The stored object cannot be read: {error}. Mend its spec, or delete it and create it anew."
-        );
-        let mut said = ResetStatus::default();
-        status::state(&mut said, -1, Reason::Pending, &text, self.now());
-        let hands = Arc::clone(&self.hands);
-        let turn = self.explaining_malformed.turn(self.now().mono);
-        self.tasks.spawn(async move {
-            hands.until(turn).await;
-            if hands.stop.is_cancelled() {
-                return;
-            }
-            let Identity { uid, namespace, name } = identity;
-            if let Err(fault) =
-                hands.statuses.explain_malformed(&namespace, &name, &uid, &said.conditions).await
-            {
-                tracing::warn!(namespace, name, "its conditions could not say so: {fault}");
-            }
-        });
     }
 
     fn forget(&mut self, kind: &'static str, identity: &Identity) {
@@ -190,7 +143,7 @@ impl Desk {
         self.forget_object(kind, identity);
     }
 
-    fn forget_object(&mut self, kind: &'static str, identity: &Identity) {
+    pub(super) fn forget_object(&mut self, kind: &'static str, identity: &Identity) {
         match kind {
             RESET => self.forget_reset(&identity.uid),
             CHAT_APP | CLUSTER_CHAT_APP => {
@@ -211,7 +164,7 @@ impl Desk {
 
     fn forget_reset(&mut self, uid: &str) {
         self.reset_is_gone(uid);
-        self.resets.all.remove(uid);
+        self.resets.forget(uid);
     }
 
     /// As the answer to a request of ours says.
@@ -221,7 +174,7 @@ impl Desk {
     }
 
     /// It waits for nothing any more.
-    fn leave(&mut self, uid: &str) {
+    pub(super) fn leave(&mut self, uid: &str) {
         self.leave_queue(uid);
         if self.echo.gone(uid) {
             self.stir_all();
@@ -234,11 +187,14 @@ impl Desk {
     fn forget_app(&mut self, key: &AppKey) {
         if let Some(app) = self.apps.remove(key) {
             app.withdraw();
-            if let Some(account) = app.account {
+            if (app.has_a_say() || app.is_unconfirmed())
+                && let Some(account) = app.account
+            {
                 self.agree_limits(&account);
             }
         }
-        self.hands.metrics.forget_app(&key.label());
+        self.check_if_due(key);
+        self.series.forget(key);
         self.look_at_app(key);
     }
 
@@ -270,8 +226,8 @@ impl Desk {
             }
             _ => {}
         }
-        self.malformed.retain(|(kind, uid), (namespace, _)| {
-            *kind != source.kind || !inside(namespace) || uids.contains(uid)
+        self.malformed.retain(|(kind, uid), malformed| {
+            *kind != source.kind || !inside(&malformed.identity.namespace) || uids.contains(uid)
         });
         if self.unlisted.remove(source) && self.is_listed() {
             tracing::info!(resets = self.resets.all.len(), apps = self.apps.len(), "all objects are known");
@@ -305,19 +261,7 @@ impl Desk {
 
     /// Whether a `ClusterChatApp` is open to a namespace can change with the namespace's labels.
     fn look_at_namespace(&mut self, name: &str) {
-        let refer = |uid: &&String| match self
-            .resets
-            .all
-            .get(*uid)
-            .map(|tracked| (&tracked.namespace, &tracked.stage))
-        {
-            Some((namespace, Stage::Open(open))) => {
-                namespace == name && open.app.kind == AppKind::ClusterChatApp
-            }
-            _ => false,
-        };
-        let uids: Vec<_> = self.resets.all.keys().filter(refer).cloned().collect();
-        for uid in &uids {
+        for uid in &self.resets.of_cluster_apps(name) {
             self.look(uid);
         }
     }
