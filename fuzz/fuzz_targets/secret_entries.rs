@@ -2,6 +2,8 @@
 //! format a text without blanks; and no refusal shows a piece of what it refuses.
 #![no_main]
 
+use std::collections::HashSet;
+
 use groupattr::chat::{KeyFormat, SecretKey};
 use libfuzzer_sys::fuzz_target;
 
@@ -35,9 +37,10 @@ fuzz_target!(|entry: &[u8]| {
 
 /// Whether a piece of `entry` stands in `said`, but for entries that are our own words.
 fn shows(said: &[u8], entry: &[u8]) -> bool {
-    let is_hex = |piece: &[u8]| piece.iter().all(u8::is_ascii_hexdigit);
-    entry.windows(PIECE).any(|piece| is_hex(piece) && said.windows(PIECE).any(|one| one == piece))
-        || said.windows(32).any(|one| entry.windows(32).any(|piece| piece == one) && !is_ours(one))
+    let pieces = |length: usize| said.windows(length).collect::<HashSet<_>>();
+    let (short, long) = (pieces(PIECE), pieces(4 * PIECE));
+    entry.windows(PIECE).any(|piece| piece.iter().all(u8::is_ascii_hexdigit) && short.contains(piece))
+        || entry.windows(4 * PIECE).any(|piece| !is_ours(piece) && long.contains(piece))
 }
 
 /// The fuzzer finds our own texts in the program, and tries them as entries.

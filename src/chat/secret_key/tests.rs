@@ -80,7 +80,7 @@ fn what_is_no_key_is_said_to_be_what_it_is() {
         (&KEY[..48], InvalidKey::Short(16)),
         (&format!("{KEY}5"), InvalidKey::Long(1)),
         (&format!("{KEY}{}", &KEY[..16]), InvalidKey::Long(16)),
-        (&KEY.replacen("0", "O", 2), InvalidKey::OtherLetters(2)),
+        (&KEY.replacen('0', "O", 2), InvalidKey::OtherLetters(2)),
         (&format!("0x{}", &KEY[2..]), InvalidKey::OtherLetters(1)),
         ("correct horse battery staple", InvalidKey::Blanks),
         (&"k".repeat(100_000), InvalidKey::TooLong),
