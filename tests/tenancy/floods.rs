@@ -81,6 +81,5 @@ async fn large_objects_that_are_there_at_the_start_do_not_fill_the_memory() {
     let operator = world.operator(&ALONE).await;
     operator.wait_for_log("all objects are known", SOON).await;
     let (peak, stored) = (operator.peak_rss_kib().unwrap(), LARGE * ballast.len() / 1024);
-    eprintln!("PEAK {peak} KiB of {stored} KiB");
     assert!(peak < PEAK_KIB, "{stored} KiB of objects took the process to {peak} KiB");
 }
