@@ -16,11 +16,14 @@
 //! | how long until the next attempt? | `backoff` |
 //! | does this app work? | `circuit` |
 //! | is it open to this namespace? | `labels` |
+//! | could a process that waits for the lease take over? | `standby` |
+//! | what does a drain do about the lease? | `drain` |
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod backoff;
 pub mod circuit;
+pub mod drain;
 pub mod echo;
 pub mod ends;
 pub mod group_pace;
@@ -34,6 +37,7 @@ pub mod plan;
 pub mod runway;
 pub mod settle;
 pub mod silence;
+pub mod standby;
 pub mod status;
 pub mod throttle;
 pub mod turns;

@@ -14,6 +14,7 @@ use super::clock::Clock;
 use super::metrics::Metrics;
 use super::report::Report;
 use super::unhurried::Unhurried;
+use super::unrecorded::Unrecorded;
 use crate::api::{GroupAttributeReset, ResetStatus};
 use crate::chat::{ChatClient, UserSig};
 use crate::cluster::credentials::CredentialsFault;
@@ -40,6 +41,8 @@ pub struct Hands {
     pub leadership: Leadership,
     /// The line of outcomes that nobody waits for.
     pub unhurried: Unhurried,
+    /// Outcomes that are not stored yet.
+    pub unrecorded: Unrecorded,
     /// Time.
     pub clock: Clock,
     /// Pod name and a random part: what `holder` says in the attempts of this process.

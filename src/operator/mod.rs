@@ -7,7 +7,7 @@
 //! | where is it decided what happens next? | `desk` |
 //! | what are the steps of one attempt, in order? | `attempt` |
 //! | how is a group read back, and an app probed? | `read_back` |
-//! | how is an outcome stored, whatever happens? | `record`; when nobody waits for it: `unhurried` |
+//! | how is an outcome stored, whatever happens? | `record`; when nobody waits for it: `unhurried`; if it cannot be: `unrecorded` |
 //! | what is remembered? | `resets`, `apps` (and `app_object`), `accounts`, `timers` |
 //! | what comes in? | `watches`, `report` |
 
@@ -27,4 +27,5 @@ pub mod resets;
 pub mod signer;
 pub mod timers;
 pub mod unhurried;
+pub mod unrecorded;
 pub mod watches;

@@ -8,12 +8,15 @@ use tokio::time::sleep;
 
 use super::hands::Hands;
 use super::report::{Report, ResetDone, Seen};
+use super::unrecorded::Known;
 use crate::api::{GroupAttributeReset, PendingAttempt, ResetStatus};
 use crate::cluster::statuses::WriteFault;
 use crate::decide::ends::slim;
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Between two lines about the same outcome.
+const SAID_AGAIN: Duration = Duration::from_mins(1);
 
 /// Pauses between tries, each twice as long as the one before.
 struct Pauses(Duration);
@@ -85,11 +88,42 @@ pub async fn look_until_answered(hands: &Hands, seen: &GroupAttributeReset) -> S
 /// have settled it. Repeats for as long as the process lives, because what it says is known nowhere else.
 pub async fn record_attempt(
     hands: &Hands,
+    seen: Arc<GroupAttributeReset>,
+    pending: &PendingAttempt,
+    known: Known<'_>,
+    next: impl Fn(&GroupAttributeReset) -> ResetStatus,
+) -> Seen {
+    hands.unrecorded.note(&seen, pending, known);
+    let settled = record_until_settled(hands, seen, pending, known, next).await;
+    hands.unrecorded.settled(pending);
+    settled
+}
+
+async fn record_until_settled(
+    hands: &Hands,
     mut seen: Arc<GroupAttributeReset>,
     pending: &PendingAttempt,
+    known: Known<'_>,
     next: impl Fn(&GroupAttributeReset) -> ResetStatus,
 ) -> Seen {
     let mut pauses = Pauses::default();
+    let mut said_at: Option<Duration> = None;
+    let mut complain = |seen: &GroupAttributeReset, fault: &WriteFault| {
+        let now = hands.clock.now().mono;
+        if said_at.is_some_and(|at| now.saturating_sub(at) < SAID_AGAIN) {
+            return;
+        }
+        said_at = Some(now);
+        tracing::warn!(
+            namespace = seen.metadata.namespace,
+            reset = seen.metadata.name,
+            attempt = pending.id,
+            known_by = known.by,
+            class = known.verdict.label(),
+            code = known.verdict.code,
+            "the outcome is not stored yet and is tried again: {fault}"
+        );
+    };
     loop {
         let mut is_conflict = false;
         match hands.put("outcome", &seen, next(&seen)).await {
@@ -97,19 +131,17 @@ pub async fn record_attempt(
             Err(WriteFault::Gone) => return Seen::Gone,
             Err(WriteFault::Conflict) => is_conflict = true,
             Err(fault) => {
-                tracing::warn!(
-                    namespace = seen.metadata.namespace,
-                    reset = seen.metadata.name,
-                    attempt = pending.id,
-                    "the outcome is not stored yet and is tried again: {fault}"
-                );
+                complain(&seen, &fault);
                 pauses.rest().await;
             }
         }
         let now = loop {
             match look(hands, &seen).await {
                 Seen::Read(now) if is_pending(&now, pending) => break now,
-                Seen::Fault(_) => pauses.rest().await,
+                Seen::Fault(fault) => {
+                    complain(&seen, &fault);
+                    pauses.rest().await;
+                }
                 settled => return settled,
             }
         };
