@@ -24,6 +24,8 @@ pub enum Command {
     Run(Box<Run>),
     /// Say whether the operator would find what it needs.
     Check(Box<Check>),
+    /// Have the operator finish, so that it can be removed.
+    Drain(Box<Drain>),
     /// Print the custom resource definitions as YAML.
     Crd,
     /// Print this text to standard output and end with 0: `--help` and `--version`.
@@ -55,6 +57,10 @@ enum Verb {
     /// Say whether `run` with the same flags would find its CRDs and its rights; change nothing.
     #[command(after_help = "The exit code is 0 if nothing is missing, else 1.")]
     Check(Check),
+    /// Have the operator finish what is in flight and hand its lease over, so that it can be removed.
+    #[command(after_help = "The exit code is 0 if nothing is in flight any more and nobody leads, else 1.\n\
+                      Nobody leads for the next minute then; with --deployment no pod is left, and no lease.")]
+    Drain(Drain),
     /// Print the custom resource definitions: groupattr-operator crd | kubectl apply --server-side -f -
     Crd,
 }
@@ -139,6 +145,39 @@ pub struct Check {
     pub secret_names: Vec<String>,
 }
 
+/// The flags of `drain`: those of `run`, so that both can be given the same, and what only a drain has to be told.
+#[derive(Clone, Debug, clap::Args)]
+#[allow(clippy::doc_markdown)]
+pub struct Drain {
+    /// What the operator was started with. What says where and how it leads counts here: the namespace, the lease, the
+    /// log.
+    #[command(flatten)]
+    pub run: Run,
+
+    /// How long to wait before giving up.
+    #[arg(long = "timeout-seconds", value_name = "N", default_value = "60", value_parser = seconds)]
+    pub timeout: Duration,
+
+    /// Scale this Deployment in the operator's namespace to zero, wait until its pods are gone, and delete
+    /// the lease. Needed with --leader-elect=false.
+    #[arg(long, value_name = "NAME", value_parser = object_name)]
+    pub deployment: Option<String>,
+}
+
+impl Drain {
+    fn checked(mut self) -> Result<Self, Refusal> {
+        self.run = self.run.checked()?;
+        if !self.run.leader_elect && self.deployment.is_none() {
+            return Err(Refusal(
+                "drain with --leader-elect=false needs --deployment NAME: without election there is no lease to wait \
+                 for, only pods"
+                    .to_owned(),
+            ));
+        }
+        Ok(self)
+    }
+}
+
 impl Run {
     /// The lease flags as leader election takes them.
     #[must_use]
@@ -209,6 +248,7 @@ fn interpret(
         Verb::Check(Check { run, secret_names }) => {
             Ok(Command::Check(Box::new(Check { run: run.checked()?, secret_names })))
         }
+        Verb::Drain(drain) => Ok(Command::Drain(Box::new(drain.checked()?))),
         Verb::Crd => Ok(Command::Crd),
     }
 }
@@ -221,7 +261,7 @@ fn grammar() -> clap::Command {
         }
         _ => arg,
     };
-    let verbs = ["run", "check"];
+    let verbs = ["run", "check", "drain"];
     verbs
         .iter()
         .fold(Line::command(), |line, verb| line.mut_subcommand(verb, |one| one.mut_args(with_variable)))
@@ -239,13 +279,13 @@ fn refusal(error: &clap::Error, blame: impl Fn(&str) -> String) -> Refusal {
     let argument = argument.split([' ', '=', '[']).next().unwrap_or_default();
     Refusal(match error.kind() {
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            "say what to do: `groupattr-operator run` (the operator), `check` (its CRDs and rights) or `crd` (print \
-             the CRDs)"
+            "say what to do: `groupattr-operator run` (the operator), `check` (its CRDs and rights), `drain` (before it \
+             is removed) or `crd` (print the CRDs)"
                 .to_owned()
         }
         ErrorKind::InvalidSubcommand => format!(
-            "unknown command {:?}; there are `run` (the operator), `check` (its CRDs and rights) and `crd` (print the \
-             CRDs)",
+            "unknown command {:?}; there are `run` (the operator), `check` (its CRDs and rights), `drain` (before it is \
+             removed) and `crd` (print the CRDs)",
             context(ContextKind::InvalidSubcommand).unwrap_or_default()
         ),
         ErrorKind::UnknownArgument => match context(ContextKind::SuggestedArg) {
@@ -292,6 +332,15 @@ fn watched(text: &str) -> Result<String, String> {
         return Err("name a namespace, or leave it out altogether to serve all namespaces".to_owned());
     }
     namespace(text)
+}
+
+/// A DNS-1123 subdomain, as the names of Deployments are.
+fn object_name(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if name.len() <= 253 && name.split('.').all(|part| namespace(part).is_ok_and(|same| same == part)) {
+        return Ok(name.to_owned());
+    }
+    Err("use a Deployment's name: a-z, 0-9, - and ., with a letter or digit at both ends".to_owned())
 }
 
 fn endpoint(text: &str) -> Result<AllowedEndpoint, String> {

@@ -13,6 +13,7 @@
 //! | [`operator`] | the desk where events come in and steps go out, and the memory of the process |
 //! | [`args`], [`admin`], [`telemetry`] | the process around it |
 //! | [`check`] | `groupattr-operator check`: are CRDs and rights there? |
+//! | [`drain`] | `groupattr-operator drain`: have the operator finish before it is removed |
 
 pub mod admin;
 pub mod api;
@@ -21,6 +22,7 @@ pub mod chat;
 pub mod check;
 pub mod cluster;
 pub mod decide;
+pub mod drain;
 pub mod operator;
 pub mod telemetry;
 pub mod text;

@@ -1,8 +1,8 @@
-//! `groupattr-operator run`, `groupattr-operator check` and `groupattr-operator crd`.
+//! `groupattr-operator run`, `check`, `drain` and `crd`.
 
 use std::process::ExitCode;
 
-use groupattr::args::{self, Check, Command, Run};
+use groupattr::args::{self, Check, Command, Drain, Run};
 use groupattr::operator::lifecycle::{Exit, run};
 use groupattr::{api, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Ok(Command::Tell(text)) => print(&text),
         Ok(Command::Run(settings)) => operate(*settings),
         Ok(Command::Check(settings)) => look(&settings),
+        Ok(Command::Drain(settings)) => drain(&settings),
         Err(refusal) => fail(&refusal, 2),
     }
 }
@@ -50,6 +51,25 @@ fn look(settings: &Check) -> ExitCode {
     }
 }
 
+fn drain(settings: &Drain) -> ExitCode {
+    if let Err(error) = telemetry::install(settings.run.log_format, &settings.run.log_filter) {
+        return fail(&error, 1);
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error, 1),
+    };
+    let drained = runtime.block_on(async {
+        let told = CancellationToken::new();
+        listen_for_signals(&told)?;
+        groupattr::drain::drain(settings, &told).await.map_err(Box::<dyn std::error::Error>::from)
+    });
+    match drained {
+        Ok(line) => print(&format!("{line}\n")),
+        Err(error) => fail(&error, 1),
+    }
+}
+
 fn operate(settings: Run) -> ExitCode {
     if let Err(error) = leave_no_core() {
         return fail(&format!("core dumps cannot be switched off: {error}"), 1);
@@ -72,7 +92,7 @@ fn operate(settings: Run) -> ExitCode {
     // Nothing that is still running may hold the process up.
     runtime.shutdown_background();
     match exit {
-        Ok(Exit::Told) => ExitCode::SUCCESS,
+        Ok(Exit::Told | Exit::HandedOver) => ExitCode::SUCCESS,
         Ok(Exit::OutOfTime | Exit::LeadershipLost | Exit::Broken) => ExitCode::from(1),
         Err(error) => fail(&error, 1),
     }

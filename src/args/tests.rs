@@ -55,6 +55,22 @@ fn a_check_takes_the_flags_and_variables_of_run() {
 }
 
 #[test]
+fn a_drain_takes_the_flags_of_run_and_waits_a_minute() {
+    let set = [("GROUPATTR_NAMESPACE", "own"), ("GROUPATTR_TIMEOUT_SECONDS", "90")];
+    let drain = |line: &str, variables: &[(&str, &str)]| match read(line, variables) {
+        Ok(Command::Drain(drain)) => *drain,
+        other => panic!("{line}: {other:?}"),
+    };
+    let bare = drain("drain", &[]);
+    assert_eq!((bare.timeout.as_secs(), bare.deployment), (60, None));
+    let given = drain("drain --watch-namespace shop --lease-duration-seconds=30 --deployment rooms.2", &set);
+    assert_eq!((given.run.namespace.as_str(), given.run.lease_duration.as_secs()), ("own", 30));
+    assert_eq!((given.timeout.as_secs(), given.deployment.as_deref()), (90, Some("rooms.2")));
+    assert!(!drain("drain --leader-elect=false --deployment rooms", &[]).run.leader_elect);
+    assert!(read("run --deployment rooms", &[]).is_err());
+}
+
+#[test]
 fn each_bad_input_is_refused_in_one_line_that_names_it() {
     for (line, variables, expected) in [
         ("", &[][..], "`groupattr-operator run`"),
@@ -77,6 +93,10 @@ fn each_bad_input_is_refused_in_one_line_that_names_it() {
         ("run --log-filter inof", &[], "--log-filter: unusable value \"inof\""),
         ("run extra", &[], "\"extra\""),
         ("crd --listen 1", &[], "--listen"),
+        ("drain --timeout-seconds 0", &[], "--timeout-seconds: unusable value \"0\""),
+        ("drain --deployment Rooms", &[], "--deployment: unusable value \"Rooms\""),
+        ("drain --leader-elect=false", &[], "needs --deployment NAME"),
+        ("drain --lease-retry-seconds 10", &[], "must be less"),
         ("run", &[("GROUPATTR_LISTEN", "a\nb")], "GROUPATTR_LISTEN: unusable value \"a\\nb\""),
         ("run", &[("GROUPATTR_LOG_FORMAT", "xml")], "GROUPATTR_LOG_FORMAT: unusable value"),
     ] {

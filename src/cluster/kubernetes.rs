@@ -139,6 +139,25 @@ pub fn explain(error: &kube::Error) -> String {
     }
 }
 
+/// What stands in the way of something that is tried again.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// In one line.
+    pub line: String,
+    /// A right or an object is missing: trying again helps only if somebody adds it.
+    pub is_final: bool,
+}
+
+impl Trouble {
+    /// From an answer of the API server, which `line` says in words.
+    #[must_use]
+    pub fn new(error: &kube::Error, line: String) -> Self {
+        let is_final =
+            matches!(error, kube::Error::Api(status) if status.is_forbidden() || status.is_not_found());
+        Self { line, is_final }
+    }
+}
+
 /// Whether the API server does not know who is asking.
 pub(super) fn is_stranger(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 401)

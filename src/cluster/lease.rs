@@ -2,6 +2,10 @@
 //!
 //! Others may take the Lease after watching it unchanged for its whole span, by their own clocks; a leader stops
 //! acting after the shorter renew deadline, by its own. Clocks of different machines are never compared.
+//!
+//! A drain asks the leader by an annotation on the Lease, and gets it; see `hand_over`.
+
+pub mod hand_over;
 
 use std::time::Duration;
 
@@ -17,7 +21,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::hand_over::{asked_for_by, given_back, unasked};
 use super::kubernetes::{Complaints, explain};
+use crate::decide::standby::Standby;
 
 /// Name of the Lease in the operator's namespace.
 pub const LEASE: &str = "groupattr-operator";
@@ -108,12 +114,16 @@ impl Seen {
 
     /// Free, ours already, or not renewed for its whole span while we watched.
     fn is_ours_to_take(&self, me: &str, terms: Terms, now: Instant) -> bool {
+        let holder = holder(&self.lease);
+        holder.is_empty() || holder == me || now.saturating_duration_since(self.at) >= self.span(terms)
+    }
+
+    /// How long its holder may be silent.
+    fn span(&self, terms: Terms) -> Duration {
         let recorded =
             self.lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or_default();
         let recorded = u64::try_from(recorded).ok().filter(|seconds| *seconds > 0);
-        let span = recorded.map_or(terms.span, Duration::from_secs);
-        let holder = holder(&self.lease);
-        holder.is_empty() || holder == me || now.saturating_duration_since(self.at) >= span
+        recorded.map_or(terms.span, Duration::from_secs)
     }
 }
 
@@ -124,14 +134,16 @@ fn holder(lease: &Lease) -> &str {
 /// `lease` in our name. It keeps its resourceVersion, so a write that raced another is refused.
 fn claim(mut lease: Lease, me: &str, terms: Terms, now: Timestamp) -> Lease {
     let spec = lease.spec.get_or_insert_default();
-    if spec.holder_identity.as_deref() != Some(me) {
+    let is_new = spec.holder_identity.as_deref() != Some(me);
+    if is_new {
         spec.lease_transitions = Some(spec.lease_transitions.map_or(0, |count| count.saturating_add(1)));
         spec.acquire_time = Some(MicroTime(now));
     }
     spec.holder_identity = Some(me.to_owned());
     spec.lease_duration_seconds = Some(i32::try_from(terms.span.as_secs()).unwrap_or(i32::MAX));
     spec.renew_time = Some(MicroTime(now));
-    lease
+    // Whoever asked for it asked another one, and may be gone.
+    if is_new { unasked(lease) } else { lease }
 }
 
 /// The Lease in our name. Poll [`Held::keep`], or it runs out.
@@ -142,30 +154,47 @@ pub struct Held {
     terms: Terms,
     renewed: Instant,
     tenure: watch::Sender<Tenure>,
+    asked: CancellationToken,
 }
 
 /// Waits until the Lease is ours. `me` must be unique to this process; `api` is for the operator's namespace. `None` if
 /// the process was told to end: not in the middle of an attempt, since a write that is under way may succeed, and a
-/// Lease that nobody gives back keeps the others waiting for its whole span.
-pub async fn acquire(api: Api<Lease>, me: &str, terms: Terms, told: &CancellationToken) -> Option<Held> {
+/// Lease that nobody gives back keeps the others waiting for its whole span. `stands_by` is told after each look
+/// whether this process could take over, or in one line why not.
+pub async fn acquire(
+    api: Api<Lease>,
+    me: &str,
+    terms: Terms,
+    told: &CancellationToken,
+    stands_by: impl Fn(Result<(), &str>),
+) -> Option<Held> {
     let mut seen: Option<Seen> = None;
     let mut complaints = Complaints::default();
+    let (began, mut standby) = (Instant::now(), Standby::new(terms.span));
     while !told.is_cancelled() {
         let renewed = Instant::now();
         let trouble = match timeout(terms.patience(), attempt(&api, me, terms, &mut seen)).await {
             Ok(Ok(Some(lease))) => {
                 tracing::info!(holder = me, "leading");
                 let tenure = watch::Sender::new(Tenure::Until(End::after(renewed, terms.deadline)));
-                return Some(Held { api, lease, me: me.to_owned(), terms, renewed, tenure });
+                let asked = CancellationToken::new();
+                return Some(Held { api, lease, me: me.to_owned(), terms, renewed, tenure, asked });
             }
             Ok(Ok(None)) => None,
             Ok(Err(error)) => Some(worded(&error, api.namespace())),
             Err(_) => Some(format!("no answer within {:?}", terms.patience())),
         };
-        if let Some(trouble) = trouble
-            && complaints.due(&trouble, renewed)
-        {
-            tracing::warn!("the lease {LEASE} cannot be taken: {trouble}");
+        let could = standby.looked(trouble.is_none(), began.elapsed());
+        match trouble.map(|trouble| format!("the lease {LEASE} cannot be taken: {trouble}")) {
+            None => stands_by(Ok(())),
+            Some(trouble) => {
+                if !could {
+                    stands_by(Err(&trouble));
+                }
+                if complaints.due(&trouble, renewed) {
+                    tracing::warn!("{trouble}");
+                }
+            }
         }
         // Twice as often as a leader renews: a lease that was handed over is not left lying.
         let _ = told.run_until_cancelled(sleep_until(renewed + terms.retry / 2)).await;
@@ -174,7 +203,8 @@ pub async fn acquire(api: Api<Lease>, me: &str, terms: Terms, told: &Cancellatio
 }
 
 /// Trouble, with what would end it.
-fn worded(error: &kube::Error, namespace: Option<&str>) -> String {
+#[must_use]
+pub fn worded(error: &kube::Error, namespace: Option<&str>) -> String {
     let (said, namespace) = (explain(error), namespace.unwrap_or("default"));
     match error {
         kube::Error::Api(status) if status.is_forbidden() => format!(
@@ -237,6 +267,12 @@ impl Held {
         Leadership(self.tenure.subscribe())
     }
 
+    /// Cancelled when a drain has asked for the Lease: finish, and then [`Held::release`] it.
+    #[must_use]
+    pub fn asked(&self) -> CancellationToken {
+        self.asked.clone()
+    }
+
     /// Renews until that has failed for the whole deadline, or the Lease is gone or another's. Then leadership is
     /// over for good. Dropping the future before that only pauses renewing.
     pub async fn keep(&mut self) {
@@ -249,11 +285,13 @@ impl Held {
                 tracing::error!("the lease could not be renewed within {:?}", self.terms.deadline);
                 break;
             }
-            let next = claim(self.lease.clone(), &self.me, self.terms, Timestamp::now());
+            let (me, terms) = (self.me.clone(), self.terms);
+            let next = |lease: Lease| claim(lease, &me, terms, Timestamp::now());
             match timeout_at(end.min(tried + self.terms.patience()), self.write(next)).await {
                 Ok(Ok(true)) => {
                     self.renewed = tried;
                     self.tenure.send_replace(Tenure::Until(End::after(tried, self.terms.deadline)));
+                    self.hear();
                 }
                 Ok(Ok(false)) => {
                     tracing::error!("the lease was deleted or taken by another process");
@@ -268,10 +306,20 @@ impl Held {
         self.tenure.send_replace(Tenure::Over);
     }
 
-    /// Writes `next` over the Lease while that is ours; false if it is not, or is no more.
-    async fn write(&mut self, mut next: Lease) -> kube::Result<bool> {
+    /// Whether somebody has asked for the Lease by now.
+    fn hear(&self) {
+        if let Some(to) = asked_for_by(&self.lease)
+            && !self.asked.is_cancelled()
+        {
+            tracing::info!(to, "the lease is asked for by a drain: finishing, to hand it over");
+            self.asked.cancel();
+        }
+    }
+
+    /// Writes what `next` makes of the Lease while that is ours; false if it is not, or is no more.
+    async fn write(&mut self, next: impl Fn(Lease) -> Lease) -> kube::Result<bool> {
         loop {
-            match ours(self.api.replace(LEASE, &PostParams::default(), &next).await) {
+            match ours(self.api.replace(LEASE, &PostParams::default(), &next(self.lease.clone())).await) {
                 Ok(Some(lease)) => {
                     self.lease = lease;
                     return Ok(true);
@@ -282,22 +330,23 @@ impl Held {
                 Ok(None) => {}
             }
             match self.api.get_opt(LEASE).await? {
-                // Refused because of our own earlier write, whose answer was lost.
-                Some(lease) if holder(&lease) == self.me => next.metadata = lease.metadata,
+                // Refused because of our own earlier write, whose answer was lost, or because a drain has asked for it.
+                Some(lease) if holder(&lease) == self.me => self.lease = lease,
                 _ => return Ok(false),
             }
         }
     }
 
-    /// Hands the Lease over at once, if it is still ours. Call it after the last write made as leader.
+    /// Hands the Lease over at once, if it is still ours: to the drain that asked for it, else to whoever comes first.
+    /// Call it after the last write made as leader.
     pub async fn release(mut self) {
         self.tenure.send_replace(Tenure::Over);
-        let mut free = self.lease.clone();
-        let spec = free.spec.get_or_insert_default();
-        spec.holder_identity = Some(String::new());
-        spec.lease_duration_seconds = Some(1);
-        let trouble = match timeout(self.terms.patience(), self.write(free)).await {
-            Ok(Ok(still_ours)) => return tracing::info!(still_ours, "lease released"),
+        let next = |lease: Lease| given_back(lease, Timestamp::now());
+        let trouble = match timeout(self.terms.patience(), self.write(next)).await {
+            Ok(Ok(still_ours)) => {
+                let to = holder(&self.lease);
+                return tracing::info!(still_ours, to, "lease released");
+            }
             Ok(Err(error)) => explain(&error),
             Err(_) => "no answer".to_owned(),
         };

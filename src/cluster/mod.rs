@@ -6,4 +6,5 @@ pub mod discovery;
 pub mod events;
 pub mod kubernetes;
 pub mod lease;
+pub mod pods;
 pub mod statuses;

@@ -20,12 +20,15 @@
 //! | how long until the next attempt? | `backoff` |
 //! | does this app work? | `circuit` |
 //! | is it open to this namespace? | `labels` |
+//! | could a process that waits for the lease take over? | `standby` |
+//! | what does a drain do about the lease? | `drain` |
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod backoff;
 pub mod checks;
 pub mod circuit;
+pub mod drain;
 pub mod echo;
 pub mod ends;
 pub mod fair_queue;
@@ -42,6 +45,7 @@ pub mod runway;
 pub mod series;
 pub mod settle;
 pub mod silence;
+pub mod standby;
 pub mod status;
 pub mod throttle;
 pub mod turns;

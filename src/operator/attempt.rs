@@ -13,6 +13,7 @@ use super::apps::AppTerms;
 use super::hands::Hands;
 use super::record::{is_pending, look_after_conflict, look_until_answered, record_attempt};
 use super::report::{Armed, CallEnded, Permit, Report, ResetDone, Seen};
+use super::unrecorded::Known;
 use crate::api::{GroupAttributeReset, GroupId, PendingAttempt};
 use crate::chat::{Answer, Call, Class, UserSig};
 use crate::cluster::statuses::WriteFault;
@@ -126,7 +127,8 @@ async fn steps(hands: &Hands, order: &Order) -> End {
     if unknown {
         hands.without_hurry().await;
     }
-    let seen = record_attempt(hands, committed, &pending, next).await;
+    let known = Known { verdict: &verdict, by: "call" };
+    let seen = record_attempt(hands, committed, &pending, known, next).await;
     End { seen, read_back_at: unknown.then_some(over + SETTLING), never_called: None }
 }
 
@@ -168,11 +170,7 @@ impl Missed {
     async fn end(self, hands: &Hands, order: &Order, pending: &PendingAttempt) -> End {
         match self {
             Self::NotStored(seen) => seen.into(),
-            Self::Deleted(committed) => {
-                record_attempt(hands, committed, pending, |reset| without_call(hands, reset, pending))
-                    .await
-                    .into()
-            }
+            Self::Deleted(committed) => record_without_call(hands, committed, pending).await.into(),
             Self::Lost(why) => {
                 tracing::warn!(
                     namespace = order.reset.metadata.namespace,
@@ -232,7 +230,17 @@ async fn take_back(hands: &Hands, seen: &GroupAttributeReset, pending: &PendingA
     if !is_pending(&now, pending) {
         return Seen::Read(now);
     }
-    record_attempt(hands, now, pending, |reset| without_call(hands, reset, pending)).await
+    record_without_call(hands, now, pending).await
+}
+
+async fn record_without_call(
+    hands: &Hands,
+    seen: Arc<GroupAttributeReset>,
+    pending: &PendingAttempt,
+) -> Seen {
+    let verdict = Verdict::not_sent(NotSent::IntentLost);
+    let known = Known { verdict: &verdict, by: "call" };
+    record_attempt(hands, seen, pending, known, |reset| without_call(hands, reset, pending)).await
 }
 
 /// The status after an attempt whose intent is stored and whose call was never made.

@@ -15,6 +15,7 @@ use super::metrics::Metrics;
 use super::report::Report;
 use super::secret_reads::SecretReads;
 use super::unhurried::Unhurried;
+use super::unrecorded::Unrecorded;
 use crate::api::{GroupAttributeReset, ResetStatus};
 use crate::chat::{ChatClient, UserSig};
 use crate::cluster::credentials::CredentialsFault;
@@ -44,6 +45,8 @@ pub struct Hands {
     pub unhurried: Unhurried,
     /// The places for reads of Secrets.
     pub secret_reads: SecretReads,
+    /// Outcomes that are not stored yet.
+    pub unrecorded: Unrecorded,
     /// Time.
     pub clock: Clock,
     /// Pod name and a random part: what `holder` says in the attempts of this process.

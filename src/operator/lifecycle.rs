@@ -17,6 +17,7 @@ use super::hands::Hands;
 use super::metrics::Metrics;
 use super::secret_reads::SecretReads;
 use super::unhurried::Unhurried;
+use super::unrecorded::Unrecorded;
 use super::watches;
 use crate::admin::{self, BindError, Health, Limits, Pages};
 use crate::args::Run;
@@ -29,7 +30,7 @@ use crate::cluster::statuses::Statuses;
 
 /// Events that may wait for the desk before the watches wait.
 const EVENTS: usize = 1024;
-/// After a lost lease, when nobody waits for the process to end: how much longer than its grace time it tries to record
+/// When nobody waits for the process to end, as after a lost lease: how much longer than its grace time it tries to record
 /// what is known of calls in flight. An API server that was away is mostly back by then, and what is not recorded the
 /// next leader reads back, which is the worse knowledge.
 const RECORDING: Duration = Duration::from_secs(30);
@@ -59,6 +60,8 @@ pub enum StartError {
 pub enum Exit {
     /// It was told to, and everything in flight is recorded.
     Told,
+    /// A drain asked for its lease, and everything in flight is recorded.
+    HandedOver,
     /// The time to stop was over before everything in flight was recorded.
     OutOfTime,
     /// Another process may lead by now.
@@ -87,7 +90,8 @@ pub async fn run(settings: Run, told: CancellationToken) -> Result<Exit, StartEr
 }
 
 /// Pod name and a random part: what is "mine" must not survive a restart of the same pod.
-fn identity() -> String {
+#[must_use]
+pub fn identity() -> String {
     let pod = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
     let pod: String = pod.unwrap_or_else(|| "groupattr-operator".to_owned()).chars().take(253).collect();
     format!("{pod}_{}", Uuid::new_v4())
@@ -122,17 +126,22 @@ impl Process {
         wait_for_kinds(&self.clients.main, &needed, |line| self.health.not_ready(line)).await;
     }
 
-    /// Waits for its turn to lead, then works. Followers are ready, so that a rolling update does not wait for ever.
+    /// Waits for its turn to lead, then works. Followers are ready, so that a rolling update does not wait for ever; but
+    /// not those that could never take over.
     async fn lead(self, told: &CancellationToken) -> Exit {
         if !self.settings.leader_elect {
             self.metrics.leader(true);
-            return self.work(Leadership::alone(), told).await;
+            return self.work(Leadership::alone(), &CancellationToken::new(), told).await;
         }
-        self.health.ready();
+        self.health.not_ready("the lease has not been looked at yet");
         self.metrics.leader(false);
         let leases = Api::namespaced(self.clients.lease.clone(), &self.settings.namespace);
         let waiting = beat(Arc::clone(&self.health));
-        let held = acquire(leases, &self.identity, self.settings.terms(), told).await;
+        let stands_by = |could: Result<(), &str>| match could {
+            Ok(()) => self.health.ready(),
+            Err(why) => self.health.not_ready(why),
+        };
+        let held = acquire(leases, &self.identity, self.settings.terms(), told, stands_by).await;
         waiting.abort();
         let Some(held) = held else { return Exit::Told };
         if told.is_cancelled() {
@@ -140,10 +149,15 @@ impl Process {
             return Exit::Told;
         }
         self.metrics.leader(true);
-        let leadership = held.leadership();
+        let (leadership, asked) = (held.leadership(), held.asked());
         let done = CancellationToken::new();
         let keeper = tokio::spawn(keep(held, done.clone()));
-        let exit = self.work(leadership, told).await;
+        let exit = self.work(leadership, &asked, told).await;
+        if asked.is_cancelled() && exit == Exit::OutOfTime {
+            // Whoever asked would take what it gets for the word that all is recorded.
+            keeper.abort();
+            return exit;
+        }
         done.cancel();
         // The lease goes back after the last write, so that the successor need not wait for it to run out.
         if timeout(FAREWELL, keeper).await.is_err() {
@@ -152,7 +166,7 @@ impl Process {
         exit
     }
 
-    async fn work(self, leadership: Leadership, told: &CancellationToken) -> Exit {
+    async fn work(self, leadership: Leadership, asked: &CancellationToken, told: &CancellationToken) -> Exit {
         self.health.not_ready("the objects are being listed");
         let (reports, heard) = mpsc::unbounded_channel();
         let (events, observed) = mpsc::channel(EVENTS);
@@ -171,6 +185,7 @@ impl Process {
             leadership: leadership.clone(),
             unhurried: Unhurried::new(BETWEEN_OUTCOMES),
             secret_reads: SecretReads::default(),
+            unrecorded: Unrecorded::default(),
             clock,
             identity,
             stop: stop.clone(),
@@ -187,7 +202,7 @@ impl Process {
             key_format: settings.key_format,
         };
         let alive = Arc::clone(&health);
-        let mut desk = Desk::new(hands, rules, health, sources);
+        let mut desk = Desk::new(Arc::clone(&hands), rules, health, sources);
         let exit = {
             let working = desk.work(observed, heard);
             tokio::pin!(working);
@@ -198,6 +213,7 @@ impl Process {
                     Exit::Broken
                 }
                 () = told.cancelled() => Exit::Told,
+                () = asked.cancelled() => Exit::HandedOver,
                 () = leadership.lost() => Exit::LeadershipLost,
             };
             tracing::info!(
@@ -209,7 +225,7 @@ impl Process {
                 leads.leader(false);
             }
             let patience = async {
-                if why == Exit::LeadershipLost {
+                if why != Exit::Told {
                     let _ = timeout(RECORDING, told.cancelled()).await;
                 }
                 sleep(settings.shutdown_grace).await;
@@ -224,6 +240,7 @@ impl Process {
         };
         if exit == Exit::OutOfTime {
             let left = desk.abandon();
+            hands.unrecorded.tell();
             tracing::error!(
                 left,
                 "the time to stop is over; what is unrecorded is read back by the next leader"

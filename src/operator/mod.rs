@@ -7,7 +7,7 @@
 //! | where is it decided what happens next? | `desk` |
 //! | what are the steps of one attempt, in order? | `attempt` |
 //! | how is a group read back, and an app probed? | `read_back` |
-//! | how is an outcome stored, whatever happens? | `record`; when nobody waits for it: `unhurried` |
+//! | how is an outcome stored, whatever happens? | `record`; when nobody waits for it: `unhurried`; if it cannot be: `unrecorded` |
 //! | how many Secrets are read at once? | `secret_reads` |
 //! | what is remembered? | `resets`, `apps` (and `app_object`), `accounts`, `timers` |
 //! | what comes in? | `watches`, `report` |
@@ -29,4 +29,5 @@ pub mod secret_reads;
 pub mod signer;
 pub mod timers;
 pub mod unhurried;
+pub mod unrecorded;
 pub mod watches;

@@ -10,6 +10,7 @@ use super::apps::AppTerms;
 use super::hands::Hands;
 use super::record::record_attempt;
 use super::report::{CallEnded, Permit, Report, ResetDone, Seen};
+use super::unrecorded::Known;
 use crate::api::{GroupAttributeReset, GroupId, PendingAttempt};
 use crate::chat::{Call, Class};
 use crate::cluster::credentials::CredentialsFault;
@@ -55,7 +56,8 @@ pub async fn read_back(
         let store = |reset: &GroupAttributeReset| {
             next(reset).unwrap_or_else(|| awaiting_settlement(reset, &pending, hands.clock.now()))
         };
-        ResetDone::seen(&uid, record_attempt(&hands, reset, &pending, store).await)
+        let known = Known { verdict: &verdict, by: "read_back" };
+        ResetDone::seen(&uid, record_attempt(&hands, reset, &pending, known, store).await)
     } else {
         let again = Some(hands.clock.now().mono + SETTLING);
         ResetDone { read_back_at: again, ..ResetDone::seen(&uid, Seen::Unchanged) }

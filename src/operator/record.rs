@@ -8,12 +8,15 @@ use tokio::time::sleep;
 
 use super::hands::Hands;
 use super::report::{Report, ResetDone, Seen};
+use super::unrecorded::Known;
 use crate::api::{GroupAttributeReset, PendingAttempt, ResetStatus};
 use crate::cluster::statuses::WriteFault;
 use crate::decide::ends::slim;
 
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Between two lines about the same outcome.
+const SAID_AGAIN: Duration = Duration::from_mins(1);
 
 /// Pauses between tries, each twice as long as the one before.
 struct Pauses(Duration);
@@ -87,14 +90,45 @@ pub async fn look_until_answered(hands: &Hands, seen: &GroupAttributeReset) -> S
 /// we know goes over it.
 pub async fn record_attempt(
     hands: &Hands,
+    seen: Arc<GroupAttributeReset>,
+    pending: &PendingAttempt,
+    known: Known<'_>,
+    next: impl Fn(&GroupAttributeReset) -> ResetStatus,
+) -> Seen {
+    hands.unrecorded.note(&seen, pending, known);
+    let settled = record_until_settled(hands, seen, pending, known, next).await;
+    hands.unrecorded.settled(pending);
+    settled
+}
+
+async fn record_until_settled(
+    hands: &Hands,
     mut seen: Arc<GroupAttributeReset>,
     pending: &PendingAttempt,
+    known: Known<'_>,
     next: impl Fn(&GroupAttributeReset) -> ResetStatus,
 ) -> Seen {
     let mut pauses = Pauses::default();
-    let known = seen.status.clone();
+    let known_status = seen.status.clone();
     // Writes that perhaps went through.
     let mut unclear = Vec::new();
+    let mut said_at: Option<Duration> = None;
+    let mut complain = |seen: &GroupAttributeReset, fault: &WriteFault| {
+        let now = hands.clock.now().mono;
+        if said_at.is_some_and(|at| now.saturating_sub(at) < SAID_AGAIN) {
+            return;
+        }
+        said_at = Some(now);
+        tracing::warn!(
+            namespace = seen.metadata.namespace,
+            reset = seen.metadata.name,
+            attempt = pending.id,
+            known_by = known.by,
+            class = known.verdict.label(),
+            code = known.verdict.code,
+            "the outcome is not stored yet and is tried again: {fault}"
+        );
+    };
     loop {
         let mut is_conflict = false;
         let status = next(&seen);
@@ -103,12 +137,7 @@ pub async fn record_attempt(
             Err(WriteFault::Gone) => return Seen::Gone,
             Err(WriteFault::Conflict) => is_conflict = true,
             Err(fault) => {
-                tracing::warn!(
-                    namespace = seen.metadata.namespace,
-                    reset = seen.metadata.name,
-                    attempt = pending.id,
-                    "the outcome is not stored yet and is tried again: {fault}"
-                );
+                complain(&seen, &fault);
                 if matches!(fault, WriteFault::Unclear(_)) {
                     unclear.push(status);
                 }
@@ -118,7 +147,10 @@ pub async fn record_attempt(
         let now = loop {
             match look(hands, &seen).await {
                 Seen::Read(now) => break now,
-                Seen::Fault(_) => pauses.rest().await,
+                Seen::Fault(fault) => {
+                    complain(&seen, &fault);
+                    pauses.rest().await;
+                }
                 gone => return gone,
             }
         };
@@ -134,7 +166,7 @@ pub async fn record_attempt(
             pauses.rest().await;
         }
         seen = now;
-        if leads && seen.status != known {
+        if leads && seen.status != known_status {
             tracing::warn!(
                 namespace = seen.metadata.namespace,
                 reset = seen.metadata.name,
@@ -142,7 +174,7 @@ pub async fn record_attempt(
                 "somebody else has changed the status while the attempt was under way; that is not believed"
             );
             let stored = Arc::unwrap_or_clone(seen);
-            seen = Arc::new(GroupAttributeReset { status: known.clone(), ..stored });
+            seen = Arc::new(GroupAttributeReset { status: known_status.clone(), ..stored });
         }
     }
 }

@@ -141,6 +141,8 @@ async fn helm_test_passes_after_an_install_and_fails_without_a_right() {
             let (tested, said) = tokio::join!(helm.run(&kubeconfig, &test), run_the_pod(plane, &home));
             let tested = tested.unwrap();
             assert!(tested.ok, "{helm:?} {values}: {} {said}", tested.stderr);
+            let left = plane.kubectl(&["-n", &home, "get", "pods", "-o", "name"]).await.unwrap().stdout;
+            assert_eq!(left, "", "the pod of a test that passed stays behind");
             assert!(!said.contains("missing"), "{said}");
             let reduced = values.contains("deleteFinished=false");
             assert_eq!(lines(&said, "without").len(), usize::from(reduced), "{said}");

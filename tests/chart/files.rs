@@ -145,7 +145,8 @@ const OF_HELM: [&str; 2] = ["helm.sh/chart:", "app.kubernetes.io/managed-by:"];
 
 #[tokio::test]
 async fn the_kustomize_base_is_what_the_chart_renders() {
-    let text = rendered(Helm::V4, &["--set=crds.enabled=false,tests.enabled=false"]).await;
+    let text =
+        rendered(Helm::V4, &["--set=crds.enabled=false,tests.enabled=false,drain.enabled=false"]).await;
     let namespace = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: groupattr-system\n  labels:\n    \
                      pod-security.kubernetes.io/enforce: restricted\n";
     let (mut operator, mut rights, mut people) = (String::new(), namespace.to_owned(), String::new());
@@ -170,13 +171,17 @@ async fn the_kustomize_base_is_what_the_chart_renders() {
 
 #[tokio::test]
 async fn every_flag_of_the_program_can_be_set_by_a_value() {
+    // Which takes those of `run` as well.
     let output =
-        Command::new(env!("CARGO_BIN_EXE_groupattr-operator")).args(["run", "--help"]).output().unwrap();
+        Command::new(env!("CARGO_BIN_EXE_groupattr-operator")).args(["drain", "--help"]).output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     let words = help.split_whitespace().filter_map(|word| word.strip_prefix("--"));
     let flags: BTreeSet<&str> =
         words.map(|word| word.split(['[', '=']).next().unwrap()).filter(|flag| *flag != "help").collect();
-    assert!(flags.len() >= 10 && flags.contains("watch-namespace"), "{flags:?}");
+    assert!(
+        flags.len() >= 12 && flags.contains("watch-namespace") && flags.contains("deployment"),
+        "{flags:?}"
+    );
     let mut rendered_flags = BTreeSet::new();
     for file in values_files().values() {
         let file = format!("--values={}", file.display());

@@ -6,16 +6,20 @@
 //! | what is rendered, and what is refused? | `render` |
 //! | do the API servers of 1.33 to 1.37 take it, and Pod Security *restricted*? | `valid` |
 //! | install, upgrade, roll back, uninstall, take over, umbrella, archive | `releases` |
+//! | does uninstalling lose anything, or leave anything behind? | `uninstall` |
+//! | who runs the pods, where there are no machines? | `machines` |
 //! | does what is installed work, with exactly the rights it uses? | `works` |
 //! | `helm test` and `groupattr-operator check` | `check` |
 //! | what may people do, and who may use which app? | `people` |
 
 mod check;
 mod files;
+mod machines;
 mod people;
 mod releases;
 mod render;
 mod schemas;
+mod uninstall;
 mod valid;
 mod works;
 #[path = "../world/mod.rs"]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use testbed::control_plane::ControlPlane;
 use testbed::{Helm, until};
 
+use crate::machines::Machines;
 use crate::world::{CRDS, SOON};
 use crate::{CHART, bare_plane, called};
 
@@ -28,7 +29,8 @@ impl Cluster {
 
     async fn helm(&self, helm: Helm, args: &[&str]) -> String {
         let args = [args, &["--namespace", HOME]].concat();
-        helm.run(&self.kubeconfig, &args).await.unwrap().unwrap()
+        let machines = Machines::new(&self.plane, HOME);
+        machines.beside(helm.run(&self.kubeconfig, &args)).await.unwrap().unwrap()
     }
 
     /// Installs the chart the first time, upgrades it after that.
@@ -189,8 +191,10 @@ async fn lives(first: Helm, then: Helm) {
     assert_eq!(cluster.uids().await, uids);
 
     let said = cluster.helm(then, &["uninstall", NAME]).await;
-    for name in ["deployment", "serviceaccount", "service", "role", "rolebinding"] {
-        assert!(!cluster.exists(&["-n", HOME, name, NAME]).await, "{name} is left: {said}");
+    for kind in ["deployments", "serviceaccounts", "services", "roles", "rolebindings", "leases", "jobs"] {
+        let left = cluster.get(&["-n", HOME, kind]).await;
+        let left: Vec<String> = left["items"].as_array().unwrap().iter().map(called).collect();
+        assert!(left.iter().all(|one| !one.contains(NAME)), "{left:?} is left: {said}");
     }
     assert!(!cluster.exists(&["clusterrole", NAME]).await);
     assert_eq!(cluster.crds().await, crds, "the CRDs stay");

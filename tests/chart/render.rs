@@ -121,6 +121,49 @@ async fn updates_never_let_two_processes_work_at_once() {
 }
 
 #[tokio::test]
+async fn a_drain_has_time_for_a_silent_leader_and_for_pods_that_end_and_asks_for_no_right_in_the_cluster() {
+    let hooks = async |helm: Helm, values: &str| {
+        let mut objects = objects(helm, &["--set", values]).await;
+        objects.retain(|object| object["metadata"]["annotations"]["helm.sh/hook"] == "pre-delete");
+        objects
+    };
+    for (values, seconds, limit) in [
+        ("replicas=1", 60, 85),
+        ("shutdownGraceSeconds=50", 85, 135),
+        ("terminationGracePeriodSeconds=90", 115, 140),
+        ("drain.timeoutSeconds=300", 300, 325),
+    ] {
+        let all = hooks(Helm::V4, values).await;
+        let job = the("Job", &all);
+        let args = &job["spec"]["template"]["spec"]["containers"][0]["args"];
+        let has = |arg: &str| args.as_array().unwrap().iter().any(|one| one == arg);
+        assert!(has("drain") && has("--deployment=groupattr-operator"), "{args}");
+        assert!(has(&format!("--timeout-seconds={seconds}")), "{values}: {args}");
+        assert_eq!(job["spec"]["activeDeadlineSeconds"], limit, "{values}");
+        let kinds: Vec<&Value> = all.iter().map(|object| &object["kind"]).collect();
+        assert_eq!(kinds.len(), 4, "{kinds:?}");
+        let weight = |kind: &str| {
+            let weight = &the(kind, &all)["metadata"]["annotations"]["helm.sh/hook-weight"];
+            weight.as_str().unwrap().parse::<i32>().unwrap()
+        };
+        let weights = ["ServiceAccount", "Role", "RoleBinding", "Job"].map(weight);
+        assert!(weights.is_sorted(), "{weights:?}");
+        let account = &the("ServiceAccount", &all)["metadata"]["name"];
+        assert_eq!(&job["spec"]["template"]["spec"]["serviceAccountName"], account);
+    }
+    // An account that the chart does not make, without roles, alone without them, and not at all.
+    let kinds = async |values: &str| {
+        let all = hooks(Helm::V3, values).await;
+        all.iter().map(|object| object["kind"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let own = kinds("serviceAccount.create=false,serviceAccount.name=own").await;
+    assert_eq!(own, ["Role", "RoleBinding", "Job"]);
+    assert_eq!(kinds("rbac.create=false").await, ["Job"]);
+    assert!(kinds("rbac.create=false,leaderElection.enabled=false").await.is_empty());
+    assert!(kinds("drain.enabled=false").await.is_empty());
+}
+
+#[tokio::test]
 async fn a_disruption_budget_comes_with_the_second_replica() {
     let budgets = async |args: &[&str]| {
         let objects = objects(Helm::V4, args).await;
@@ -141,6 +184,8 @@ async fn with_watched_namespaces_there_is_no_right_in_the_cluster() {
     assert_eq!(
         places,
         [
+            // Of the drain, for the time of an uninstall.
+            "Role groupattr-system/groupattr-operator-drain",
             "Role groupattr-system/groupattr-operator-lease",
             "Role shop/groupattr-operator",
             "Role stage/groupattr-operator"
@@ -184,14 +229,15 @@ async fn the_image_is_named_by_registry_tag_and_digest() {
 }
 
 #[tokio::test]
-async fn the_pod_of_helm_test_is_none_of_the_operators_pods() {
+async fn the_pods_of_helm_test_and_of_the_drain_are_none_of_the_operators_pods() {
     let objects = objects(Helm::V4, &[]).await;
     let selectors = [
         &the("Deployment", &objects)["spec"]["selector"]["matchLabels"],
         &the("Service", &objects)["spec"]["selector"],
     ];
-    let labels = &the("Pod", &objects)["metadata"]["labels"];
-    for selector in selectors {
+    let of_test = &the("Pod", &objects)["metadata"]["labels"];
+    let of_drain = &the("Job", &objects)["spec"]["template"]["metadata"]["labels"];
+    for (selector, labels) in selectors.iter().flat_map(|one| [(one, of_test), (one, of_drain)]) {
         let selected = selector.as_object().unwrap().iter().all(|(key, value)| &labels[key] == value);
         assert!(!selected, "{selector} selects {labels}");
     }

@@ -114,7 +114,7 @@ async fn pod_security_restricted_takes_the_pods() {
     for (about, file) in values_files() {
         for object in objects(Helm::V4, &[&format!("--values={}", file.display())]).await {
             let pod = match object["kind"].as_str() {
-                Some("Deployment") => object["spec"]["template"].clone(),
+                Some("Deployment" | "Job") => object["spec"]["template"].clone(),
                 Some("Pod") => object.clone(),
                 _ => continue,
             };

@@ -12,28 +12,38 @@ use testbed::{Helm, OperatorProcess, Pod, until, until_ok};
 use crate::world::{APP_ID, CRDS, KEY, OwnPlane, SOON, World, chat_app, install_loose_crds, reason_of};
 use crate::{CHART, bare_plane, parse_all};
 
-const HOME: &str = "groupattr-system";
-const NAME: &str = "groupattr-operator";
+pub(crate) const HOME: &str = "groupattr-system";
+pub(crate) const NAME: &str = "groupattr-operator";
 
 /// An operator as the chart installs it, and what it serves.
-struct Installed {
-    world: World,
-    operator: OperatorProcess,
+pub(crate) struct Installed {
+    pub(crate) world: World,
+    pub(crate) operator: OperatorProcess,
     /// The API group, resource and verb of every rule.
     granted: BTreeSet<String>,
 }
 
 /// Installs the chart for a new namespace and starts what its Deployment says.
-async fn install(plane: &'static ControlPlane, helm: Helm, values: impl Fn(&World) -> String) -> Installed {
-    let mut world = World::without_rights(plane).await;
+pub(crate) async fn install(
+    plane: &'static ControlPlane,
+    helm: Helm,
+    values: impl Fn(&World) -> String,
+) -> Installed {
+    let world = World::without_rights(plane).await;
+    let more = values(&world);
+    install_for(world, helm, &more).await
+}
+
+/// The same for the namespace of this world.
+pub(crate) async fn install_for(mut world: World, helm: Helm, more: &str) -> Installed {
+    let plane = world.plane;
     let port = free_port();
     let address = world.vendor.address();
     let own =
         format!("allowEndpoints={{{address}}},listen.address=127.0.0.1,listen.port={port},log.filter=trace");
-    let more = values(&world);
     let kubeconfig = plane.admin_kubeconfig();
     let args = ["upgrade", "--install", NAME, CHART, "--namespace", HOME, "--create-namespace"];
-    let args = [&args[..], &["--take-ownership", "--set", &own, "--set", &more]].concat();
+    let args = [&args[..], &["--take-ownership", "--set", &own, "--set", more]].concat();
     let _ = helm.run(&kubeconfig, &args).await.unwrap().unwrap();
     let manifest =
         helm.run(&kubeconfig, &["get", "manifest", NAME, "--namespace", HOME]).await.unwrap().unwrap();
@@ -65,7 +75,7 @@ async fn store_something_malformed(world: &World) {
 }
 
 /// Every right in the roles of a manifest that are the operator's own.
-fn granted(manifest: &str) -> BTreeSet<String> {
+pub(crate) fn granted(manifest: &str) -> BTreeSet<String> {
     let texts = |list: &Value| -> Vec<String> { serde_json::from_value(list.clone()).unwrap_or_default() };
     let mut granted = BTreeSet::new();
     for role in parse_all(manifest) {
@@ -87,9 +97,9 @@ fn granted(manifest: &str) -> BTreeSet<String> {
     granted
 }
 
-/// Every right that the operator made use of.
-fn used(world: &World) -> BTreeSet<String> {
-    let all = world.plane.audit_of(&world.account.user()).unwrap();
+/// Every right that this account made use of.
+pub(crate) fn used(plane: &ControlPlane, user: &str) -> BTreeSet<String> {
+    let all = plane.audit_of(user).unwrap();
     let requests = all.iter().filter(|event| !event.resource.is_empty());
     requests
         .map(|event| {
@@ -129,7 +139,8 @@ async fn exercise(installed: &Installed) {
 async fn granted_is_used(installed: &Installed) {
     until_ok(SOON, "every right to be used", || async {
         installed.world.plane.audit_marker().await.unwrap();
-        let used = used(&installed.world);
+        let world = &installed.world;
+        let used = used(world.plane, &world.account.user());
         if used == installed.granted { Ok(()) } else { Err((used, installed.granted.clone())) }
     })
     .await;

@@ -198,3 +198,24 @@ fn every_command_is_documented() {
         assert!(text.contains(&format!("`groupattr-operator {name}`")), "{name} is not in {REFERENCE}");
     }
 }
+
+/// Those of `run` are in the table above; what the others take besides stands in the text.
+#[test]
+fn every_flag_of_the_other_commands_is_documented() {
+    let flags = |command: &str| -> BTreeSet<String> {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_groupattr-operator")).args([command, "--help"]).output();
+        let help = String::from_utf8(output.unwrap().stdout).unwrap();
+        let flags = help.split("\n      --").skip(1);
+        flags.map(|text| text.split([' ', '=', '[', '\n']).next().unwrap().to_owned()).collect()
+    };
+    let text = section(&page(REFERENCE), "## Command line");
+    for (command, count) in [("check", 1), ("drain", 2)] {
+        let (all, shared) = (flags(command), flags("run"));
+        let own: Vec<&String> = all.difference(&shared).collect();
+        assert_eq!(own.len(), count, "{own:?}");
+        for flag in own {
+            assert!(text.contains(&format!("`--{flag} ")), "--{flag} of {command} is not in {REFERENCE}");
+        }
+    }
+}

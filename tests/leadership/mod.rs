@@ -1,4 +1,13 @@
 //! Several processes of one operator: one works, and another takes over without sending anything twice or too soon.
+//!
+//! | question | file |
+//! |---|---|
+//! | which of them works, and when does another one? | here |
+//! | is one that does not work ready to? | `standby` |
+//! | how does it end, so that it can be removed? | `drain` |
+
+mod drain;
+mod standby;
 
 use std::time::{Duration, Instant};
 
@@ -227,11 +236,16 @@ async fn without_the_right_to_its_lease_it_says_so_and_waits_for_it() {
     let scope = Scope::Namespaces(vec![world.namespace.clone()]);
     let none = OperatorRights { at_home: Vec::new(), ..rights() };
     world.plane.grant(&world.account, &none, &scope).await.unwrap();
-    let operator = world.operator(&[]).await;
+    let operator = world.start(world.launch(&[]));
     world.app("").await;
     operator.wait_for_log("cannot be taken", SOON).await;
     let said = operator.logs();
     assert!(said.contains("leases.coordination.k8s.io") && said.contains(&world.namespace), "{said}");
+    let (code, shown) = operator.get("/readyz").await.unwrap();
+    assert!(
+        code == 503 && shown.contains("leases.coordination.k8s.io") && shown.lines().count() == 1,
+        "{shown}"
+    );
     assert_eq!(world.vendor.connections(), 0);
     world.plane.grant(&world.account, &rights(), &scope).await.unwrap();
     world.reset("a", "@TGS#a", "").await;

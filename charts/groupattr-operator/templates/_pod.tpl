@@ -1,4 +1,4 @@
-{{- /* What the operator's pod and the pod of `helm test` have in common. */ -}}
+{{- /* What the operator's pod and those of `helm test` and of the drain have in common. */ -}}
 
 {{- define "groupattr-operator.image" -}}
 {{- $image := .Values.image -}}
@@ -11,7 +11,7 @@
 {{- end -}}
 {{- end -}}
 
-{{- /* The flags that `run` and `check` share. */ -}}
+{{- /* The flags that `run`, `check` and `drain` share. */ -}}
 {{- define "groupattr-operator.flags" -}}
 {{- range .Values.watchNamespaces }}
 - {{ printf "--watch-namespace=%s" . | quote }}
@@ -40,7 +40,7 @@
 {{- end }}
 {{- end -}}
 
-{{- /* The container; call with dict "root" $ "verb" "run" or "check" "more" (further arguments) "probed" true. */ -}}
+{{- /* The container; call with dict "root" $ "verb" "run", "check" or "drain" "more" (further arguments) "probed" true. */ -}}
 {{- define "groupattr-operator.container" -}}
 {{- $v := .root.Values -}}
 name: {{ .root.Chart.Name | quote }}
@@ -93,10 +93,11 @@ volumeMounts:
   {{- end }}
 {{- end -}}
 
-{{- /* Everything of a pod's spec that is neither a container nor about its life. */ -}}
+{{- /* Everything of a pod's spec that is neither a container nor about its life. A call with another service account adds it
+as `account`. */ -}}
 {{- define "groupattr-operator.surroundings" -}}
 {{- $v := .Values -}}
-serviceAccountName: {{ include "groupattr-operator.serviceAccountName" . | quote }}
+serviceAccountName: {{ default (include "groupattr-operator.serviceAccountName" .) .account | quote }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 {{- with concat (default list $v.global.imagePullSecrets) $v.imagePullSecrets }}
@@ -135,4 +136,13 @@ volumes:
   {{- with $v.extraVolumes }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- end -}}
+
+{{- /* How long the drain waits: for a lease that nobody renews any more, and for pods that are told to end. */ -}}
+{{- define "groupattr-operator.drainTimeout" -}}
+{{- if kindIs "invalid" .Values.drain.timeoutSeconds -}}
+{{- min 3600 (add (int .Values.leaderElection.leaseDurationSeconds) (int (include "groupattr-operator.terminationGrace" .)) 10) -}}
+{{- else -}}
+{{- int .Values.drain.timeoutSeconds -}}
+{{- end -}}
 {{- end -}}

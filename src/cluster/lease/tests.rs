@@ -1,3 +1,4 @@
+use super::hand_over::{HAND_OVER_TO, asked, given_to};
 use super::*;
 
 const TERMS: Terms =
@@ -46,4 +47,27 @@ fn leadership_also_runs_out_on_the_wall_clock() {
     };
     assert!(holds(Timestamp::now() + Duration::from_mins(1)));
     assert!(!holds(Timestamp::now() - Duration::from_secs(1)));
+}
+
+#[test]
+fn a_lease_that_a_drain_asks_for_stays_asked_for_over_renewals_and_is_not_over_a_new_leader() {
+    let asked_for = asked(held_by("leader"), "drain");
+    assert_eq!(asked_for_by(&asked_for), Some("drain"));
+    let renewed = claim(asked_for.clone(), "leader", TERMS, Timestamp::MAX);
+    assert_eq!(asked_for_by(&renewed), Some("drain"), "the leader would not hear of it");
+    let next = claim(asked_for, "other", TERMS, Timestamp::MAX);
+    assert_eq!(asked_for_by(&next), None, "the drain asked another one, and may be gone");
+}
+
+#[test]
+fn a_lease_that_is_given_to_a_drain_is_left_alone_for_a_minute_and_nobody_is_asked_for_it() {
+    assert_eq!(holder(&given_back(held_by("leader"), Timestamp::UNIX_EPOCH)), "");
+    let given = given_back(asked(held_by("leader"), "drain"), Timestamp::UNIX_EPOCH);
+    assert_eq!(given.spec, given_to(held_by("leader"), "drain", Timestamp::UNIX_EPOCH).spec);
+    assert_eq!((holder(&given), asked_for_by(&given)), ("drain", None));
+    assert_eq!(given.metadata.annotations.as_ref().unwrap()[HAND_OVER_TO], "drain");
+    let start = Instant::now();
+    let seen = Seen { lease: given, at: start };
+    assert!(!seen.is_ours_to_take("b", TERMS, start + Duration::from_secs(59)));
+    assert!(seen.is_ours_to_take("b", TERMS, start + Duration::from_mins(1)));
 }

@@ -1,0 +1,109 @@
+//! Ends the pods of a Deployment, and waits until they are gone.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::core::Selector;
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::json;
+
+use super::kubernetes::{Trouble, explain};
+
+/// So many pods are named.
+const NAMED: usize = 3;
+
+/// The pods of one Deployment.
+pub struct Pods {
+    deployments: Api<Deployment>,
+    all: Api<Pod>,
+    name: String,
+    namespace: String,
+    /// What selects them, once the Deployment is scaled to zero.
+    selector: Option<Selector>,
+    left: Vec<String>,
+}
+
+impl Pods {
+    /// Those of the Deployment `name`.
+    #[must_use]
+    pub fn new(client: &Client, namespace: &str, name: &str) -> Self {
+        Self {
+            deployments: Api::namespaced(client.clone(), namespace),
+            all: Api::namespaced(client.clone(), namespace),
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+            selector: None,
+            left: Vec::new(),
+        }
+    }
+
+    /// Scales the Deployment to zero, the first time, and says whether its pods are gone. A Deployment that does not
+    /// exist has none, if `may_be_gone`.
+    pub async fn look(&mut self, may_be_gone: bool) -> Result<bool, Trouble> {
+        let selector = match &self.selector {
+            Some(selector) => selector.clone(),
+            None => match self.scale_to_zero().await? {
+                Some(selector) => self.selector.insert(selector).clone(),
+                None if may_be_gone => {
+                    tracing::warn!(name = self.name, "there is no such Deployment, so it has no pods");
+                    return Ok(true);
+                }
+                None => {
+                    let line =
+                        format!("there is no Deployment {} in namespace {}", self.name, self.namespace);
+                    return Err(Trouble { line, is_final: true });
+                }
+            },
+        };
+        let params = ListParams::default().labels_from(&selector);
+        let pods = self.all.list(&params).await.map_err(|error| self.trouble(&error))?;
+        let runs = |pod: &&Pod| {
+            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+            !matches!(phase, Some("Succeeded" | "Failed"))
+        };
+        self.left = pods.items.iter().filter(runs).map(Pod::name_any).collect();
+        Ok(self.left.is_empty())
+    }
+
+    async fn scale_to_zero(&self) -> Result<Option<Selector>, Trouble> {
+        let trouble = |error| self.trouble(&error);
+        let Some(deployment) = self.deployments.get_opt(&self.name).await.map_err(trouble)? else {
+            return Ok(None);
+        };
+        let selector = deployment.spec.selector;
+        let Some(selector) = Selector::try_from(selector).ok().filter(|selector| !selector.selects_all())
+        else {
+            let line = format!("the selector of the Deployment {} cannot be read", self.name);
+            return Err(Trouble { line, is_final: true });
+        };
+        let none = Patch::Merge(json!({ "spec": { "replicas": 0 } }));
+        self.deployments.patch_scale(&self.name, &PatchParams::default(), &none).await.map_err(trouble)?;
+        tracing::info!(name = self.name, "the Deployment is scaled to zero");
+        Ok(Some(selector))
+    }
+
+    /// Which pods are left, in words.
+    #[must_use]
+    pub fn left(&self) -> Option<String> {
+        let (named, more) = (self.left.iter().take(NAMED), self.left.len().saturating_sub(NAMED));
+        let mut said = named.cloned().collect::<Vec<_>>().join(", ");
+        if more > 0 {
+            said = format!("{said} and {more} more");
+        }
+        let name = &self.name;
+        (!self.left.is_empty())
+            .then(|| format!("the Deployment {name} is scaled to zero and still has the pods {said}"))
+    }
+
+    fn trouble(&self, error: &kube::Error) -> Trouble {
+        let (said, name, namespace) = (explain(error), &self.name, &self.namespace);
+        let line = match error {
+            kube::Error::Api(status) if status.is_forbidden() => format!(
+                "{said}; allow this account to get deployments.apps named {name}, to patch its scale \
+                 (deployments/scale), and to list pods, in namespace {namespace}"
+            ),
+            _ => said,
+        };
+        Trouble::new(error, line)
+    }
+}

@@ -1,0 +1,296 @@
+//! `groupattr-operator drain`: the leader finishes and hands its lease over, so that it can be removed.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use testbed::control_plane::{OperatorRights, Scope};
+use testbed::vendor::{Misbehaviour, When};
+use testbed::{until, until_ok};
+use tokio::process::{Child, Command};
+
+use crate::world::replicas::{SHORT_LEASE, leads, until_leading};
+use crate::world::{SOON, World, numbered, plane, reason_of, rights};
+
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+/// A drain of this world's operator, by the rights of the operator or of whoever this kubeconfig is for.
+fn start(world: &World, kubeconfig: &std::path::Path, more: &[&str]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_groupattr-operator"));
+    command.arg("drain").arg(format!("--namespace={}", world.namespace)).args(more);
+    command.arg("--log-filter=error").env_clear().env("KUBECONFIG", kubeconfig).kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("the program")
+}
+
+async fn end(child: Child) -> Ended {
+    let output = tokio::time::timeout(SOON, child.wait_with_output()).await;
+    let output = output.expect("a drain does not end").expect("its output");
+    Ended {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).expect("UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+    }
+}
+
+async fn drain(world: &World, more: &[&str]) -> Ended {
+    let kubeconfig = world.plane.kubeconfig("drain", &world.account.token).expect("kubeconfig");
+    end(start(world, &kubeconfig, more)).await
+}
+
+impl Ended {
+    #[track_caller]
+    fn is_drained(&self) {
+        assert_eq!((self.code, self.stdout.lines().count()), (Some(0), 1), "{}{}", self.stdout, self.stderr);
+    }
+
+    /// Not drained, and why, in one line.
+    #[track_caller]
+    fn is_not_drained(&self, texts: &[&str]) {
+        assert_eq!((self.code, self.stderr.lines().count()), (Some(1), 1), "{}{}", self.stdout, self.stderr);
+        for text in texts {
+            assert!(self.stderr.contains(text), "{text}: {}", self.stderr);
+        }
+    }
+}
+
+/// A Lease of somebody whom no test runs.
+fn lease_of(holder: &str, seconds: u32) -> String {
+    json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": { "name": "groupattr-operator" },
+        "spec": {
+            "holderIdentity": holder, "leaseDurationSeconds": seconds, "leaseTransitions": 3,
+            "acquireTime": "2026-01-02T03:04:05.000000Z", "renewTime": "2026-01-02T03:04:05.000000Z",
+        },
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn a_drained_leader_stores_what_is_in_flight_and_its_standby_does_not_take_over() {
+    let world = World::new().await;
+    let rooms = numbered("busy", 4);
+    world.rooms(&rooms);
+    world.room("@TGS#later");
+    let [leader, follower] = world.two(&[]).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    world.vendor.script(When::clear().times(4), Misbehaviour::DelayAfter(Duration::from_secs(3)));
+    world.many_resets(rooms.clone()).await;
+    world.until_calls(4).await;
+    let kubeconfig = world.plane.kubeconfig("drain", &world.account.token).expect("kubeconfig");
+    leader.may_end();
+    let draining = start(&world, &kubeconfig, &[]);
+    leader.wait_for_log("\"stopping: ", SOON).await;
+    world.reset("later", "@TGS#later", "").await;
+    end(draining).await.is_drained();
+    // At this moment, and not a little later: the rights may go now.
+    for (name, _) in &rooms {
+        let reset = world.object("gar", name).await.expect("the reset");
+        assert_eq!(reason_of(&reset, "Succeeded"), "Cleared", "{reset:#}");
+        assert!(reset["status"]["pendingAttempt"].is_null(), "{reset:#}");
+    }
+    let holder = world.lease_holder().await;
+    assert!(holder.starts_with("drain-"), "{holder}");
+    assert_eq!(leader.wait_exit(SOON).await.code(), Some(0), "{}", leader.logs());
+    // The standby looks each second.
+    let looks = async || world.requests("leases", "groupattr-operator").await.len();
+    let before = looks().await;
+    until_ok(SOON, "the standby to look again", || async {
+        let now = looks().await;
+        if now >= before + 3 { Ok(()) } else { Err(now) }
+    })
+    .await;
+    assert_eq!(world.lease_holder().await, holder);
+    assert!(!leads(&follower).await && follower.is_ready().await);
+    assert_eq!(world.calls("@TGS#later"), 0);
+    follower.terminate();
+    assert_eq!(follower.wait_exit(SOON).await.code(), Some(0));
+
+    // The next installation goes on with what had not begun, and with nothing else.
+    assert!(world.kubectl(&["delete", "lease", "groupattr-operator"]).await.ok);
+    world.rooms(&rooms);
+    let _next = world.operator(&[]).await;
+    world.reset_is("later", "Cleared").await;
+    world.assert_once_each(&rooms);
+}
+
+#[tokio::test]
+async fn with_nobody_leading_a_drain_is_done_at_once_and_so_is_the_next_one() {
+    let world = World::new().await;
+    let began = Instant::now();
+    drain(&world, &[]).await.is_drained();
+    let first = world.lease_holder().await;
+    drain(&world, &[]).await.is_drained();
+    let second = world.lease_holder().await;
+    assert!(first.starts_with("drain-") && second.starts_with("drain-") && first != second);
+    assert!(
+        began.elapsed() < Duration::from_secs(30),
+        "the second waited for the first: {:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_drain_waits_no_longer_for_a_dead_leader_than_any_other_candidate() {
+    let world = World::new().await;
+    let operator = world.operator(&SHORT_LEASE).await;
+    until_leading(&operator, SOON).await;
+    let leader = world.lease_holder().await;
+    operator.kill9();
+    let began = Instant::now();
+    drain(&world, &[]).await.is_drained();
+    assert!(began.elapsed() >= Duration::from_secs(8), "it might have been alive: {:?}", began.elapsed());
+    assert_ne!(world.lease_holder().await, leader);
+}
+
+#[tokio::test]
+async fn a_drain_that_gives_up_says_who_holds_the_lease_since_when_and_leaves_it_as_it_was() {
+    let world = World::new().await;
+    world.apply(&lease_of("somebody", 3600)).await;
+    let kubeconfig = world.plane.kubeconfig("drain", &world.account.token).expect("kubeconfig");
+    let draining = start(&world, &kubeconfig, &["--timeout-seconds=5"]);
+    until(SOON, "it to ask for the lease", || async {
+        let lease = world.object("lease", "groupattr-operator").await?;
+        lease["metadata"]["annotations"]["groupattr.dev/hand-over-to"].is_string().then_some(())
+    })
+    .await;
+    let gave_up = end(draining).await;
+    gave_up.is_not_drained(&["not drained within 5s", "held by somebody since 2026-01-02T03:04:05Z"]);
+    let lease = world.object("lease", "groupattr-operator").await.expect("the lease");
+    assert_eq!(lease["spec"]["holderIdentity"], "somebody");
+    assert!(lease["metadata"]["annotations"]["groupattr.dev/hand-over-to"].is_null(), "{lease:#}");
+}
+
+#[tokio::test]
+async fn a_drain_without_its_rights_says_which_ones_it_needs() {
+    let world = World::without_rights(plane().await).await;
+    let on_lease = drain(&world, &[]).await;
+    let home = format!("in namespace {}", world.namespace);
+    on_lease.is_not_drained(&["allow this account to create leases.coordination.k8s.io", &home]);
+    let on_pods = drain(&world, &["--leader-elect=false", "--deployment=rooms"]).await;
+    on_pods.is_not_drained(&["deployments.apps named rooms", "deployments/scale", "list pods", &home]);
+}
+
+/// Without machines nobody ends pods, so this test does.
+#[tokio::test]
+async fn a_drain_with_a_deployment_waits_until_its_pods_are_gone_and_leaves_no_lease() {
+    let world = World::new().await;
+    let labels = json!({ "app": "rooms" });
+    let spec = json!({ "containers": [{ "name": "rooms", "image": "rooms" }] });
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "rooms" },
+        "spec": {
+            "selector": { "matchLabels": labels },
+            "template": { "metadata": { "labels": labels }, "spec": spec },
+        },
+    });
+    let pod = |name: &str, labels: &Value| json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "labels": labels }, "spec": spec });
+    world.apply("{ apiVersion: v1, kind: ServiceAccount, metadata: { name: default } }").await;
+    for object in [deployment, pod("rooms-1", &labels), pod("other", &json!({ "app": "other" }))] {
+        world.apply(&object.to_string()).await;
+    }
+    // As a leader leaves it that never heard of drains: it is not given to anybody, but it runs out.
+    world.apply(&lease_of("old-release", 2)).await;
+    let admin = world.plane.admin_kubeconfig();
+    for election in ["--leader-elect=true", "--leader-elect=false"] {
+        let gave_up =
+            end(start(&world, &admin, &[election, "--deployment=rooms", "--timeout-seconds=6"])).await;
+        gave_up.is_not_drained(&["the Deployment rooms is scaled to zero and still has the pods rooms-1"]);
+        assert!(!gave_up.stderr.contains("other"), "{}", gave_up.stderr);
+    }
+    let deployment = world.object("deployment", "rooms").await.expect("the Deployment");
+    assert_eq!(deployment["spec"]["replicas"], 0);
+    assert_eq!(world.lease_holder().await, "", "who gives up gives the lease back");
+
+    let draining = start(&world, &admin, &["--deployment=rooms"]);
+    until(SOON, "it to hold the lease", || async {
+        world.lease_holder().await.starts_with("drain-").then_some(())
+    })
+    .await;
+    assert!(world.kubectl(&["delete", "pod", "rooms-1", "--grace-period=0", "--force"]).await.ok);
+    end(draining).await.is_drained();
+    assert!(world.object("lease", "groupattr-operator").await.is_none());
+    // Again, and when there is no Deployment any more.
+    end(start(&world, &admin, &["--deployment=rooms"])).await.is_drained();
+    end(start(&world, &admin, &["--deployment=gone"])).await.is_drained();
+    assert!(world.object("lease", "groupattr-operator").await.is_none());
+    let unknown = end(start(&world, &admin, &["--leader-elect=false", "--deployment=gone"])).await;
+    unknown.is_not_drained(&["there is no Deployment gone"]);
+}
+
+/// The rights of the operator without the one to write the statuses of resets.
+fn without_outcomes() -> OperatorRights {
+    let all = rights();
+    let without = (0..all.count()).map(|index| all.without(index));
+    let is_it = |rule: &k8s_openapi::api::rbac::v1::PolicyRule| {
+        rule.resources
+            .as_deref()
+            .is_some_and(|all| all.iter().any(|one| one == "groupattributeresets/status"))
+    };
+    without.into_iter().find(|(_, removed)| is_it(removed)).expect("the rule").0
+}
+
+/// What happens without a drain, when somebody takes the rights away under the operator.
+#[tokio::test]
+async fn a_known_outcome_survives_missing_rights_and_is_said_if_the_process_has_to_end_before_they_return() {
+    let world = World::new().await;
+    let scope = Scope::Namespaces(vec![world.namespace.clone()]);
+    let operator = world.operator(&["--shutdown-grace-seconds=2"]).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    world.vendor.script(When::clear().times(2), Misbehaviour::DelayAfter(Duration::from_secs(3)));
+    for (name, calls) in [("returns", 1), ("ends", 2)] {
+        let group = format!("@TGS#{name}");
+        world.room(&group);
+        world.reset(name, &group, "").await;
+        world.until_calls(calls).await;
+        world.plane.grant(&world.account, &without_outcomes(), &scope).await.expect("rights");
+        until_ok(SOON, "the missing right to be said", || async {
+            let logs = operator.logs();
+            let mut lines = logs.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let said = lines.any(|line| {
+                let message = line["message"].as_str().unwrap_or_default();
+                message.starts_with("the outcome is not stored yet")
+                    && (line["reset"] == name && line["class"] == "success" && line["code"] == 0)
+            });
+            if said { Ok(()) } else { Err(logs.len()) }
+        })
+        .await;
+        if name == "returns" {
+            world.plane.grant(&world.account, &rights(), &scope).await.expect("rights");
+            world.reset_is(name, "Cleared").await;
+        }
+    }
+    operator.terminate();
+    assert!(!operator.wait_exit(SOON).await.success(), "{}", operator.logs());
+    let logs = operator.logs();
+    let lines: Vec<Value> = logs.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let last: Vec<&Value> = lines
+        .iter()
+        .filter(|line| {
+            line["message"]
+                .as_str()
+                .is_some_and(|text| text.starts_with("this outcome could not be recorded"))
+        })
+        .collect();
+    assert_eq!(last.len(), 1, "{last:#?}");
+    let (line, reset) = (last[0], world.object("gar", "ends").await.expect("the reset"));
+    assert_eq!(line["attempt"], reset["status"]["pendingAttempt"]["id"], "{reset:#}");
+    for (field, value) in [
+        ("level", json!("ERROR")),
+        ("namespace", json!(world.namespace)),
+        ("reset", json!("ends")),
+        ("group", json!("@TGS#ends")),
+        ("known_by", json!("call")),
+        ("class", json!("success")),
+        ("code", json!(0)),
+    ] {
+        assert_eq!(line[field], value, "{line:#}");
+    }
+}
