@@ -10,7 +10,7 @@ use clap::{
 
 use crate::{
     chat::AllowedEndpoint,
-    cluster::lease::Terms,
+    cluster::{access::Secrets, lease::Terms},
     telemetry::{self, Format},
 };
 
@@ -129,8 +129,41 @@ pub struct Check {
     pub run: Run,
 
     /// A Secret that the operator may read, if its rights name them; repeatable. Without it: all Secrets.
-    #[arg(long = "secret-name", value_name = "NAME", value_delimiter = ',')]
+    #[arg(long = "secret-name", value_name = "NAME", value_delimiter = ',', value_parser = secret_name)]
     pub secret_names: Vec<String>,
+
+    /// Ask for no right to Secrets: each namespace grants the operator its own.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    pub no_secrets: bool,
+}
+
+impl Check {
+    /// Which Secrets the operator would be allowed to read.
+    #[must_use]
+    pub fn secrets(&self) -> Secrets<'_> {
+        match self.secret_names.as_slice() {
+            _ if self.no_secrets => Secrets::None,
+            [] => Secrets::All,
+            names => Secrets::Named(names),
+        }
+    }
+
+    fn checked(self) -> Result<Self, Refusal> {
+        if self.no_secrets && !self.secret_names.is_empty() {
+            return Err(Refusal(
+                "--no-secrets and --secret-name contradict each other: leave one of them out".to_owned(),
+            ));
+        }
+        Ok(Self { run: self.run.checked()?, ..self })
+    }
 }
 
 impl Run {
@@ -200,9 +233,7 @@ fn interpret(
         .map_err(|error| refusal(&error, |flag| variable_of(flag.trim_start_matches("--"))))?;
     match line.verb {
         Verb::Run(run) => Ok(Command::Run(Box::new(run.checked()?))),
-        Verb::Check(Check { run, secret_names }) => {
-            Ok(Command::Check(Box::new(Check { run: run.checked()?, secret_names })))
-        }
+        Verb::Check(check) => Ok(Command::Check(Box::new(check.checked()?))),
         Verb::Crd => Ok(Command::Crd),
     }
 }
@@ -278,6 +309,14 @@ fn namespace(text: &str) -> Result<String, String> {
         return Ok(name.to_owned());
     }
     Err("use a namespace's name: 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends".to_owned())
+}
+
+/// A name with nothing in it would stand for every Secret.
+fn secret_name(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("use the name of a Secret".to_owned()),
+        name => Ok(name.to_owned()),
+    }
 }
 
 fn endpoint(text: &str) -> Result<AllowedEndpoint, String> {
