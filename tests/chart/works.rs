@@ -16,15 +16,19 @@ const HOME: &str = "groupattr-system";
 const NAME: &str = "groupattr-operator";
 
 /// An operator as the chart installs it, and what it serves.
-struct Installed {
-    world: World,
-    operator: OperatorProcess,
+pub(crate) struct Installed {
+    pub(crate) world: World,
+    pub(crate) operator: OperatorProcess,
     /// The API group, resource and verb of every rule.
     granted: BTreeSet<String>,
 }
 
 /// Installs the chart for a new namespace and starts what its Deployment says.
-async fn install(plane: &'static ControlPlane, helm: Helm, values: impl Fn(&World) -> String) -> Installed {
+pub(crate) async fn install(
+    plane: &'static ControlPlane,
+    helm: Helm,
+    values: impl Fn(&World) -> String,
+) -> Installed {
     let mut world = World::without_rights(plane).await;
     let port = free_port();
     let address = world.vendor.address();
@@ -188,9 +192,13 @@ async fn the_kustomize_base_installs_the_same() {
     let chart = crate::objects(Helm::V4, &[]).await;
     let of_chart = &crate::the("Deployment", &chart)["spec"]["template"]["spec"]["containers"][0];
     let of_base = &deployment["spec"]["template"]["spec"]["containers"][0];
-    for field in ["args", "image", "securityContext"] {
+    for field in ["image", "securityContext"] {
         assert_eq!(of_base[field], of_chart[field], "{field}");
     }
+    // The namespace is the pod's own.
+    let mut args = of_chart["args"].clone();
+    args.as_array_mut().unwrap().retain(|arg| arg != "--namespace=groupattr-system");
+    assert_eq!(of_base["args"], args);
     let again = apply().await;
     assert!(again.ok, "{}", again.stderr);
     let generation =
