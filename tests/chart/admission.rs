@@ -302,10 +302,9 @@ fn overlay(plane: &ControlPlane, namespace: &str, prefix: &str, restorer: &str) 
     let folder = folder.canonicalize().unwrap();
     let up = "../".repeat(folder.components().count() - 1);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).canonicalize().unwrap();
-    let base = root.join("charts/kustomize");
-    let base = base.strip_prefix("/").unwrap().display().to_string();
-    let path = "/spec/variables/1/expression";
-    let patch = json!([{"op": "replace", "path": path, "value": json!([restorer]).to_string()}]);
+    let base = root.join("charts/kustomize").strip_prefix("/").unwrap().display().to_string();
+    let users = "/spec/variables/1/expression";
+    let patch = json!([{"op": "replace", "path": users, "value": json!([restorer]).to_string()}]);
     let text = json!({
         "resources": [up + &base],
         "namespace": namespace,
