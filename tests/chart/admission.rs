@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use serde_json::{Value, json};
 use testbed::control_plane::{ControlPlane, Kubectl};
 use testbed::{Helm, until, until_ok};
@@ -141,6 +143,9 @@ async fn a_status_is_written_by_nobody_but_the_operator_and_those_who_are_named(
     // The operator goes on as ever.
     world.reset("a", "@TGS#a", "").await;
     let cleared = world.reset_is("a", "Cleared").await;
+    world.check(&[operator]).await;
+    // From here on others touch what has ended, and service accounts are taken for operators.
+    world.skip_look_back();
     let ways = [
         &[
             "patch",
@@ -200,7 +205,7 @@ async fn a_status_is_written_by_nobody_but_the_operator_and_those_who_are_named(
     .await;
     let said = plane.kubectl(&as_jane("--as-group=others")).await.unwrap();
     assert!(said.stderr.contains(text), "{}", said.stderr);
-    world.check(&[operator]).await;
+    assert_eq!(operator.exit_status(), None, "{}", operator.logs());
 }
 
 #[tokio::test]
@@ -347,9 +352,13 @@ async fn an_overlay_of_the_kustomize_base_takes_its_policies_to_another_namespac
     let operator = plane.service_account("rooms", "live-groupattr-operator").await.unwrap();
     let (good, said) = check::check(plane, &operator, &["--namespace=rooms"]).await;
     assert!(good, "{said}");
-    let operator = Somebody::new(plane, "rooms", "live-groupattr-operator").await;
-    let written = operator.patch(&["-n", &team, "gar", "parked", "--subresource=status"], FORGED).await;
-    assert!(written.ok, "{}", written.stderr);
+    // Not by kubectl, which would read the status first: the operator has no right to that.
+    let kind =
+        ApiResource::from_gvk(&GroupVersionKind::gvk("groupattr.dev", "v1alpha1", "GroupAttributeReset"));
+    let client = plane.client(&operator.token).await.unwrap();
+    let resets: Api<DynamicObject> = Api::namespaced_with(client, &team, &kind);
+    let patch = Patch::Merge(serde_json::from_str::<Value>(FORGED).unwrap());
+    let _ = resets.patch_status("parked", &PatchParams::default(), &patch).await.unwrap();
 
     let restorer = Somebody::new(plane, &team, "velero").await.bound_to("cluster-admin", &team).await;
     until_ok(SOON, "the restorer of the overlay to be let in", || async {
