@@ -10,7 +10,7 @@ use clap::{
 
 use crate::{
     chat::{AllowedEndpoint, KeyFormat},
-    cluster::lease::Terms,
+    cluster::{access::Secrets, lease::Terms},
     telemetry::{self, Format},
 };
 
@@ -143,6 +143,39 @@ pub struct Check {
     /// A Secret that the operator may read, if its rights name them; repeatable. Without it: all Secrets.
     #[arg(long = "secret-name", value_name = "NAME", value_delimiter = ',', value_parser = secret)]
     pub secret_names: Vec<String>,
+
+    /// Ask for no right to Secrets: each namespace grants the operator its own.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    pub no_secrets: bool,
+}
+
+impl Check {
+    /// Which Secrets the operator would be allowed to read.
+    #[must_use]
+    pub fn secrets(&self) -> Secrets<'_> {
+        match self.secret_names.as_slice() {
+            _ if self.no_secrets => Secrets::None,
+            [] => Secrets::All,
+            names => Secrets::Named(names),
+        }
+    }
+
+    fn checked(self) -> Result<Self, Refusal> {
+        if self.no_secrets && !self.secret_names.is_empty() {
+            return Err(Refusal(
+                "--no-secrets and --secret-name contradict each other: leave one of them out".to_owned(),
+            ));
+        }
+        Ok(Self { run: self.run.checked()?, ..self })
+    }
 }
 
 /// The flags of `drain`: those of `run`, so that both can be given the same, and what only a drain has to be told.
@@ -245,9 +278,7 @@ fn interpret(
         .map_err(|error| refusal(&error, |flag| variable_of(flag.trim_start_matches("--"))))?;
     match line.verb {
         Verb::Run(run) => Ok(Command::Run(Box::new(run.checked()?))),
-        Verb::Check(Check { run, secret_names }) => {
-            Ok(Command::Check(Box::new(Check { run: run.checked()?, secret_names })))
-        }
+        Verb::Check(check) => Ok(Command::Check(Box::new(check.checked()?))),
         Verb::Drain(drain) => Ok(Command::Drain(Box::new(drain.checked()?))),
         Verb::Crd => Ok(Command::Crd),
     }

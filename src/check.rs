@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use futures::{StreamExt as _, stream};
 
 use crate::args::Check;
-use crate::cluster::access::{Extent, may, rights};
+use crate::cluster::access::{Extent, Secrets, may, rights};
 use crate::cluster::discovery::{Needed, obstacle};
 use crate::cluster::kubernetes::{ConnectError, connect};
 
@@ -40,7 +40,7 @@ pub async fn check(settings: &Check) -> Result<Findings, ConnectError> {
     let extent = Extent {
         watched: &settings.run.watch_namespaces,
         lease: settings.run.leader_elect.then_some(settings.run.namespace.as_str()),
-        secrets: &settings.secret_names,
+        secrets: settings.secrets(),
     };
     let rights = rights(extent);
     let mut answers =
@@ -65,6 +65,9 @@ pub async fn check(settings: &Check) -> Result<Findings, ConnectError> {
         }
     }
     drop(answers);
+    if settings.secrets() == Secrets::None {
+        say("unasked", "get secrets: each namespace with an app grants it for the Secret that the app names");
+    }
     let good = missing == 0;
     let _ = match (good, reduced) {
         (true, 0) => writeln!(text, "everything is there"),

@@ -45,10 +45,10 @@ fn a_check_takes_the_flags_and_variables_of_run() {
         panic!("no check");
     };
     assert_eq!(
-        (check.run.watch_namespaces, check.run.namespace),
-        (vec!["shop".to_owned()], "own".to_owned())
+        (&check.run.watch_namespaces, check.run.namespace.as_str()),
+        (&vec!["shop".to_owned()], "own")
     );
-    assert_eq!(check.secret_names, ["a", "b"]);
+    assert_eq!(check.secrets(), Secrets::Named(&["a".to_owned(), "b".to_owned()]));
     let said = read("check --lease-retry-seconds 10", &[]).unwrap_err().to_string();
     assert!(said.contains("must be less"), "{said}");
     assert!(read("run --secret-name a", &[]).is_err());
@@ -68,6 +68,27 @@ fn a_drain_takes_the_flags_of_run_and_waits_a_minute() {
     assert_eq!((given.timeout.as_secs(), given.deployment.as_deref()), (90, Some("rooms.2")));
     assert!(!drain("drain --leader-elect=false --deployment rooms", &[]).run.leader_elect);
     assert!(read("run --deployment rooms", &[]).is_err());
+}
+
+#[test]
+fn a_check_asks_for_all_secrets_some_or_none() {
+    let check = |line: &str, variables: &[(&str, &str)]| match read(line, variables) {
+        Ok(Command::Check(check)) => *check,
+        other => panic!("{line}: {other:?}"),
+    };
+    assert_eq!(check("check", &[]).secrets(), Secrets::All);
+    assert_eq!(check("check --no-secrets=false", &[]).secrets(), Secrets::All);
+    assert_eq!(check("check --no-secrets", &[]).secrets(), Secrets::None);
+    assert_eq!(check("check", &[("GROUPATTR_NO_SECRETS", "true")]).secrets(), Secrets::None);
+    assert!(read("run --no-secrets", &[]).is_err());
+    for (line, expected) in [
+        ("check --no-secrets --secret-name=a", "contradict each other"),
+        ("check --secret-name=", "--secret-name: unusable value \"\""),
+        ("check --secret-name=a,,b", "--secret-name: unusable value \"\": name a Secret"),
+    ] {
+        let said = read(line, &[]).expect_err(line).to_string();
+        assert!(said.contains(expected) && said.lines().count() == 1, "{line:?} said {said:?}");
+    }
 }
 
 #[test]

@@ -37,8 +37,19 @@ pub struct Extent<'a> {
     pub watched: &'a [String],
     /// The operator's own namespace, if it elects a leader.
     pub lease: Option<&'a str>,
-    /// The Secrets that may be read; empty for all.
-    pub secrets: &'a [String],
+    /// The Secrets that may be read.
+    pub secrets: Secrets<'a>,
+}
+
+/// Which Secrets the operator's own role lets it read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets<'a> {
+    /// Every one, by name.
+    All,
+    /// Those of these names.
+    Named(&'a [String]),
+    /// None: namespaces grant it their Secret themselves, and nobody can say beforehand which.
+    None,
 }
 
 /// Every right that the operator uses, and nothing else.
@@ -66,7 +77,12 @@ pub fn rights(extent: Extent<'_>) -> Vec<Right> {
             add("watch", OURS, kind, "", "");
             add("update", OURS, status, "", "");
         }
-        for secret in if extent.secrets.is_empty() { &all } else { extent.secrets } {
+        let secrets: &[String] = match extent.secrets {
+            Secrets::All => &all,
+            Secrets::Named(names) => names,
+            Secrets::None => &[],
+        };
+        for secret in secrets {
             add("get", "", "secrets", secret, "");
         }
         for verb in ["create", "patch"] {
@@ -143,7 +159,8 @@ mod tests {
     #[test]
     fn in_chosen_namespaces_nothing_of_the_cluster_is_needed() {
         let watched = ["a".to_owned(), "b".to_owned()];
-        let said = said(Extent { watched: &watched, lease: None, secrets: &["chat".to_owned()] });
+        let said =
+            said(Extent { watched: &watched, lease: None, secrets: Secrets::Named(&["chat".to_owned()]) });
         assert!(said.contains(&"get secrets named chat in namespace b".to_owned()), "{said:?}");
         assert!(said.iter().all(|right| right.ends_with("namespace a") || right.ends_with("namespace b")));
         assert!(!said.iter().any(|right| right.contains("clusterchatapps")));
@@ -151,7 +168,7 @@ mod tests {
 
     #[test]
     fn in_all_namespaces_the_kinds_of_the_cluster_are_needed_too() {
-        let said = said(Extent { watched: &[], lease: Some("home"), secrets: &[] });
+        let said = said(Extent { watched: &[], lease: Some("home"), secrets: Secrets::All });
         for right in [
             "get secrets in all namespaces",
             "update clusterchatapps/status of groupattr.dev",
@@ -160,5 +177,14 @@ mod tests {
         ] {
             assert!(said.contains(&right.to_owned()), "{right}: {said:?}");
         }
+    }
+
+    #[test]
+    fn where_namespaces_grant_their_secret_themselves_no_right_to_secrets_is_asked_for() {
+        let extent = |secrets| Extent { watched: &[], lease: Some("home"), secrets };
+        let (all, none) = (said(extent(Secrets::All)), said(extent(Secrets::None)));
+        let without: Vec<String> =
+            all.iter().filter(|right| !right.starts_with("get secrets")).cloned().collect();
+        assert_eq!((none.len() + 1, &none), (all.len(), &without));
     }
 }

@@ -9,13 +9,14 @@ use testbed::control_plane::{ControlPlane, OperatorRights, Scope, ServiceAccount
 use testbed::{Helm, Pod, until, until_ok};
 use tokio::process::Command;
 
+use crate::people::NO_POLICIES;
 use crate::world::{SOON, plane};
 use crate::{CHART, bare_plane};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_groupattr-operator");
 
 /// What a check said, and whether it found everything.
-async fn check(plane: &ControlPlane, account: &ServiceAccount, args: &[&str]) -> (bool, String) {
+pub(crate) async fn check(plane: &ControlPlane, account: &ServiceAccount, args: &[&str]) -> (bool, String) {
     let kubeconfig = plane.kubeconfig("check", &account.token).unwrap();
     let mut command = Command::new(PROGRAM);
     command.arg("check").args(args).env_clear().env("KUBECONFIG", kubeconfig);
@@ -130,11 +131,11 @@ async fn helm_test_passes_after_an_install_and_fails_without_a_right() {
     for helm in Helm::BOTH {
         for values in [
             "replicas=1",
-            "watchNamespaces={default},rbac.deleteFinished=false,rbac.secretNames={chat}",
-            "leaderElection.enabled=false",
+            "watchNamespaces={default},rbac.deleteFinished=false,rbac.secrets=Named,rbac.secretNames={chat}",
+            "leaderElection.enabled=false,rbac.secrets=None",
         ] {
             let home = plane.namespace().await.unwrap();
-            let values = format!("crds.enabled=false,{values}");
+            let values = format!("crds.enabled=false,{NO_POLICIES},{values}");
             let install = ["install", &home, CHART, "--namespace", &home, "--set", &values];
             let _ = helm.run(&kubeconfig, &install).await.unwrap().unwrap();
             let test = ["test", &home, "--namespace", &home, "--timeout=60s"];
@@ -144,6 +145,7 @@ async fn helm_test_passes_after_an_install_and_fails_without_a_right() {
             let left = plane.kubectl(&["-n", &home, "get", "pods", "-o", "name"]).await.unwrap().stdout;
             assert_eq!(left, "", "the pod of a test that passed stays behind");
             assert!(!said.contains("missing"), "{said}");
+            assert_eq!(lines(&said, "unasked").len(), usize::from(values.contains("None")), "{said}");
             let reduced = values.contains("deleteFinished=false");
             assert_eq!(lines(&said, "without").len(), usize::from(reduced), "{said}");
 

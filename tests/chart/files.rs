@@ -140,8 +140,30 @@ fn the_chart_has_the_version_and_the_licence_of_the_program() {
     assert_eq!(named.as_array().unwrap().len(), 3);
 }
 
-/// What Helm puts in, and a kustomize base has no use for.
-const OF_HELM: [&str; 2] = ["helm.sh/chart:", "app.kubernetes.io/managed-by:"];
+/// What Helm puts in, and a kustomize base has no use for. The namespace is the pod's own without a flag too, and an
+/// overlay cannot change it inside of an argument.
+const OF_HELM: [&str; 3] =
+    ["helm.sh/chart:", "app.kubernetes.io/managed-by:", "- --namespace=groupattr-system"];
+
+/// An overlay with a namespace of its own changes the subjects of bindings, and no text inside of an expression. So the
+/// policies of the base read from the operator's binding who it is.
+const OF_THE_BINDING: [(&str, &str); 4] = [
+    (
+        "\"'system:serviceaccount:groupattr-system:groupattr-operator'\"",
+        "\"'system:serviceaccount:' + params.subjects[0].namespace + ':' + params.subjects[0].name\"",
+    ),
+    ("\"'groupattr-system'\"", "params.subjects[0].namespace"),
+    (
+        "  failurePolicy: Fail\n",
+        "  failurePolicy: Fail\n  paramKind: { apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding }\n",
+    ),
+    (
+        "\n  validationActions:\n",
+        "\n  paramRef:\n    # Who the operator is: the subject of its binding, whatever namespace or prefix an overlay gives it.\n    \
+         selector: { matchLabels: { app.kubernetes.io/name: groupattr-operator } }\n    \
+         parameterNotFoundAction: Deny\n  validationActions:\n",
+    ),
+];
 
 #[tokio::test]
 async fn the_kustomize_base_is_what_the_chart_renders() {
@@ -149,12 +171,14 @@ async fn the_kustomize_base_is_what_the_chart_renders() {
         rendered(Helm::V4, &["--set=crds.enabled=false,tests.enabled=false,drain.enabled=false"]).await;
     let namespace = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: groupattr-system\n  labels:\n    \
                      pod-security.kubernetes.io/enforce: restricted\n";
-    let (mut operator, mut rights, mut people) = (String::new(), namespace.to_owned(), String::new());
+    let (mut operator, mut rights, mut people, mut policies) =
+        (String::new(), namespace.to_owned(), String::new(), String::new());
     for document in text.split("---\n# Source: groupattr-operator/templates/").skip(1) {
         let (template, body) = document.split_once('\n').unwrap();
         let file = match template {
             "rights.yaml" | "serviceaccount.yaml" => &mut rights,
             "people.yaml" => &mut people,
+            "status-policy.yaml" | "secret-policy.yaml" => &mut policies,
             _ => &mut operator,
         };
         file.push_str("---\n");
@@ -163,8 +187,19 @@ async fn the_kustomize_base_is_what_the_chart_renders() {
             file.push('\n');
         }
     }
+    for (literal, read) in OF_THE_BINDING {
+        assert!(policies.contains(literal), "{policies}");
+        policies = policies.replace(literal, read);
+    }
+    assert!(!policies.contains("groupattr-system"), "an overlay would not change it: {policies}");
+    let files = [
+        ("operator.yaml", operator),
+        ("rights.yaml", rights),
+        ("people.yaml", people),
+        ("policies.yaml", policies),
+    ];
     let head = "# Made from the Helm chart; see charts/kustomize/kustomization.yaml.\n";
-    for (name, text) in [("operator.yaml", operator), ("rights.yaml", rights), ("people.yaml", people)] {
+    for (name, text) in files {
         holds(&PathBuf::from(format!("{ROOT}/charts/kustomize/{name}")), &format!("{head}{text}"));
     }
 }

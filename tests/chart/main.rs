@@ -11,8 +11,12 @@
 //! | does what is installed work, with exactly the rights it uses? | `works` |
 //! | `helm test` and `groupattr-operator check` | `check` |
 //! | what may people do, and who may use which app? | `people` |
+//! | what does admission keep from those who hold every right in a namespace? | `admission` |
+//! | does an empty list, or a second way to say it, ever allow more? | `closed` |
 
+mod admission;
 mod check;
+mod closed;
 mod files;
 mod machines;
 mod people;

@@ -7,8 +7,11 @@ use testbed::{Helm, until, until_ok};
 use crate::world::{CRDS, SOON, plane};
 use crate::{CHART, bare_plane, objects};
 
+/// On an API server that others share: these policies would be for their objects too.
+pub(crate) const NO_POLICIES: &str = "statusPolicy.enabled=false,secretPolicy.enabled=false";
+
 /// Installs the chart in a namespace of its own, and tells the name of its objects.
-async fn install(plane: &ControlPlane, values: &str) -> String {
+pub(crate) async fn install(plane: &ControlPlane, values: &str) -> String {
     let home = plane.namespace().await.unwrap();
     let values = format!("crds.enabled=false,replicas=0,{values}");
     let args = ["install", &home, CHART, "--namespace", &home, "--set", &values];
@@ -24,7 +27,7 @@ async fn ok(plane: &ControlPlane, args: &[&str]) {
 #[tokio::test]
 async fn viewers_see_and_editors_make_but_nobody_writes_a_status() {
     let plane = plane().await;
-    let name = install(plane, "rbac.aggregate.edit=true").await;
+    let name = install(plane, &format!("rbac.aggregate.edit=true,{NO_POLICIES}")).await;
     let namespace = plane.namespace().await.unwrap();
     for role in ["view", "edit"] {
         let clusterrole = format!("--clusterrole={name}-{role}");
@@ -83,6 +86,9 @@ async fn viewers_see_and_editors_make_but_nobody_writes_a_status() {
     );
 }
 
+const RESET: &str = "apiVersion: groupattr.dev/v1alpha1\nkind: GroupAttributeReset\nmetadata: { name: NAME }\n\
+                     spec: { groupID: '@TGS#a', appRef: APP }";
+
 /// Somebody who may do anything with the resets of a namespace.
 struct Person<'a> {
     plane: &'a ControlPlane,
@@ -98,10 +104,7 @@ impl Person<'_> {
     }
 
     async fn reset(&self, name: &str, app: &str) -> Kubectl {
-        let yaml = format!(
-            "apiVersion: groupattr.dev/v1alpha1\nkind: GroupAttributeReset\nmetadata: {{ name: {name} }}\n\
-             spec: {{ groupID: '@TGS#a', appRef: {app} }}"
-        );
+        let yaml = RESET.replace("NAME", name).replace("APP", app);
         self.kubectl(&["create", "-f", "-"], &yaml).await
     }
 
@@ -184,6 +187,24 @@ async fn who_makes_a_reset_must_hold_the_verb_use_on_its_app() {
         if made.ok { Ok(()) } else { Err(made.stderr) }
     })
     .await;
+
+    // What is left out is filled in first, and who may not make a reset may not make one to be sent later.
+    for spec in
+        ["", ", appRef: null", ", appRef: { name: default }", ", appRef: { kind: null }", ", suspend: true"]
+    {
+        let yaml = RESET.replace("NAME", "short").replace(", appRef: APP", spec);
+        let said = without.kubectl(&["create", "-f", "-"], &yaml).await.stderr;
+        assert!(
+            said.contains("you lack the verb use on chatapps.groupattr.dev \"default\""),
+            "{spec}: {said}"
+        );
+    }
+    let parked = RESET.replace("NAME", "parked").replace(", appRef: APP", ", suspend: true");
+    let made = with.kubectl(&["create", "-f", "-"], &parked).await;
+    assert!(made.ok, "{}", made.stderr);
+    let resumed = r#"{"spec":{"suspend":false}}"#;
+    assert!(without.patch("parked", resumed).await.stderr.contains("you lack the verb use"));
+    assert!(with.patch("parked", resumed).await.ok);
 
     // A new request is a new reset; a label or the end of the object is none.
     let again = r#"{"spec":{"requestID":"again"}}"#;

@@ -251,7 +251,7 @@ async fn names_that_look_like_numbers_stay_names() {
         CHART,
         "--namespace=1e3",
         "--set-string=fullnameOverride=123,nameOverride=true,serviceAccount.name=0x10",
-        "--set-string=watchNamespaces={123,72},imagePullSecrets={5},rbac.secretNames={7},priorityClassName=9",
+        "--set-string=watchNamespaces={123,72},imagePullSecrets={5},rbac.secrets=Named,rbac.secretNames={7},priorityClassName=9",
         "--set=crds.enabled=false,podMonitor.enabled=true,serviceMonitor.enabled=true,networkPolicy.enabled=true,replicas=2",
     ];
     let all = crate::parse_all(&Helm::V4.offline(&args).await.unwrap().unwrap());

@@ -10,6 +10,29 @@
 {{- fail (printf "leaderElection: retrySeconds (%d) must be less than renewDeadlineSeconds (%d), and that less than leaseDurationSeconds (%d); 2, 10 and 15 would do" (int $election.retrySeconds) (int $election.renewDeadlineSeconds) (int $election.leaseDurationSeconds)) -}}
 {{- end -}}
 {{- end -}}
+{{- if and (not $election.enabled) $v.strategy (ne (toString (get $v.strategy "type")) "Recreate") -}}
+{{- fail "strategy.type must be Recreate if leaderElection.enabled is false: the old pod and the new one would both send each reset; leave strategy empty or set leaderElection.enabled=true" -}}
+{{- end -}}
+{{- range $flag, $value := include "groupattr-operator.valueOfFlag" . | fromYaml -}}
+{{- range $v.extraArgs -}}
+{{- if or (eq . (printf "--%s" $flag)) (hasPrefix (printf "--%s=" $flag) .) -}}
+{{- fail (printf "extraArgs has --%s, which a value sets: set %s instead" $flag $value) -}}
+{{- end -}}
+{{- end -}}
+{{- $variable := printf "GROUPATTR_%s" ($flag | upper | replace "-" "_") -}}
+{{- range $v.extraEnv -}}
+{{- if eq .name $variable -}}
+{{- fail (printf "extraEnv has %s, which a value sets: set %s instead" $variable $value) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $secrets := include "groupattr-operator.secrets" . -}}
+{{- if and (eq $secrets "Named") (empty $v.rbac.secretNames) -}}
+{{- fail "rbac.secrets is Named and rbac.secretNames is empty: list the Secrets that apps name, or set rbac.secrets to All or None" -}}
+{{- end -}}
+{{- if and (ne $secrets "Named") $v.rbac.secretNames -}}
+{{- fail (printf "rbac.secretNames is set, but rbac.secrets is %s: set rbac.secrets=Named to have the names count, or leave them out" $secrets) -}}
+{{- end -}}
 {{- if le (int (include "groupattr-operator.terminationGrace" .)) (int $v.shutdownGraceSeconds) -}}
 {{- fail (printf "terminationGracePeriodSeconds (%d) must be more than shutdownGraceSeconds (%d): the pod would be killed while it records the outcome of its calls" (int $v.terminationGracePeriodSeconds) (int $v.shutdownGraceSeconds)) -}}
 {{- end -}}

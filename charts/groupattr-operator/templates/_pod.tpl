@@ -40,6 +40,24 @@
 {{- end }}
 {{- end -}}
 
+{{- /* The value that sets each flag. Nothing else may set it: extraArgs would win over the flag, extraEnv where it is left out. */ -}}
+{{- define "groupattr-operator.valueOfFlag" -}}
+watch-namespace: watchNamespaces
+namespace: namespaceOverride
+allow-endpoint: allowEndpoints
+leader-elect: leaderElection.enabled
+lease-duration-seconds: leaderElection.leaseDurationSeconds
+lease-renew-deadline-seconds: leaderElection.renewDeadlineSeconds
+lease-retry-seconds: leaderElection.retrySeconds
+listen: listen.address and listen.port
+key-format: keyFormat
+log-format: log.format
+log-filter: log.filter
+shutdown-grace-seconds: shutdownGraceSeconds
+secret-name: rbac.secretNames
+no-secrets: rbac.secrets
+{{- end -}}
+
 {{- /* The container; call with dict "root" $ "verb" "run", "check" or "drain" "more" (further arguments) "probed" true. */ -}}
 {{- define "groupattr-operator.container" -}}
 {{- $v := .root.Values -}}
