@@ -56,6 +56,8 @@ log-filter: log.filter
 shutdown-grace-seconds: shutdownGraceSeconds
 secret-name: rbac.secretNames
 no-secrets: rbac.secrets
+timeout-seconds: drain.timeoutSeconds
+deployment: fullnameOverride
 {{- end -}}
 
 {{- /* The container; call with dict "root" $ "verb" "run", "check" or "drain" "more" (further arguments) "probed" true. */ -}}
