@@ -199,7 +199,8 @@ async fn the_key_format_is_said_only_where_it_is_another_than_the_programs_own()
     let said = async |values: &[&str]| rendered(Helm::V4, values).await.matches("--key-format=").count();
     assert_eq!(said(&[]).await, 0);
     assert_eq!(said(&["--set=keyFormat=hex64"]).await, 0);
-    assert_eq!(said(&["--set=keyFormat=any"]).await, 2, "to the operator, and to the check of `helm test`");
+    let of = "to the operator, to the check of `helm test`, and to the drain";
+    assert_eq!(said(&["--set=keyFormat=any"]).await, 3, "{of}");
 }
 
 #[tokio::test]
