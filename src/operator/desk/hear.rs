@@ -38,7 +38,10 @@ impl Desk {
 
     fn armed(&mut self, armed: Armed) {
         self.runway.measured(self.now().mono.saturating_sub(armed.begun));
-        let _ = self.note(&armed.committed, Origin::Own);
+        // Unless it is gone by now: the answer to an older write says nothing about that.
+        if self.resets.open(&armed.uid).is_some() {
+            let _ = self.note(&armed.committed, Origin::Own);
+        }
         let name = armed.app.account();
         self.account(&name).armed.push_back(armed);
         self.stirred.insert(name);
