@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::Origin;
 use crate::api::{GroupAttributeReset, PendingAttempt, ResetStatus};
 use crate::chat::Class;
