@@ -108,6 +108,7 @@ const NO_IDENTIFIER: &str = "spec.identifier is not 1 to 32 printable ASCII char
                              its name. Write the administrator's UserID as the chat console shows it.";
 
 /// What the process remembers of an app.
+#[allow(clippy::struct_excessive_bools)] // Facts that do not depend on one another.
 pub struct App {
     /// As last seen.
     pub object: AppObject,

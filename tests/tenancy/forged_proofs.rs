@@ -84,6 +84,6 @@ async fn the_lowest_limit_of_an_account_counts_after_a_restart() {
     let clears = world.vendor.clears();
     let (first, last) = (clears[0].arrived, clears[RESETS - 1].arrived);
     // Both apps are asked at the moment of the first call; what was sent until the answer came is a few.
-    let least = Duration::from_secs((RESETS / LIMIT - 3) as u64);
-    assert!(last - first >= least, "{RESETS} within {:?}", last - first);
+    let shortest = Duration::from_secs((RESETS / LIMIT - 3) as u64);
+    assert!(last - first >= shortest, "{RESETS} within {:?}", last - first);
 }

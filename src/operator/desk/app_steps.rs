@@ -208,7 +208,9 @@ impl Desk {
         let mut sharers: Vec<_> =
             self.apps.values_mut().filter(|app| app.account.as_ref() == Some(name)).collect();
         if sharers.len() > 1 {
-            sharers.iter_mut().for_each(|app| app.confirm(now));
+            for app in &mut sharers {
+                app.confirm(now);
+            }
         }
         let due = sharers.iter().filter(|app| app.probe_due().is_some_and(|due| due <= now));
         let due: Vec<AppKey> = due.map(|app| app.object.key()).collect();

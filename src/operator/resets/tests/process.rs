@@ -19,7 +19,7 @@ use crate::decide::{Now, status};
 use crate::operator::resets::{Origin, Reader, Resets};
 
 /// Longer than any predecessor writes.
-const PREDECESSOR: Duration = Duration::from_secs(60);
+const PREDECESSOR: Duration = Duration::from_mins(1);
 
 /// What came of a write or a GET.
 enum Seen {
