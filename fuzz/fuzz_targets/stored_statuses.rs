@@ -23,7 +23,7 @@ use groupattr::decide::settle::{attempt_length, read_back_of_foreign};
 use groupattr::decide::status::seen;
 use groupattr::operator::app_object::AppObject;
 use groupattr::operator::apps::{App, Rules};
-use groupattr::operator::resets::{Origin, Resets, Shown, Stage};
+use groupattr::operator::resets::{Origin, Reader, Resets, Shown, Stage};
 use groupattr::text::is_invisible;
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
@@ -113,8 +113,8 @@ fn spec_asks_for_another(reset: &GroupAttributeReset, status: &ResetStatus) -> b
 
 /// What a process that has just started keeps of it.
 fn remembered(reset: &GroupAttributeReset, now: Now) {
-    let mut resets = Resets::default();
-    let Shown::Noted(foreign) = resets.show(Arc::new(reset.clone()), Origin::Truth, "me", now) else {
+    let mut resets = Resets::new(Reader { identity: "me".to_owned(), alone_from: Duration::ZERO });
+    let Shown::Noted(foreign) = resets.show(Arc::new(reset.clone()), Origin::Truth, now) else {
         panic!("a first sight is news")
     };
     if let Some(foreign) = foreign {
@@ -132,6 +132,18 @@ fn remembered(reset: &GroupAttributeReset, now: Now) {
                 open.recall
             );
         }
+    }
+    // Somebody erases it: what was ended stays ended, and what was pending stays pending.
+    let mut erased = reset.clone();
+    (erased.status, erased.metadata.resource_version) = (None, Some("999999".to_owned()));
+    let _ = resets.show(Arc::new(erased), Origin::Stream, now);
+    let known = seen(reset);
+    for tracked in resets.all.values() {
+        let Stage::Open(open) = &tracked.stage else { panic!("nothing is to be written back") };
+        let believed = seen(&open.object);
+        assert_eq!(believed.is_final(), known.is_final(), "an end is forgotten");
+        let id = |status: &ResetStatus| status.pending_attempt.as_ref().map(|pending| pending.id.clone());
+        assert_eq!(id(&believed), id(&known), "an attempt is forgotten");
     }
 }
 
@@ -176,8 +188,12 @@ fn of_app(status: &Value, now: Now, die: u8) {
         _ => serde_json::from_value::<ClusterChatApp>(object).map(|app| AppObject::Cluster(Box::new(app))),
     };
     let Ok(object) = decoded else { return };
-    let rules =
-        Rules { own_namespace: "system".to_owned(), allow_endpoints: vec![], key_format: KeyFormat::Hex64 };
+    let rules = Rules {
+        own_namespace: "system".to_owned(),
+        allow_endpoints: vec![],
+        predecessor_writes: Duration::ZERO,
+        key_format: KeyFormat::Hex64,
+    };
     let app = App::new(object.clone(), &rules, now);
     let stored = object.status().cloned().unwrap_or_default();
     let is_proved = stored.reason() == AppReason::Verified && stored.observed_generation == 2;
@@ -186,7 +202,7 @@ fn of_app(status: &Value, now: Now, die: u8) {
         is_proved && !is_wrong && die & 1 == 0,
         "by a proof of the present spec, and only by it"
     );
-    assert!(!app.has_a_say() || (stored.last_verified_time.is_some() && !is_wrong));
+    assert!(!app.has_a_say(), "this process saw nothing of it accepted");
     assert!(app.probe_due().is_none_or(|due| due <= now.mono + Duration::from_secs(60)));
     assert!(app.probe_due().is_none() || !is_wrong, "it cannot be signed for");
     let Some(next) = app.due_status(now) else { return };
