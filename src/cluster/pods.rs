@@ -2,9 +2,12 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::{ListParams, Patch, PatchParams};
-use kube::core::Selector;
-use kube::{Api, Client, ResourceExt as _};
+use kube::core::object::{NotUsed, Object};
+use kube::core::{ApiResource, Selector};
+use kube::{Api, Client, ResourceExt};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::kubernetes::{Trouble, explain};
@@ -12,10 +15,22 @@ use super::kubernetes::{Trouble, explain};
 /// So many pods are named.
 const NAMED: usize = 3;
 
+/// What is read of a Deployment. To decode all that a pod can be would make up much of the program.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Selects {
+    selector: LabelSelector,
+}
+
+/// What is read of a pod.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Phase {
+    phase: Option<String>,
+}
+
 /// The pods of one Deployment.
 pub struct Pods {
-    deployments: Api<Deployment>,
-    all: Api<Pod>,
+    deployments: Api<Object<Selects, NotUsed>>,
+    all: Api<Object<NotUsed, Phase>>,
     name: String,
     namespace: String,
     /// What selects them, once the Deployment is scaled to zero.
@@ -28,8 +43,12 @@ impl Pods {
     #[must_use]
     pub fn new(client: &Client, namespace: &str, name: &str) -> Self {
         Self {
-            deployments: Api::namespaced(client.clone(), namespace),
-            all: Api::namespaced(client.clone(), namespace),
+            deployments: Api::namespaced_with(
+                client.clone(),
+                namespace,
+                &ApiResource::erase::<Deployment>(&()),
+            ),
+            all: Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<Pod>(&())),
             name: name.to_owned(),
             namespace: namespace.to_owned(),
             selector: None,
@@ -57,11 +76,11 @@ impl Pods {
         };
         let params = ListParams::default().labels_from(&selector);
         let pods = self.all.list(&params).await.map_err(|error| self.trouble(&error))?;
-        let runs = |pod: &&Pod| {
+        let runs = |pod: &&Object<NotUsed, Phase>| {
             let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
             !matches!(phase, Some("Succeeded" | "Failed"))
         };
-        self.left = pods.items.iter().filter(runs).map(Pod::name_any).collect();
+        self.left = pods.items.iter().filter(runs).map(ResourceExt::name_any).collect();
         Ok(self.left.is_empty())
     }
 
