@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use testbed::OperatorProcess;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -89,9 +88,9 @@ impl<'a> Attackers<'a> {
     }
 
     /// Everything at once.
-    pub(crate) async fn attack(&self, operator: &OperatorProcess, until: Instant) {
+    pub(crate) async fn attack(&self, operator: SocketAddr, until: Instant) {
         tokio::join!(
-            half_open_connections(operator.address(), until),
+            half_open_connections(operator, until),
             self.forged_proofs(until),
             self.forged_attempts(until),
             self.erased_ends(until),
@@ -189,7 +188,7 @@ async fn half_open_connections(operator: SocketAddr, until: Instant) {
     let head = format!("GET /metrics HTTP/1.1\r\nhost: operator\r\nx-ballast: {}", "x".repeat(15_000));
     let mut open = VecDeque::new();
     every(ms(100), until, async |_| {
-        for _ in 0..20 {
+        for _ in 0..5 {
             let Ok(mut connection) = TcpStream::connect(operator).await else { continue };
             let _ = connection.write_all(head.as_bytes()).await;
             open.push_back(connection);

@@ -1,8 +1,8 @@
 //! The attacker: a service account with the rights that people have in their own namespace.
 
-use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Api, Client};
 use serde_json::Value;
 use testbed::ControlPlane;
 use testbed::control_plane::{Kubectl, OperatorRights, Scope};
@@ -45,7 +45,7 @@ pub(crate) struct Tenant {
     plane: &'static ControlPlane,
     namespace: String,
     kubeconfig: String,
-    token: String,
+    client: Client,
 }
 
 impl Tenant {
@@ -69,14 +69,14 @@ impl Tenant {
         let rights = OperatorRights::from_yaml(rights).unwrap();
         plane.grant(&account, &rights, &Scope::Namespaces(vec![namespace.to_owned()])).await.unwrap();
         let kubeconfig = plane.kubeconfig(name, &account.token).unwrap().display().to_string();
-        Self { plane, namespace: namespace.to_owned(), kubeconfig, token: account.token }
+        let client = plane.client(&account.token).await.unwrap();
+        Self { plane, namespace: namespace.to_owned(), kubeconfig, client }
     }
 
     /// Writes into a status, by a merge patch, as fast as the API server takes it.
     pub(crate) async fn forge(&self, kind: &str, name: &str, status: &Value) {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("groupattr.dev", "v1alpha1", kind));
-        let client = self.plane.client(&self.token).await.unwrap();
-        let api: Api<DynamicObject> = Api::namespaced_with(client, &self.namespace, &resource);
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
         let patch = serde_json::json!({ "status": status });
         api.patch_status(name, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
     }
