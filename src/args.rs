@@ -365,10 +365,14 @@ fn watched(text: &str) -> Result<String, String> {
     namespace(text)
 }
 
-/// A DNS-1123 subdomain, as the names of Deployments are.
+/// A DNS-1123 subdomain, as the names of most objects are: labels with a full stop between them.
+fn is_subdomain(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(|part| namespace(part).is_ok_and(|same| same == part))
+}
+
 fn object_name(text: &str) -> Result<String, String> {
     let name = text.trim();
-    if name.len() <= 253 && name.split('.').all(|part| namespace(part).is_ok_and(|same| same == part)) {
+    if is_subdomain(name) {
         return Ok(name.to_owned());
     }
     Err("use a Deployment's name: a-z, 0-9, - and ., with a letter or digit at both ends".to_owned())
@@ -381,13 +385,12 @@ fn endpoint(text: &str) -> Result<AllowedEndpoint, String> {
     text.trim().parse::<AllowedEndpoint>().map_err(|error| error.to_string())
 }
 
-/// A DNS-1123 subdomain, as the name of a Secret is.
 fn secret(text: &str) -> Result<String, String> {
     let name = text.trim();
     if name.is_empty() {
         return Err("name a Secret, or leave it out altogether to ask about all Secrets".to_owned());
     }
-    if name.len() <= 253 && name.split('.').all(|part| namespace(part).is_ok() && part.trim() == part) {
+    if is_subdomain(name) {
         return Ok(name.to_owned());
     }
     Err("use a Secret's name: at most 253 of a-z, 0-9, - and ., with a letter or digit at both ends"
