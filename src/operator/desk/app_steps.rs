@@ -212,8 +212,9 @@ impl Desk {
                 app.confirm(now);
             }
         }
-        let due = sharers.iter().filter(|app| app.probe_due().is_some_and(|due| due <= now));
-        let due: Vec<AppKey> = due.map(|app| app.object.key()).collect();
+        // The others are woken by their own circuits.
+        let is_due = |app: &&&mut App| app.is_unconfirmed() && app.probe_due().is_some_and(|due| due <= now);
+        let due: Vec<AppKey> = sharers.iter().filter(is_due).map(|app| app.object.key()).collect();
         let heard = sharers.iter().filter(|app| app.has_a_say()).map(|app| limits(app)).reduce(strictest);
         let stored =
             || sharers.iter().filter(|app| app.is_unconfirmed()).map(|app| limits(app)).reduce(loosest);
