@@ -177,7 +177,7 @@ impl ResetStatus {
     /// Whether anybody ever wrote this status; the CRD's default carries generation -1.
     #[must_use]
     pub fn is_written(&self) -> bool {
-        self.observed_generation >= 0 || self.pending_attempt.is_some() || self.completion_time.is_some()
+        self.observed_generation >= 0 || self.pending_attempt.is_some() || self.is_final()
     }
 
     /// Reason of the condition `Succeeded`; `Pending` where there is none.
