@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use testbed::OperatorProcess;
 use testbed::control_plane::Scope;
-use testbed::runs::SOAK_SECONDS;
+use testbed::runs::{SOAK_OPERATOR, SOAK_SECONDS};
 
 use self::attackers::Attackers;
 use self::healthy::Healthy;
@@ -46,6 +46,9 @@ async fn all_attacks_at_once_disturb_no_healthy_tenant() {
     home.plane.grant(&home.account, &rights(), &Scope::Cluster).await.expect("rights");
     let mut launch = home.launch(&ALONE);
     launch.args.retain(|arg| !arg.starts_with("--watch-namespace") && !arg.starts_with("--log-filter"));
+    if let Some(binary) = std::env::var_os(SOAK_OPERATOR) {
+        launch.binary = binary.into();
+    }
     let operator = home.start(launch);
     operator.ready(SOON).await;
 

@@ -20,6 +20,8 @@ pub const LOG: &str = "TESTBED_RUN_LOG";
 
 /// For so many seconds all attacks go on at once; without it for a few, and nothing is measured.
 pub const SOAK_SECONDS: &str = "TESTBED_SOAK_SECONDS";
+/// The operator that is measured, instead of the one that the tests were built with.
+pub const SOAK_OPERATOR: &str = "TESTBED_SOAK_OPERATOR";
 
 /// One run of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,13 +15,28 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The test binaries by their names. Cargo shows its progress.
+/// The test binaries by their names.
 pub(crate) fn tests(names: &BTreeSet<&str>) -> Result<BTreeMap<String, PathBuf>> {
-    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root()).args(["test", "--no-run", "--message-format=json-render-diagnostics"]);
-    for name in names {
-        cargo.args(["--test", name]);
+    let mut args = vec!["test", "--no-run"];
+    args.extend(names.iter().flat_map(|name| ["--test", name]));
+    let found = cargo(&args, |message| message["profile"]["test"] == true)?;
+    if let Some(missing) = names.iter().find(|name| !found.contains_key(**name)) {
+        bail!("cargo built no test binary {missing}");
     }
+    Ok(found)
+}
+
+/// The operator as it is released: what is measured must not be the debug build.
+pub(crate) fn released_operator() -> Result<PathBuf> {
+    let args = ["build", "--release", "--bin", "groupattr-operator"];
+    let mut found = cargo(&args, |message| message["target"]["kind"][0] == "bin")?;
+    found.remove("groupattr-operator").context("cargo built no operator")
+}
+
+/// The programs that a build made of the targets that are `wanted`, by name. Cargo shows its progress.
+fn cargo(args: &[&str], wanted: impl Fn(&Value) -> bool) -> Result<BTreeMap<String, PathBuf>> {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root()).args(args).arg("--message-format=json-render-diagnostics");
     // `cargo run` told us who we are. Build scripts that look at these variables would run again.
     for (name, _) in env::vars_os() {
         let is_ours = name
@@ -33,19 +48,13 @@ pub(crate) fn tests(names: &BTreeSet<&str>) -> Result<BTreeMap<String, PathBuf>>
     }
     let output = cargo.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
     if !output.status.success() {
-        bail!("the tests do not build; see above");
+        bail!("cargo {} failed; see above", args.join(" "));
     }
     let built = String::from_utf8_lossy(&output.stdout);
     let messages = built.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let found: BTreeMap<String, PathBuf> = messages
-        .filter(|message| message["profile"]["test"] == true)
-        .filter_map(|message| {
-            let name = message["target"]["name"].as_str()?.to_owned();
-            Some((name, PathBuf::from(message["executable"].as_str()?)))
-        })
-        .collect();
-    if let Some(missing) = names.iter().find(|name| !found.contains_key(**name)) {
-        bail!("cargo built no test binary {missing}");
-    }
-    Ok(found)
+    let program = |message: Value| {
+        let name = message["target"]["name"].as_str()?.to_owned();
+        Some((name, PathBuf::from(message["executable"].as_str()?)))
+    };
+    Ok(messages.filter(wanted).filter_map(program).collect())
 }

@@ -27,7 +27,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use testbed::runs::{LOG, RUNS, SEED, SOAK_SECONDS};
+use testbed::runs::{LOG, RUNS, SEED, SOAK_OPERATOR, SOAK_SECONDS};
 
 use self::{
     args::{Args, Wish},
@@ -110,10 +110,12 @@ fn attacks(args: &Args) -> Result<usize> {
     const TEST: &str = "all_attacks_at_once_disturb_no_healthy_tenant";
     let time = args.time.unwrap_or(ATTACKS);
     println!("all attacks for {time:?}, after half as long without them");
+    let operator = build::released_operator()?;
     let binaries = build::tests(&BTreeSet::from(["attacks"]))?;
     let status = Command::new(&binaries["attacks"])
         .args(["--exact", TEST, "--nocapture"])
         .env(SOAK_SECONDS, time.as_secs().to_string())
+        .env(SOAK_OPERATOR, operator)
         .env("RUST_BACKTRACE", "0")
         .current_dir(build::root())
         .stdin(Stdio::null())
