@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -28,6 +29,8 @@ pub(crate) struct Attackers<'a> {
     home: &'a World,
     world: World,
     tenant: Tenant,
+    /// Objects that were created so far; each has a name of its own, also in the next attack.
+    created: AtomicUsize,
 }
 
 /// Does something again and again, for as long as the attack goes on.
@@ -53,7 +56,7 @@ impl<'a> Attackers<'a> {
         let world = World::without_rights(home.plane).await;
         world.skip_look_back();
         let tenant = Tenant::with_stray_rights(home.plane, &world.namespace).await;
-        let all = Self { home, world, tenant };
+        let all = Self { home, world, tenant, created: AtomicUsize::new(0) };
         home.vendor.account(OWN, KEY, &["administrator"]);
         all.world.secret("chat", KEY).await;
         all.world.secret("wrong", &KEY.replace('0', "1")).await;
@@ -136,6 +139,7 @@ impl<'a> Attackers<'a> {
         every(ms(100), until, async |number| {
             if number < APPS {
                 let secret = if number % 2 == 0 { "wrong" } else { "nowhere" };
+                let number = self.created.fetch_add(1, Ordering::Relaxed);
                 self.app(&format!("invented-{number}"), 1_500_000_000 + number as u64, secret, "").await;
             }
         })
@@ -164,7 +168,8 @@ impl<'a> Attackers<'a> {
 
     /// Each of them is worth an event.
     async fn failing_resets(&self, until: Instant) {
-        every(ms(300), until, async |number| {
+        every(ms(300), until, async |_| {
+            let number = self.created.fetch_add(1, Ordering::Relaxed);
             self.world.many_resets([(format!("failing-{number}"), format!("@TGS#missing-{number}"))]).await;
         })
         .await;

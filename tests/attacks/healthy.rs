@@ -18,6 +18,7 @@ const PACE: Duration = Duration::from_millis(100);
 
 pub(crate) struct Healthy<'a> {
     home: &'a World,
+    pub(crate) namespace: String,
     api: Api<DynamicObject>,
     sent: AtomicUsize,
 }
@@ -34,7 +35,7 @@ impl<'a> Healthy<'a> {
         world.apply(&chat_app("default", ACCOUNT, &home.vendor.url(), "")).await;
         world.app_is("Verified").await;
         let api = world.api("gar").expect("a kind of ours");
-        Self { home, api, sent: AtomicUsize::new(0) }
+        Self { home, namespace: world.namespace.clone(), api, sent: AtomicUsize::new(0) }
     }
 
     /// Sends resets for this long, and waits until the last of them has been called for.

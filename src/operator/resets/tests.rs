@@ -177,7 +177,8 @@ fn a_reset_that_cannot_be_read_for_a_while_is_not_forgotten() {
             "startTime": "2026-11-01T09:59:59Z", "deadline": "2026-11-01T10:00:09Z", "sdkAppID": 7, "host": "chat:443"}})
     };
     // As no version of ours ever wrote it.
-    let ended_by_conditions_alone = || serde_json::json!({"observedGeneration": -1, "conditions": ended()["conditions"]});
+    let ended_by_conditions_alone =
+        || serde_json::json!({"observedGeneration": -1, "conditions": ended()["conditions"]});
     for known in [ended(), under_way(), ended_by_conditions_alone()] {
         let mut resets = Resets::new(Reader { identity: "me".to_owned(), alone_from: Duration::ZERO });
         let _ = resets.show(with_status(1, known.clone()), Origin::Truth, START);
