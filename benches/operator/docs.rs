@@ -52,7 +52,7 @@ fn page(results: &Results) -> String {
     let runs = results.scenarios.first().map_or(0, |measured| measured.runs.len());
     let mut page = format!(
         "# Figures\n\n\
-         <!-- Written by `cargo bench -- --write-docs`; changes by hand are lost with the next run. -->\n\n\
+         <!-- Written by `cargo bench -- --write-docs`; manual changes are lost with the next run. -->\n\n\
          | | |\n|---|---|\n\
          | date | {} |\n\
          | machine | {} cores of {}, {} GiB of memory, {} |\n\
@@ -60,10 +60,9 @@ fn page(results: &Results) -> String {
          | runs | {runs} of each scenario, {} minutes in all |\n\
          | other programs | took at most {} % of the machine during any scenario |\n\n\
          Everything runs on this one machine: the operator, kube-apiserver, etcd (without fsync), the simulated vendor and \
-         the bench itself. The operator is the release build with the rights of its own service account; the API server \
-         keeps an audit log (metadata) of what it asks, and works on up to 3,000 requests at a time (by default 400 that \
-         read and 200 that write). ✔ and ✘ say whether a figure meets what the operator is meant to \
-         do.\n\n\
+         the bench itself. The operator is the release build with the permissions of its own service account; the API \
+         server keeps an audit log (metadata) of its requests, and handles up to 3,000 requests at a time (by default \
+         400 reads and 200 writes). ✔ and ✘ show whether a figure meets the operator's target.\n\n\
          ```console\n\
          $ cargo bench                              # all of it, as on this page\n\
          $ cargo bench -- --quick                   # a tenth of the work, under three minutes\n\

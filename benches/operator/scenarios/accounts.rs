@@ -18,8 +18,9 @@ use crate::stage::{ACCOUNT, Stage};
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "accounts",
     title: "1,000 accounts",
-    about: "A thousand apps in one namespace, each with an account and a Secret of its own, are there before the operator \
-            starts; then one reset of each (20 ms), made by sixteen clients. Memory is what is resident after the rest.",
+    about: "A thousand apps in one namespace, each with its own account and Secret, exist before the operator \
+            starts; then sixteen clients create one reset for each (20 ms). Memory is resident memory after the idle \
+            period.",
     run: |bench| run(bench).boxed_local(),
 };
 

@@ -17,10 +17,10 @@ use crate::stats::{deviation, mean};
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "adapting",
     title: "another consumer takes half of the budget",
-    about: "The vendor takes 20 ms and refuses with code 60007 what is more than 80 calls in a sliding second: a limit at \
-            which the processors of a small machine do not flatten the curve. Somebody else sends 40 calls a second for a \
-            while, whatever is answered; the operator is not told. Rates beside the other one are of the last two thirds of \
-            that while, refusals of all of it.",
+    about: "The vendor takes 20 ms and refuses anything above 80 calls in a sliding second with code 60007: a \
+            limit at which CPU is not the bottleneck, even on a small machine. Another consumer sends 40 calls a \
+            second for a while, whatever the answers; the operator is not told. Rates beside the other consumer are \
+            from the last two thirds of that period, refusals from all of it.",
     run: |bench| run(bench).boxed_local(),
 };
 

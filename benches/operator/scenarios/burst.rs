@@ -18,9 +18,9 @@ use crate::stage::{ACCOUNT, Stage, is_alive};
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "burst",
     title: "10,000 resets at once",
-    about: "The resets are there before the operator starts; in the last case sixteen clients make them while it works. \
-            Measured from the first call at the vendor to the last. Permitted are N / (1 s + round trip) calls a second \
-            with N permits, since a permit is held until one second after the answer.",
+    about: "The resets exist before the operator starts; in the last case sixteen clients create them while it runs. \
+            Measured from the first call at the vendor to the last. N permits allow N / (1 s + round trip) calls a \
+            second, since a permit is held until one second after the answer.",
     run: |bench| run(bench).boxed_local(),
 };
 

@@ -18,10 +18,11 @@ use crate::stage::{ACCOUNT, Stage, is_alive};
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "cost",
     title: "what one reset costs",
-    about: "1,000 clean resets, which are all sent before the first of them has waited for ten seconds (then the status \
-            would say so, with a third write). The bytes are counted on the encrypted wire between operator and API \
-            server, watch events and HTTP heads included; requests by the API server's audit log. The operator starts \
-            with the resets already there, so its first lists are not part of it.",
+    about: "1,000 clean resets, all sent before the first of them has waited for ten seconds (after that, a third \
+            write would record the wait in the status). The bytes are counted on the encrypted connection between \
+            operator and API server, including watch events and HTTP headers; the requests are counted from the API \
+            server's audit log. The operator starts with the resets already there, so its first lists are not \
+            included.",
     run: |bench| run(bench).boxed_local(),
 };
 

@@ -15,8 +15,8 @@ use crate::stage::{ACCOUNT, Stage};
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "fairness",
     title: "10 resets behind 10,000 of another namespace",
-    about: "Both namespaces name the same account with 200 calls a second; the vendor takes 20 ms. The ten are made when \
-            the flood has been flowing for three seconds.",
+    about: "Both namespaces use the same account with 200 calls a second; the vendor takes 20 ms. The ten are \
+            created three seconds after the flood starts.",
     run: |bench| run(bench).boxed_local(),
 };
 

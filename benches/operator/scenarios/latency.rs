@@ -21,11 +21,11 @@ use crate::stats::percentile;
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "latency",
     title: "one reset at a time",
-    about: "From the moment before the create request to the moment at which a watch shows the final status. The \
-            vendor's own time is what a call takes from here with nothing in between. What the API server takes for each status \
-            write is from its audit log: without the network, and without telling the watchers. Bare \
-            writes are one create and two updates of a ConfigMap with one short value, made by the bench right afterwards: \
-            so long this API server takes on this machine for the least that a request, an intent and an outcome can be.",
+    about: "From just before the create request until a watch shows the final status. The vendor's own time is what \
+            a call takes from here with nothing in between. The API server's time for each status write is from its \
+            audit log: without the network, and without notifying watchers. Bare writes are one create and two \
+            updates of a ConfigMap with one short value, made by the bench right afterwards: the minimum time this \
+            API server needs on this machine for a request, an intent and an outcome.",
     run: |bench| run(bench).boxed_local(),
 };
 

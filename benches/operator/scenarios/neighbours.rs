@@ -17,8 +17,8 @@ use crate::stats::percentile;
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "neighbours",
     title: "beside an app in trouble",
-    about: "Twenty resets a second of a healthy app (20 ms). Beside it 500 resets of another app wait whose endpoint \
-            accepts calls and never answers, or refuses connections, which opens its circuit.",
+    about: "Twenty resets a second of a healthy app (20 ms). Beside it, 500 resets wait for another app whose \
+            endpoint accepts calls and never answers, or refuses connections, which opens its circuit.",
     run: |bench| run(bench).boxed_local(),
 };
 

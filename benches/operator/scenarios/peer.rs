@@ -25,10 +25,10 @@ use crate::stage::{ACCOUNT, Stage, stop};
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "peer",
     title: "beside Crossplane's provider-http",
-    about: "The same resets as `DisposableRequest` objects of Crossplane's provider-http 1.0.0, run as a plain process \
-            with an administrator's rights; success is `.body.ErrorCode == 0`, as far as its fields can say so, and the \
-            signed URL stands in the object. All objects are there before the program starts; the vendor takes 20 ms. \
-            Built with Go from the module in benches/operator/peer, once.",
+    about: "The same resets as `DisposableRequest` objects of Crossplane's provider-http 1.0.0, run as a plain \
+            process with administrator rights; success is `.body.ErrorCode == 0`, as far as its fields can express \
+            it, and the signed URL is stored in the object. All objects exist before the program starts; the vendor \
+            takes 20 ms. Built with Go from the module in benches/operator/peer, once.",
     run: |bench| run(bench).boxed_local(),
 };
 

@@ -20,9 +20,9 @@ use crate::stage::{ACCOUNT, Stage, stop};
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "size",
     title: "with many objects",
-    about: "Memory is what is resident ten seconds after the operator said that it was ready, and the most that ever was \
-            until then. The finished resets carry the status that the operator itself wrote for one of them. The waiting \
-            ones wait for an app that may send one call a second. At rest nothing changes but time.",
+    about: "Memory is resident memory ten seconds after the operator reported ready, and its peak until then. The \
+            finished resets carry the status that the operator itself wrote for one of them. The waiting ones wait \
+            for an app that may send one call a second. At rest nothing changes but time.",
     run: |bench| run(bench).boxed_local(),
 };
 
