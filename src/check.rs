@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use futures::{StreamExt as _, stream};
 
-use crate::args::Check;
-use crate::cluster::access::{Extent, Secrets, may, rights};
-use crate::cluster::discovery::{Needed, obstacle};
-use crate::cluster::kubernetes::{ConnectError, connect};
+use crate::cli::Check;
+use crate::k8s::access_review::{Scope, Secrets, may, permissions};
+use crate::k8s::client::{ConnectError, connect};
+use crate::k8s::discovery::{RequiredKind, obstacle};
 
 /// Reviews asked for at the same time.
 const AT_ONCE: usize = 8;
@@ -29,7 +29,7 @@ pub async fn check(settings: &Check) -> Result<Findings, ConnectError> {
         let _ = writeln!(text, "{word:<8} {what}");
     };
 
-    let kinds = Needed::of(&settings.run.watch_namespaces);
+    let kinds = RequiredKind::of(&settings.run.watch_namespaces);
     match obstacle(client, &kinds).await {
         None => say("ok", "the kinds of groupattr.dev are served"),
         Some(why) => {
@@ -37,14 +37,15 @@ pub async fn check(settings: &Check) -> Result<Findings, ConnectError> {
             say("missing", &why);
         }
     }
-    let extent = Extent {
+    let extent = Scope {
         watched: &settings.run.watch_namespaces,
         lease: settings.run.leader_elect.then_some(settings.run.namespace.as_str()),
         secrets: settings.secrets(),
     };
-    let rights = rights(extent);
-    let mut answers =
-        stream::iter(&rights).map(|right| async move { (right, may(client, right).await) }).buffered(AT_ONCE);
+    let permissions = permissions(extent);
+    let mut answers = stream::iter(&permissions)
+        .map(|right| async move { (right, may(client, right).await) })
+        .buffered(AT_ONCE);
     while let Some((right, answer)) = answers.next().await {
         match answer {
             Ok(true) => say("ok", &right.to_string()),

@@ -6,12 +6,12 @@ use kube::Api;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::Drain;
-use crate::cluster::kubernetes::{ConnectError, Trouble, connect};
-use crate::cluster::lease::hand_over::{KEPT, Request};
-use crate::cluster::lease::worded;
-use crate::cluster::pods::Pods;
-use crate::operator::lifecycle::identity;
+use crate::cli::Drain;
+use crate::controller::lifecycle::identity;
+use crate::k8s::client::{ConnectError, Obstacle, connect};
+use crate::k8s::lease::describe_lease_error;
+use crate::k8s::lease::hand_over::{KEPT, Request};
+use crate::k8s::pods::Pods;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -44,11 +44,11 @@ pub async fn drain(settings: &Drain, told: &CancellationToken) -> Result<String,
     let clients = connect().await?;
     let (run, namespace) = (&settings.run, settings.run.namespace.as_str());
     let me: String = format!("drain-{}", identity()).chars().take(LONGEST_IDENTITY).collect();
-    let mut work = Work {
+    let mut work = DrainTask {
         began: Instant::now(),
         lease: run
             .leader_elect
-            .then(|| Request::new(Api::namespaced(clients.lease.clone(), namespace), me, run.terms())),
+            .then(|| Request::new(Api::namespaced(clients.lease.clone(), namespace), me, run.lease_timing())),
         pods: settings.deployment.as_deref().map(|name| Pods::new(&clients.main, namespace, name)),
         namespace: namespace.to_owned(),
         trouble: None,
@@ -68,7 +68,7 @@ pub async fn drain(settings: &Drain, told: &CancellationToken) -> Result<String,
     Ok(work.finish().await)
 }
 
-struct Work {
+struct DrainTask {
     began: Instant,
     lease: Option<Request>,
     pods: Option<Pods>,
@@ -77,7 +77,7 @@ struct Work {
     trouble: Option<String>,
 }
 
-impl Work {
+impl DrainTask {
     /// Until nobody leads and no pod is left, or something is missing for good.
     async fn wait(&mut self) -> Result<(), String> {
         let mut missing_since = None;
@@ -86,12 +86,12 @@ impl Work {
                 Ok(Ok(true)) => return Ok(()),
                 Ok(Ok(false)) => None,
                 Ok(Err(trouble)) => Some(trouble),
-                Err(_) => Some(Trouble { line: format!("no answer within {LOOK:?}"), is_final: false }),
+                Err(_) => Some(Obstacle { line: format!("no answer within {LOOK:?}"), is_final: false }),
             };
             self.trouble = trouble.as_ref().map(|trouble| trouble.line.clone());
             match trouble.filter(|trouble| trouble.is_final) {
                 None => missing_since = None,
-                Some(Trouble { line, .. }) => {
+                Some(Obstacle { line, .. }) => {
                     let since = *missing_since.get_or_insert_with(Instant::now);
                     if since.elapsed() >= RIGHTS {
                         return Err(line);
@@ -104,12 +104,14 @@ impl Work {
 
     /// One look. The pods are not ended before the leader has handed over: it is in no hurry as long as nobody counts
     /// the seconds to its end. One that does not answer may be of a version that knows no drain.
-    async fn look(&mut self) -> Result<bool, Trouble> {
+    async fn look(&mut self) -> Result<bool, Obstacle> {
         let nobody_leads = match &mut self.lease {
             None => true,
             Some(lease) => {
                 let looked = lease.look().await;
-                looked.map_err(|error| Trouble::new(&error, worded(&error, Some(&self.namespace))))?
+                looked.map_err(|error| {
+                    Obstacle::new(&error, describe_lease_error(&error, Some(&self.namespace)))
+                })?
             }
         };
         let Some(pods) = &mut self.pods else { return Ok(nobody_leads) };
@@ -135,7 +137,7 @@ impl Work {
         let Some(lease) = &self.lease else { return };
         match timeout(LOOK, lease.withdraw()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!("{}", worded(&error, Some(&self.namespace))),
+            Ok(Err(error)) => tracing::warn!("{}", describe_lease_error(&error, Some(&self.namespace))),
             Err(_) => tracing::warn!("the lease could not be given back: no answer"),
         }
     }
@@ -153,7 +155,9 @@ impl Work {
         };
         match deleted {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!("the lease stays: {}", worded(&error, Some(&self.namespace))),
+            Ok(Err(error)) => {
+                tracing::warn!("the lease stays: {}", describe_lease_error(&error, Some(&self.namespace)))
+            }
             Err(_) => tracing::warn!("the lease stays: no answer"),
         }
         "drained: nothing is in flight, and no pod is left".to_owned()

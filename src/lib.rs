@@ -15,14 +15,14 @@
 //! | [`check`] | `groupattr-operator check`: are CRDs and rights there? |
 //! | [`drain`] | `groupattr-operator drain`: have the operator finish before it is removed |
 
-pub mod admin;
 pub mod api;
-pub mod args;
 pub mod chat;
 pub mod check;
-pub mod cluster;
-pub mod decide;
+pub mod cli;
+pub mod controller;
 pub mod drain;
-pub mod operator;
-pub mod telemetry;
+pub mod health_server;
+pub mod k8s;
+pub mod logging;
+pub mod protocol;
 pub mod text;

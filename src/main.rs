@@ -2,19 +2,19 @@
 
 use std::process::ExitCode;
 
-use groupattr::args::{self, Check, Command, Drain, Run};
-use groupattr::operator::lifecycle::{Exit, run};
-use groupattr::{api, telemetry};
+use groupattr::cli::{self, Check, Command, Drain, Run};
+use groupattr::controller::lifecycle::{Exit, run};
+use groupattr::{api, logging};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
-    match args::parse(std::env::args_os()) {
+    match cli::parse(std::env::args_os()) {
         Ok(Command::Crd) => match api::crds_yaml() {
             Ok(yaml) => print(&yaml),
             Err(error) => fail(&error, 1),
         },
-        Ok(Command::Tell(text)) => print(&text),
+        Ok(Command::Print(text)) => print(&text),
         Ok(Command::Run(settings)) => operate(*settings),
         Ok(Command::Check(settings)) => look(&settings),
         Ok(Command::Drain(settings)) => drain(&settings),
@@ -52,7 +52,7 @@ fn look(settings: &Check) -> ExitCode {
 }
 
 fn drain(settings: &Drain) -> ExitCode {
-    if let Err(error) = telemetry::install(settings.run.log_format, &settings.run.log_filter) {
+    if let Err(error) = logging::install(settings.run.log_format, &settings.run.log_filter) {
         return fail(&error, 1);
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -74,7 +74,7 @@ fn operate(settings: Run) -> ExitCode {
     if let Err(error) = leave_no_core() {
         return fail(&format!("core dumps cannot be switched off: {error}"), 1);
     }
-    if let Err(error) = telemetry::install(settings.log_format, &settings.log_filter) {
+    if let Err(error) = logging::install(settings.log_format, &settings.log_filter) {
         return fail(&error, 1);
     }
     if let Err(error) = allow_many_sockets() {
@@ -92,7 +92,7 @@ fn operate(settings: Run) -> ExitCode {
     // Nothing that is still running may hold the process up.
     runtime.shutdown_background();
     match exit {
-        Ok(Exit::Told | Exit::HandedOver) => ExitCode::SUCCESS,
+        Ok(Exit::Shutdown | Exit::HandedOver) => ExitCode::SUCCESS,
         Ok(Exit::OutOfTime | Exit::LeadershipLost | Exit::Broken) => ExitCode::from(1),
         Err(error) => fail(&error, 1),
     }

@@ -19,11 +19,11 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url};
 
-pub use self::fault::NetworkFault;
+pub use self::fault::NetworkError;
 use super::clean::{MAX_TEXT_BYTES, clean_text};
 use super::endpoint::Endpoint;
 use super::usersig::UserSig;
-use super::wire::{self, Command, Reply, Unreadable};
+use super::wire::{self, Command, InvalidReply, Reply};
 use crate::api::GroupId;
 
 /// The longest body that is read, in bytes. The longest documented answer, a read of a full group, is below
@@ -96,11 +96,11 @@ pub enum Answer {
     /// Any other HTTP status, redirects included; its body is not looked at.
     HttpStatus(u16),
     /// HTTP 200 with anything else.
-    Unreadable(Unreadable),
+    Unreadable(InvalidReply),
     /// Not a byte of the request left this process.
-    NotSent(NetworkFault),
+    NotSent(NetworkError),
     /// The request was written, or may have been, and no answer came.
-    NoAnswer(NetworkFault),
+    NoAnswer(NetworkError),
 }
 
 impl ChatClient {
@@ -147,11 +147,11 @@ impl ChatClient {
         // When the time is up nobody can tell whether the request was written, so it counts as if.
         tokio::time::timeout(call.timeout, self.exchange(command, call))
             .await
-            .unwrap_or(Answer::NoAnswer(NetworkFault::Timeout))
+            .unwrap_or(Answer::NoAnswer(NetworkError::Timeout))
     }
 
     async fn exchange(&self, command: Command, call: Call<'_>) -> Answer {
-        let Some(url) = signed_url(command, &call) else { return Answer::NotSent(NetworkFault::BadAddress) };
+        let Some(url) = signed_url(command, &call) else { return Answer::NotSent(NetworkError::BadAddress) };
         let request = self
             .http
             .post(url)
@@ -198,14 +198,16 @@ fn percent_encoded(text: &str) -> String {
 
 /// The body, if it is whole and not too large. Reading stops at the limit, and dropping the response closes
 /// the connection.
-async fn body(mut response: Response) -> Result<Vec<u8>, Unreadable> {
+async fn body(mut response: Response) -> Result<Vec<u8>, InvalidReply> {
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > MAX_BODY_BYTES => return Err(Unreadable::TooLarge),
+            Ok(Some(chunk)) if body.len() + chunk.len() > MAX_BODY_BYTES => {
+                return Err(InvalidReply::TooLarge);
+            }
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Ok(None) => return Ok(body),
-            Err(_) => return Err(Unreadable::Truncated),
+            Err(_) => return Err(InvalidReply::Truncated),
         }
     }
 }

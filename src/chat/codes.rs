@@ -23,14 +23,14 @@ pub enum Class {
     /// Not executed: the signature is too old; a fresh one may do.
     SignatureExpired,
     /// Not executed: the account, not the group, is the problem.
-    Account(AccountTrouble),
+    Account(AccountFailure),
     /// Perhaps executed.
     Unknown,
 }
 
 /// Who has to act when the vendor refuses the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum AccountTrouble {
+pub enum AccountFailure {
     /// Key, identifier or account number do not fit together: mended in the Secret or the manifest.
     Credentials,
     /// Disabled, unpaid, not in the plan, refused by address: mended in the vendor's console.
@@ -76,7 +76,7 @@ pub fn all_listed() -> impl Iterator<Item = Code> {
 mod tests {
     use std::collections::HashSet;
 
-    use super::AccountTrouble::{Credentials, Unavailable, WrongRegion};
+    use super::AccountFailure::{Credentials, Unavailable, WrongRegion};
     use super::*;
 
     fn class(number: i64) -> Class {

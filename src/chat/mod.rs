@@ -28,9 +28,9 @@ pub mod usersig;
 pub mod wire;
 
 pub use clean::{MAX_TEXT_BYTES, clean_text};
-pub use client::{Answer, Call, ChatClient, ClientError, NetworkFault, Settings};
-pub use codes::{AccountTrouble, Class, Code};
+pub use client::{Answer, Call, ChatClient, ClientError, NetworkError, Settings};
+pub use codes::{AccountFailure, Class, Code};
 pub use endpoint::{AllowedEndpoint, Endpoint, InvalidEndpoint};
 pub use secret_key::{InvalidKey, KeyFormat, SecretKey};
 pub use usersig::UserSig;
-pub use wire::{Command, Reply, Unreadable};
+pub use wire::{Command, InvalidReply, Reply};

@@ -53,7 +53,7 @@ pub struct Reply {
 
 /// Why an answer cannot be read. Holds nothing of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
+pub enum InvalidReply {
     /// The body ends too early.
     #[error("the answer was cut off")]
     Truncated,
@@ -71,7 +71,7 @@ pub enum Unreadable {
     NoCode,
 }
 
-impl Unreadable {
+impl InvalidReply {
     /// A short word for metrics.
     #[must_use]
     pub fn label(self) -> &'static str {
@@ -101,24 +101,24 @@ struct Body {
 
 /// Reads the body of an HTTP 200. Unknown fields are ignored; everything but `ErrorCode` may be missing or
 /// null.
-pub fn parse_reply(body: &[u8]) -> Result<Reply, Unreadable> {
+pub fn parse_reply(body: &[u8]) -> Result<Reply, InvalidReply> {
     // serde would also fill a struct from an array, field by field.
     match body.trim_ascii_start().first() {
-        None => return Err(Unreadable::Truncated),
+        None => return Err(InvalidReply::Truncated),
         Some(b'{') => {}
-        Some(_) if serde_json::from_slice::<IgnoredAny>(body).is_ok() => return Err(Unreadable::Shape),
-        Some(_) => return Err(Unreadable::NotJson),
+        Some(_) if serde_json::from_slice::<IgnoredAny>(body).is_ok() => return Err(InvalidReply::Shape),
+        Some(_) => return Err(InvalidReply::NotJson),
     }
     let body: Body = serde_json::from_slice(body).map_err(|error| {
         if error.is_eof() {
-            Unreadable::Truncated
+            InvalidReply::Truncated
         } else if error.is_data() {
-            Unreadable::Shape
+            InvalidReply::Shape
         } else {
-            Unreadable::NotJson
+            InvalidReply::NotJson
         }
     })?;
-    let error_code = body.error_code.as_ref().and_then(Value::as_i64).ok_or(Unreadable::NoCode)?;
+    let error_code = body.error_code.as_ref().and_then(Value::as_i64).ok_or(InvalidReply::NoCode)?;
     Ok(Reply {
         error_code,
         action_status: body.action_status.map(|status| match status.as_str() {
@@ -151,7 +151,7 @@ mod tests {
         parse_reply(body.as_bytes()).unwrap_or_else(|error| panic!("{body}: {error}"))
     }
 
-    fn unreadable(body: &str) -> Unreadable {
+    fn unreadable(body: &str) -> InvalidReply {
         parse_reply(body.as_bytes()).expect_err(body)
     }
 
@@ -179,38 +179,38 @@ mod tests {
         }
         let two = r#"{"ErrorCode":0,"GroupAttrAry":[{"key":"a","value":"b"},{"key":"c","value":""}]}"#;
         assert_eq!(reply(two).attributes, 2);
-        assert_eq!(unreadable(r#"{"ErrorCode":0,"GroupAttrAry":{"key":"a"}}"#), Unreadable::Shape);
+        assert_eq!(unreadable(r#"{"ErrorCode":0,"GroupAttrAry":{"key":"a"}}"#), InvalidReply::Shape);
     }
 
     #[test]
     fn what_is_not_the_documented_object_is_unreadable() {
         for (body, error) in [
-            ("", Unreadable::Truncated),
-            (" \n", Unreadable::Truncated),
-            (r#"{"ErrorCode":0"#, Unreadable::Truncated),
-            (r#"{"ErrorInfo":"gro"#, Unreadable::Truncated),
-            ("<html>", Unreadable::NotJson),
-            (r#"{"ErrorCode":0} trailing"#, Unreadable::NotJson),
-            (r#"{"ErrorCode":00}"#, Unreadable::NotJson),
-            (r#"[0,"OK","",null,[]]"#, Unreadable::Shape),
-            ("0", Unreadable::Shape),
-            ("null", Unreadable::Shape),
-            (r#"{"ErrorCode":0,"ActionStatus":1}"#, Unreadable::Shape),
-            (r#"{"ErrorCode":10002,"ErrorCode":0}"#, Unreadable::Shape),
-            ("{}", Unreadable::NoCode),
-            (r#"{"errorCode":0}"#, Unreadable::NoCode),
-            (r#"{"ErrorCode":null}"#, Unreadable::NoCode),
-            (r#"{"ErrorCode":"0"}"#, Unreadable::NoCode),
-            (r#"{"ErrorCode":0.0}"#, Unreadable::NoCode),
-            (r#"{"ErrorCode":0.5}"#, Unreadable::NoCode),
-            (r#"{"ErrorCode":false}"#, Unreadable::NoCode),
-            (r#"{"ErrorCode":99999999999999999999}"#, Unreadable::NoCode),
+            ("", InvalidReply::Truncated),
+            (" \n", InvalidReply::Truncated),
+            (r#"{"ErrorCode":0"#, InvalidReply::Truncated),
+            (r#"{"ErrorInfo":"gro"#, InvalidReply::Truncated),
+            ("<html>", InvalidReply::NotJson),
+            (r#"{"ErrorCode":0} trailing"#, InvalidReply::NotJson),
+            (r#"{"ErrorCode":00}"#, InvalidReply::NotJson),
+            (r#"[0,"OK","",null,[]]"#, InvalidReply::Shape),
+            ("0", InvalidReply::Shape),
+            ("null", InvalidReply::Shape),
+            (r#"{"ErrorCode":0,"ActionStatus":1}"#, InvalidReply::Shape),
+            (r#"{"ErrorCode":10002,"ErrorCode":0}"#, InvalidReply::Shape),
+            ("{}", InvalidReply::NoCode),
+            (r#"{"errorCode":0}"#, InvalidReply::NoCode),
+            (r#"{"ErrorCode":null}"#, InvalidReply::NoCode),
+            (r#"{"ErrorCode":"0"}"#, InvalidReply::NoCode),
+            (r#"{"ErrorCode":0.0}"#, InvalidReply::NoCode),
+            (r#"{"ErrorCode":0.5}"#, InvalidReply::NoCode),
+            (r#"{"ErrorCode":false}"#, InvalidReply::NoCode),
+            (r#"{"ErrorCode":99999999999999999999}"#, InvalidReply::NoCode),
         ] {
             assert_eq!(unreadable(body), error, "{body}");
         }
-        assert_eq!(parse_reply(b"{\"ErrorCode\":0,\"ErrorInfo\":\"\xff\"}"), Err(Unreadable::NotJson));
-        assert_eq!(parse_reply(b"\x1f\x8b\x08\x00"), Err(Unreadable::NotJson));
-        assert_eq!(unreadable(&"[".repeat(60_000)), Unreadable::NotJson);
+        assert_eq!(parse_reply(b"{\"ErrorCode\":0,\"ErrorInfo\":\"\xff\"}"), Err(InvalidReply::NotJson));
+        assert_eq!(parse_reply(b"\x1f\x8b\x08\x00"), Err(InvalidReply::NotJson));
+        assert_eq!(unreadable(&"[".repeat(60_000)), InvalidReply::NotJson);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use groupattr::chat::codes::{AccountTrouble, Class, all_listed};
+use groupattr::chat::codes::{AccountFailure, Class, all_listed};
 
 /// `docs/codes.md` is written by this test when `UPDATE_DOCS` is set, and compared otherwise.
 #[test]
@@ -43,13 +43,13 @@ fn fate(class: Class) -> &'static str {
         Class::ThrottledGroup => "waits (`RateLimited`); writes to this group slow down",
         Class::ThrottledAccount => "waits (`RateLimited`); the account's rate halves and recovers",
         Class::SignatureExpired => "sent again with a fresh signature; twice in a row: `CredentialsRejected`",
-        Class::Account(AccountTrouble::Credentials) => {
+        Class::Account(AccountFailure::Credentials) => {
             "waits (`AppNotReady`); the app is `CredentialsRejected`"
         }
-        Class::Account(AccountTrouble::Unavailable) => {
+        Class::Account(AccountFailure::Unavailable) => {
             "waits (`AppNotReady`); the app is `AccountUnavailable`"
         }
-        Class::Account(AccountTrouble::WrongRegion) => "waits (`AppNotReady`); the app is `WrongRegion`",
+        Class::Account(AccountFailure::WrongRegion) => "waits (`AppNotReady`); the app is `WrongRegion`",
         Class::Unknown => "outcome unknown: read back (`Verifying`)",
     }
 }

@@ -8,7 +8,7 @@ use super::{Answer, ClientError};
 
 /// A network fault, in one plain sentence and one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum NetworkFault {
+pub enum NetworkError {
     /// No address for the host's name.
     #[error("the host name could not be resolved")]
     Dns,
@@ -43,7 +43,7 @@ pub enum NetworkFault {
     Garbled,
 }
 
-impl NetworkFault {
+impl NetworkError {
     /// A short word for metrics.
     #[must_use]
     pub fn label(self) -> &'static str {
@@ -67,7 +67,7 @@ impl NetworkFault {
 /// request.
 pub(super) fn answer(error: &reqwest::Error) -> Answer {
     if error.is_builder() {
-        Answer::NotSent(NetworkFault::BadAddress)
+        Answer::NotSent(NetworkError::BadAddress)
     } else if error.is_connect() {
         Answer::NotSent(while_connecting(error))
     } else {
@@ -85,15 +85,15 @@ pub(super) fn setup(error: &reqwest::Error) -> ClientError {
     }
 }
 
-fn while_connecting(error: &reqwest::Error) -> NetworkFault {
+fn while_connecting(error: &reqwest::Error) -> NetworkError {
     if error.is_dns() {
-        NetworkFault::Dns
+        NetworkError::Dns
     } else if error.is_timeout() {
-        NetworkFault::ConnectTimeout
+        NetworkError::ConnectTimeout
     } else if has_kind(error, &[ErrorKind::ConnectionRefused]) {
-        NetworkFault::Refused
+        NetworkError::Refused
     } else if chain(error).any(|cause| cause.to_string().starts_with("tcp ")) {
-        NetworkFault::Connect
+        NetworkError::Connect
     } else if has_kind(
         error,
         // rustls reports what it dislikes as invalid data; the others are a peer that hangs up in the
@@ -105,26 +105,26 @@ fn while_connecting(error: &reqwest::Error) -> NetworkFault {
             ErrorKind::BrokenPipe,
         ],
     ) {
-        NetworkFault::Tls
+        NetworkError::Tls
     } else {
-        NetworkFault::Connect
+        NetworkError::Connect
     }
 }
 
-fn while_waiting(error: &reqwest::Error) -> NetworkFault {
+fn while_waiting(error: &reqwest::Error) -> NetworkError {
     if error.is_timeout() {
-        NetworkFault::Timeout
+        NetworkError::Timeout
     } else if has_kind(
         error,
         &[ErrorKind::ConnectionReset, ErrorKind::ConnectionAborted, ErrorKind::BrokenPipe],
     ) {
-        NetworkFault::Reset
+        NetworkError::Reset
     } else if has_kind(error, &[ErrorKind::UnexpectedEof])
         || chain(error).any(|cause| cause.to_string().starts_with("connection closed"))
     {
-        NetworkFault::Closed
+        NetworkError::Closed
     } else {
-        NetworkFault::Garbled
+        NetworkError::Garbled
     }
 }
 

@@ -1,6 +1,6 @@
 //! The table itself, by number.
 
-use super::AccountTrouble::{Credentials, Unavailable, WrongRegion};
+use super::AccountFailure::{Credentials, Unavailable, WrongRegion};
 use super::Class::{
     Account, GroupNotFound, Invalid, NotSupported, SignatureExpired, Success, ThrottledAccount,
     ThrottledGroup, Unknown,

@@ -6,10 +6,10 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_connection_that_ends_or_breaks_leaves_the_outcome_open() {
-    assert_eq!(clear_against(drop).await, Answer::NoAnswer(NetworkFault::Closed));
+    assert_eq!(clear_against(drop).await, Answer::NoAnswer(NetworkError::Closed));
     assert_eq!(
         clear_against(|mut stream| stream.get_mut().write_all(b"HTTP/1.1 200 O").unwrap()).await,
-        Answer::NoAnswer(NetworkFault::Closed)
+        Answer::NoAnswer(NetworkError::Closed)
     );
     assert_eq!(
         clear_against(|mut stream| stream
@@ -17,7 +17,7 @@ async fn a_connection_that_ends_or_breaks_leaves_the_outcome_open() {
             .write_all(b"220 mail.example.com ESMTP\r\n\r\n")
             .unwrap())
         .await,
-        Answer::NoAnswer(NetworkFault::Garbled)
+        Answer::NoAnswer(NetworkError::Garbled)
     );
     // Closing with unread bytes makes the kernel send a reset.
     let (endpoint, server) = serve(|listener| {
@@ -25,7 +25,7 @@ async fn a_connection_that_ends_or_breaks_leaves_the_outcome_open() {
         stream.read_exact(&mut [0; 10]).unwrap();
         sleep(Duration::from_millis(50));
     });
-    assert_eq!(clear(&client(), &endpoint, SOON).await, Answer::NoAnswer(NetworkFault::Reset));
+    assert_eq!(clear(&client(), &endpoint, SOON).await, Answer::NoAnswer(NetworkError::Reset));
     server.join().unwrap();
 }
 
@@ -40,16 +40,16 @@ async fn any_status_but_200_is_reported_as_such() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_body_that_is_not_the_documented_one_is_unreadable() {
     for (body, unreadable) in [
-        ("<html>https://x/?usersig=1</html>", Unreadable::NotJson),
-        ("", Unreadable::Truncated),
-        (r#"{"ErrorCode":"0"}"#, Unreadable::NoCode),
+        ("<html>https://x/?usersig=1</html>", InvalidReply::NotJson),
+        ("", InvalidReply::Truncated),
+        (r#"{"ErrorCode":"0"}"#, InvalidReply::NoCode),
     ] {
         let answer = clear_against(move |mut stream| respond(&mut stream, "200 OK", body)).await;
         assert_eq!(answer, Answer::Unreadable(unreadable));
     }
     let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"ErrorCode\":0}";
     let answer = clear_against(move |mut stream| stream.get_mut().write_all(cut).unwrap()).await;
-    assert_eq!(answer, Answer::Unreadable(Unreadable::Truncated));
+    assert_eq!(answer, Answer::Unreadable(InvalidReply::Truncated));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -66,7 +66,7 @@ async fn reading_stops_at_the_limit() {
             assert!(written < 64 << 20, "the client kept reading: {written}");
         })
         .await;
-        assert_eq!(answer, Answer::Unreadable(Unreadable::TooLarge));
+        assert_eq!(answer, Answer::Unreadable(InvalidReply::TooLarge));
     }
 }
 
@@ -77,7 +77,7 @@ async fn too_many_headers_are_refused() {
         let _ = write!(stream.get_mut(), "HTTP/1.1 200 OK\r\n{headers}Content-Length: 0\r\n\r\n");
     })
     .await;
-    assert_eq!(answer, Answer::NoAnswer(NetworkFault::Garbled));
+    assert_eq!(answer, Answer::NoAnswer(NetworkError::Garbled));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -89,7 +89,7 @@ async fn one_timeout_covers_the_whole_answer_and_the_connection_is_dropped() {
         });
         let start = Instant::now();
         let answer = clear(&client(), &endpoint, Duration::from_millis(200)).await;
-        assert_eq!(answer, Answer::NoAnswer(NetworkFault::Timeout));
+        assert_eq!(answer, Answer::NoAnswer(NetworkError::Timeout));
         assert!(start.elapsed() < Duration::from_millis(4500));
         server.join().unwrap();
     }
@@ -98,12 +98,12 @@ async fn one_timeout_covers_the_whole_answer_and_the_connection_is_dropped() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_fails_before_the_request_is_written_was_not_sent() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    assert_eq!(clear(&client(), &local(free), SOON).await, Answer::NotSent(NetworkFault::Refused));
+    assert_eq!(clear(&client(), &local(free), SOON).await, Answer::NotSent(NetworkError::Refused));
 
     let nowhere = Endpoint::parse("https://chat.invalid").unwrap();
     let answer = clear(&client(), &nowhere, SOON).await;
-    let slow_resolver = Answer::NotSent(NetworkFault::ConnectTimeout);
-    assert!(answer == Answer::NotSent(NetworkFault::Dns) || answer == slow_resolver, "{answer:?}");
+    let slow_resolver = Answer::NotSent(NetworkError::ConnectTimeout);
+    assert!(answer == Answer::NotSent(NetworkError::Dns) || answer == slow_resolver, "{answer:?}");
 
     for greeting in ["", "HTTP/1.1 400 Bad Request\r\n\r\n"] {
         let (endpoint, server) = serve(move |listener| {
@@ -114,7 +114,7 @@ async fn what_fails_before_the_request_is_written_was_not_sent() {
             String::from_utf8_lossy(&hello[..length]).into_owned()
         });
         let tls = Endpoint::parse(&format!("https://{}", endpoint.authority())).unwrap();
-        assert_eq!(clear(&client(), &tls, SOON).await, Answer::NotSent(NetworkFault::Tls));
+        assert_eq!(clear(&client(), &tls, SOON).await, Answer::NotSent(NetworkError::Tls));
         let hello = server.join().unwrap();
         assert!(
             hello.contains("http/1.1") && !hello.contains("h2") && !hello.contains("group_open"),
@@ -130,7 +130,7 @@ async fn a_handshake_that_hangs_was_not_sent() {
         std::io::copy(&mut stream, &mut std::io::sink()).ok();
     });
     let tls = Endpoint::parse(&format!("https://{}", endpoint.authority())).unwrap();
-    assert_eq!(clear(&client(), &tls, SOON).await, Answer::NotSent(NetworkFault::ConnectTimeout));
+    assert_eq!(clear(&client(), &tls, SOON).await, Answer::NotSent(NetworkError::ConnectTimeout));
     server.join().unwrap();
 }
 

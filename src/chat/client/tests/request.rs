@@ -115,7 +115,7 @@ async fn a_pooled_connection_that_closes_under_a_request_is_not_tried_again() {
     let client = client();
     assert!(matches!(clear(&client, &endpoint, SOON).await, Answer::Reply(_)));
     return_to_pool().await;
-    assert_eq!(clear(&client, &endpoint, SOON).await, Answer::NoAnswer(NetworkFault::Closed));
+    assert_eq!(clear(&client, &endpoint, SOON).await, Answer::NoAnswer(NetworkError::Closed));
     assert!(server.join().unwrap(), "the request was sent again");
 }
 

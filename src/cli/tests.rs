@@ -1,0 +1,204 @@
+use super::*;
+
+fn read(line: &str, variables: &[(&str, &str)]) -> Result<Command, UsageError> {
+    let args = ["groupattr-operator"].into_iter().chain(line.split_whitespace()).map(OsString::from);
+    let variable = |name: &str| variables.iter().find(|v| v.0 == name).map(|v| OsString::from(v.1));
+    interpret(args.collect(), variable, Some("chat-system"))
+}
+
+fn run(line: &str, variables: &[(&str, &str)]) -> Run {
+    match read(line, variables) {
+        Ok(Command::Run(run)) => *run,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn flags_win_over_variables_and_variables_over_defaults() {
+    let bare = run("run", &[("GROUPATTR_LISTEN", ""), ("GROUPATTR_NAMESPACE", "")]);
+    assert_eq!((bare.listen.port(), bare.namespace.as_str(), bare.leader_elect), (8080, "chat-system", true));
+    assert_eq!(
+        (bare.log_filter.as_str(), bare.log_format, bare.shutdown_grace.as_secs()),
+        ("info", None, 25)
+    );
+    let set = [
+        ("GROUPATTR_WATCH_NAMESPACE", "b, a,b"),
+        ("GROUPATTR_LEASE_DURATION_SECONDS", "30"),
+        ("GROUPATTR_LEADER_ELECT", "false"),
+        ("GROUPATTR_NAMESPACE", "own"),
+    ];
+    let from_variables = run("run", &set);
+    assert_eq!(from_variables.watch_namespaces, ["a", "b"]);
+    assert_eq!((from_variables.namespace.as_str(), from_variables.leader_elect), ("own", false));
+    let both =
+        run("run --watch-namespace c --watch-namespace=d --lease-duration-seconds 20 --leader-elect", &set);
+    assert_eq!(both.watch_namespaces, ["c", "d"]);
+    assert_eq!((both.lease_duration.as_secs(), both.leader_elect), (20, true));
+    assert!(!run("run --leader-elect=false --lease-retry-seconds 99", &[]).leader_elect);
+    assert_eq!(run("run --listen 1.1.1.1:1 --listen [::]:2", &[]).listen.port(), 2);
+}
+
+#[test]
+fn a_check_takes_the_flags_and_variables_of_run() {
+    let set = [("GROUPATTR_NAMESPACE", "own"), ("GROUPATTR_SECRET_NAME", "a,b")];
+    let Ok(Command::Check(check)) = read("check --watch-namespace shop --log-format=text", &set) else {
+        panic!("no check");
+    };
+    assert_eq!(
+        (&check.run.watch_namespaces, check.run.namespace.as_str()),
+        (&vec!["shop".to_owned()], "own")
+    );
+    assert_eq!(check.secrets(), Secrets::Named(&["a".to_owned(), "b".to_owned()]));
+    let said = read("check --lease-retry-seconds 10", &[]).unwrap_err().to_string();
+    assert!(said.contains("must be less"), "{said}");
+    assert!(read("run --secret-name a", &[]).is_err());
+}
+
+#[test]
+fn a_drain_takes_the_flags_of_run_and_waits_a_minute() {
+    let set = [("GROUPATTR_NAMESPACE", "own"), ("GROUPATTR_TIMEOUT_SECONDS", "90")];
+    let drain = |line: &str, variables: &[(&str, &str)]| match read(line, variables) {
+        Ok(Command::Drain(drain)) => *drain,
+        other => panic!("{line}: {other:?}"),
+    };
+    let bare = drain("drain", &[]);
+    assert_eq!((bare.timeout.as_secs(), bare.deployment), (60, None));
+    let given = drain("drain --watch-namespace shop --lease-duration-seconds=30 --deployment rooms.2", &set);
+    assert_eq!((given.run.namespace.as_str(), given.run.lease_duration.as_secs()), ("own", 30));
+    assert_eq!((given.timeout.as_secs(), given.deployment.as_deref()), (90, Some("rooms.2")));
+    assert!(!drain("drain --leader-elect=false --deployment rooms", &[]).run.leader_elect);
+    assert!(read("run --deployment rooms", &[]).is_err());
+}
+
+#[test]
+fn a_check_asks_for_all_secrets_some_or_none() {
+    let check = |line: &str, variables: &[(&str, &str)]| match read(line, variables) {
+        Ok(Command::Check(check)) => *check,
+        other => panic!("{line}: {other:?}"),
+    };
+    assert_eq!(check("check", &[]).secrets(), Secrets::All);
+    assert_eq!(check("check --no-secrets=false", &[]).secrets(), Secrets::All);
+    assert_eq!(check("check --no-secrets", &[]).secrets(), Secrets::None);
+    assert_eq!(check("check", &[("GROUPATTR_NO_SECRETS", "true")]).secrets(), Secrets::None);
+    assert!(read("run --no-secrets", &[]).is_err());
+    for (line, expected) in [
+        ("check --no-secrets --secret-name=a", "contradict each other"),
+        ("check --secret-name=", "--secret-name: unusable value \"\""),
+        ("check --secret-name=a,,b", "--secret-name: unusable value \"\": name a Secret"),
+    ] {
+        let said = read(line, &[]).expect_err(line).to_string();
+        assert!(said.contains(expected) && said.lines().count() == 1, "{line:?} said {said:?}");
+    }
+}
+
+#[test]
+fn each_bad_input_is_refused_in_one_line_that_names_it() {
+    for (line, variables, expected) in [
+        ("", &[][..], "`groupattr-operator run`"),
+        ("walk", &[], "\"walk\""),
+        ("run --watch-namespaces a", &[], "--watch-namespace"),
+        ("run --leader-elect false", &[], "\"false\""),
+        ("run --leader-elect=maybe", &[], "--leader-elect: unusable value \"maybe\": use one of true, false"),
+        ("run --watch-namespace Shop", &[], "--watch-namespace: unusable value \"Shop\""),
+        ("run --watch-namespace a,,b", &[], "--watch-namespace: unusable value \"\""),
+        ("run --lease-retry-seconds 0", &[], "from 1 to 3600"),
+        ("run --key-format hex", &[], "--key-format: unusable value \"hex\": use one of hex64, any"),
+        ("run", &[("GROUPATTR_KEY_FORMAT", "none")], "GROUPATTR_KEY_FORMAT: unusable value"),
+        ("check --secret-name Chat", &[], "--secret-name: unusable value \"Chat\""),
+        ("run --shutdown-grace-seconds 0", &[], "--shutdown-grace-seconds"),
+        ("run --lease-retry-seconds 10", &[], "--lease-retry-seconds 10 must be less"),
+        ("run --listen 8080", &[], "0.0.0.0:8080"),
+        ("run --listen", &[], "--listen: unusable value \"\": it needs a value"),
+        ("run --allow-endpoint bad_host/x", &[], "--allow-endpoint: unusable value \"bad_host/x\""),
+        ("run --log-format xml", &[], "use one of text, json"),
+        ("run --log-filter inof", &[], "--log-filter: unusable value \"inof\""),
+        ("run extra", &[], "\"extra\""),
+        ("crd --listen 1", &[], "--listen"),
+        ("drain --timeout-seconds 0", &[], "--timeout-seconds: unusable value \"0\""),
+        ("drain --deployment Rooms", &[], "--deployment: unusable value \"Rooms\""),
+        ("drain --leader-elect=false", &[], "needs --deployment NAME"),
+        ("drain --lease-retry-seconds 10", &[], "must be less"),
+        ("run", &[("GROUPATTR_LISTEN", "a\nb")], "GROUPATTR_LISTEN: unusable value \"a\\nb\""),
+        ("run", &[("GROUPATTR_LOG_FORMAT", "xml")], "GROUPATTR_LOG_FORMAT: unusable value"),
+    ] {
+        let said = read(line, variables).expect_err(line).to_string();
+        assert!(said.contains(expected) && said.lines().count() == 1, "{line:?} said {said:?}");
+    }
+}
+
+#[test]
+fn help_names_every_flag_with_its_variable() {
+    let Ok(Command::Print(help)) = read("run --help", &[]) else { panic!("no help") };
+    assert!(
+        help.contains("--lease-renew-deadline-seconds") && help.contains("[env: GROUPATTR_ALLOW_ENDPOINT]")
+    );
+    assert!(
+        matches!(read("--version", &[]), Ok(Command::Print(text)) if text.contains(env!("CARGO_PKG_VERSION")))
+    );
+    assert!(matches!(read("crd", &[]), Ok(Command::Crd)));
+}
+
+/// A list that is empty means all, or none; one with an empty element means that somebody forgot something.
+#[test]
+fn what_is_given_and_empty_is_refused_and_never_means_all() {
+    let args = |args: &[&str], variables: &[(&str, &str)]| {
+        let args = ["groupattr-operator"].into_iter().chain(args.iter().copied()).map(OsString::from);
+        let variable = |name: &str| variables.iter().find(|v| v.0 == name).map(|v| OsString::from(v.1));
+        interpret(args.collect(), variable, None)
+    };
+    for flag in [
+        "watch-namespace",
+        "namespace",
+        "allow-endpoint",
+        "key-format",
+        "leader-elect",
+        "lease-duration-seconds",
+        "lease-renew-deadline-seconds",
+        "lease-retry-seconds",
+        "listen",
+        "log-format",
+        "log-filter",
+        "shutdown-grace-seconds",
+        "secret-name",
+    ] {
+        let (long, variable) = (format!("--{flag}"), variable_of(flag));
+        for value in ["", " ", "\t", ",", " , "] {
+            let with_equals = format!("{long}={value}");
+            let mut given = vec![(vec!["check", &with_equals], vec![], &long)];
+            if flag != "leader-elect" {
+                given.push((vec!["check", &long, value], vec![], &long));
+            }
+            if !value.is_empty() {
+                given.push((vec!["check"], vec![(variable.as_str(), value)], &variable));
+            }
+            for (line, variables, blamed) in given {
+                let said = args(&line, &variables).expect_err(&format!("{line:?} {variables:?}")).to_string();
+                assert!(said.contains(blamed.as_str()) && said.lines().count() == 1, "{line:?}: {said}");
+            }
+        }
+    }
+    for list in ["watch-namespace", "allow-endpoint", "secret-name"] {
+        for value in ["a,,b", "a,", ",a", "a, ,b"] {
+            let said = args(&["check", &format!("--{list}={value}")], &[]).expect_err(value).to_string();
+            assert!(said.contains("leave it out altogether"), "{list} {value}: {said}");
+            let said = args(&["check"], &[(&variable_of(list), value)]).expect_err(value).to_string();
+            assert!(
+                said.contains(&variable_of(list)) && said.contains("leave it out"),
+                "{list} {value}: {said}"
+            );
+        }
+        // A variable that is entirely empty counts as unset, as in a shell.
+        assert!(args(&["check"], &[(&variable_of(list), "")]).is_ok(), "{list}");
+    }
+}
+
+#[test]
+fn a_key_has_the_consoles_form_unless_somebody_says_otherwise() {
+    assert_eq!(run("run", &[]).key_format, KeyFormat::Hex64);
+    assert_eq!(run("run --key-format any", &[]).key_format, KeyFormat::Any);
+    assert_eq!(run("run", &[("GROUPATTR_KEY_FORMAT", "any")]).key_format, KeyFormat::Any);
+    assert_eq!(
+        run("run --key-format=hex64", &[("GROUPATTR_KEY_FORMAT", "any")]).key_format,
+        KeyFormat::Hex64
+    );
+}

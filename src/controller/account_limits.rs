@@ -1,0 +1,123 @@
+//! The limits of the accounts, as the desk keeps them.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+
+use super::task_result::IntentStored;
+use crate::api::GroupId;
+use crate::protocol::fair_queue::{FairQueue, QueueKey};
+use crate::protocol::group_interval::{GroupInterval, GroupReadiness};
+use crate::protocol::in_flight_window::InFlightWindow;
+use crate::protocol::permits::Permits;
+
+/// The limits of one account at the vendor, and who waits for them.
+pub struct AccountLimits {
+    /// Permits for clears.
+    pub clears: Permits,
+    /// Permits for reads.
+    pub reads: Permits,
+    /// Resets that could be sent.
+    pub clear_queue: FairQueue,
+    /// Attempts that wait for their permit, in the order in which they get it.
+    pub awaiting_permit: VecDeque<IntentStored>,
+    /// Attempts that have begun and have no permit yet, the armed ones among them.
+    pub uncommitted: usize,
+    /// Clears that are out, and whether the vendor answers them.
+    pub in_flight: InFlightWindow,
+    /// Resets whose group could be read back.
+    pub read_queue: FairQueue,
+    /// Least time between two writes to one group.
+    pub interval: Duration,
+    /// When its queues are looked at again.
+    pub timer: Option<Duration>,
+    groups: HashMap<GroupId, GroupInterval>,
+    waiting_for_group: HashMap<GroupId, BTreeSet<QueueKey>>,
+    took_over: Duration,
+}
+
+impl AccountLimits {
+    /// An account that another process may have used until `took_over`: its first call waits a second, and each
+    /// group waits for its interval.
+    #[must_use]
+    pub fn new(took_over: Duration) -> Self {
+        let first_call = took_over + Duration::from_secs(1);
+        Self {
+            clears: Permits::new(1, first_call),
+            reads: Permits::new(1, first_call),
+            clear_queue: FairQueue::default(),
+            awaiting_permit: VecDeque::new(),
+            uncommitted: 0,
+            in_flight: InFlightWindow::default(),
+            read_queue: FairQueue::default(),
+            interval: Duration::from_secs(1),
+            timer: None,
+            groups: HashMap::new(),
+            waiting_for_group: HashMap::new(),
+            took_over,
+        }
+    }
+
+    /// Sets the limits that the verified apps of this account agree on.
+    pub fn set_limits(&mut self, calls_per_second: u32, interval: Duration) {
+        self.clears.set_limit(calls_per_second);
+        self.reads.set_limit(calls_per_second);
+        self.interval = interval;
+    }
+
+    /// Lets the armed attempts of apps that do not work any more end without a permit.
+    pub fn drop_attempts_of_failed_apps(&mut self) {
+        self.awaiting_permit.retain(|armed| armed.app.gate.allows_clear());
+    }
+
+    /// Attempts that have begun and whose intent is not stored yet.
+    #[must_use]
+    pub fn intents_in_flight(&self) -> usize {
+        self.uncommitted.saturating_sub(self.awaiting_permit.len())
+    }
+
+    /// The memory of one group. A group nobody remembers may have been written to by the process before us.
+    pub fn group(&mut self, group: &GroupId) -> &mut GroupInterval {
+        let took_over = self.took_over;
+        self.groups.entry(group.clone()).or_insert_with(|| GroupInterval::written_at(took_over))
+    }
+
+    /// Whether the group may be written to now.
+    pub fn group_readiness(&mut self, group: &GroupId, now: Duration) -> GroupReadiness {
+        let interval = self.interval;
+        self.group(group).readiness(interval, now)
+    }
+
+    /// A reset waits until its group may be written to.
+    pub fn wait_for_group(&mut self, group: &GroupId, place: QueueKey) {
+        self.waiting_for_group.entry(group.clone()).or_default().insert(place);
+    }
+
+    /// The reset that waits longest for this group; it does not wait there any more.
+    pub fn next_waiting_for_group(&mut self, group: &GroupId) -> Option<QueueKey> {
+        let line = self.waiting_for_group.get_mut(group)?;
+        let first = line.pop_first();
+        if line.is_empty() {
+            self.waiting_for_group.remove(group);
+        }
+        first
+    }
+
+    /// Whether nothing about this account need be remembered: nobody waits, nothing is under way, and it may do what
+    /// one may that nobody has used yet.
+    pub fn is_forgettable(&mut self, now: Duration) -> bool {
+        let nobody_waits = self.clear_queue.is_empty() && self.read_queue.is_empty();
+        let nothing_is_under_way =
+            self.uncommitted == 0 && self.groups.is_empty() && self.waiting_for_group.is_empty();
+        nobody_waits
+            && nothing_is_under_way
+            && self.timer.is_none()
+            && self.clears.is_idle(now)
+            && self.reads.is_idle(now)
+    }
+
+    /// Forgets the groups that nothing needs to be remembered of.
+    pub fn forget_idle_groups(&mut self, now: Duration) {
+        let interval = self.interval;
+        self.groups.retain(|_, group| !group.is_forgettable(interval, now));
+    }
+}

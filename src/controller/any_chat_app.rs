@@ -1,0 +1,120 @@
+//! Either kind of app, and how it is named.
+
+use kube::api::ObjectMeta;
+use kube::{Resource, ResourceExt as _};
+
+use super::metrics::AppLabel;
+use crate::api::{
+    AllowedNamespaces, AppKind, AppStatus, ChatApp, ChatAppSpec, ClusterChatApp, GroupAttributeReset,
+};
+
+/// Names an app; the namespace of a `ClusterChatApp` is empty.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AppKey {
+    /// Which kind.
+    pub kind: AppKind,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl AppKey {
+    /// As metrics name it.
+    #[must_use]
+    pub fn label(&self) -> AppLabel {
+        let app_kind = match self.kind {
+            AppKind::ChatApp => "ChatApp",
+            AppKind::ClusterChatApp => "ClusterChatApp",
+        };
+        AppLabel { app_kind, app_namespace: self.namespace.clone(), app: self.name.clone() }
+    }
+}
+
+/// The app that a reset refers to.
+#[must_use]
+pub fn key_of(reset: &GroupAttributeReset) -> AppKey {
+    let reference = &reset.spec.app_ref;
+    let namespace = match reference.kind {
+        AppKind::ChatApp => reset.namespace().unwrap_or_default(),
+        AppKind::ClusterChatApp => String::new(),
+    };
+    AppKey { kind: reference.kind, namespace, name: reference.name.clone() }
+}
+
+/// Either kind of app.
+#[derive(Clone, Debug)]
+pub enum AnyChatApp {
+    /// Of a namespace.
+    Chat(Box<ChatApp>),
+    /// Of the cluster.
+    Cluster(Box<ClusterChatApp>),
+}
+
+impl AnyChatApp {
+    /// Its metadata.
+    #[must_use]
+    pub fn meta(&self) -> &ObjectMeta {
+        match self {
+            Self::Chat(app) => app.meta(),
+            Self::Cluster(app) => app.meta(),
+        }
+    }
+
+    /// What both kinds have in common.
+    #[must_use]
+    pub fn spec(&self) -> &ChatAppSpec {
+        match self {
+            Self::Chat(app) => &app.spec,
+            Self::Cluster(app) => &app.spec.app,
+        }
+    }
+
+    /// Its status.
+    #[must_use]
+    pub fn status(&self) -> Option<&AppStatus> {
+        match self {
+            Self::Chat(app) => app.status.as_ref(),
+            Self::Cluster(app) => app.status.as_ref(),
+        }
+    }
+
+    /// Which namespaces may refer to it; only the cluster kind has such a list.
+    #[must_use]
+    pub fn allowed(&self) -> Option<&AllowedNamespaces> {
+        match self {
+            Self::Chat(_) => None,
+            Self::Cluster(app) => Some(&app.spec.allowed_namespaces),
+        }
+    }
+
+    /// As an event refers to it.
+    #[must_use]
+    pub fn reference(&self) -> k8s_openapi::api::core::v1::ObjectReference {
+        match self {
+            Self::Chat(app) => app.object_ref(&()),
+            Self::Cluster(app) => app.object_ref(&()),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn key(&self) -> AppKey {
+        let kind = match self {
+            Self::Chat(_) => AppKind::ChatApp,
+            Self::Cluster(_) => AppKind::ClusterChatApp,
+        };
+        let meta = self.meta();
+        AppKey {
+            kind,
+            namespace: meta.namespace.clone().unwrap_or_default(),
+            name: meta.name.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Generation of its spec.
+    #[must_use]
+    pub fn generation(&self) -> i64 {
+        self.meta().generation.unwrap_or_default()
+    }
+}

@@ -1,0 +1,119 @@
+//! When an app is checked: a read of its Secret, and one harmless call to the vendor.
+//!
+//! One that was verified before is called for as soon as its own circuit wants it. Those that never were share one
+//! budget, which `decide::checks` hands out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Controller, Wake};
+use crate::controller::any_chat_app::AppKey;
+use crate::controller::app_entry::{AppEntry, CallConfig, ProbeState};
+use crate::controller::read_back::{probe, sign};
+use crate::protocol::check_queue::{CheckRequest, CheckStep, NextCheck};
+
+/// An app that waits longer than this for its check says so.
+const REPORT_QUEUED_AFTER: Duration = Duration::from_secs(2);
+
+impl Controller {
+    /// Checks a verified app, and lets another wait for its turn, if that is due.
+    pub(super) fn check_if_due(&mut self, key: &AppKey) {
+        let now = self.now().mono;
+        let due = self.apps.get(key).and_then(AppEntry::probe_due_at);
+        if let Some(due) = due.filter(|due| *due > now) {
+            self.timers.set(due, Wake::App(key.clone()));
+        }
+        match self.apps.get(key).filter(|_| due.is_some_and(|due| due <= now)) {
+            Some(app) if app.verified.is_none() => self.wait_for_check(key, now),
+            Some(app) => {
+                let Ok(terms) = &app.config else { return };
+                let terms = Arc::clone(terms);
+                self.check_queue.remove(key);
+                let moment = self.account(&terms.account()).reads.available_at(0, now);
+                if moment > now {
+                    return self.timers.set(moment, Wake::App(key.clone()));
+                }
+                self.probe(key, terms, now);
+            }
+            None if self.check_queue.remove(key) => self.schedule_check(now),
+            None => {}
+        }
+    }
+
+    fn wait_for_check(&mut self, key: &AppKey, now: Duration) {
+        let Some(app) = self.apps.get_mut(key) else { return };
+        let Some(account) = app.account.clone() else { return };
+        let is_broken = app.circuit.failure().is_some();
+        let step = if app.probe == ProbeState::Signed { CheckStep::Probe } else { CheckStep::ReadSecret };
+        let since =
+            self.check_queue.push(&key.namespace, key, CheckRequest { is_broken, step, account }, now);
+        let tell_at = since + REPORT_QUEUED_AFTER;
+        app.is_queued = tell_at <= now;
+        if !app.is_queued && !is_broken {
+            self.timers.set(tell_at, Wake::App(key.clone()));
+        }
+        self.schedule_check(now);
+    }
+
+    /// Looks who is next as soon as the budget allows it.
+    pub(super) fn schedule_check(&mut self, now: Duration) {
+        let moment = self.check_queue.next_opportunity(now);
+        if self.check_timer.is_some_and(|timer| timer <= moment) {
+            return;
+        }
+        if let Some(timer) = self.check_timer.replace(moment) {
+            self.timers.clear(timer, Wake::Check);
+        }
+        self.timers.set(moment, Wake::Check);
+    }
+
+    /// Lets the next app take a step of its check.
+    pub(super) fn check_next(&mut self) {
+        self.check_timer = None;
+        loop {
+            let now = self.now().mono;
+            match self.check_queue.next(now) {
+                NextCheck::Nobody => return,
+                NextCheck::At(moment) => {
+                    self.check_timer = Some(moment);
+                    return self.timers.set(moment, Wake::Check);
+                }
+                NextCheck::Go(key) => self.check(&key, now),
+            }
+        }
+    }
+
+    fn check(&mut self, key: &AppKey, now: Duration) {
+        let waits =
+            |app: &&mut AppEntry| app.probe_due_at().is_some_and(|due| due <= now) && app.verified.is_none();
+        let app = self.apps.get_mut(key).filter(waits);
+        let Some((app, terms)) = app.and_then(|app| app.config.clone().ok().map(|terms| (app, terms))) else {
+            self.check_queue.remove(key);
+            return;
+        };
+        if app.probe != ProbeState::Signed {
+            (app.probe, app.is_queued) = (ProbeState::Busy, false);
+            self.check_queue.start(key, now);
+            self.tasks.spawn(sign(Arc::clone(&self.ctx), terms));
+            return;
+        }
+        let name = terms.account();
+        let permit = self.account(&name).reads.available_at(0, now);
+        if permit > now {
+            return self.check_queue.hold_account_until(&name, permit);
+        }
+        self.check_queue.start(key, now);
+        self.probe(key, terms, now);
+    }
+
+    /// Calls the vendor for it; a permit is free.
+    fn probe(&mut self, key: &AppKey, terms: Arc<CallConfig>, now: Duration) {
+        self.account(&terms.account()).reads.acquire(now);
+        if let Some(app) = self.apps.get_mut(key) {
+            (app.probe, app.is_queued) = (ProbeState::Busy, false);
+            app.confirm_at = app.confirm_at.filter(|_| app.is_unconfirmed());
+            app.circuit.on_probe_started(now);
+        }
+        self.tasks.spawn(probe(Arc::clone(&self.ctx), terms));
+    }
+}

@@ -1,0 +1,259 @@
+//! What came of the checks of an app, what its status says, and which limits its account has.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Controller, Wake};
+use crate::api::{AppLimits, AppReason};
+use crate::controller::any_chat_app::{AnyChatApp, AppKey};
+use crate::controller::app_entry::{AppEntry, CallConfig, ProbeState};
+use crate::controller::reset_cache::is_older;
+use crate::controller::task_result::TaskResult;
+use crate::k8s::secrets::CredentialsError;
+use crate::k8s::status_writer::WriteError;
+use crate::protocol::check_queue::PROBE_SPACING;
+use crate::protocol::circuit_breaker::{AppFailure, CircuitChange};
+use crate::protocol::classify::CallResult;
+use crate::protocol::messages;
+use crate::protocol::plan::AccountId;
+
+/// Status writes of apps under way.
+const MAX_CONCURRENT_APP_WRITES: usize = 16;
+/// After a status was written, so that one that does not take effect is not written without end.
+const APP_WRITE_SPACING: Duration = Duration::from_millis(500);
+
+impl Controller {
+    /// Checks an app if that is due, and writes its status if it should be another.
+    pub(super) fn reconcile_app(&mut self, key: &AppKey) {
+        if !self.is_listed() || self.ctx.stop.is_cancelled() {
+            return;
+        }
+        self.check_if_due(key);
+        self.write_app_if_due(key);
+    }
+
+    fn write_app_if_due(&mut self, key: &AppKey) {
+        let now = self.now();
+        let Some(app) = self.apps.get_mut(key) else { return };
+        if app.writing {
+            return;
+        }
+        let Some(status) = app.due_status(now) else { return };
+        if app.next_write_at > now.mono {
+            return self.timers.set(app.next_write_at, Wake::App(key.clone()));
+        }
+        if self.app_writes_in_flight >= MAX_CONCURRENT_APP_WRITES {
+            // Of one namespace, those that were never verified go last.
+            return self.app_write_queue.push(&key.namespace, (app.verified.is_none(), key.clone()));
+        }
+        self.app_writes_in_flight += 1;
+        app.writing = true;
+        let (object, hands, key) = (app.object.clone(), Arc::clone(&self.ctx), key.clone());
+        self.tasks.spawn(async move {
+            let written = match &object {
+                AnyChatApp::Chat(app) => {
+                    hands.statuses.put_app(app, status).await.map(|app| AnyChatApp::Chat(Box::new(app)))
+                }
+                AnyChatApp::Cluster(app) => {
+                    let written = hands.statuses.put_cluster_app(app, status).await;
+                    written.map(|app| AnyChatApp::Cluster(Box::new(app)))
+                }
+            };
+            hands.metrics.api_write("app", written.as_ref().err().map_or("ok", WriteError::label));
+            hands.report(TaskResult::AppDone(key, written));
+        });
+    }
+
+    pub(super) fn on_app_written(&mut self, key: &AppKey, written: Result<AnyChatApp, WriteError>) {
+        self.note_app_written(key, written);
+        self.app_writes_in_flight = self.app_writes_in_flight.saturating_sub(1);
+        self.reconcile_app(key);
+        while self.app_writes_in_flight < MAX_CONCURRENT_APP_WRITES {
+            let Some((_, next)) = self.app_write_queue.pop() else { return };
+            self.reconcile_app(&next);
+        }
+    }
+
+    fn note_app_written(&mut self, key: &AppKey, written: Result<AnyChatApp, WriteError>) {
+        let now = self.now().mono;
+        let Some(app) = self.apps.get_mut(key) else { return };
+        app.writing = false;
+        match written {
+            Ok(object) => {
+                if is_newer_of(&object, &app.object) {
+                    app.object = object;
+                }
+                app.next_write_at = now + APP_WRITE_SPACING;
+            }
+            // The watch brings what it changed to, or that it is gone.
+            Err(WriteError::Conflict | WriteError::Gone) => app.next_write_at = now + APP_WRITE_SPACING,
+            Err(fault) => {
+                app.next_write_at = now + Duration::from_secs(2);
+                let AppKey { kind, namespace, name } = key;
+                tracing::warn!(%kind, namespace, name, "status not written, tried again: {fault}");
+            }
+        }
+    }
+
+    pub(super) fn on_signed(&mut self, terms: &Arc<CallConfig>) {
+        if let Some(app) = self.apps.get_mut(&terms.key).filter(|app| app.uses(terms)) {
+            (app.probe, app.key_error) = (ProbeState::Signed, None);
+            self.reconcile_app(&terms.key);
+        }
+    }
+
+    pub(super) fn on_probed(
+        &mut self,
+        terms: &Arc<CallConfig>,
+        outcome: Result<CallResult, CredentialsError>,
+    ) {
+        let now = self.now();
+        let key = &terms.key;
+        // A probe on other terms says nothing about the app as it is now, which has its own probe.
+        let Some(app) = self.apps.get_mut(key).filter(|app| app.uses(terms)) else { return };
+        app.probe = ProbeState::Idle;
+        let had_trouble = app.circuit.failure().is_some();
+        app.key_error = None;
+        if let Ok(verdict) = &outcome {
+            let AppKey { kind, namespace, name } = key;
+            tracing::debug!(%kind, namespace, name, class = verdict.label(), code = verdict.code, "app checked");
+        }
+        let was_confirmation = app.confirm_at.take().is_some();
+        let change = match outcome {
+            // Of an app that works by a stored proof: the end of the call has told everybody what it came to.
+            Ok(_) if was_confirmation => {
+                app.confirm_at = app.is_unconfirmed().then_some(now.mono + PROBE_SPACING);
+                CircuitChange::None
+            }
+            Ok(verdict) => app.circuit.on_probe(&verdict, now.mono),
+            Err(fault) => {
+                app.circuit.on_probe_started(now.mono);
+                match failure(fault) {
+                    Ok(trouble) => app.circuit.on_failure(trouble, now.mono),
+                    Err(why) => {
+                        warn_without_key(key, &why);
+                        app.key_error = Some(why);
+                        CircuitChange::None
+                    }
+                }
+            }
+        };
+        if change == CircuitChange::Closed && app.verified.replace(now.second()).is_none() {
+            self.check_queue.on_accepted(&key.namespace);
+            self.schedule_check(now.mono);
+        }
+        self.on_circuit_change(key, change, had_trouble);
+        self.reconcile_app(key);
+    }
+
+    pub(super) fn on_no_credentials(&mut self, terms: &Arc<CallConfig>, fault: CredentialsError) {
+        let now = self.now().mono;
+        let app = self.apps.get_mut(&terms.key).filter(|app| app.uses(terms) && app.circuit.is_closed());
+        let Some(app) = app else { return };
+        match failure(fault) {
+            Ok(trouble) => {
+                let change = app.circuit.on_failure(trouble, now);
+                self.on_circuit_change(&terms.key, change, false);
+            }
+            // Those who have a signature go on; the others wait until the next probe has one.
+            Err(why) => {
+                warn_without_key(&terms.key, &why);
+                app.circuit.on_key_unavailable(now);
+            }
+        }
+        self.reconcile_app(&terms.key);
+    }
+
+    /// Tells everybody whom the change of a circuit concerns.
+    pub(super) fn on_circuit_change(&mut self, key: &AppKey, change: CircuitChange, had_trouble: bool) {
+        let Some(app) = self.apps.get_mut(key) else { return };
+        app.update_rejected();
+        app.update_gate();
+        let AppKey { kind, namespace, name } = key;
+        let reference = app.object.reference();
+        match (change, app.circuit.failure()) {
+            (CircuitChange::None, _) => return,
+            (CircuitChange::Opened, Some(AppFailure { reason, code, message })) => {
+                tracing::warn!(%kind, namespace, name, %reason, code, "circuit open, nothing is sent: {message}");
+                let note = messages::circuit_opened(*kind, name, *reason, *code, message);
+                self.ctx.event(reference, "CircuitOpened", true, note);
+            }
+            (CircuitChange::Opened, None) | (CircuitChange::Closed, _) => {
+                tracing::info!(%kind, namespace, name, "the account works");
+                if had_trouble {
+                    let note = "The vendor accepts the account again; resets go on.".to_owned();
+                    self.ctx.event(reference, "CircuitClosed", false, note);
+                }
+            }
+        }
+        let account = app.account.clone();
+        self.series.circuit(key, change == CircuitChange::Opened);
+        if let Some(account) = account {
+            self.recompute_limits(&account);
+        }
+        self.reconcile_resets_of_app(key);
+    }
+
+    /// The lowest rate and the longest interval of the apps that name the account and have a say in it. While none has,
+    /// as after a restart, apps that work by a stored proof keep to limits of their own, and the account allows what the
+    /// most generous of them does.
+    pub(super) fn recompute_limits(&mut self, name: &AccountId) {
+        self.dirty_accounts.insert(name.clone());
+        let now = self.now().mono;
+        let limits = |app: &AppEntry| app.object.spec().limits.clone();
+        let strictest = |a: AppLimits, b: AppLimits| AppLimits {
+            calls_per_second: a.calls_per_second.min(b.calls_per_second),
+            group_interval_milliseconds: a.group_interval_milliseconds.max(b.group_interval_milliseconds),
+        };
+        let loosest = |a: AppLimits, b: AppLimits| AppLimits {
+            calls_per_second: a.calls_per_second.max(b.calls_per_second),
+            group_interval_milliseconds: a.group_interval_milliseconds.min(b.group_interval_milliseconds),
+        };
+        let mut sharers: Vec<_> =
+            self.apps.values_mut().filter(|app| app.account.as_ref() == Some(name)).collect();
+        if sharers.len() > 1 {
+            for app in &mut sharers {
+                app.confirm(now);
+            }
+        }
+        // The others are woken by their own circuits.
+        let is_due =
+            |app: &&&mut AppEntry| app.is_unconfirmed() && app.probe_due_at().is_some_and(|due| due <= now);
+        let due: Vec<AppKey> = sharers.iter().filter(is_due).map(|app| app.object.key()).collect();
+        let heard = sharers.iter().filter(|app| app.limits_apply()).map(|app| limits(app)).reduce(strictest);
+        let stored =
+            || sharers.iter().filter(|app| app.is_unconfirmed()).map(|app| limits(app)).reduce(loosest);
+        if let Some(agreed) = heard.or_else(stored) {
+            let calls = u32::try_from(agreed.calls_per_second).unwrap_or(1);
+            let interval = u64::try_from(agreed.group_interval_milliseconds).unwrap_or(1000);
+            self.account(name).set_limits(calls, Duration::from_millis(interval));
+        }
+        for key in due {
+            self.timers.set(now, Wake::App(key));
+        }
+    }
+}
+
+/// Whether `object` is the same app as `known`, with the same spec, and not older.
+fn is_newer_of(object: &AnyChatApp, known: &AnyChatApp) -> bool {
+    let version = |object: &AnyChatApp| object.meta().resource_version.clone().unwrap_or_default();
+    object.meta().uid == known.meta().uid
+        && object.generation() == known.generation()
+        && !is_older(&version(object), &version(known))
+}
+
+/// What a Secret that cannot be used means for the app. If Kubernetes just did not hand it out, that is no trouble of the
+/// app, and the error says why it did not.
+fn failure(fault: CredentialsError) -> Result<AppFailure, String> {
+    let (reason, message) = match fault {
+        CredentialsError::NotFound(message) => (AppReason::SecretNotFound, message),
+        CredentialsError::KeyMissing(message) => (AppReason::SecretKeyMissing, message),
+        CredentialsError::KeyInvalid(message) => (AppReason::SecretKeyInvalid, message),
+        CredentialsError::NoAnswer(why) => return Err(why),
+    };
+    Ok(AppFailure { reason, code: None, message })
+}
+
+fn warn_without_key(AppKey { kind, namespace, name }: &AppKey, why: &str) {
+    tracing::warn!(%kind, namespace, name, "nothing can be signed for this app: {why}");
+}

@@ -1,0 +1,87 @@
+//! Gauges, and forgetting what needs no remembering.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use super::{Controller, Wake};
+use crate::api::ResetStatus;
+use crate::controller::any_chat_app::AppKey;
+use crate::controller::metrics::{AppFigures, AppLabel};
+use crate::controller::watches::{CHAT_APP, CLUSTER_CHAT_APP, RESET};
+use crate::protocol::Now;
+use crate::protocol::plan::AccountId;
+
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(2);
+
+impl Controller {
+    pub(super) fn housekeeping(&mut self) {
+        let now = self.now();
+        self.timers.set(now.mono + HOUSEKEEPING_INTERVAL, Wake::Housekeeping);
+        self.forget_idle(now);
+        self.gauges(now);
+    }
+
+    /// Forgets what needs no remembering.
+    fn forget_idle(&mut self, now: Now) {
+        for terms in self.apps.values().filter_map(|app| app.config.as_ref().ok()) {
+            terms.credentials.drop_expired_key(now.mono);
+        }
+        self.check_queue.forget_idle(now.mono);
+        let named: HashSet<&AccountId> = self.apps.values().filter_map(|app| app.account.as_ref()).collect();
+        self.accounts.retain(|name, account| {
+            account.forget_idle_groups(now.mono);
+            named.contains(name) || !account.is_forgettable(now.mono)
+        });
+    }
+
+    /// Sets everything that is looked at rather than counted.
+    fn gauges(&mut self, now: Now) {
+        let mut waiting: HashMap<&AppKey, (usize, Duration)> = HashMap::new();
+        for (_, open) in self.resets.all_active() {
+            let status = open.object.status.as_ref();
+            if status.is_some_and(ResetStatus::is_final) {
+                continue;
+            }
+            let (count, oldest) = waiting.entry(&open.app).or_default();
+            *count += 1;
+            // A prepared one may lie there for months, and nobody is to be called for it.
+            if !open.object.spec.suspend {
+                let created = open.object.metadata.creation_timestamp.as_ref().map(|time| time.0);
+                let start = status.and_then(|status| status.start_time).or(created);
+                let age = start.map(|start| now.wall.duration_since(start));
+                *oldest = (*oldest).max(age.and_then(|age| age.try_into().ok()).unwrap_or_default());
+            }
+        }
+        let metrics = &self.ctx.metrics;
+        metrics.accounts(self.accounts.len());
+        let homeless =
+            waiting.iter().filter(|(key, _)| !self.apps.contains_key(key)).map(|(_, numbers)| numbers);
+        let (count, oldest) =
+            homeless.fold((0, Duration::ZERO), |all, one| (all.0 + one.0, all.1.max(one.1)));
+        // There before the first is counted, or an alert on its increase would miss it.
+        metrics.app(&AppLabel::unknown());
+        metrics.waiting(&AppLabel::unknown(), count, oldest);
+        let mut apps = Vec::with_capacity(self.apps.len());
+        for (key, app) in &self.apps {
+            let (waiting, oldest) = waiting.get(key).copied().unwrap_or_default();
+            let account = app.account.as_ref().and_then(|name| self.accounts.get_mut(name));
+            let figures = AppFigures {
+                was_verified: app.verified.is_some(),
+                waiting,
+                oldest,
+                is_open: !app.circuit.is_closed(),
+                usersig_expiry: app.config.as_ref().ok().and_then(|terms| terms.credentials.expires()),
+                limit: account
+                    .map(|account| (account.clears.in_use(now.mono), account.clears.rate(now.mono))),
+            };
+            apps.push((key, figures));
+        }
+        self.series.show(apps);
+        metrics.apps_waiting(self.check_queue.never_checked(), self.app_write_queue.len());
+        metrics.secret_reads(self.ctx.secret_reads.in_flight());
+        for kind in [RESET, CHAT_APP, CLUSTER_CHAT_APP] {
+            metrics
+                .malformed_objects(kind, self.malformed.keys().filter(|(known, _)| *known == kind).count());
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! What is next for a reset.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Controller, Wake};
+use crate::api::{AppKind, GroupAttributeReset, GroupId, NamespacesFrom, ResetStatus};
+use crate::chat::Class;
+use crate::chat::codes::lookup;
+use crate::controller::attempt::status_without_call;
+use crate::controller::reset_cache::{QueuePosition, Stage};
+use crate::protocol::circuit_breaker::MAX_PROBE_INTERVAL;
+use crate::protocol::fair_queue::QueueKey;
+use crate::protocol::group_interval::GroupReadiness;
+use crate::protocol::label_selector;
+use crate::protocol::plan::{AccountId, AppState, AppView, EXPLAIN_LIMITS_AFTER, Plan, Step, plan};
+use crate::protocol::{Now, status};
+
+impl Controller {
+    /// Plans the next step of a reset and takes it.
+    pub(super) fn reconcile(&mut self, uid: &str) {
+        if !self.is_listed() || self.ctx.stop.is_cancelled() {
+            return;
+        }
+        let now = self.now();
+        let Some(tracked) = self.resets.all.get(uid) else { return };
+        if matches!(&tracked.stage, Stage::Active(open) if open.busy) {
+            return;
+        }
+        if let Some(moment) = tracked.write_at.filter(|moment| *moment > now.mono) {
+            self.dequeue(uid);
+            return self.wake_at(uid, moment);
+        }
+        if let Stage::Finished(delete_at, _) = tracked.stage {
+            return self.reconcile_finished(uid, delete_at, now);
+        }
+        if let Some(status) = self.revoked_status(uid) {
+            return self.write(uid, "record", status);
+        }
+        let Some(Plan { step, explain }) = self.plan(uid, now) else { return };
+        let is_overwritten = self.resets.active(uid).is_some_and(|open| open.status_to_restore().is_some());
+        if explain.is_some() || is_overwritten {
+            self.queue_explanation(uid);
+        }
+        self.execute(uid, step, now);
+    }
+
+    pub(super) fn plan(&mut self, uid: &str, now: Now) -> Option<Plan> {
+        let open = self.resets.active(uid)?;
+        let (object, recall) = (Arc::clone(&open.object), open.local.clone());
+        Some(plan(&object, &self.app_view(&object), &recall, now))
+    }
+
+    pub(super) fn execute(&mut self, uid: &str, step: Step, now: Now) {
+        match step {
+            Step::Wait(moment) => {
+                self.dequeue(uid);
+                self.log_wait(uid, moment, now);
+                if let Some(open) = self.resets.active(uid) {
+                    open.local.eligible_since = None;
+                }
+                if let Some(moment) = moment {
+                    self.wake_at(uid, moment);
+                }
+                self.resets.compact(uid);
+            }
+            Step::Record(status) => self.write(uid, "record", *status),
+            Step::Delete => {
+                self.resets.compact(uid);
+                self.delete(uid);
+            }
+            Step::Send => self.queue_clear(uid, now),
+            Step::ReadBack(_) => self.queue_read(uid),
+        }
+    }
+
+    /// For those who ask why nothing happens; the status says it in words.
+    fn log_wait(&mut self, uid: &str, until: Option<Duration>, now: Now) {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        let Some(object) = self.resets.active(uid).map(|open| Arc::clone(&open.object)) else { return };
+        tracing::debug!(
+            namespace = object.metadata.namespace,
+            reset = object.metadata.name,
+            uid,
+            suspended = object.spec.suspend,
+            app = ?self.app_view(&object).state,
+            seconds = until.map(|moment| moment.saturating_sub(now.mono).as_secs_f64()),
+            "nothing to do for now"
+        );
+    }
+
+    fn reconcile_finished(&mut self, uid: &str, end: Option<jiff::Timestamp>, now: Now) {
+        match end {
+            Some(end) if end <= now.wall => self.delete(uid),
+            Some(end) => self.wake_at(uid, now.until(end)),
+            None => {}
+        }
+    }
+
+    /// An attempt of ours whose intent turned up after all, though its write seemed lost: it was never called.
+    fn revoked_status(&mut self, uid: &str) -> Option<ResetStatus> {
+        let hands = Arc::clone(&self.ctx);
+        let open = self.resets.active(uid)?;
+        let pending = open.object.status.as_ref()?.pending_attempt.as_ref()?;
+        (open.revoked_attempt.as_deref() == Some(pending.id.as_str()))
+            .then(|| status_without_call(&hands, &open.object, pending))
+    }
+
+    /// What a reset sees of its app.
+    pub(super) fn app_view(&self, reset: &GroupAttributeReset) -> AppView {
+        let key = crate::controller::any_chat_app::key_of(reset);
+        let of_cluster = key.kind == AppKind::ClusterChatApp;
+        let Some(app) = self.apps.get(&key) else {
+            let state = if of_cluster { AppState::NotAllowed } else { AppState::Missing };
+            return AppView { state, account: None };
+        };
+        let namespace = reset.metadata.namespace.as_deref().unwrap_or_default();
+        let is_suspended = app.object.spec().suspend;
+        let state = match app.failure() {
+            _ if of_cluster && (is_suspended || !self.is_open_to(app, namespace)) => AppState::NotAllowed,
+            _ if is_suspended => AppState::Suspended,
+            Some(trouble) => AppState::NotReady(trouble.reason, trouble.code),
+            None if app.works() => AppState::Working,
+            None => AppState::Checking,
+        };
+        AppView { state, account: app.account.clone() }
+    }
+
+    fn is_open_to(&self, app: &crate::controller::app_entry::AppEntry, namespace: &str) -> bool {
+        let Some(allowed) = app.object.allowed() else { return true };
+        match (allowed.from, &allowed.selector) {
+            (NamespacesFrom::All, _) => true,
+            (NamespacesFrom::Selector, Some(selector)) => {
+                self.namespaces.get(namespace).is_some_and(|labels| label_selector::matches(selector, labels))
+            }
+            _ => false,
+        }
+    }
+
+    fn queue_clear(&mut self, uid: &str, now: Now) {
+        let Some(open) = self.resets.active(uid) else { return };
+        let since = *open.local.eligible_since.get_or_insert(now.mono);
+        // Looks again when the limits have to be explained, however long the turn takes.
+        let first = since + EXPLAIN_LIMITS_AFTER;
+        let explain_at = if first > now.mono { first } else { now.mono + EXPLAIN_LIMITS_AFTER };
+        let object = Arc::clone(&open.object);
+        let is_queued = open.queued.is_some();
+        let Ok(group) = GroupId::parse(&object.spec.group_id) else { return };
+        let Some(account) = self.app_view(&object).account else { return };
+        match self.account(&account).group_readiness(&group, now.mono) {
+            GroupReadiness::Ready if !is_queued => self.enqueue(uid, account, false),
+            GroupReadiness::Ready => {}
+            turn => {
+                self.dequeue(uid);
+                self.account(&account).wait_for_group(&group, queue_key(&object, uid));
+                // After another write, its end looks who is next.
+                if let GroupReadiness::At(moment) = turn {
+                    self.timers.set(moment, Wake::Group(account, group));
+                }
+            }
+        }
+        self.wake_at(uid, explain_at);
+    }
+
+    /// The group may be written to again, or soon: the one that waits longest for it is looked at, and if that one does
+    /// not want to go any more, the next. Not all of them, or many resets of one group would keep everybody else waiting.
+    pub(super) fn next_for_group(&mut self, name: &AccountId, group: &GroupId) {
+        let now = self.now().mono;
+        loop {
+            match self.account(name).group_readiness(group, now) {
+                GroupReadiness::Ready => {}
+                GroupReadiness::At(moment) => {
+                    return self.timers.set(moment, Wake::Group(name.clone(), group.clone()));
+                }
+                GroupReadiness::AfterWriteInFlight => return,
+            }
+            let Some(QueueKey { uid, .. }) = self.account(name).next_waiting_for_group(group) else { return };
+            self.reconcile(&uid);
+            // A place in another line, of its app's new account say, leads to no end that would look who is next here.
+            let goes = |queued: &QueuePosition| !queued.read && queued.account == *name;
+            if self.resets.active(&uid).is_some_and(|open| open.queued.as_ref().is_some_and(goes)) {
+                return;
+            }
+        }
+    }
+
+    fn queue_read(&mut self, uid: &str) {
+        let Some(open) = self.resets.active(uid) else { return };
+        if open.queued.as_ref().is_some_and(|queued| queued.read) {
+            return;
+        }
+        let object = Arc::clone(&open.object);
+        if let Some(account) = self.app_view(&object).account {
+            self.enqueue(uid, account, true);
+        }
+    }
+
+    fn enqueue(&mut self, uid: &str, account: AccountId, read: bool) {
+        self.dequeue(uid);
+        let Some(open) = self.resets.active(uid) else { return };
+        let place = queue_key(&open.object, uid);
+        let namespace = open.object.metadata.namespace.clone().unwrap_or_default();
+        open.queued = Some(QueuePosition { account: account.clone(), read, place: place.clone() });
+        let limits = self.account(&account);
+        let turns = if read { &mut limits.read_queue } else { &mut limits.clear_queue };
+        turns.push(&namespace, place);
+        self.dirty_accounts.insert(account);
+    }
+
+    pub(super) fn dequeue(&mut self, uid: &str) {
+        let Some(open) = self.resets.active(uid) else { return };
+        let namespace = open.object.metadata.namespace.clone().unwrap_or_default();
+        let Some(QueuePosition { account, read, place }) = open.queued.take() else { return };
+        let limits = self.account(&account);
+        let turns = if read { &mut limits.read_queue } else { &mut limits.clear_queue };
+        turns.remove(&namespace, &place);
+    }
+
+    /// Looks at a reset again at `moment`; one timer each.
+    pub(super) fn wake_at(&mut self, uid: &str, moment: Duration) {
+        let Some(tracked) = self.resets.all.get_mut(uid) else { return };
+        if let Some(old) = tracked.timer.replace(moment) {
+            self.timers.clear(old, Wake::Reset(uid.to_owned()));
+        }
+        self.timers.set(moment, Wake::Reset(uid.to_owned()));
+    }
+}
+
+/// Its place in every line for a call: by the start of its request's clock. One that the vendor has refused as the
+/// account's fault more than once goes behind the others of its namespace, which may fare better: what it draws closes
+/// the way for all of them. Also behind those that come while the way is closed.
+fn queue_key(object: &GroupAttributeReset, uid: &str) -> QueueKey {
+    let status = status::seen(object);
+    let refused_again = status.last_attempt.as_ref().filter(|attempt| {
+        let class = attempt.error_code.map(|code| lookup(code).class);
+        attempt.number > 1 && matches!(class, Some(Class::Account(_)))
+    });
+    let since = refused_again.map_or(status.start_time, |attempt| {
+        attempt.completion_time.map(|refused| refused.saturating_add(MAX_PROBE_INTERVAL).unwrap_or(refused))
+    });
+    QueueKey { since: since.unwrap_or_default(), uid: uid.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn who_was_refused_again_goes_behind_those_that_come_while_the_way_is_closed() {
+        let place = |status: serde_json::Value| {
+            let object = json!({
+                "apiVersion": "groupattr.dev/v1alpha1", "kind": "GroupAttributeReset", "metadata": {"name": "room"},
+                "spec": {"groupID": "@TGS#room"}, "status": status,
+            });
+            queue_key(&serde_json::from_value(object).unwrap(), "uid").since
+        };
+        let refused = |number: i32, code: i64| {
+            place(json!({"observedGeneration": 1, "startTime": "1970-01-01T00:00:10Z", "lastAttempt": {
+                "id": "a", "number": number, "startTime": "1970-01-01T00:01:39Z", "completionTime": "1970-01-01T00:01:40Z",
+                "outcome": "Rejected", "errorCode": code, "sdkAppID": 7, "host": "chat:443",
+            }}))
+        };
+        let second = |second| Timestamp::from_second(second).unwrap();
+        assert_eq!(refused(1, 10026), second(10), "once may be an accident");
+        assert_eq!(refused(2, 10010), second(10), "not the account's fault");
+        assert_eq!(refused(2, 10026), second(100 + 60));
+    }
+}

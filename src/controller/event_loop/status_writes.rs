@@ -1,0 +1,125 @@
+//! Writes that are no part of an attempt: what is recorded, explained and deleted, by so many writers at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Resource as _;
+
+use super::{Controller, Wake};
+use crate::api::ResetStatus;
+use crate::controller::persist;
+use crate::protocol::fair_queue::QueueKey;
+use crate::protocol::messages;
+
+/// Writes under way that are not part of an attempt.
+const MAX_CONCURRENT_WRITES: usize = 32;
+/// A deletion of which nothing was heard is tried again after this long.
+const DELETE_RETRY: Duration = Duration::from_secs(30);
+/// Between two explanations: twenty a second, in all.
+pub(super) const EXPLANATION_SPACING: Duration = Duration::from_millis(50);
+
+impl Controller {
+    pub(super) fn write(&mut self, uid: &str, kind: &'static str, status: ResetStatus) {
+        self.dequeue(uid);
+        if !self.acquire_write_slot(uid) {
+            return;
+        }
+        let hands = Arc::clone(&self.ctx);
+        let Some(open) = self.resets.active(uid) else { return };
+        open.start_task();
+        open.attempted_status = Some(Box::new(status.clone()));
+        let object = Arc::clone(&open.object);
+        self.tasks.spawn(persist::record(hands, kind, object, status));
+    }
+
+    pub(super) fn delete(&mut self, uid: &str) {
+        if !self.acquire_write_slot(uid) {
+            return;
+        }
+        let again = self.now().mono + DELETE_RETRY;
+        let Some(tracked) = self.resets.all.get_mut(uid) else { return };
+        tracked.write_at = Some(again);
+        let key = (tracked.namespace.clone(), tracked.name.clone());
+        let deletion = persist::delete(Arc::clone(&self.ctx), key, uid.to_owned(), tracked.version.clone());
+        self.tasks.spawn(deletion);
+        self.wake_at(uid, again);
+    }
+
+    /// Takes one of the writers for this reset, or puts it into the backlog, from where it is looked at again.
+    fn acquire_write_slot(&mut self, uid: &str) -> bool {
+        let Some(tracked) = self.resets.all.get_mut(uid) else { return false };
+        if self.writes_in_flight < MAX_CONCURRENT_WRITES {
+            self.writes_in_flight += 1;
+            return true;
+        }
+        if !std::mem::replace(&mut tracked.in_backlog, true) {
+            let since = self.ctx.clock.now().wall;
+            self.write_queue.push(&tracked.namespace, QueueKey { since, uid: uid.to_owned() });
+        }
+        false
+    }
+
+    /// A writer is free: whoever waited for one is looked at, until all are at work again. Namespaces take turns.
+    pub(super) fn release_write_slot(&mut self) {
+        self.writes_in_flight = self.writes_in_flight.saturating_sub(1);
+        while self.writes_in_flight < MAX_CONCURRENT_WRITES {
+            let Some(QueueKey { uid: next, .. }) = self.write_queue.pop() else { return };
+            if let Some(tracked) = self.resets.all.get_mut(&next) {
+                tracked.in_backlog = false;
+            }
+            self.reconcile(&next);
+        }
+    }
+
+    /// The status that is to be written back, and the event that says so.
+    fn restoration(&mut self, uid: &str) -> Option<ResetStatus> {
+        let open = self.resets.active(uid)?;
+        let status = open.status_to_restore()?;
+        let object = Arc::clone(&open.object);
+        tracing::warn!(
+            namespace = object.metadata.namespace,
+            reset = object.metadata.name,
+            uid,
+            "somebody else has changed this status; it is written back"
+        );
+        let note = messages::STATUS_RESTORED.to_owned();
+        self.ctx.event(object.object_ref(&()), "StatusRestored", true, note);
+        Some(status)
+    }
+
+    pub(super) fn queue_explanation(&mut self, uid: &str) {
+        let Some(open) = self.resets.active(uid) else { return };
+        let since = open.object.metadata.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default();
+        let namespace = open.object.metadata.namespace.clone().unwrap_or_default();
+        self.explanation_queue.push(&namespace, QueueKey { since, uid: uid.to_owned() });
+        self.timers.set(self.explain_at, Wake::Explanation);
+    }
+
+    /// Lets the next reset explain itself, if it still has something to explain. Namespaces take turns, and an
+    /// explanation waits while other writes need all writers.
+    pub(super) fn explain_next(&mut self) {
+        let now = self.now();
+        if now.mono < self.explain_at {
+            return self.timers.set(self.explain_at, Wake::Explanation);
+        }
+        if self.writes_in_flight >= MAX_CONCURRENT_WRITES {
+            return self.timers.set(now.mono + EXPLANATION_SPACING, Wake::Explanation);
+        }
+        while let Some(QueueKey { uid, .. }) = self.explanation_queue.pop() {
+            let Some(tracked) = self.resets.all.get(&uid) else { continue };
+            let is_paused = tracked.write_at.is_some_and(|moment| moment > now.mono);
+            if is_paused || self.resets.active(&uid).is_none_or(|open| open.busy) {
+                continue;
+            }
+            if let Some(status) = self.restoration(&uid) {
+                self.write(&uid, "restore", status);
+            } else if let Some(explain) = self.plan(&uid, now).and_then(|plan| plan.explain) {
+                self.write(&uid, "explanation", *explain);
+            } else {
+                continue;
+            }
+            self.explain_at = now.mono + EXPLANATION_SPACING;
+            return self.timers.set(self.explain_at, Wake::Explanation);
+        }
+    }
+}

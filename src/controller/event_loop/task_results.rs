@@ -1,0 +1,242 @@
+//! What came of the tasks.
+
+use std::time::Duration;
+
+use super::Controller;
+use crate::api::{GroupAttributeReset, Reason};
+use crate::chat::Class;
+use crate::chat::codes::lookup;
+use crate::controller::any_chat_app::AppKey;
+use crate::controller::metrics::{AppLabel, Code};
+use crate::controller::reset_cache::{Freshness, version_number};
+use crate::controller::task_result::{CallEnded, IntentStored, LastSeen, PermitUse, ResetDone, TaskResult};
+use crate::k8s::status_writer::WriteError;
+use crate::protocol::check_queue::PROBE_SPACING;
+use crate::protocol::circuit_breaker::CircuitChange;
+use crate::protocol::classify::{CallResult, Delivery};
+
+/// Longest pause after writes that Kubernetes refused.
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+/// Longest pause without the right to delete: it may be kept back on purpose, for ever, and nobody waits.
+const LONGEST_PAUSE_OF_DELETIONS: Duration = Duration::from_hours(1);
+
+impl Controller {
+    pub(super) fn on_task_result(&mut self, report: TaskResult) {
+        match report {
+            TaskResult::IntentStored(armed) => self.on_intent_stored(armed),
+            TaskResult::CallEnded(ended) => self.on_call_ended(ended),
+            TaskResult::CredentialsFailed(terms, fault) => self.on_no_credentials(&terms, fault),
+            TaskResult::Signed(terms) => self.on_signed(&terms),
+            TaskResult::Probed(terms, outcome) => self.on_probed(&terms, outcome),
+            TaskResult::ResetDone(done) => self.on_reset_done(done),
+            TaskResult::Deleted { uid, version, outcome } => self.on_deleted_reset(&uid, &version, outcome),
+            TaskResult::AppDone(key, written) => self.on_app_written(&key, written),
+            TaskResult::MalformedExplained => self.on_malformed_explained(),
+            TaskResult::Ended { app, reason, took } => self.count_end(&app, reason, took),
+        }
+    }
+
+    fn on_intent_stored(&mut self, armed: IntentStored) {
+        self.intent_lead.observe(self.now().mono.saturating_sub(armed.started));
+        // Unless it is gone by now: the answer to an older write says nothing about that.
+        if self.resets.active(&armed.uid).is_some() {
+            let _ = self.upsert(&armed.committed, Freshness::OwnWrite);
+        }
+        let name = armed.app.account();
+        self.account(&name).awaiting_permit.push_back(armed);
+        self.dirty_accounts.insert(name);
+    }
+
+    fn on_call_ended(&mut self, ended: CallEnded) {
+        let CallEnded { app: terms, started: begun, group, permit, verdict } = ended;
+        let sent = permit.call();
+        let (name, key) = (terms.account(), terms.key.clone());
+        let now = self.now().mono;
+        if let (None, Some((at, _))) = (&group, sent)
+            && !terms.gate.allows_clear()
+        {
+            // It counts from the send, which a slow Secret may have delayed.
+            self.check_queue.hold_account_until(&name, at + PROBE_SPACING);
+        }
+        let account = self.account(&name);
+        let pace = if group.is_some() { &mut account.clears } else { &mut account.reads };
+        match permit {
+            PermitUse::None => account.uncommitted = account.uncommitted.saturating_sub(1),
+            PermitUse::Unused => pace.release_unused(),
+            PermitUse::Used { over, .. } => pace.release_after_answer(over),
+        }
+        let ruling = verdict.as_ref().map(|verdict| verdict.delivery);
+        if let (Some((at, _)), Some(Delivery::Sent(Class::ThrottledAccount))) = (sent, ruling) {
+            pace.on_throttled(at, now);
+        }
+        if let Some(group) = &group {
+            match (sent, verdict.as_ref().is_some_and(CallResult::is_answered)) {
+                (None, _) => account.in_flight.on_not_sent(),
+                (Some(_), true) => account.in_flight.on_answer(),
+                (Some(_), false) => account.in_flight.on_timeout(),
+            }
+            let pace = account.group(group);
+            pace.end_write(sent.map(|(_, over)| over));
+            match ruling {
+                Some(Delivery::Sent(Class::ThrottledGroup)) => pace.on_throttled(),
+                Some(Delivery::Sent(Class::Success)) => pace.on_success(),
+                _ => {}
+            }
+        }
+        if let Some(verdict) = &verdict {
+            if group.is_some() {
+                self.count_attempt(&key, verdict, sent.map(|(at, _)| now.saturating_sub(at)));
+            }
+            // What was heard on terms that are no more says nothing about the app as it is now.
+            let moment = self.now();
+            let app = self.apps.get_mut(&key).filter(|app| app.uses(&terms));
+            let (has_a_say_now, is_earlier, change) =
+                app.map_or((false, false, CircuitChange::None), |app| {
+                    let has_a_say_now = app.on_accepted(verdict, moment);
+                    let is_earlier = group.is_some() && app.circuit.on_clear(verdict);
+                    (has_a_say_now, is_earlier, app.circuit.on_call(verdict, begun, now))
+                });
+            if has_a_say_now {
+                self.recompute_limits(&name);
+            }
+            if change != CircuitChange::None {
+                self.on_circuit_change(&key, change, false);
+            }
+            if is_earlier || change != CircuitChange::None {
+                self.reconcile_app(&key);
+            }
+        }
+        if let Some(group) = &group {
+            self.next_for_group(&name, group);
+        }
+        self.dirty_accounts.insert(name);
+    }
+
+    fn on_reset_done(&mut self, done: ResetDone) {
+        let ResetDone { uid, seen, read_back_at, revoked_attempt: never_called, was_writer } = done;
+        let mut origin = Freshness::Consistent;
+        if let Some(open) = self.resets.active(&uid) {
+            origin = open.read_freshness();
+            open.busy = false;
+            open.revoked_attempt = never_called.or(open.revoked_attempt.take());
+        }
+        if self.resets.all.contains_key(&uid) {
+            match seen {
+                LastSeen::Stored(object) => {
+                    self.expect_watch_event(&uid, &object);
+                    let _ = self.upsert(&object, Freshness::OwnWrite);
+                }
+                LastSeen::Read(object) => drop(self.upsert(&object, origin)),
+                LastSeen::Unchanged => {}
+                LastSeen::Gone => self.reset_is_gone(&uid),
+                LastSeen::Fault(fault) => self.back_off(&uid, &fault, LONGEST_PAUSE),
+            }
+        }
+        if let (Some(open), Some(moment)) = (self.resets.active(&uid), read_back_at) {
+            open.local.read_back_at = Some(moment);
+        }
+        self.resets.compact(&uid);
+        if was_writer {
+            self.release_write_slot();
+        }
+        self.reconcile(&uid);
+    }
+
+    /// A deletion is over. If its object has changed meanwhile, others are at work on it by now.
+    fn on_deleted_reset(&mut self, uid: &str, version: &str, outcome: Result<(), WriteError>) {
+        let is_unchanged = self.resets.all.get(uid).is_some_and(|tracked| tracked.version == version);
+        match outcome {
+            Ok(()) | Err(WriteError::Gone) => self.reset_is_gone(uid),
+            Err(fault) if is_unchanged => self.back_off(uid, &fault, longest_before_deletion(&fault)),
+            Err(_) => {}
+        }
+        self.release_write_slot();
+        self.reconcile(uid);
+    }
+
+    /// The watch will show what was written, unless it was faster than the answer to the write.
+    fn expect_watch_event(&mut self, uid: &str, stored: &GroupAttributeReset) {
+        let Some(version) = version_number(stored) else { return };
+        let known = self.resets.all.get(uid).and_then(|tracked| tracked.version.parse::<u64>().ok());
+        if known < Some(version) {
+            self.watch_lag.expect(self.watch_of(stored), uid, version, self.now().mono);
+        }
+    }
+
+    /// Kubernetes refused something about this reset; it is tried again after a pause that grows.
+    fn back_off(&mut self, uid: &str, fault: &WriteError, longest: Duration) {
+        let now = self.now().mono;
+        let Some(tracked) = self.resets.all.get_mut(uid) else { return };
+        let pause = backoff_after(tracked.faults, longest);
+        tracked.faults += 1;
+        tracked.write_at = Some(now + pause);
+        tracing::warn!(
+            namespace = tracked.namespace,
+            reset = tracked.name,
+            seconds = pause.as_secs(),
+            "Kubernetes did not take a step, tried again after a pause: {fault}"
+        );
+        self.wake_at(uid, now + pause);
+    }
+
+    /// As metrics name an app. Resets may name apps that never existed; those share one series.
+    fn label(&mut self, key: &AppKey) -> AppLabel {
+        if self.apps.contains_key(key) { self.series.label(key) } else { AppLabel::unknown() }
+    }
+
+    fn count_attempt(&mut self, key: &AppKey, verdict: &CallResult, took: Option<Duration>) {
+        let app = self.label(key);
+        let metrics = &self.ctx.metrics;
+        let code = match verdict.code {
+            None => Code::Absent,
+            Some(code) if lookup(code).listed => Code::Listed(code),
+            Some(code) => Code::Unlisted(code),
+        };
+        metrics.attempt(&app, verdict.label(), code);
+        if let Some(took) = took {
+            metrics.call_duration(&app, took);
+        }
+        if verdict.delivery == Delivery::Sent(Class::Unknown) {
+            metrics.unknown_outcome();
+        }
+    }
+
+    fn count_end(&mut self, key: &AppKey, reason: Reason, took: Option<jiff::SignedDuration>) {
+        let took = took.and_then(|took| Duration::try_from(took).ok()).unwrap_or_default();
+        let app = self.label(key);
+        self.ctx.metrics.result(&app, reason.word(), took);
+    }
+}
+
+/// Longest pause after this fault of a deletion. Only a missing right is worth an hour: all else may pass soon.
+fn longest_before_deletion(fault: &WriteError) -> Duration {
+    if matches!(fault, WriteError::Forbidden(_)) { LONGEST_PAUSE_OF_DELETIONS } else { LONGEST_PAUSE }
+}
+
+/// Doubled from one second on.
+fn backoff_after(faults: u32, longest: Duration) -> Duration {
+    Duration::from_secs(1 << faults.min(12)).min(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_those_of_deletions_grow_on() {
+        let seconds =
+            |longest| [0, 4, 5, 11, 12, u32::MAX].map(|faults| backoff_after(faults, longest).as_secs());
+        assert_eq!(seconds(LONGEST_PAUSE), [1, 16, 20, 20, 20, 20]);
+        assert_eq!(seconds(LONGEST_PAUSE_OF_DELETIONS), [1, 16, 32, 2048, 3600, 3600]);
+    }
+
+    #[test]
+    fn only_a_missing_right_keeps_a_deletion_waiting_for_an_hour() {
+        let text = || "why".to_owned();
+        let missing = WriteError::Forbidden(text());
+        assert_eq!(longest_before_deletion(&missing), LONGEST_PAUSE_OF_DELETIONS);
+        for fault in [WriteError::Refused(text()), WriteError::Unclear(text()), WriteError::Conflict] {
+            assert_eq!(longest_before_deletion(&fault), LONGEST_PAUSE, "{fault:?}");
+        }
+    }
+}

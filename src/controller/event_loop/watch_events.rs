@@ -1,0 +1,296 @@
+//! What the watches show.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::Controller;
+use crate::api::{AppKind, GroupAttributeReset, GroupId, NamespacesFrom};
+use crate::controller::any_chat_app::{AnyChatApp, AppKey};
+use crate::controller::app_entry::AppEntry;
+use crate::controller::reset_cache::{ForeignAttempt, Freshness, Upserted, version_number};
+use crate::controller::watches::{
+    CHAT_APP, CLUSTER_CHAT_APP, Identity, NAMESPACE, RESET, Source, WatchEvent,
+};
+use crate::protocol::label_selector::{InvalidSelector, invalid};
+use crate::protocol::plan::AppState;
+
+impl Controller {
+    pub(super) fn on_watch_event(&mut self, event: WatchEvent) {
+        match event {
+            WatchEvent::Reset(object, origin) => self.on_reset(&Arc::new(*object), origin),
+            WatchEvent::App(object) => self.on_app(object),
+            WatchEvent::Namespace(name, labels) => {
+                let known = self.namespaces.insert(name.clone(), labels.clone());
+                if known.as_ref() != Some(&labels) {
+                    self.reconcile_resets_of_namespace(&name);
+                }
+            }
+            WatchEvent::Malformed(malformed) => self.on_malformed(malformed),
+            WatchEvent::Gone(kind, identity) => self.on_deleted(kind, &identity),
+            WatchEvent::Listed(source, uids) => self.on_listed(&source, &uids),
+        }
+    }
+
+    /// Notes an object, and looks what is next for it.
+    fn on_reset(&mut self, object: &Arc<GroupAttributeReset>, origin: Freshness) {
+        let uid = object.metadata.uid.clone().unwrap_or_default();
+        self.malformed.remove(&(RESET, uid.clone()));
+        self.update_watch_lag(&uid, object);
+        if self.upsert(object, origin) {
+            self.reconcile(&uid);
+        }
+    }
+
+    /// A watch that was behind has caught up: whoever waited for it may go.
+    fn update_watch_lag(&mut self, uid: &str, object: &GroupAttributeReset) {
+        let now = self.now().mono;
+        let was_behind = self.watch_lag.lagging_until(now).is_some();
+        let Some(version) = version_number(object) else { return };
+        if let Some(took) = self.watch_lag.observed(self.watch_of(object), uid, version, now) {
+            self.ctx.metrics.watch_delay(took);
+            if was_behind {
+                self.mark_all_dirty();
+            }
+        }
+    }
+
+    /// The watch that shows this object, by its namespace, which is empty for the one that shows all.
+    pub(super) fn watch_of<'a>(&self, object: &'a GroupAttributeReset) -> &'a str {
+        object.metadata.namespace.as_deref().filter(|_| self.watches_per_namespace).unwrap_or_default()
+    }
+
+    /// Remembers an object; false if something newer is remembered. An attempt of another process, seen for the
+    /// first time, holds a permit and its group.
+    pub(super) fn upsert(&mut self, object: &Arc<GroupAttributeReset>, origin: Freshness) -> bool {
+        let uid = object.metadata.uid.clone().unwrap_or_default();
+        let now = self.now();
+        let was_to_go = self.resets.has_deletion_due(&uid) == Some(true);
+        let foreign = match self.resets.upsert(Arc::clone(object), origin, now) {
+            Upserted::Stale => return false,
+            Upserted::Stored(foreign) => foreign,
+        };
+        if was_to_go && self.resets.has_deletion_due(&uid) == Some(false) {
+            self.ctx.report_ttl_skipped(object);
+        }
+        // Those of the first lists count once the apps are known.
+        if let Some(foreign) = foreign
+            && self.is_listed()
+        {
+            self.hold_for_predecessor(&uid, &foreign);
+        }
+        true
+    }
+
+    /// A call of the predecessor may still be on its way: it holds a permit of its account, and its group. That is
+    /// believed of a status only while a predecessor may still write, and of no other account than the one that the
+    /// reset could use itself: whoever can write statuses must not hold up others.
+    fn hold_for_predecessor(&mut self, uid: &str, foreign: &ForeignAttempt) {
+        let now = self.now().mono;
+        let Some(open) = self.resets.active(uid) else { return };
+        let (object, key) = (Arc::clone(&open.object), open.app.clone());
+        let is_proved = self.apps.get(&key).is_some_and(|app| app.verified.is_some());
+        let view = self.app_view(&object);
+        if now >= self.alone_from
+            || !is_proved
+            || view.state == AppState::NotAllowed
+            || view.account.as_ref() != Some(&foreign.account)
+        {
+            return;
+        }
+        let account = self.account(&foreign.account);
+        account.clears.hold_for_predecessor(foreign.deadline, now);
+        if let Ok(group) = GroupId::parse(&object.spec.group_id) {
+            account.group(&group).hold_until(foreign.deadline);
+        }
+    }
+
+    fn on_app(&mut self, object: AnyChatApp) {
+        let key = object.key();
+        let uid = object.meta().uid.clone().unwrap_or_default();
+        self.malformed.remove(&(kind_of(&key), uid));
+        let now = self.now();
+        let known = self.apps.get_mut(&key).filter(|app| {
+            app.object.meta().uid == object.meta().uid && app.object.generation() == object.generation()
+        });
+        if let Some(app) = known {
+            app.object = object;
+            return self.reconcile_app(&key);
+        }
+        let mut app = AppEntry::new(object, &self.rules, now);
+        if let Some(before) = self.apps.get(&key) {
+            app.inherit(before);
+        }
+        app.update_gate();
+        warn_of_spec(&key, &app);
+        // Most apps that tenants can make by thousands have no say, and then all others need not be asked for theirs.
+        let heard =
+            |app: &AppEntry| app.account.clone().filter(|_| app.limits_apply() || app.is_unconfirmed());
+        let after = heard(&app);
+        let before = self.apps.insert(key.clone(), app).and_then(|app| {
+            app.withdraw();
+            heard(&app)
+        });
+        for account in before.into_iter().chain(after) {
+            self.recompute_limits(&account);
+        }
+        self.reconcile_app(&key);
+        self.reconcile_resets_of_app(&key);
+    }
+
+    fn on_deleted(&mut self, kind: &'static str, identity: &Identity) {
+        self.malformed.remove(&(kind, identity.uid.clone()));
+        if kind == NAMESPACE {
+            self.namespaces.remove(&identity.name);
+            return self.reconcile_resets_of_namespace(&identity.name);
+        }
+        self.forget_object(kind, identity);
+    }
+
+    pub(super) fn forget_object(&mut self, kind: &'static str, identity: &Identity) {
+        match kind {
+            RESET => self.forget_reset(&identity.uid),
+            CHAT_APP | CLUSTER_CHAT_APP => {
+                let app_kind = if kind == CHAT_APP { AppKind::ChatApp } else { AppKind::ClusterChatApp };
+                let key = AppKey {
+                    kind: app_kind,
+                    namespace: identity.namespace.clone(),
+                    name: identity.name.clone(),
+                };
+                let is_same =
+                    |app: &AppEntry| app.object.meta().uid.as_deref() == Some(identity.uid.as_str());
+                if self.apps.get(&key).is_some_and(is_same) {
+                    self.forget_app(&key);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn forget_reset(&mut self, uid: &str) {
+        self.reset_is_gone(uid);
+        self.resets.forget(uid);
+    }
+
+    /// As the answer to a request of ours says.
+    pub(super) fn reset_is_gone(&mut self, uid: &str) {
+        self.stop_waiting(uid);
+        self.resets.mark_gone(uid);
+    }
+
+    /// It waits for nothing any more.
+    pub(super) fn stop_waiting(&mut self, uid: &str) {
+        self.dequeue(uid);
+        if self.watch_lag.forget(uid) {
+            self.mark_all_dirty();
+        }
+        if let Some(moment) = self.resets.all.get_mut(uid).and_then(|tracked| tracked.timer.take()) {
+            self.timers.clear(moment, super::Wake::Reset(uid.to_owned()));
+        }
+    }
+
+    fn forget_app(&mut self, key: &AppKey) {
+        if let Some(app) = self.apps.remove(key) {
+            app.withdraw();
+            if (app.limits_apply() || app.is_unconfirmed())
+                && let Some(account) = app.account
+            {
+                self.recompute_limits(&account);
+            }
+        }
+        self.check_if_due(key);
+        self.series.forget(key);
+        self.reconcile_resets_of_app(key);
+    }
+
+    fn on_listed(&mut self, source: &Source, uids: &HashSet<String>) {
+        let inside = |namespace: &str| source.namespace.is_empty() || source.namespace == namespace;
+        let is_gone = |uid: Option<&String>, namespace: &str| {
+            inside(namespace) && uid.is_none_or(|uid| !uids.contains(uid))
+        };
+        match source.kind {
+            RESET => {
+                let all = self.resets.all.iter();
+                let gone: Vec<_> = all
+                    .filter(|(uid, tracked)| is_gone(Some(uid), &tracked.namespace))
+                    .map(|(uid, _)| uid.clone())
+                    .collect();
+                for uid in &gone {
+                    self.forget_reset(uid);
+                }
+            }
+            CHAT_APP | CLUSTER_CHAT_APP => {
+                let apps = self.apps.iter().filter(|(key, _)| kind_of(key) == source.kind);
+                let gone: Vec<_> = apps
+                    .filter(|(key, app)| is_gone(app.object.meta().uid.as_ref(), &key.namespace))
+                    .map(|(key, _)| key.clone())
+                    .collect();
+                for key in &gone {
+                    self.forget_app(key);
+                }
+            }
+            _ => {}
+        }
+        self.malformed.retain(|(kind, uid), malformed| {
+            *kind != source.kind || !inside(&malformed.identity.namespace) || uids.contains(uid)
+        });
+        if self.pending_lists.remove(source) && self.is_listed() {
+            tracing::info!(resets = self.resets.all.len(), apps = self.apps.len(), "all objects are known");
+            self.health.ready();
+            self.start();
+        }
+    }
+
+    /// The first look at everything, once everything is known.
+    fn start(&mut self) {
+        let apps: Vec<_> = self.apps.keys().cloned().collect();
+        for key in &apps {
+            self.reconcile_app(key);
+        }
+        let now = self.now().mono;
+        let foreign: Vec<_> = self.resets.foreign_attempts(now);
+        for (uid, foreign) in &foreign {
+            self.hold_for_predecessor(uid, foreign);
+        }
+        let uids: Vec<_> = self.resets.all.keys().cloned().collect();
+        for uid in &uids {
+            self.reconcile(uid);
+        }
+    }
+
+    pub(super) fn reconcile_resets_of_app(&mut self, key: &AppKey) {
+        for uid in &self.resets.of_app(key) {
+            self.reconcile(uid);
+        }
+    }
+
+    /// Whether a `ClusterChatApp` is open to a namespace can change with the namespace's labels.
+    fn reconcile_resets_of_namespace(&mut self, name: &str) {
+        for uid in &self.resets.of_cluster_apps(name) {
+            self.reconcile(uid);
+        }
+    }
+}
+
+/// Says in the log what is wrong with a spec, once for each.
+fn warn_of_spec(AppKey { kind, namespace, name }: &AppKey, app: &AppEntry) {
+    if let Err(trouble) = &app.config {
+        tracing::warn!(%kind, namespace, name, "nothing is sent for this app: {}", trouble.message);
+    }
+    let selector = app.object.allowed().filter(|allowed| allowed.from == NamespacesFrom::Selector);
+    if let Some(why) =
+        selector.and_then(|allowed| allowed.selector.as_ref().map_or(Some(InvalidSelector::Empty), invalid))
+    {
+        tracing::warn!(
+            %kind, namespace, name,
+            "spec.allowedNamespaces.selector admits no namespace: {why}. Name labels of the namespaces, or write from: All \
+             for all of them"
+        );
+    }
+}
+
+fn kind_of(key: &AppKey) -> &'static str {
+    match key.kind {
+        AppKind::ChatApp => CHAT_APP,
+        AppKind::ClusterChatApp => CLUSTER_CHAT_APP,
+    }
+}

@@ -1,0 +1,116 @@
+//! Reads at the vendor: the group of an attempt whose outcome nobody saw, and the reserved group of a probe.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt as _;
+use rand::random;
+
+use super::app_entry::CallConfig;
+use super::context::Context;
+use super::persist::record_attempt;
+use super::task_result::{CallEnded, LastSeen, PermitUse, ResetDone, TaskResult};
+use super::unrecorded::KnownOutcome;
+use crate::api::{GroupAttributeReset, GroupId, PendingAttempt};
+use crate::chat::{Call, Class};
+use crate::k8s::secrets::CredentialsError;
+use crate::protocol::classify::{CallResult, Delivery, NotSentCause, classify};
+use crate::protocol::outcome::{WriteContext, after_read_back, awaiting_settlement};
+use crate::protocol::recovery::SETTLE_TIME;
+use crate::protocol::send_check::{ATTEMPT_TIMEOUT, NotSentReason};
+
+/// Reads the group of `pending` back and stores what that shows.
+pub async fn read_back(
+    hands: Arc<Context>,
+    reset: Arc<GroupAttributeReset>,
+    pending: PendingAttempt,
+    group: GroupId,
+    app: Arc<CallConfig>,
+) {
+    let uid = reset.uid().unwrap_or_default();
+    let verdict = match read(&hands, &app, &group).await {
+        Ok(verdict) => verdict,
+        Err(fault) => {
+            hands.report(TaskResult::CredentialsFailed(Arc::clone(&app), fault));
+            let again = Some(hands.clock.now().mono + SETTLE_TIME);
+            let done = ResetDone { read_back_at: again, ..ResetDone::seen(&uid, LastSeen::Unchanged) };
+            return hands.report(TaskResult::ResetDone(done));
+        }
+    };
+    tracing::info!(
+        namespace = reset.metadata.namespace,
+        reset = reset.metadata.name,
+        uid,
+        attempt = pending.id,
+        class = verdict.label(),
+        code = verdict.code,
+        attributes = verdict.attributes,
+        "group read back"
+    );
+    let dice = random();
+    let next = |reset: &GroupAttributeReset| {
+        let at = WriteContext { now: hands.clock.now(), jitter: dice, throttle: Duration::ZERO };
+        after_read_back(reset, &pending, &verdict, at)
+    };
+    let done = if next(&reset).is_some() {
+        let store = |reset: &GroupAttributeReset| {
+            next(reset).unwrap_or_else(|| awaiting_settlement(reset, &pending, hands.clock.now()))
+        };
+        let known = KnownOutcome { verdict: &verdict, by: "read_back" };
+        ResetDone::seen(&uid, record_attempt(&hands, reset, &pending, known, store).await)
+    } else {
+        let again = Some(hands.clock.now().mono + SETTLE_TIME);
+        ResetDone { read_back_at: again, ..ResetDone::seen(&uid, LastSeen::Unchanged) }
+    };
+    hands.report(TaskResult::ResetDone(done));
+}
+
+/// Makes the signature for a probe. Whatever is wrong with the Secret shows here, and keeps nobody waiting.
+pub async fn sign(hands: Arc<Context>, app: Arc<CallConfig>) {
+    let report = match hands.usersig(&app).await {
+        Ok(_) => TaskResult::Signed(app),
+        Err(fault) => TaskResult::Probed(app, Err(fault)),
+    };
+    hands.report(report);
+}
+
+/// Proves an app by one harmless read.
+pub async fn probe(hands: Arc<Context>, app: Arc<CallConfig>) {
+    let verdict = read(&hands, &app, &GroupId::reserved_for_probes()).await;
+    hands.report(TaskResult::Probed(app, verdict));
+}
+
+/// A read, or why it was not sent. The desk has taken a permit for it.
+async fn read(
+    hands: &Context,
+    app: &Arc<CallConfig>,
+    group: &GroupId,
+) -> Result<CallResult, CredentialsError> {
+    let begun = hands.clock.now().mono;
+    let ended = |permit, verdict| {
+        let app = Arc::clone(app);
+        hands.report(TaskResult::CallEnded(CallEnded { app, started: begun, group: None, permit, verdict }));
+    };
+    let usersig = hands.usersig(app).await.inspect_err(|_| ended(PermitUse::Unused, None))?;
+    if hands.stop.is_cancelled() || !hands.leads() || !app.gate.allows_read() {
+        ended(PermitUse::Unused, None);
+        return Ok(CallResult::not_sent(NotSentCause::TooLate(NotSentReason::App)));
+    }
+    let sent = hands.clock.now().mono;
+    let call = Call {
+        endpoint: &app.endpoint,
+        sdk_app_id: app.sdk_app_id,
+        identifier: &app.identifier,
+        usersig: &usersig,
+        group,
+        timeout: ATTEMPT_TIMEOUT,
+    };
+    let verdict = classify(&hands.chat.read(call).await);
+    if matches!(verdict.delivery, Delivery::Sent(Class::Account(_) | Class::SignatureExpired)) {
+        app.credentials.reject(&usersig).await;
+    }
+    let over = if verdict.is_answered() { hands.clock.now().mono } else { sent + ATTEMPT_TIMEOUT };
+    let was_sent = matches!(verdict.delivery, Delivery::Sent(_));
+    ended(if was_sent { PermitUse::Used { sent, over } } else { PermitUse::Unused }, Some(verdict.clone()));
+    Ok(verdict)
+}

@@ -1,0 +1,310 @@
+//! The world of the random orders: one object at an API server, a lease, a vendor, and three processes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::json;
+
+use super::moves::{Forgery, Move};
+use super::process::Process;
+use crate::api::{GroupAttributeReset, OnUnknownOutcome, PendingAttempt, ResetSpec, ResetStatus};
+use crate::protocol::plan::{AccountId, AppState, AppView};
+use crate::protocol::status;
+
+/// Seconds that others leave the lease alone.
+const LEASE: u64 = 15;
+
+pub(super) type Object = Arc<GroupAttributeReset>;
+
+/// A call that left a process.
+pub(super) struct Call {
+    pub(super) uid: String,
+    pub(super) request: Option<String>,
+    pub(super) attempt: String,
+    /// The vendor may be at work on it until this second.
+    pub(super) until: u64,
+    /// The vendor said that it did nothing, or a read-back found attributes after it.
+    pub(super) may_repeat: bool,
+}
+
+pub(super) struct Model {
+    pub(super) seconds: u64,
+    /// The object at the API server, and everything that was ever stored there.
+    pub(super) object: Object,
+    pub(super) stored: Vec<Object>,
+    /// The versions of those that somebody else wrote.
+    forged: BTreeSet<String>,
+    pub(super) versions: u64,
+    pub(super) app: AppView,
+    /// Others may take the lease from this second on.
+    pub(super) lease_free: u64,
+    pub(super) processes: Vec<Process>,
+    pub(super) seats: usize,
+    pub(super) calls: Vec<Call>,
+    /// Calls that the vendor has still to execute, and when it will.
+    pub(super) late: Vec<u64>,
+}
+
+impl Model {
+    pub(super) fn new(stop: bool, not_after: Option<u64>, skews: [i64; 3]) -> Self {
+        let spec: ResetSpec = serde_json::from_value(json!({ "groupID": "@TGS#room" })).expect("a spec");
+        let on_unknown_outcome = if stop { OnUnknownOutcome::Stop } else { OnUnknownOutcome::Retry };
+        let not_after = not_after.map(|second| wall(second, 0).to_string());
+        let object = created(&ResetSpec { on_unknown_outcome, not_after, backoff_limit: 3, ..spec }, 1, 0);
+        let account = AccountId { sdk_app_id: 1, host: "chat:443".to_owned() };
+        let mut model = Self {
+            seconds: 0,
+            stored: vec![Arc::clone(&object)],
+            forged: BTreeSet::new(),
+            object,
+            versions: 1,
+            app: AppView { state: AppState::Working, account: Some(account) },
+            lease_free: 0,
+            processes: skews.map(|skew| Process::new("first", 0, skew)).into(),
+            seats: 2,
+            calls: Vec::new(),
+            late: Vec::new(),
+        };
+        for process in 0..3 {
+            model.restart(process);
+        }
+        model
+    }
+
+    pub(super) fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Attempts whose intents were stored.
+    pub(super) fn intents(&self) -> usize {
+        self.stored.iter().filter_map(|object| pending_id(object)).collect::<BTreeSet<_>>().len()
+    }
+
+    pub(super) fn make(&mut self, step: Move) {
+        match step {
+            Move::Pass(seconds) => self.pass(seconds),
+            Move::Lead(process) => self.lead(process),
+            Move::Deliver(process) => self.deliver(process),
+            Move::Step(process, fate) => self.step(process, fate),
+            Move::LoseAnswer(process) => self.processes[process].loses_answer = true,
+            Move::Crash(process) => self.restart(process),
+            Move::Seat => self.seats += 1,
+            Move::Suspend(suspend) => self.edit(|spec| spec.suspend = suspend),
+            Move::Request(number) => self.edit(|spec| spec.request_id = Some(format!("request-{number}"))),
+            Move::Edit => self.edit(|_| ()),
+            Move::MakeAgain => {
+                self.object = created(&self.object.spec, self.versions + 1, self.seconds);
+                self.keep(GroupAttributeReset::clone(&self.object));
+            }
+            Move::App(state) => self.app.state = state,
+            Move::Forge(forgery) => self.forge(forgery),
+        }
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.seconds += seconds;
+        let waiting = self.late.len();
+        self.late.retain(|at| *at > self.seconds);
+        if self.late.len() < waiting {
+            self.seats = 0;
+        }
+    }
+
+    /// Who led and did not renew in time has lost leadership for good, and ends once what is in flight is recorded.
+    fn lead(&mut self, process: usize) {
+        let tenure = self.processes[process].acts_until;
+        match tenure {
+            Some(end) if self.seconds >= end => {
+                if self.processes[process].is_idle() {
+                    self.restart(process);
+                }
+            }
+            None if self.seconds < self.lease_free => {}
+            _ => {
+                self.lease_free = self.seconds + LEASE;
+                self.processes[process].acts_until = Some(self.seconds + LEASE - 5);
+                if tenure.is_none() {
+                    self.take_over(process);
+                }
+            }
+        }
+    }
+
+    fn restart(&mut self, process: usize) {
+        let identity = format!("process-{process}-of-{}-{}", self.seconds, self.versions);
+        self.processes[process] = Process::new(&identity, self.seconds, self.processes[process].skew);
+        self.deliver(process);
+    }
+
+    /// The faults stop, and one process is left to work.
+    pub(super) fn come_to_rest(&mut self) {
+        use super::moves::Fate::Executed;
+        for process in 0..3 {
+            (0..4).for_each(|_| self.step(process, Executed));
+        }
+        self.app.state = AppState::Working;
+        self.edit(|spec| spec.suspend = false);
+        self.pass(LEASE);
+        self.processes[0].skew = 0;
+        self.restart(0);
+        for _ in 0..600 {
+            if status::seen(&self.object).is_final() && self.is_observed() {
+                return;
+            }
+            self.pass(8);
+            self.lead(0);
+            self.deliver(0);
+            (0..6).for_each(|_| self.step(0, Executed));
+        }
+        panic!("it never ended: {:?}", self.object.status);
+    }
+
+    /// The status speaks about the spec as it stands.
+    fn is_observed(&self) -> bool {
+        let status = status::seen(&self.object);
+        Some(status.observed_generation) == self.object.metadata.generation
+            && !status::is_other_request(&self.object, &status)
+    }
+
+    fn edit(&mut self, change: impl FnOnce(&mut ResetSpec)) {
+        let mut object = GroupAttributeReset::clone(&self.object);
+        change(&mut object.spec);
+        object.metadata.generation = object.metadata.generation.map(|generation| generation + 1);
+        let is_forged = self.is_forged(&self.object);
+        let kept = self.keep(object);
+        self.forged.extend(kept.metadata.resource_version.clone().filter(|_| is_forged));
+    }
+
+    fn keep(&mut self, mut object: GroupAttributeReset) -> Object {
+        self.versions += 1;
+        object.metadata.resource_version = Some(self.versions.to_string());
+        self.object = Arc::new(object);
+        self.stored.push(Arc::clone(&self.object));
+        Arc::clone(&self.object)
+    }
+
+    /// Somebody who may write statuses does.
+    fn forge(&mut self, forgery: Forgery) {
+        let mut object = GroupAttributeReset::clone(&self.object);
+        let mut status = object.status.take().unwrap_or_default();
+        match forgery {
+            Forgery::Erased => status = ResetStatus::default(),
+            Forgery::WithoutAttempt => status.pending_attempt = None,
+            Forgery::Fresh => {
+                let request_id = status.request_id;
+                status = ResetStatus { observed_generation: 1, request_id, ..ResetStatus::default() };
+            }
+            Forgery::Ended => {
+                status.completion_time = Some(wall(self.seconds, 0));
+                status.pending_attempt = None;
+            }
+            Forgery::OfAnother => {
+                status.pending_attempt = Some(PendingAttempt {
+                    id: "forged".to_owned(),
+                    number: 1,
+                    start_time: wall(self.seconds, 0),
+                    deadline: wall(self.seconds + 10, 0),
+                    holder: "nobody".to_owned(),
+                    sdk_app_id: 1,
+                    host: "chat:443".to_owned(),
+                });
+            }
+            Forgery::Older(back) => {
+                let older = &self.stored[self.stored.len().saturating_sub(usize::from(back) + 1)];
+                if older.metadata.uid == object.metadata.uid {
+                    status = older.status.clone().unwrap_or_default();
+                }
+            }
+        }
+        object.status = Some(status);
+        let forged = self.keep(object);
+        self.forged.extend(forged.metadata.resource_version.clone());
+    }
+
+    pub(super) fn is_forged(&self, object: &Object) -> bool {
+        object.metadata.resource_version.as_ref().is_some_and(|version| self.forged.contains(version))
+    }
+
+    /// The object with the status that a process of ours last wrote.
+    fn last_own(&self) -> &Object {
+        let uid = &self.object.metadata.uid;
+        let mut own = self.stored.iter().rev().filter(|one| one.metadata.uid == *uid && !self.is_forged(one));
+        own.next().unwrap_or(&self.object)
+    }
+
+    /// One process leads, for longer than any predecessor writes, and goes on leading.
+    pub(super) fn lead_alone(&mut self) {
+        self.lead(0);
+        self.pass(61);
+        self.keep_leading();
+    }
+
+    pub(super) fn keep_leading(&mut self) {
+        self.lease_free = self.seconds + LEASE;
+        self.processes[0].acts_until = Some(self.seconds + LEASE - 5);
+    }
+
+    /// What the leader has made of everything by the time that nobody forges any more.
+    pub(super) fn settles_down(&mut self) {
+        self.edit(|spec| spec.suspend = false);
+        self.app.state = AppState::Working;
+        for _ in 0..600 {
+            if status::seen(&self.object).is_final() && self.is_observed() && !self.is_forged(&self.object) {
+                return;
+            }
+            self.pass(8);
+            self.keep_leading();
+            self.deliver(0);
+            (0..6).for_each(|_| self.step(0, super::moves::Fate::Executed));
+        }
+        panic!("it never ended: {:?}", self.object.status);
+    }
+
+    /// A PUT of the status by a process that saw `copy`; `None` if the object has changed since.
+    pub(super) fn put(&mut self, copy: &Object, next: ResetStatus) -> Option<Object> {
+        let is_same = copy.metadata.uid == self.object.metadata.uid
+            && copy.metadata.resource_version == self.object.metadata.resource_version;
+        if !is_same {
+            return None;
+        }
+        let before = status::seen(self.last_own());
+        if before.request_id == next.request_id {
+            assert!(before.attempts <= next.attempts, "attempts are forgotten: {before:?} {next:?}");
+            if before.is_written() && before.is_final() {
+                assert_eq!(before.reason(), next.reason(), "an end is taken back");
+            }
+        }
+        assert!(
+            !next.is_final() || next.pending_attempt.is_none(),
+            "an end with an attempt that is not settled"
+        );
+        let mut object = GroupAttributeReset::clone(&self.object);
+        object.status = Some(next);
+        Some(self.keep(object))
+    }
+
+    /// The object as it stands, if it is still the one that `copy` is of.
+    pub(super) fn look(&self, copy: &Object) -> Option<Object> {
+        (copy.metadata.uid == self.object.metadata.uid).then(|| Arc::clone(&self.object))
+    }
+}
+
+pub(super) fn wall(second: u64, skew: i64) -> Timestamp {
+    let second = i64::try_from(second).expect("a small number");
+    Timestamp::from_second(1_800_000_000 + second + skew).expect("a moment")
+}
+
+pub(super) fn pending_id(object: &GroupAttributeReset) -> Option<&String> {
+    object.status.as_ref()?.pending_attempt.as_ref().map(|pending| &pending.id)
+}
+
+fn created(spec: &ResetSpec, version: u64, second: u64) -> Object {
+    let mut object = GroupAttributeReset::new("room", spec.clone());
+    object.metadata.uid = Some(format!("uid-{version}"));
+    object.metadata.generation = Some(1);
+    object.metadata.resource_version = Some(version.to_string());
+    object.metadata.creation_timestamp = Some(Time(wall(second, 0)));
+    Arc::new(object)
+}

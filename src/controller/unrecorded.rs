@@ -1,0 +1,103 @@
+//! Outcomes that are known and not stored yet. They are known nowhere else: a process that has to end before Kubernetes
+//! takes them says each of them in its log, so that a person can see which groups were cleared.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kube::ResourceExt as _;
+
+use crate::api::{GroupAttributeReset, PendingAttempt};
+use crate::protocol::classify::CallResult;
+
+/// What is known of an attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct KnownOutcome<'a> {
+    /// What became of the call, or of the read.
+    pub verdict: &'a CallResult,
+    /// Where it is known from: the `call` itself, or a `read_back`.
+    pub by: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    namespace: String,
+    reset: String,
+    group: String,
+    by: &'static str,
+    class: &'static str,
+    code: Option<i64>,
+}
+
+/// All of them, by the id of the attempt.
+#[derive(Debug, Default)]
+pub struct Unrecorded(Mutex<BTreeMap<String, Entry>>);
+
+impl Unrecorded {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on it is known.
+    pub fn add(&self, reset: &GroupAttributeReset, pending: &PendingAttempt, known: KnownOutcome<'_>) {
+        let entry = Entry {
+            namespace: reset.namespace().unwrap_or_default(),
+            reset: reset.name_any(),
+            group: reset.spec.group_id.clone(),
+            by: known.by,
+            class: known.verdict.label(),
+            code: known.verdict.code,
+        };
+        self.all().insert(pending.id.clone(), entry);
+    }
+
+    /// It is stored, or somebody else has settled the attempt.
+    pub fn remove(&self, pending: &PendingAttempt) {
+        self.all().remove(&pending.id);
+    }
+
+    /// Says each of them in the log.
+    pub fn log_all(&self) {
+        for (attempt, Entry { namespace, reset, group, by, class, code }) in &*self.all() {
+            tracing::error!(
+                namespace,
+                reset,
+                group,
+                attempt,
+                known_by = by,
+                class,
+                code,
+                "this outcome could not be recorded: the status still says that the call is under way"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::Class;
+
+    #[test]
+    fn an_outcome_is_unrecorded_until_its_own_attempt_is_settled() {
+        let reset = GroupAttributeReset::new(
+            "room",
+            serde_json::from_value(serde_json::json!({ "groupID": "@TGS#a" })).unwrap(),
+        );
+        let pending = |id: &str| PendingAttempt {
+            id: id.to_owned(),
+            number: 1,
+            start_time: jiff::Timestamp::UNIX_EPOCH,
+            deadline: jiff::Timestamp::UNIX_EPOCH,
+            holder: "me".to_owned(),
+            sdk_app_id: 7,
+            host: "chat".to_owned(),
+        };
+        let (unrecorded, verdict) = (Unrecorded::default(), CallResult::answered(Class::Success, 0));
+        unrecorded.add(&reset, &pending("one"), KnownOutcome { verdict: &verdict, by: "call" });
+        unrecorded.remove(&pending("two"));
+        let entry = unrecorded.all()["one"].clone();
+        assert_eq!((entry.reset.as_str(), entry.class, entry.code), ("room", "success", Some(0)));
+        unrecorded.remove(&pending("one"));
+        assert!(unrecorded.all().is_empty());
+    }
+}

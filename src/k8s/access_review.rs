@@ -1,0 +1,190 @@
+//! What may this account do? The API server answers to everybody about themselves.
+
+use std::time::Duration;
+
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::{Api, Client, api::PostParams};
+use tokio::time::timeout;
+
+use super::{client::describe_error, lease::LEASE_NAME};
+
+/// Limit of one call.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A right that the operator uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permission {
+    /// What is done.
+    pub verb: &'static str,
+    /// API group; empty for the core group.
+    pub group: &'static str,
+    /// Plural, with the subresource behind a slash.
+    pub resource: &'static str,
+    /// Where; empty for all namespaces and for cluster-scoped objects.
+    pub namespace: String,
+    /// To which object; empty for all.
+    pub name: String,
+    /// What is lost without it. Empty: everything.
+    pub loss: &'static str,
+}
+
+/// The places and names that the rights depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// The watched namespaces; empty for all.
+    pub watched: &'a [String],
+    /// The operator's own namespace, if it elects a leader.
+    pub lease: Option<&'a str>,
+    /// The Secrets that may be read.
+    pub secrets: Secrets<'a>,
+}
+
+/// Which Secrets the operator's own role lets it read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets<'a> {
+    /// Every one, by name.
+    All,
+    /// Those of these names.
+    Named(&'a [String]),
+    /// None: namespaces grant it their Secret themselves, and nobody can say beforehand which.
+    None,
+}
+
+/// Every right that the operator uses, and nothing else.
+#[must_use]
+pub fn permissions(extent: Scope<'_>) -> Vec<Permission> {
+    const OURS: &str = "groupattr.dev";
+    let all = [String::new()];
+    let everywhere = extent.watched.is_empty();
+    let mut permissions = Vec::new();
+    for namespace in if everywhere { &all } else { extent.watched } {
+        let mut add = |verb, group, resource, name: &str, loss| {
+            let (namespace, name) = (namespace.clone(), name.to_owned());
+            permissions.push(Permission { verb, group, resource, namespace, name, loss });
+        };
+        for verb in ["get", "list", "watch"] {
+            add(verb, OURS, "groupattributeresets", "", "");
+        }
+        add("delete", OURS, "groupattributeresets", "", "spec.ttlSecondsAfterFinished deletes nothing");
+        for verb in ["update", "patch"] {
+            add(verb, OURS, "groupattributeresets/status", "", "");
+        }
+        let kinds = [("chatapps", "chatapps/status"), ("clusterchatapps", "clusterchatapps/status")];
+        for (kind, status) in &kinds[..if everywhere { 2 } else { 1 }] {
+            add("list", OURS, kind, "", "");
+            add("watch", OURS, kind, "", "");
+            add("update", OURS, status, "", "");
+        }
+        let secrets: &[String] = match extent.secrets {
+            Secrets::All => &all,
+            Secrets::Named(names) => names,
+            Secrets::None => &[],
+        };
+        for secret in secrets {
+            add("get", "", "secrets", secret, "");
+        }
+        for verb in ["create", "patch"] {
+            add(verb, "events.k8s.io", "events", "", "no events are written");
+        }
+        if everywhere {
+            add("list", "", "namespaces", "", "");
+            add("watch", "", "namespaces", "", "");
+        }
+    }
+    if let Some(home) = extent.lease {
+        for (verb, name) in [("create", ""), ("get", LEASE_NAME), ("update", LEASE_NAME)] {
+            permissions.push(Permission {
+                verb,
+                group: "coordination.k8s.io",
+                resource: "leases",
+                namespace: home.to_owned(),
+                name: name.to_owned(),
+                loss: "",
+            });
+        }
+    }
+    permissions
+}
+
+/// Whether this account has a right, or why nobody can tell.
+pub async fn may(client: &Client, right: &Permission) -> Result<bool, String> {
+    let (resource, subresource) = right.resource.split_once('/').unwrap_or((right.resource, ""));
+    let attributes = ResourceAttributes {
+        verb: Some(right.verb.to_owned()),
+        group: Some(right.group.to_owned()),
+        resource: Some(resource.to_owned()),
+        subresource: Some(subresource.to_owned()),
+        namespace: Some(right.namespace.clone()),
+        name: Some(right.name.clone()),
+        ..ResourceAttributes::default()
+    };
+    let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
+    let review = SelfSubjectAccessReview { spec, ..Default::default() };
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    match timeout(CALL_TIMEOUT, reviews.create(&PostParams::default(), &review)).await {
+        Ok(Ok(answer)) => Ok(answer.status.is_some_and(|status| status.allowed)),
+        Ok(Err(error)) => Err(describe_error(&error)),
+        Err(_) => Err(format!("the API server did not answer within {CALL_TIMEOUT:?}")),
+    }
+}
+
+impl std::fmt::Display for Permission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { verb, group, resource, namespace, name, .. } = self;
+        write!(f, "{verb} {resource}")?;
+        if !group.is_empty() {
+            write!(f, " of {group}")?;
+        }
+        if !name.is_empty() {
+            write!(f, " named {name}")?;
+        }
+        match (namespace.as_str(), *resource) {
+            ("", "namespaces" | "clusterchatapps" | "clusterchatapps/status") => Ok(()),
+            ("", _) => write!(f, " in all namespaces"),
+            _ => write!(f, " in namespace {namespace}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(extent: Scope<'_>) -> Vec<String> {
+        permissions(extent).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn in_chosen_namespaces_nothing_of_the_cluster_is_needed() {
+        let watched = ["a".to_owned(), "b".to_owned()];
+        let said =
+            said(Scope { watched: &watched, lease: None, secrets: Secrets::Named(&["chat".to_owned()]) });
+        assert!(said.contains(&"get secrets named chat in namespace b".to_owned()), "{said:?}");
+        assert!(said.iter().all(|right| right.ends_with("namespace a") || right.ends_with("namespace b")));
+        assert!(!said.iter().any(|right| right.contains("clusterchatapps")));
+    }
+
+    #[test]
+    fn in_all_namespaces_the_kinds_of_the_cluster_are_needed_too() {
+        let said = said(Scope { watched: &[], lease: Some("home"), secrets: Secrets::All });
+        for right in [
+            "get secrets in all namespaces",
+            "update clusterchatapps/status of groupattr.dev",
+            "watch namespaces",
+            "update leases of coordination.k8s.io named groupattr-operator in namespace home",
+        ] {
+            assert!(said.contains(&right.to_owned()), "{right}: {said:?}");
+        }
+    }
+
+    #[test]
+    fn where_namespaces_grant_their_secret_themselves_no_right_to_secrets_is_asked_for() {
+        let extent = |secrets| Scope { watched: &[], lease: Some("home"), secrets };
+        let (all, none) = (said(extent(Secrets::All)), said(extent(Secrets::None)));
+        let without: Vec<String> =
+            all.iter().filter(|right| !right.starts_with("get secrets")).cloned().collect();
+        assert_eq!((none.len() + 1, &none), (all.len(), &without));
+    }
+}

@@ -1,0 +1,130 @@
+//! Are our kinds there? Every account may ask: discovery needs no right of its own.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
+use kube::Client;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::client::{LogThrottle, describe_error, is_unauthorized};
+
+const GROUP_VERSION: &str = "groupattr.dev/v1alpha1";
+/// Limit of one call.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// A kind that must be served together with its status, by its plural.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequiredKind(&'static str);
+
+impl RequiredKind {
+    /// `GroupAttributeReset`
+    pub const RESETS: Self = Self("groupattributeresets");
+    /// `ChatApp`
+    pub const CHAT_APPS: Self = Self("chatapps");
+    /// `ClusterChatApp`
+    pub const CLUSTER_CHAT_APPS: Self = Self("clusterchatapps");
+
+    /// The kinds that an operator for these namespaces needs; for all namespaces if there are none.
+    #[must_use]
+    pub fn of(namespaces: &[String]) -> Vec<Self> {
+        let mut needed = vec![Self::RESETS, Self::CHAT_APPS];
+        if namespaces.is_empty() {
+            needed.push(Self::CLUSTER_CHAT_APPS);
+        }
+        needed
+    }
+}
+
+/// Waits until each of `needed` is served with its `/status`, for ever if must be.
+///
+/// `on_missing` gets the line about what is missing each time it changes; the log gets it once a minute besides.
+pub async fn wait_for_kinds(client: &Client, needed: &[RequiredKind], mut on_missing: impl FnMut(&str)) {
+    let mut complaints = LogThrottle::default();
+    let mut last = String::new();
+    let mut pause = SHORTEST_PAUSE;
+    while let Some(line) = obstacle(client, needed).await {
+        if line != last {
+            on_missing(&line);
+            pause = SHORTEST_PAUSE;
+        }
+        if complaints.due(&line, Instant::now()) {
+            tracing::warn!("{line}");
+        }
+        last = line;
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// One look; the line that says what is in the way, if anything is.
+pub async fn obstacle(client: &Client, needed: &[RequiredKind]) -> Option<String> {
+    match timeout(CALL_TIMEOUT, client.list_api_group_resources(GROUP_VERSION)).await {
+        Ok(Ok(served)) => install(&missing(&served, needed)),
+        // By code: for a group that nobody serves the body is plain text and no Status.
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
+            install(&missing(&APIResourceList::default(), needed))
+        }
+        Ok(Err(error @ kube::Error::Api(_))) if is_unauthorized(&error) => Some(describe_error(&error)),
+        Ok(Err(error @ kube::Error::Api(_))) => Some(format!(
+            "the kinds of {GROUP_VERSION} cannot be looked up: {}; every account should have the ClusterRole \
+             system:discovery",
+            describe_error(&error)
+        )),
+        Ok(Err(error)) => {
+            Some(format!("the kinds of {GROUP_VERSION} cannot be looked up: {}", describe_error(&error)))
+        }
+        Err(_) => Some(format!("the API server did not answer within {CALL_TIMEOUT:?}")),
+    }
+}
+
+/// Plurals and `plural/status` that `served` lacks.
+fn missing(served: &APIResourceList, needed: &[RequiredKind]) -> Vec<String> {
+    needed
+        .iter()
+        .flat_map(|RequiredKind(plural)| [(*plural).to_owned(), format!("{plural}/status")])
+        .filter(|name| !served.resources.iter().any(|resource| resource.name == *name))
+        .collect()
+}
+
+fn install(missing: &[String]) -> Option<String> {
+    if missing.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "the cluster does not serve {} of {GROUP_VERSION}; install the CRDs with \
+         `groupattr-operator crd | kubectl apply --server-side -f -`",
+        missing.join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResource;
+
+    use super::*;
+
+    fn serving(names: &[&str]) -> APIResourceList {
+        let resources =
+            names.iter().map(|name| APIResource { name: (*name).to_owned(), ..Default::default() });
+        APIResourceList { group_version: GROUP_VERSION.to_owned(), resources: resources.collect() }
+    }
+
+    #[test]
+    fn a_kind_without_its_status_is_missing() {
+        let both = [RequiredKind::RESETS, RequiredKind::CHAT_APPS];
+        let served = serving(&["groupattributeresets", "chatapps", "chatapps/status"]);
+        assert_eq!(missing(&served, &both), ["groupattributeresets/status"]);
+        assert_eq!(missing(&served, &[RequiredKind::CHAT_APPS]), Vec::<String>::new());
+        assert_eq!(missing(&serving(&[]), &[RequiredKind::CLUSTER_CHAT_APPS]).len(), 2);
+    }
+
+    #[test]
+    fn the_line_names_what_is_missing_and_the_command_that_installs_it() {
+        let line = install(&missing(&serving(&[]), &[RequiredKind::RESETS])).unwrap();
+        assert!(line.contains("groupattributeresets, groupattributeresets/status"), "{line}");
+        assert!(line.contains("`groupattr-operator crd | kubectl apply --server-side -f -`"), "{line}");
+        assert_eq!(install(&[]), None);
+    }
+}

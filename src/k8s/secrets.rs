@@ -1,0 +1,108 @@
+//! Reads an account's key: a `get` of one named Secret, when it is needed.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+use tokio::time::timeout;
+
+use crate::api::SecretKeyRef;
+use crate::chat::{InvalidKey, KeyFormat, SecretKey};
+use crate::text::one_line;
+
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// Of a name, so many bytes are said.
+const LONGEST_NAME: usize = 63;
+
+/// Why there is no key. The texts name places, never values.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialsError {
+    /// The Secret is not there, or may not be read.
+    #[error("{0}")]
+    NotFound(String),
+    /// The Secret has no such entry.
+    #[error("{0}")]
+    KeyMissing(String),
+    /// The entry is no key.
+    #[error("{0}")]
+    KeyInvalid(String),
+    /// Kubernetes did not answer; this says nothing about the Secret.
+    #[error("{0}")]
+    NoAnswer(String),
+}
+
+/// The key that `reference` names in `namespace`, if it has this format.
+pub async fn read_key(
+    client: &Client,
+    namespace: &str,
+    reference: &SecretKeyRef,
+    format: KeyFormat,
+) -> Result<SecretKey, CredentialsError> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let answer = timeout(READ_TIMEOUT, api.get(&reference.name)).await;
+    let (name, key) = (short(&reference.name), short(&reference.key));
+    let secret = match answer {
+        Ok(Ok(secret)) => secret,
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
+            let text = format!(
+                "Secret {name} does not exist in namespace {namespace}. Create it with the key {key}."
+            );
+            return Err(CredentialsError::NotFound(text));
+        }
+        Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
+            let text = format!(
+                "Secret {name} in namespace {namespace} may not be read. Give the operator's service account the right \
+                 to get it."
+            );
+            return Err(CredentialsError::NotFound(text));
+        }
+        // The text of other errors could quote the body, so only the kind of error is said.
+        Ok(Err(kube::Error::Api(status))) => {
+            return Err(no_answer(&name, &format!("status {}", status.code)));
+        }
+        Ok(Err(_)) => return Err(no_answer(&name, "the answer could not be read")),
+        Err(_) => return Err(no_answer(&name, "no answer in time")),
+    };
+    let Some(value) = secret.data.as_ref().and_then(|data| data.get(&reference.key)) else {
+        return Err(CredentialsError::KeyMissing(format!(
+            "Secret {name} in namespace {namespace} has no entry {key}. Add it, or name another in \
+             credentials.secretKeyRef.key."
+        )));
+    };
+    SecretKey::parse(&value.0, format)
+        .map_err(|why| CredentialsError::KeyInvalid(invalid(namespace, &name, &key, why)))
+}
+
+fn invalid(namespace: &str, name: &str, key: &str, why: InvalidKey) -> String {
+    format!("Entry {key} of Secret {name} in namespace {namespace} is no usable key: {why}.")
+}
+
+/// Names can be so long that a message would be cut before it says what to do.
+fn short(name: &str) -> String {
+    match one_line(name, LONGEST_NAME) {
+        cut if cut.len() < name.len() => cut + "…",
+        whole => whole,
+    }
+}
+
+fn no_answer(name: &str, why: &str) -> CredentialsError {
+    CredentialsError::NoAnswer(format!(
+        "Secret {name} could not be read from Kubernetes: {why}. It is tried again by itself; if this stays, look at the \
+         API server."
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_names_leave_room_for_cause_and_remedy() {
+        let (namespace, name, key) = ("n".repeat(63), short(&"s".repeat(253)), short(&"k".repeat(253)));
+        for why in [InvalidKey::Pem, InvalidKey::Base64OfBytes, InvalidKey::Other, InvalidKey::Long(16)] {
+            let said = invalid(&namespace, &name, &key, why);
+            assert!(said.len() <= 512, "{} bytes: {said}", said.len());
+        }
+        assert_eq!((short("chat"), short(&"n".repeat(63))), ("chat".to_owned(), "n".repeat(63)));
+    }
+}

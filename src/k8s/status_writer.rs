@@ -1,0 +1,198 @@
+//! Writes statuses and deletes finished resets. Each write carries uid and resourceVersion of the copy it was planned
+//! on: who planned on an old copy is refused.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::{ApiResource, DynamicObject};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::client::describe_error;
+use crate::api::{AppStatus, ChatApp, ClusterChatApp, Condition, GroupAttributeReset, ResetStatus};
+
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+const NO_STATUS: &str = "the cluster serves no status of GroupAttributeResets. Install the CRDs of this operator: \
+                         groupattr-operator crd | kubectl apply --server-side -f -";
+
+/// Why Kubernetes did not take something.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// The object has changed since; nothing was stored.
+    #[error("the object has changed since")]
+    Conflict,
+    /// The object does not exist any more.
+    #[error("the object is gone")]
+    Gone,
+    /// Refused; nothing was stored.
+    #[error("{0}")]
+    Refused(String),
+    /// The right to do this is missing; nothing was stored.
+    #[error("{0}")]
+    Forbidden(String),
+    /// Nobody knows whether it was stored.
+    #[error("{0}")]
+    Unclear(String),
+}
+
+impl WriteError {
+    /// Word for metrics.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Conflict => "conflict",
+            Self::Gone => "gone",
+            Self::Refused(_) | Self::Forbidden(_) => "refused",
+            Self::Unclear(_) => "unclear",
+        }
+    }
+}
+
+/// The hand that writes statuses.
+#[derive(Clone)]
+pub struct StatusWriter {
+    client: Client,
+}
+
+impl StatusWriter {
+    /// Writes through `client`, which must not repeat requests by itself.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    fn resets(&self, namespace: Option<&str>) -> Api<GroupAttributeReset> {
+        Api::namespaced(self.client.clone(), namespace.unwrap_or_default())
+    }
+
+    /// Stores `status` if the object is still the one that `seen` is a copy of. Returns it as stored.
+    pub async fn put(
+        &self,
+        seen: &GroupAttributeReset,
+        status: ResetStatus,
+    ) -> Result<GroupAttributeReset, WriteError> {
+        let mut body = GroupAttributeReset::new(&seen.name_any(), seen.spec.clone());
+        body.status = Some(status);
+        match replace(&self.resets(seen.metadata.namespace.as_deref()), seen, body).await {
+            // A CRD without the status answers as if the object itself were gone.
+            Err(WriteError::Gone) if self.is_there(seen).await => {
+                Err(WriteError::Refused(NO_STATUS.to_owned()))
+            }
+            stored => stored,
+        }
+    }
+
+    async fn is_there(&self, seen: &GroupAttributeReset) -> bool {
+        let now = self.get(seen.metadata.namespace.as_deref(), &seen.name_any()).await;
+        now.is_ok_and(|now| now.metadata.uid == seen.metadata.uid)
+    }
+
+    /// The object as it stands, whatever its uid.
+    pub async fn get(&self, namespace: Option<&str>, name: &str) -> Result<GroupAttributeReset, WriteError> {
+        within(self.resets(namespace).get(name)).await
+    }
+
+    /// Deletes exactly the object that `uid` and `resource_version` name.
+    pub async fn delete(
+        &self,
+        namespace: Option<&str>,
+        name: &str,
+        uid: &str,
+        resource_version: &str,
+    ) -> Result<(), WriteError> {
+        let preconditions =
+            Preconditions { uid: Some(uid.to_owned()), resource_version: Some(resource_version.to_owned()) };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+        within(self.resets(namespace).delete(name, &params)).await.map(drop)
+    }
+
+    /// Stores the status of a `ChatApp`.
+    pub async fn put_app(&self, seen: &ChatApp, status: AppStatus) -> Result<ChatApp, WriteError> {
+        let mut body = ChatApp::new(&seen.name_any(), seen.spec.clone());
+        body.status = Some(status);
+        let api =
+            Api::namespaced(self.client.clone(), seen.metadata.namespace.as_deref().unwrap_or_default());
+        replace(&api, seen, body).await
+    }
+
+    /// Stores the status of a `ClusterChatApp`.
+    pub async fn put_cluster_app(
+        &self,
+        seen: &ClusterChatApp,
+        status: AppStatus,
+    ) -> Result<ClusterChatApp, WriteError> {
+        let mut body = ClusterChatApp::new(&seen.name_any(), seen.spec.clone());
+        body.status = Some(status);
+        replace(&Api::all(self.client.clone()), seen, body).await
+    }
+
+    /// Says in the conditions of a reset that cannot be decoded what is wrong with it. Only while nobody ever wrote its
+    /// status: otherwise that may say things that must not be lost, an end above all. The generation that was
+    /// observed stays -1, so that the reset begins as a new one once it is mended.
+    pub async fn explain_malformed(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        conditions: &[Condition],
+    ) -> Result<(), WriteError> {
+        let kind = ApiResource::erase::<GroupAttributeReset>(&());
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &kind);
+        let stored = within(api.get(name)).await?;
+        let status = &stored.data["status"];
+        let is_new = status["observedGeneration"].as_i64().unwrap_or(-1) < 0
+            && status["completionTime"].is_null()
+            && status["pendingAttempt"].is_null();
+        let message = conditions.first().map(|condition| condition.message.as_str());
+        let is_said = status["conditions"][0]["message"].as_str() == message;
+        if !is_new || is_said || stored.metadata.uid.as_deref() != Some(uid) {
+            return Ok(());
+        }
+        let patch = json!({
+            "metadata": { "uid": uid, "resourceVersion": stored.metadata.resource_version },
+            "status": { "conditions": conditions },
+        });
+        within(api.patch_status(name, &PatchParams::default(), &Patch::Merge(&patch))).await.map(drop)
+    }
+}
+
+/// A PUT of the status with the metadata of `seen`. The server takes nothing but the status from the body.
+async fn replace<K>(api: &Api<K>, seen: &K, mut body: K) -> Result<K, WriteError>
+where
+    K: Resource + Clone + Debug + Serialize + DeserializeOwned,
+{
+    let from = seen.meta();
+    let meta = body.meta_mut();
+    meta.namespace.clone_from(&from.namespace);
+    meta.uid.clone_from(&from.uid);
+    meta.resource_version.clone_from(&from.resource_version);
+    within(api.replace_status(&seen.name_any(), &PostParams::default(), &body)).await
+}
+
+async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, WriteError> {
+    match timeout(WRITE_TIMEOUT, call).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(fault(&error)),
+        Err(_) => Err(WriteError::Unclear("the API server did not answer within 10 s".to_owned())),
+    }
+}
+
+fn fault(error: &kube::Error) -> WriteError {
+    match error {
+        kube::Error::Api(status) => match status.code {
+            // Without the name of an object it is the path that does not exist: the kind, or its status.
+            404 if status.details.as_ref().is_some_and(|details| !details.name.is_empty()) => {
+                WriteError::Gone
+            }
+            403 => WriteError::Forbidden(describe_error(error)),
+            409 => WriteError::Conflict,
+            400..=499 => WriteError::Refused(describe_error(error)),
+            _ => WriteError::Unclear(describe_error(error)),
+        },
+        _ => WriteError::Unclear(describe_error(error)),
+    }
+}

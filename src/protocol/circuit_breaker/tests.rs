@@ -1,0 +1,152 @@
+use super::*;
+use crate::chat::NetworkError;
+use crate::protocol::classify::CallResult;
+
+const fn s(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn refused(code: i64) -> CallResult {
+    CallResult::answered(Class::Account(AccountFailure::Credentials), code)
+}
+
+#[test]
+fn an_unproved_app_is_probed_at_once_and_closes_on_acceptance() {
+    let mut circuit = CircuitBreaker::unverified(None, s(1));
+    assert_eq!(circuit.next_probe_at(), Some(s(1)));
+    assert!(circuit.failure().is_none());
+    circuit.on_probe_started(s(1));
+    assert_eq!(
+        circuit.on_probe(&CallResult::answered(Class::GroupNotFound, 10010), s(2)),
+        CircuitChange::Closed
+    );
+    assert!(circuit.is_closed());
+}
+
+#[test]
+fn one_refusal_opens_it_and_probes_double_up_to_a_minute() {
+    let mut circuit = CircuitBreaker::closed();
+    assert_eq!(circuit.on_call(&refused(70003), s(0), s(10)), CircuitChange::Opened);
+    let mut now = s(10);
+    for wait in [5, 10, 20, 40, 60, 60] {
+        assert_eq!(circuit.next_probe_at(), Some(now + s(wait)));
+        now += s(wait);
+        assert_eq!(circuit.on_probe(&refused(70003), now), CircuitChange::None, "same trouble, no news");
+    }
+}
+
+#[test]
+fn an_account_that_takes_reads_and_refuses_clears_is_asked_less_and_less() {
+    let mut circuit = CircuitBreaker::closed();
+    let mut now = s(0);
+    for wait in [5, 10, 20, 40, 60, 60] {
+        assert_eq!(circuit.on_call(&refused(10026), now, now), CircuitChange::Opened);
+        assert_eq!(circuit.next_probe_at(), Some(now + s(wait)));
+        now += s(wait);
+        assert_eq!(
+            circuit.on_probe(&CallResult::answered(Class::GroupNotFound, 10010), now),
+            CircuitChange::Closed
+        );
+        circuit.on_clear(&refused(10026));
+    }
+    // A clear that the vendor takes ends that, and so does a minute in which none was refused.
+    let mut quiet = circuit.clone();
+    circuit.on_clear(&CallResult::answered(Class::Success, 0));
+    circuit.on_call(&refused(10026), now, now);
+    quiet.on_call(&refused(10026), now + s(60), now + s(60));
+    assert_eq!((circuit.next_probe_at(), quiet.next_probe_at()), (Some(now + s(5)), Some(now + s(65))));
+}
+
+/// Answers of one round overtake each other.
+#[test]
+fn a_clear_that_was_taken_shortens_the_wait_also_when_it_is_heard_after_a_refusal() {
+    let mut circuit = CircuitBreaker::closed();
+    for now in [s(0), s(5)] {
+        circuit.on_call(&refused(10026), now, now);
+        circuit.on_probe(&CallResult::answered(Class::GroupNotFound, 10010), now + s(5));
+    }
+    circuit.on_call(&refused(10026), s(10), s(10));
+    assert_eq!(circuit.next_probe_at(), Some(s(30)));
+    assert!(!circuit.on_clear(&refused(10026)));
+    assert!(circuit.on_clear(&CallResult::answered(Class::Success, 0)));
+    assert_eq!(circuit.next_probe_at(), Some(s(15)));
+    assert!(!circuit.on_clear(&CallResult::answered(Class::Success, 0)), "once");
+    // Nor does it cut short the minute of silence that the vendor asks for.
+    let mut told = CircuitBreaker::closed();
+    told.on_call(&refused(70050), s(0), s(0));
+    assert!(!told.on_clear(&CallResult::answered(Class::Success, 0)));
+    assert_eq!(told.next_probe_at(), Some(s(60)));
+}
+
+#[test]
+fn the_code_that_asks_for_a_minute_gets_a_minute() {
+    let mut circuit = CircuitBreaker::closed();
+    circuit.on_call(&refused(70050), s(0), s(0));
+    assert_eq!(circuit.next_probe_at(), Some(s(60)));
+}
+
+#[test]
+fn the_minute_also_holds_for_a_process_that_starts_in_it() {
+    let trouble = |code| {
+        Some(AppFailure { reason: AppReason::CredentialsRejected, code: Some(code), message: String::new() })
+    };
+    assert_eq!(CircuitBreaker::unverified(trouble(70050), s(1)).next_probe_at(), Some(s(61)));
+    assert_eq!(CircuitBreaker::unverified(trouble(70009), s(1)).next_probe_at(), Some(s(1)));
+}
+
+#[test]
+fn a_working_app_whose_key_is_not_handed_out_is_proved_anew_without_being_in_trouble() {
+    let mut circuit = CircuitBreaker::closed();
+    circuit.on_key_unavailable(s(10));
+    assert!(!circuit.is_closed() && circuit.failure().is_none());
+    assert_eq!(circuit.next_probe_at(), Some(s(12)));
+    circuit.on_key_unavailable(s(11));
+    assert_eq!(circuit.next_probe_at(), Some(s(12)), "told once");
+    circuit.on_probe_started(s(12));
+    assert_eq!(circuit.next_probe_at(), Some(s(17)));
+    assert_eq!(
+        circuit.on_probe(&CallResult::answered(Class::GroupNotFound, 10010), s(17)),
+        CircuitChange::Closed
+    );
+}
+
+#[test]
+fn three_faults_in_a_row_open_it_and_a_good_answer_starts_the_count_anew() {
+    let fault = CallResult::not_sent(NotSentCause::Network(NetworkError::Refused));
+    let mut circuit = CircuitBreaker::closed();
+    for now in [1, 2] {
+        assert_eq!(circuit.on_call(&fault, s(now), s(now)), CircuitChange::None);
+    }
+    circuit.on_call(&CallResult::answered(Class::Success, 0), s(3), s(3));
+    for now in [4, 5] {
+        assert_eq!(circuit.on_call(&fault, s(now), s(now)), CircuitChange::None);
+    }
+    assert_eq!(circuit.on_call(&fault, s(6), s(6)), CircuitChange::Opened);
+    assert_eq!(circuit.failure().map(|t| t.reason), Some(AppReason::Unreachable));
+}
+
+#[test]
+fn an_expired_signature_is_forgiven_once() {
+    let mut circuit = CircuitBreaker::closed();
+    assert_eq!(
+        circuit.on_call(&CallResult::answered(Class::SignatureExpired, 70001), s(1), s(1)),
+        CircuitChange::None
+    );
+    // Whoever was begun before signed with the same signature, however much later it was sent.
+    assert_eq!(
+        circuit.on_call(&CallResult::answered(Class::SignatureExpired, 70001), s(0), s(2)),
+        CircuitChange::None
+    );
+    assert_eq!(
+        circuit.on_call(&CallResult::answered(Class::SignatureExpired, 70001), s(2), s(3)),
+        CircuitChange::Opened
+    );
+}
+
+#[test]
+fn answers_to_calls_from_before_the_last_change_say_nothing() {
+    let mut circuit = CircuitBreaker::unverified(None, s(0));
+    circuit.on_probe(&CallResult::answered(Class::Success, 0), s(9));
+    assert_eq!(circuit.on_call(&refused(70003), s(8), s(10)), CircuitChange::None);
+    assert!(circuit.is_closed());
+}

@@ -1,0 +1,159 @@
+//! How many clears may be out while the vendor says nothing. Each that is sent to an endpoint that has stopped
+//! answering leaves a group of which nobody knows whether it was cleared; so it is found out with a few of them, and not
+//! with all that the permits allow.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+/// So many may be out before anything is heard. It is enough for 200 a second at a vendor that answers within 80 ms.
+const INITIAL_WINDOW: usize = 16;
+
+/// The clears of one account that have begun and not ended, and how many more may begin before the next answer: as many as
+/// are out, so that a slow vendor is sent twice as many with each round trip, until the permits are the limit.
+#[derive(Debug)]
+pub struct InFlightWindow {
+    in_flight: usize,
+    allowance: usize,
+}
+
+impl Default for InFlightWindow {
+    fn default() -> Self {
+        Self { in_flight: 0, allowance: INITIAL_WINDOW }
+    }
+}
+
+impl InFlightWindow {
+    /// Whether another clear may begin before the vendor answers.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.allowance > 0
+    }
+
+    /// A clear has begun.
+    pub fn on_start(&mut self) {
+        self.in_flight += 1;
+        self.allowance = self.allowance.saturating_sub(1);
+    }
+
+    /// It was answered, whatever the answer says.
+    pub fn on_answer(&mut self) {
+        self.allowance = self.in_flight.max(INITIAL_WINDOW);
+        self.finish_one();
+    }
+
+    /// It was sent, and no answer came in its time. That is no reason to send another one.
+    pub fn on_timeout(&mut self) {
+        self.finish_one();
+    }
+
+    /// It was not sent after all.
+    pub fn on_not_sent(&mut self) {
+        self.allowance += 1;
+        self.finish_one();
+    }
+
+    /// With none out there is nothing to wait for; whether the app still works is the circuit's to say.
+    fn finish_one(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if self.in_flight == 0 {
+            self.allowance = INITIAL_WINDOW;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn begin_all(silence: &mut InFlightWindow, most: usize) -> usize {
+        let mut begun = 0;
+        while begun < most && silence.has_room() {
+            silence.on_start();
+            begun += 1;
+        }
+        begun
+    }
+
+    #[test]
+    fn a_vendor_that_says_nothing_is_sent_a_few_and_a_few_again_once_all_of_them_are_over() {
+        let mut silence = InFlightWindow::default();
+        assert_eq!(begin_all(&mut silence, 1000), INITIAL_WINDOW);
+        for _ in 1..INITIAL_WINDOW {
+            silence.on_timeout();
+            assert!(!silence.has_room());
+        }
+        silence.on_timeout();
+        assert_eq!(begin_all(&mut silence, 1000), INITIAL_WINDOW);
+    }
+
+    #[test]
+    fn what_was_not_sent_makes_room_for_another() {
+        let mut silence = InFlightWindow::default();
+        begin_all(&mut silence, 1000);
+        silence.on_not_sent();
+        assert_eq!(begin_all(&mut silence, 1000), 1);
+    }
+
+    /// Rounds of 5 ms each, in which one call may begin: 200 a second.
+    fn out_after(rounds: usize, round_trip: usize) -> usize {
+        let (mut silence, mut out) = (InFlightWindow::default(), VecDeque::new());
+        for round in 0..rounds {
+            while out.front().is_some_and(|begun: &usize| *begun + round_trip <= round) {
+                out.pop_front();
+                silence.on_answer();
+            }
+            if begin_all(&mut silence, 1) == 1 {
+                out.push_back(round);
+            }
+        }
+        out.len()
+    }
+
+    #[test]
+    fn a_vendor_that_is_slow_but_answers_is_sent_as_much_as_any_other() {
+        // Within 80 ms from the first call on, and with a round trip of a second after four of them.
+        assert_eq!(out_after(100, 10), 10);
+        assert_eq!(out_after(1000, 200), 200);
+    }
+
+    proptest! {
+        /// Whatever happens, no more begin between two answers than were out at the first of them, or a few; and nobody
+        /// waits for an answer that nobody owes.
+        #[test]
+        fn between_two_answers_no_more_begin_than_were_out(steps in vec(0..6_u8, 0..400)) {
+            let mut silence = InFlightWindow::default();
+            let (mut out, mut allowed, mut since) = (0_usize, INITIAL_WINDOW, 0_isize);
+            for step in steps {
+                if step > 2 {
+                    if silence.has_room() {
+                        silence.on_start();
+                        out += 1;
+                        since += 1;
+                    }
+                    prop_assert!(since <= allowed.cast_signed(), "{since} of {allowed}");
+                } else if out > 0 {
+                    match step {
+                        0 => {
+                            silence.on_answer();
+                            (allowed, since) = (out.max(INITIAL_WINDOW), 0);
+                        }
+                        1 => silence.on_timeout(),
+                        _ => {
+                            silence.on_not_sent();
+                            since -= 1;
+                        }
+                    }
+                    out -= 1;
+                    if out == 0 {
+                        (allowed, since) = (INITIAL_WINDOW, 0);
+                        prop_assert!(silence.has_room());
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Label selectors, read as strictly as the API server reads those of its own objects. (`kube::core::Selector` is more
+//! lenient, and takes an empty one for everything.)
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+
+/// Why a selector is not used. It matches nothing then: it decides who may use an account, and a slip in it must not
+/// open that to everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSelector {
+    /// Neither labels nor expressions.
+    #[error("it is empty")]
+    Empty,
+    /// An expression with an operator that Kubernetes does not know.
+    #[error("an expression has an unknown operator")]
+    Operator,
+    /// `In` or `NotIn` without values, or `Exists` or `DoesNotExist` with some.
+    #[error(
+        "an expression has the wrong values for its operator: In and NotIn need some, the others take none"
+    )]
+    Values,
+    /// A key or value that no label can have.
+    #[error("a key or value in it can be no label")]
+    Label,
+}
+
+/// Whether labels match a selector. One that cannot be used matches nothing.
+#[must_use]
+pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    if invalid(selector).is_some() {
+        return false;
+    }
+    let wanted = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
+    let expressions = selector.match_expressions.iter().flatten().all(|expression| {
+        let value = labels.get(&expression.key);
+        let listed = value.is_some_and(|value| expression.values.iter().flatten().any(|one| one == value));
+        match expression.operator.as_str() {
+            "In" => listed,
+            "NotIn" => !listed,
+            "Exists" => value.is_some(),
+            "DoesNotExist" => value.is_none(),
+            _ => false,
+        }
+    });
+    wanted && expressions
+}
+
+/// Why a selector cannot be used, if it cannot.
+#[must_use]
+pub fn invalid(selector: &LabelSelector) -> Option<InvalidSelector> {
+    let labels = selector.match_labels.iter().flatten();
+    let expressions = selector.match_expressions.iter().flatten();
+    if labels.clone().next().is_none() && expressions.clone().next().is_none() {
+        return Some(InvalidSelector::Empty);
+    }
+    let is_label = |(key, value): (&String, &String)| is_key(key) && is_value(value);
+    if !labels.into_iter().all(is_label) {
+        return Some(InvalidSelector::Label);
+    }
+    expressions.into_iter().find_map(wrong_with)
+}
+
+fn wrong_with(expression: &LabelSelectorRequirement) -> Option<InvalidSelector> {
+    let values = expression.values.as_deref().unwrap_or_default();
+    let fits = match expression.operator.as_str() {
+        "In" | "NotIn" => !values.is_empty(),
+        "Exists" | "DoesNotExist" => values.is_empty(),
+        _ => return Some(InvalidSelector::Operator),
+    };
+    if !fits {
+        return Some(InvalidSelector::Values);
+    }
+    (!is_key(&expression.key) || !values.iter().all(|value| is_value(value)))
+        .then_some(InvalidSelector::Label)
+}
+
+/// <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set>
+fn is_key(key: &str) -> bool {
+    let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let is_domain = |domain: &str| {
+        let ends_plain =
+            |part: &str| part.bytes().next().is_some_and(plain) && part.bytes().last().is_some_and(plain);
+        domain.len() <= 253
+            && domain.split('.').all(|part| ends_plain(part) && part.bytes().all(|b| plain(b) || b == b'-'))
+    };
+    prefix.is_none_or(is_domain) && !name.is_empty() && is_value(name)
+}
+
+fn is_value(value: &str) -> bool {
+    let alphanumeric = |b: Option<u8>| b.is_none_or(|b| b.is_ascii_alphanumeric());
+    value.len() <= 63
+        && alphanumeric(value.bytes().next())
+        && alphanumeric(value.bytes().last())
+        && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn selector(of: Value) -> LabelSelector {
+        serde_json::from_value(of).expect("a selector")
+    }
+
+    fn namespace(labels: Value) -> BTreeMap<String, String> {
+        serde_json::from_value(labels).expect("labels")
+    }
+
+    #[test]
+    fn a_selector_matches_as_kubernetes_does() {
+        let gold = namespace(json!({"tier": "gold"}));
+        let free = namespace(json!({"tier": "free"}));
+        let none = namespace(json!({}));
+        let values = json!(["silver", "gold"]);
+        for (operator, values, expected) in [
+            ("In", &values, [true, false, false]),
+            ("NotIn", &values, [false, true, true]),
+            ("Exists", &Value::Null, [true, true, false]),
+            ("DoesNotExist", &json!([]), [false, false, true]),
+        ] {
+            let expression = json!({"key": "tier", "operator": operator, "values": values});
+            let with =
+                |labels: Value| selector(json!({"matchLabels": labels, "matchExpressions": [expression]}));
+            let alone = with(json!({}));
+            assert_eq!([&gold, &free, &none].map(|labels| matches(&alone, labels)), expected, "{operator}");
+            let both = with(json!({"chat": "live"}));
+            assert!(![&gold, &free, &none].into_iter().any(|labels| matches(&both, labels)), "{operator}");
+        }
+    }
+
+    /// Each of them would admit a namespace that nobody meant, if it were read as far as it can be read.
+    #[test]
+    fn a_selector_that_is_empty_or_cannot_be_read_matches_nothing() {
+        let one = |key: &str, operator: &str, values: Value| json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]});
+        let long = "x".repeat(64);
+        for (of, why) in [
+            (json!({}), InvalidSelector::Empty),
+            (json!({"matchLabels": {}, "matchExpressions": []}), InvalidSelector::Empty),
+            (json!({"matchLables": {"chat": "live"}}), InvalidSelector::Empty),
+            (one("tier", "Near", json!(["gold"])), InvalidSelector::Operator),
+            (one("tier", "notin", json!(["gold"])), InvalidSelector::Operator),
+            (one("tier", "", json!(["gold"])), InvalidSelector::Operator),
+            (one("tier", "In", json!([])), InvalidSelector::Values),
+            (one("tier", "NotIn", json!([])), InvalidSelector::Values),
+            (one("tier", "NotIn", Value::Null), InvalidSelector::Values),
+            (one("tier", "Exists", json!(["gold"])), InvalidSelector::Values),
+            (one("tier", "DoesNotExist", json!(["gold"])), InvalidSelector::Values),
+            (one("", "DoesNotExist", Value::Null), InvalidSelector::Label),
+            (one("the tier", "DoesNotExist", Value::Null), InvalidSelector::Label),
+            (one("a/b/c", "DoesNotExist", Value::Null), InvalidSelector::Label),
+            (one("/tier", "DoesNotExist", Value::Null), InvalidSelector::Label),
+            (one("Example.com/tier", "DoesNotExist", Value::Null), InvalidSelector::Label),
+            (one("-tier", "DoesNotExist", Value::Null), InvalidSelector::Label),
+            (one(&long, "DoesNotExist", Value::Null), InvalidSelector::Label),
+            (one("tier", "NotIn", json!(["gold "])), InvalidSelector::Label),
+            (one("tier", "NotIn", json!(["gold", long])), InvalidSelector::Label),
+            (json!({"matchLabels": {"tier": "a b"}}), InvalidSelector::Label),
+        ] {
+            let selector = selector(of.clone());
+            assert_eq!(invalid(&selector), Some(why), "{of}");
+            for labels in [json!({}), json!({"tier": "gold"}), json!({"chat": "live"})] {
+                assert!(!matches(&selector, &namespace(labels)), "{of}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_kubernetes_takes_for_a_label_can_be_selected() {
+        for (key, value) in
+            [("kubernetes.io/metadata.name", "shop"), ("a", ""), ("A_b.c-9", "X_y.z-0"), ("x.y/Z", "1")]
+        {
+            let selector = selector(json!({"matchLabels": {key: value}}));
+            assert_eq!(invalid(&selector), None, "{key}");
+            assert!(matches(&selector, &namespace(json!({key: value, "more": "x"}))), "{key}");
+        }
+    }
+
+    /// Kubernetes means it so: both admit every namespace without the label.
+    #[test]
+    fn a_selector_of_exclusions_alone_is_used_as_it_stands() {
+        let selector = selector(json!({"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]}));
+        assert!(matches(&selector, &namespace(json!({}))));
+        assert!(!matches(&selector, &namespace(json!({"tier": ""}))));
+    }
+}

@@ -1,0 +1,258 @@
+//! What the status says once something is known about an attempt: after its intent, after its answer, and after
+//! the group was read back.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::circuit_breaker::app_reason;
+use super::classify::{CallResult, Delivery, NotSentCause};
+use super::{Now, backoff, messages, status};
+use crate::api::{
+    AppKind, Attempt, GroupAttributeReset, OnGroupNotFound, OnUnknownOutcome, Outcome, PendingAttempt,
+    Reason, ResetStatus,
+};
+use crate::chat::Class;
+
+/// What the writer of an outcome knows besides the verdict.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteContext {
+    /// The moment of the write.
+    pub now: Now,
+    /// Uniform in 0..1, for the backoff's jitter.
+    pub jitter: f64,
+    /// How long a limit of the vendor holds the next attempt back.
+    pub throttle: Duration,
+}
+
+/// The status that commits to one call.
+#[must_use]
+pub fn intent(reset: &GroupAttributeReset, attempt: PendingAttempt, now: Now) -> ResetStatus {
+    let mut next = status::seen(reset);
+    let generation = reset.metadata.generation.unwrap_or_default();
+    next.start_time = next.start_time.or(Some(now.second()));
+    next.next_attempt_time = None;
+    let message = format!("Attempt {} is under way.", attempt.number);
+    next.pending_attempt = Some(attempt);
+    status::set_reason(&mut next, generation, Reason::Sending, &message, now);
+    next
+}
+
+/// The status after `verdict` about the pending attempt. An unknown outcome keeps the attempt pending, so that
+/// nobody forgets it. If the spec asks for another request by now, the same write begins that one.
+#[must_use]
+pub fn after_attempt(
+    reset: &GroupAttributeReset,
+    pending: &PendingAttempt,
+    verdict: &CallResult,
+    at: WriteContext,
+) -> ResetStatus {
+    let mut next = status::seen(reset);
+    let generation = reset.metadata.generation.unwrap_or_default();
+    next.last_attempt = Some(compact(reset, pending, verdict, at.now));
+    next.attempts = match verdict.delivery {
+        Delivery::Sent(_) => next.attempts.max(pending.number),
+        // Another process may have counted it meanwhile, as one of which nobody knew that.
+        Delivery::NotSent(_) => next.attempts.min(pending.number.saturating_sub(1)),
+    };
+    if verdict.delivery == Delivery::Sent(Class::Unknown) {
+        let message = verifying(&verdict.cause());
+        status::set_reason(&mut next, generation, Reason::Verifying, &message, at.now);
+        return next;
+    }
+    next.pending_attempt = None;
+    apply_result(&mut next, reset, verdict, at);
+    begin_other_request(reset, next, at.now)
+}
+
+fn apply_result(next: &mut ResetStatus, reset: &GroupAttributeReset, verdict: &CallResult, at: WriteContext) {
+    let generation = reset.metadata.generation.unwrap_or_default();
+    let said = messages::result(verdict);
+    let (reason, message) = match verdict.delivery {
+        Delivery::Sent(Class::Success) => {
+            (Reason::Cleared, "All attributes of the group were cleared.".to_owned())
+        }
+        Delivery::Sent(Class::GroupNotFound) => group_missing(reset, verdict),
+        Delivery::Sent(Class::NotSupported) => (Reason::GroupTypeNotSupported, messages::rejected(verdict)),
+        Delivery::Sent(Class::Invalid) => (Reason::InvalidRequest, messages::rejected(verdict)),
+        Delivery::Sent(Class::ThrottledGroup | Class::ThrottledAccount) => {
+            next.next_attempt_time = Some(backoff::next_attempt_time(at.now, at.throttle));
+            (
+                Reason::RateLimited,
+                format!("The vendor asks for fewer calls: {said} It is tried again by itself."),
+            )
+        }
+        Delivery::Sent(Class::SignatureExpired) => (
+            Reason::RetryScheduled,
+            "The vendor took the signature for expired; a fresh one follows at once.".to_owned(),
+        ),
+        // The words with which the open circuit will explain itself, so that no other write has to follow.
+        Delivery::Sent(Class::Account(trouble)) => {
+            let text = messages::app_not_ready(&reset.spec.app_ref, app_reason(trouble), verdict.code);
+            (Reason::AppNotReady, text)
+        }
+        Delivery::NotSent(NotSentCause::Network(_)) => {
+            return failed(next, reset, &format!("Nothing was sent: {said}"), at);
+        }
+        Delivery::NotSent(NotSentCause::TooLate(_) | NotSentCause::IntentLost) => {
+            (Reason::Pending, format!("Nothing was sent: {said} It is planned anew."))
+        }
+        Delivery::Sent(Class::Unknown) => return, // Handled by the caller: the attempt stays pending.
+    };
+    status::set_reason(next, generation, reason, &message, at.now);
+}
+
+/// Counts a failure: another attempt after the backoff, or the end.
+fn failed(next: &mut ResetStatus, reset: &GroupAttributeReset, why: &str, at: WriteContext) {
+    let generation = reset.metadata.generation.unwrap_or_default();
+    next.failures = next.failures.saturating_add(1);
+    if next.failures > reset.spec.backoff_limit {
+        let message = format!(
+            "{} attempts failed, more than backoffLimit ({}). Last: {why} Remove the cause and set a new requestID.",
+            next.failures, reset.spec.backoff_limit
+        );
+        status::set_reason(next, generation, Reason::BackoffLimitExceeded, &message, at.now);
+        return;
+    }
+    next.next_attempt_time =
+        Some(backoff::next_attempt_time(at.now, backoff::wait(next.failures, at.jitter)));
+    status::set_reason(
+        next,
+        generation,
+        Reason::RetryScheduled,
+        &format!("{why} It is tried again by itself."),
+        at.now,
+    );
+}
+
+fn group_missing(reset: &GroupAttributeReset, verdict: &CallResult) -> (Reason, String) {
+    match reset.spec.on_group_not_found {
+        OnGroupNotFound::Fail => (Reason::GroupNotFound, messages::rejected(verdict)),
+        OnGroupNotFound::Succeed => (Reason::GroupGone, "The group does not exist any more.".to_owned()),
+    }
+}
+
+fn compact(reset: &GroupAttributeReset, pending: &PendingAttempt, verdict: &CallResult, now: Now) -> Attempt {
+    // What the vendor says about the platform's account is the platform's.
+    let hide_text = reset.spec.app_ref.kind == AppKind::ClusterChatApp;
+    Attempt {
+        id: pending.id.clone(),
+        number: pending.number,
+        // A stored year before our era passes for a time here, and not at the API server.
+        start_time: pending.start_time.max(Timestamp::UNIX_EPOCH),
+        completion_time: Some(now.microsecond()),
+        outcome: match verdict.delivery {
+            Delivery::Sent(Class::Success) => Outcome::Succeeded,
+            Delivery::Sent(Class::Unknown) => Outcome::Unknown,
+            Delivery::Sent(_) => Outcome::Rejected,
+            Delivery::NotSent(_) => Outcome::NotSent,
+        },
+        http_status: verdict.http_status.map(i32::from),
+        error_code: verdict.code,
+        error_info: Some(verdict.error_info.clone()).filter(|text| !text.is_empty() && !hide_text),
+        sdk_app_id: pending.sdk_app_id,
+        host: pending.host.clone(),
+    }
+}
+
+/// What the condition says while a group waits to be read back.
+fn verifying(cause: &str) -> String {
+    format!("The outcome of the call was not seen ({cause}). The group is read back to find out.")
+}
+
+/// The status as a starting point for settling `pending`. An attempt of another process, which may have been sent,
+/// counts as sent.
+fn with_unseen(reset: &GroupAttributeReset, pending: &PendingAttempt, now: Now) -> ResetStatus {
+    let mut next = status::seen(reset);
+    next.attempts = next.attempts.max(pending.number);
+    if next.last_attempt.as_ref().is_none_or(|last| last.id != pending.id) {
+        let attempt = compact(reset, pending, &CallResult::unseen(), now);
+        next.last_attempt = Some(Attempt { completion_time: None, ..attempt });
+    }
+    next
+}
+
+/// The status of a reset whose pending attempt waits to be settled.
+#[must_use]
+pub fn awaiting_settlement(reset: &GroupAttributeReset, pending: &PendingAttempt, now: Now) -> ResetStatus {
+    let mut next = with_unseen(reset, pending, now);
+    let generation = reset.metadata.generation.unwrap_or_default();
+    status::set_reason(
+        &mut next,
+        generation,
+        Reason::Verifying,
+        &verifying(&CallResult::unseen().fault),
+        now,
+    );
+    next
+}
+
+/// The status after the group of an unsettled attempt was read back. `None` if the answer settles nothing.
+#[must_use]
+pub fn after_read_back(
+    reset: &GroupAttributeReset,
+    pending: &PendingAttempt,
+    read: &CallResult,
+    at: WriteContext,
+) -> Option<ResetStatus> {
+    let mut next = with_unseen(reset, pending, at.now);
+    let generation = reset.metadata.generation.unwrap_or_default();
+    let end = |next: &mut ResetStatus, reason, message: &str| {
+        status::set_reason(next, generation, reason, message, at.now);
+    };
+    match read.delivery {
+        Delivery::Sent(Class::Success) if read.attributes == 0 => {
+            end(
+                &mut next,
+                Reason::VerifiedEmpty,
+                "The call's outcome was not seen, and the group was read back empty.",
+            );
+        }
+        Delivery::Sent(Class::Success) => {
+            let found = format!(
+                "A call's outcome was not seen, and the group, read back, still has {} attributes",
+                read.attributes
+            );
+            next.pending_attempt = None;
+            match reset.spec.on_unknown_outcome {
+                OnUnknownOutcome::Retry => failed(&mut next, reset, &format!("{found}."), at),
+                OnUnknownOutcome::Stop => {
+                    end(
+                        &mut next,
+                        Reason::OutcomeUnknown,
+                        &messages::outcome_unknown(&format!("{found}, set before or after it")),
+                    );
+                }
+            }
+        }
+        Delivery::Sent(Class::GroupNotFound) => {
+            let (reason, message) = group_missing(reset, read);
+            end(&mut next, reason, &message);
+        }
+        _ => return None,
+    }
+    Some(begin_other_request(reset, next, at.now))
+}
+
+/// The end of a reset whose pending attempt nobody can settle any more.
+#[must_use]
+pub fn unrecoverable(
+    reset: &GroupAttributeReset,
+    pending: &PendingAttempt,
+    why: &str,
+    now: Now,
+) -> ResetStatus {
+    let mut next = with_unseen(reset, pending, now);
+    let generation = reset.metadata.generation.unwrap_or_default();
+    status::set_reason(&mut next, generation, Reason::OutcomeUnknown, &messages::outcome_unknown(why), now);
+    begin_other_request(reset, next, now)
+}
+
+fn begin_other_request(reset: &GroupAttributeReset, settled: ResetStatus, now: Now) -> ResetStatus {
+    if status::is_other_request(reset, &settled) {
+        return status::other_request(reset, &settled, now);
+    }
+    settled
+}

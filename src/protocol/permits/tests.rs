@@ -1,0 +1,184 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::protocol::intent_lead::IntentLead;
+
+const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+#[test]
+fn a_permit_comes_back_one_second_after_the_answer() {
+    let mut pace = Permits::new(1, ms(0));
+    assert!(pace.available_at(0, ms(0)) <= ms(0));
+    pace.acquire(ms(0));
+    assert_eq!(pace.available_at(0, ms(1500)), ms(2500), "no answer yet, so a second from now at least");
+    pace.release_after_answer(ms(1600));
+    assert_eq!(pace.available_at(0, ms(1700)), ms(2600));
+    assert!(pace.available_at(0, ms(2600)) <= ms(2600));
+}
+
+#[test]
+fn a_call_that_never_left_costs_no_permit() {
+    let mut pace = Permits::new(2, ms(0));
+    pace.acquire(ms(0));
+    pace.release_unused();
+    assert_eq!(pace.in_use(ms(0)), 0);
+}
+
+#[test]
+fn calls_are_spread_evenly_also_after_a_pause() {
+    let mut pace = Permits::new(10, ms(0));
+    pace.acquire(ms(0));
+    assert_eq!(pace.available_at(0, ms(50)), ms(100));
+    pace.acquire(ms(60_000));
+    assert_eq!(pace.available_at(0, ms(60_050)), ms(60_090));
+}
+
+#[test]
+fn a_process_that_wakes_up_a_little_late_keeps_its_rate() {
+    let mut pace = Permits::new(100, ms(0));
+    for call in 0..50 {
+        let now = ms(call * 10 + call % 7);
+        assert!(pace.available_at(0, now) <= now);
+        pace.acquire(now);
+    }
+}
+
+#[test]
+fn who_comes_after_others_is_told_its_own_moment() {
+    let mut pace = Permits::new(4, ms(0));
+    assert!(pace.available_at(0, ms(0)) <= ms(0));
+    assert_eq!(pace.available_at(3, ms(0)), ms(750), "spread evenly");
+    assert_eq!(pace.available_at(4, ms(0)), ms(1000), "there are four permits");
+    for answer in [300, 100, 200] {
+        pace.acquire(ms(0));
+        pace.release_after_answer(ms(answer));
+    }
+    assert_eq!(pace.available_at(0, ms(800)), ms(800));
+    assert_eq!(pace.available_at(1, ms(800)), ms(1100), "the one that is answered first comes back first");
+    assert_eq!(pace.available_at(2, ms(800)), ms(1290));
+    assert_eq!(pace.available_at(3, ms(800)), ms(1540));
+}
+
+#[test]
+fn too_many_halves_the_permits() {
+    let mut pace = Permits::new(200, ms(0));
+    pace.on_throttled(ms(10), ms(60));
+    assert!((pace.rate(ms(60)) - 100.0).abs() < 0.1);
+    assert_eq!(pace.available_at(100, ms(60)), ms(1060));
+    assert!(pace.available_at(99, ms(60)) < ms(1060));
+}
+
+proptest! {
+    /// Whatever the network does between send and answer, no second sees more arrivals than permits.
+    #[test]
+    fn no_second_sees_more_arrivals_than_permits(
+        limit in 1u32..20,
+        travels in prop::collection::vec((0u64..300, 0u64..300), 1..200),
+        lateness in prop::collection::vec(0u64..40, 200),
+    ) {
+        let mut pace = Permits::new(limit, ms(0));
+        let mut now = ms(0);
+        let mut arrivals = Vec::new();
+        let mut answers: Vec<Duration> = Vec::new();
+        for (i, (there, back)) in travels.iter().enumerate() {
+            loop {
+                answers.sort();
+                while answers.first().is_some_and(|a| *a <= now) {
+                    pace.release_after_answer(answers.remove(0));
+                }
+                let at = pace.available_at(0, now);
+                if at <= now {
+                    break;
+                }
+                let at = answers.first().map_or(at, |a| at.min(*a));
+                now = at.max(now + Duration::from_micros(1)) + ms(lateness[i % lateness.len()]);
+            }
+            pace.acquire(now);
+            arrivals.push(now + ms(*there));
+            answers.push(now + ms(there + back));
+        }
+        arrivals.sort();
+        for (i, first) in arrivals.iter().enumerate() {
+            let in_second = arrivals[i..].iter().take_while(|a| **a < *first + WINDOW).count();
+            prop_assert!(in_second <= limit as usize, "{in_second} arrivals in one second, {limit} permits");
+        }
+    }
+}
+
+/// What came of a simulated minute in which there was always somebody who could go.
+struct Minute {
+    sent: Vec<Duration>,
+    longest_wait_of_an_intent: Duration,
+}
+
+/// The desk's two steps, looked at each millisecond: attempts begin when a permit will be free by the time that their
+/// intents are stored, and armed ones get the permits that are free.
+fn busy_minute(limit: u32, round_trip: Duration, intents: &[u64]) -> Minute {
+    let (mut pace, mut runway) = (Permits::new(limit, ms(0)), IntentLead::default());
+    let mut minute = Minute { sent: Vec::new(), longest_wait_of_an_intent: ms(0) };
+    let mut writes: Vec<(Duration, Duration)> = Vec::new();
+    let mut armed: VecDeque<Duration> = VecDeque::new();
+    let mut answers: VecDeque<Duration> = VecDeque::new();
+    let mut intents = intents.iter().cycle();
+    for now in (0..60_000).map(ms) {
+        while answers.front().is_some_and(|answer| *answer <= now) {
+            pace.release_after_answer(answers.pop_front().unwrap());
+        }
+        writes.retain(|(begun, stored)| {
+            if *stored <= now {
+                runway.observe(stored.saturating_sub(*begun));
+                armed.push_back(*stored);
+            }
+            *stored > now
+        });
+        while !armed.is_empty() && pace.available_at(0, now) <= now {
+            let stored = armed.pop_front().unwrap();
+            minute.longest_wait_of_an_intent =
+                minute.longest_wait_of_an_intent.max(now.saturating_sub(stored));
+            pace.acquire(now);
+            minute.sent.push(now);
+            answers.push_back(now + round_trip);
+        }
+        while pace.available_at(writes.len() + armed.len(), now).saturating_sub(runway.lead()) <= now {
+            writes.push((now, now + ms(*intents.next().unwrap())));
+        }
+    }
+    minute
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// However long the network and the API server take, at least 97 % of the calls that the permits allow are made;
+    /// and no intent waits long for its call, which a crash in between would make an unknown outcome of.
+    #[test]
+    fn permits_do_not_wait_for_intents_nor_intents_for_permits(
+        limit in 1u32..=200,
+        round_trip in 1u64..300,
+        intents in prop::collection::vec(prop_oneof![9 => 2u64..30, 1 => 30u64..100], 50..400),
+    ) {
+        let minute = busy_minute(limit, ms(round_trip), &intents);
+        let permitted = f64::from(limit) / (1.0 + ms(round_trip).as_secs_f64());
+        // The first second is spread as evenly as the others, without any permit that comes back.
+        let sent = minute.sent.iter().filter(|moment| **moment >= ms(2000)).count();
+        let sent = f64::from(u32::try_from(sent).unwrap());
+        // Up to one call more or less lies at each end of the span.
+        prop_assert!(sent + 1.0 >= 0.97 * permitted * 58.0, "{sent} calls of {}", permitted * 58.0);
+        let waited = minute.longest_wait_of_an_intent;
+        prop_assert!(waited <= ms(150), "an intent waited {waited:?} for its permit");
+    }
+}
+
+/// Whoever says that other processes have calls under way may not be telling the truth.
+#[test]
+fn attempts_of_other_processes_hold_no_more_permits_than_there_are() {
+    let mut pace = Permits::new(3, ms(0));
+    for _ in 0..100 {
+        pace.hold_for_predecessor(ms(20_000), ms(0));
+    }
+    assert_eq!(pace.in_use(ms(0)), 3);
+    assert_eq!(pace.available_at(0, ms(0)), ms(21_000));
+    assert_eq!(pace.in_use(ms(21_000)), 0);
+}

@@ -1,0 +1,280 @@
+//! The step for each state of a reset and of its app.
+
+use super::*;
+use crate::api::AppKind;
+use crate::chat::{AccountFailure, Class, NetworkError};
+use crate::protocol::classify::NotSentCause;
+use crate::protocol::deadlines::ends_at;
+use crate::protocol::outcome::{WriteContext, after_attempt, after_read_back, awaiting_settlement, intent};
+
+fn step(reset: &GroupAttributeReset, app: &AppView, now: Now) -> Step {
+    plan(reset, app, &LocalState::default(), now).step
+}
+
+fn recorded(step: Step) -> ResetStatus {
+    match step {
+        Step::Record(status) => *status,
+        other => panic!("nothing is recorded: {other:?}"),
+    }
+}
+
+#[test]
+fn a_new_reset_is_sent_at_once() {
+    assert_eq!(plan(&reset(spec()), &works(), &LocalState::default(), at(1)), Plan::from(Step::Send));
+}
+
+#[test]
+fn an_object_under_deletion_starts_nothing() {
+    let mut reset = reset(spec());
+    reset.metadata.deletion_timestamp = reset.metadata.creation_timestamp.clone();
+    assert_eq!(step(&reset, &works(), at(1)), Step::Wait(None));
+}
+
+#[test]
+fn each_state_of_the_app_has_its_reason_and_nothing_is_sent() {
+    let states = [
+        (AppState::Missing, Some(Reason::AppNotFound)),
+        (AppState::NotAllowed, Some(Reason::AppNotAllowed)),
+        (AppState::Suspended, Some(Reason::AppSuspended)),
+        (AppState::NotReady(AppReason::CredentialsRejected, Some(70003)), Some(Reason::AppNotReady)),
+        (AppState::Checking, None),
+    ];
+    for (state, reason) in states {
+        let plan = plan(&reset(spec()), &AppView { state, account: None }, &LocalState::default(), at(1));
+        assert!(matches!(plan.step, Step::Wait(Some(_))), "{state:?}");
+        assert_eq!(plan.explain.map(|status| status.reason()), reason);
+    }
+}
+
+#[test]
+fn not_after_ends_even_a_suspended_reset() {
+    let late = ResetSpec { not_after: Some("1970-01-01T00:00:10Z".to_owned()), suspend: true, ..spec() };
+    assert_eq!(recorded(step(&reset(late.clone()), &works(), at(9))).reason(), Reason::Suspended);
+    assert_eq!(recorded(step(&reset(late), &works(), at(10))).reason(), Reason::Expired);
+}
+
+#[test]
+fn of_not_after_and_the_deadline_the_earlier_one_ends_it() {
+    let bounded = |not_after: &str, seconds| {
+        let not_after = Some(format!("1970-01-01T00:{not_after}Z"));
+        reset(ResetSpec { not_after, active_deadline_seconds: seconds, ..spec() })
+    };
+    let (by_deadline, by_moment) = (bounded("30:00", 5), bounded("00:05", 1800));
+    for object in [&by_deadline, &by_moment] {
+        assert_eq!(step(object, &works(), at(4)), Step::Send);
+        assert_eq!(ends_at(&begun(object)), Some(at(5).wall), "the last look asks the same");
+    }
+    assert_eq!(recorded(step(&by_deadline, &works(), at(5))).reason(), Reason::DeadlineExceeded);
+    assert_eq!(recorded(step(&by_moment, &works(), at(5))).reason(), Reason::Expired);
+}
+
+/// As it stands once its first intent is stored.
+fn begun(object: &GroupAttributeReset) -> GroupAttributeReset {
+    let status = intent(object, attempt(1, at(0)), at(0));
+    GroupAttributeReset { status: Some(status), ..object.clone() }
+}
+
+#[test]
+fn suspending_stops_the_clock_and_resuming_starts_it_anew() {
+    let mut object = reset(ResetSpec { suspend: true, active_deadline_seconds: 5, ..spec() });
+    object.status = Some(recorded(step(&object, &works(), at(1))));
+    assert_eq!(object.status.as_ref().unwrap().start_time, None);
+    assert_eq!(step(&object, &works(), at(3000)), Step::Wait(None));
+    object.spec.suspend = false;
+    object.metadata.generation = Some(2);
+    let resumed = recorded(step(&object, &works(), at(3000)));
+    assert_eq!(resumed.start_time, Some(at(3000).wall));
+    object.status = Some(resumed);
+    assert_eq!(step(&object, &works(), at(3004)), Step::Send);
+    assert_eq!(recorded(step(&object, &works(), at(3005))).reason(), Reason::DeadlineExceeded);
+}
+
+#[test]
+fn not_after_may_name_the_end_of_time() {
+    for never in ["9999-12-31T23:59:59Z", "9999-12-30T23:00:00-01:00"] {
+        let object = reset(ResetSpec { not_after: Some(never.to_owned()), ..spec() });
+        assert_eq!(step(&object, &works(), at(1)), Step::Send, "{never}");
+    }
+}
+
+#[test]
+fn a_spec_that_slipped_past_the_crd_ends_with_what_is_wrong() {
+    let wrong = [
+        ResetSpec { group_id: "@TGS#_c".to_owned(), ..spec() },
+        ResetSpec { not_after: Some("tomorrow".to_owned()), ..spec() },
+    ];
+    for spec in wrong {
+        assert_eq!(recorded(step(&reset(spec), &works(), at(1))).reason(), Reason::InvalidRequest);
+    }
+}
+
+#[test]
+fn another_request_is_recorded_before_it_is_sent_and_an_old_one_is_never_sent_again() {
+    let mut object = reset(ResetSpec { request_id: Some("one".to_owned()), ..spec() });
+    finish(&mut object, at(1));
+    object.spec.request_id = Some("two".to_owned());
+    object.metadata.generation = Some(2);
+    let second = recorded(step(&object, &works(), at(2)));
+    assert_eq!((second.reason(), second.history.len()), (Reason::Pending, 1));
+    object.status = Some(second);
+    finish(&mut object, at(3));
+    object.spec.request_id = Some("one".to_owned());
+    object.metadata.generation = Some(3);
+    let reverted = recorded(step(&object, &works(), at(4)));
+    assert_eq!(reverted.reason(), Reason::Cleared);
+    assert_eq!(reverted.history[0].request_id.as_deref(), Some("two"));
+    object.status = Some(reverted);
+    assert_eq!(step(&object, &works(), at(5)), Step::Wait(None));
+    // Its time to live counts from the moment since which it is finished, not from when it was so before.
+    object.spec.ttl_seconds_after_finished = Some(10);
+    assert_eq!(step(&object, &works(), at(12)), Step::Wait(Some(Duration::from_secs(13))));
+    assert_eq!(step(&object, &works(), at(13)), Step::Delete);
+}
+
+fn finish(object: &mut GroupAttributeReset, now: Now) {
+    assert_eq!(step(object, &works(), now), Step::Send);
+    let pending = attempt(1, now);
+    object.status = Some(intent(object, pending.clone(), now));
+    let at = WriteContext { now, jitter: 0.5, throttle: Duration::ZERO };
+    object.status = Some(after_attempt(object, &pending, &verdict(Delivery::Sent(Class::Success)), at));
+}
+
+#[test]
+fn an_attempt_in_flight_is_settled_and_the_next_request_begun_in_one_write() {
+    let mut object = reset(ResetSpec { request_id: Some("one".to_owned()), ..spec() });
+    let pending = attempt(1, at(1));
+    object.status = Some(intent(&object, pending.clone(), at(1)));
+    object.spec.request_id = Some("two".to_owned());
+    object.metadata.generation = Some(2);
+    let now = WriteContext { now: at(2), jitter: 0.5, throttle: Duration::ZERO };
+    let next = after_attempt(&object, &pending, &verdict(Delivery::Sent(Class::Success)), now);
+    assert_eq!(next.reason(), Reason::Pending);
+    assert_eq!((next.request_id.as_deref(), next.history[0].reason), (Some("two"), Reason::Cleared));
+}
+
+#[test]
+fn an_account_that_is_another_by_now_cannot_be_asked() {
+    let mut object = reset(spec());
+    object.status = Some(intent(&object, attempt(1, at(1)), at(1)));
+    let moved = AppView {
+        state: AppState::Working,
+        account: Some(AccountId { sdk_app_id: 2, host: "chat:443".to_owned() }),
+    };
+    assert_eq!(recorded(step(&object, &moved, at(2))).reason(), Reason::OutcomeUnknown);
+}
+
+/// Its process may make the call until its ten seconds are over.
+#[test]
+fn an_attempt_of_another_process_is_not_given_up_while_that_may_be_at_work() {
+    let mut object = reset(ResetSpec { active_deadline_seconds: 1, ..spec() });
+    object.status = Some(intent(&object, attempt(1, at(1)), at(1)));
+    let recall = LocalState { read_back_at: Some(Duration::from_secs(3 + 10 + 5)), ..LocalState::default() };
+    let moved = AppView {
+        state: AppState::Working,
+        account: Some(AccountId { sdk_app_id: 2, host: "chat:443".to_owned() }),
+    };
+    for app in [works(), moved] {
+        let step = |second| plan(&object, &app, &recall, at(second)).step;
+        assert_eq!(step(12), Step::Wait(Some(Duration::from_secs(13))));
+        assert_eq!(recorded(step(13)).reason(), Reason::OutcomeUnknown);
+    }
+}
+
+/// Whoever made it may still say that nothing was sent.
+#[test]
+fn an_attempt_that_was_counted_as_unseen_counts_no_more_once_it_is_known_that_nothing_was_sent() {
+    let mut object = reset(spec());
+    let pending = attempt(1, at(1));
+    object.status = Some(intent(&object, pending.clone(), at(1)));
+    object.status = Some(awaiting_settlement(&object, &pending, at(20)));
+    assert_eq!(seen(&object).attempts, 1);
+    let now = WriteContext { now: at(21), jitter: 0.5, throttle: Duration::ZERO };
+    let after = after_attempt(&object, &pending, &CallResult::not_sent(NotSentCause::IntentLost), now);
+    assert_eq!((after.attempts, after.reason()), (0, Reason::Pending));
+}
+
+#[test]
+fn limits_are_explained_after_ten_seconds_only() {
+    let recall = LocalState { eligible_since: Some(Duration::from_secs(1)), ..LocalState::default() };
+    assert_eq!(plan(&reset(spec()), &works(), &recall, at(10)).explain, None);
+    let explained = plan(&reset(spec()), &works(), &recall, at(11)).explain.unwrap();
+    assert_eq!(explained.reason(), Reason::RateLimited);
+}
+
+#[test]
+fn a_status_that_says_what_nobody_would_have_written_is_no_reason_to_panic() {
+    let mut reset = reset(spec());
+    let extreme = ResetStatus {
+        observed_generation: 1,
+        start_time: Some(Timestamp::MAX),
+        next_attempt_time: Some(Timestamp::MIN),
+        attempts: i32::MAX,
+        failures: i32::MAX,
+        ..ResetStatus::default()
+    };
+    reset.status = Some(extreme);
+    let checking = AppView { state: AppState::Checking, account: None };
+    assert!(matches!(step(&reset, &checking, at(1)), Step::Wait(_)));
+    let now = WriteContext { now: at(2), jitter: 0.5, throttle: Duration::ZERO };
+    let fault = NotSentCause::Network(crate::chat::NetworkError::Refused);
+    let next = after_attempt(&reset, &attempt(i32::MAX, at(1)), &verdict(Delivery::NotSent(fault)), now);
+    assert_eq!((next.reason(), next.failures), (Reason::BackoffLimitExceeded, i32::MAX));
+    let next =
+        after_attempt(&reset, &attempt(i32::MAX, at(1)), &verdict(Delivery::Sent(Class::Success)), now);
+    assert_eq!((next.reason(), next.attempts), (Reason::Cleared, i32::MAX));
+}
+
+/// Of the platform's account a tenant learns reason and code, whatever became of a call.
+#[test]
+fn the_vendors_text_about_a_cluster_app_is_not_kept_whatever_became_of_the_call() {
+    let rulings = [
+        Delivery::Sent(Class::Success),
+        Delivery::Sent(Class::GroupNotFound),
+        Delivery::Sent(Class::NotSupported),
+        Delivery::Sent(Class::Invalid),
+        Delivery::Sent(Class::ThrottledGroup),
+        Delivery::Sent(Class::ThrottledAccount),
+        Delivery::Sent(Class::SignatureExpired),
+        Delivery::Sent(Class::Account(AccountFailure::Credentials)),
+        Delivery::Sent(Class::Unknown),
+        Delivery::NotSent(NotSentCause::Network(NetworkError::Refused)),
+    ];
+    for kind in [AppKind::ChatApp, AppKind::ClusterChatApp] {
+        let (is_told, read) = (kind == AppKind::ChatApp, verdict(Delivery::Sent(Class::Success)));
+        for ruling in rulings {
+            let mut reset = reset(spec());
+            reset.spec.app_ref.kind = kind;
+            let pending = attempt(1, at(10));
+            reset.status = Some(intent(&reset, pending.clone(), at(10)));
+            let said = CallResult { error_info: "canary".to_owned(), ..verdict(ruling) };
+            let circumstances = WriteContext { now: at(11), jitter: 0.0, throttle: Duration::from_secs(1) };
+            let next = after_attempt(&reset, &pending, &said, circumstances);
+            let text = serde_json::to_string(&next).unwrap();
+            assert_eq!(text.contains("canary"), is_told, "{kind} {ruling:?}: {text}");
+            let last = next.last_attempt.clone().unwrap();
+            assert_eq!((last.sdk_app_id, last.host.as_str()), (1, "chat:443"), "the read-back needs them");
+            if ruling == Delivery::Sent(Class::Unknown) {
+                reset.status = Some(next);
+                let settled = after_read_back(&reset, &pending, &read, circumstances).unwrap();
+                assert_eq!(serde_json::to_string(&settled).unwrap().contains("canary"), is_told, "{kind}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_text_about_a_cluster_app_that_an_older_version_stored_goes_with_the_next_write() {
+    let mut reset = reset(spec());
+    let said =
+        CallResult { error_info: "canary".to_owned(), ..verdict(Delivery::Sent(Class::GroupNotFound)) };
+    let pending = attempt(1, at(10));
+    let circumstances = WriteContext { now: at(11), jitter: 0.0, throttle: Duration::ZERO };
+    reset.status = Some(after_attempt(&reset, &pending, &said, circumstances));
+    reset.spec.app_ref.kind = AppKind::ClusterChatApp;
+    reset.metadata.generation = Some(2);
+    let Step::Record(next) = plan(&reset, &works(), &LocalState::default(), at(20)).step else {
+        panic!("the new generation is not observed")
+    };
+    assert_eq!(next.observed_generation, 2);
+    assert!(next.is_final() && next.last_attempt.unwrap().error_info.is_none());
+}

@@ -1,0 +1,128 @@
+//! The step for a reset whose pending attempt is not settled: its group is read back, when that may be done.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::deadlines::deadlines;
+use super::plan::{AccountId, AppState, AppView, LocalState, Plan, Step, store, with_generation};
+use super::send_check::ATTEMPT_TIMEOUT;
+use super::{Now, outcome};
+use crate::api::{GroupAttributeReset, GroupId, PendingAttempt, Reason, ResetStatus};
+
+/// The vendor's backend may work on a call for this long after nobody waits for it any more.
+pub const SETTLE_TIME: Duration = Duration::from_secs(5);
+
+/// Plans the settlement of `pending`.
+pub(super) fn recover_pending(
+    reset: &GroupAttributeReset,
+    status: &ResetStatus,
+    pending: PendingAttempt,
+    app: &AppView,
+    recall: &LocalState,
+    now: Now,
+) -> Plan {
+    let ends = deadlines(reset, status).ok().and_then(|deadlines| deadlines.ends);
+    // Until then another process may be about to make the call, and no call may come after the end.
+    let over = recall.read_back_at.map(|at| at.saturating_sub(SETTLE_TIME));
+    if let Some(over) = over.filter(|over| *over > now.mono) {
+        return Plan { step: Step::Wait(Some(over)), explain: waiting(reset, status, &pending, now) };
+    }
+    let is_due = recall.read_back_at.is_some_and(|at| at <= now.mono);
+    if let Some(why) = unrecoverable(reset, ends, &pending, app, is_due, now) {
+        return store(outcome::unrecoverable(reset, &pending, why, now));
+    }
+    let explain = waiting(reset, status, &pending, now);
+    let until_end = ends.map(|end| now.until(end));
+    let wait = |moment: Option<Duration>| Step::Wait(moment.into_iter().chain(until_end).min());
+    let step = match recall.read_back_at {
+        Some(at) if at > now.mono => wait(Some(at)),
+        Some(_) if app.state == AppState::Working => Step::ReadBack(Box::new(pending)),
+        _ => wait(None),
+    };
+    Plan { step, explain }
+}
+
+/// Why the attempt will never be settled, if that is certain.
+fn unrecoverable(
+    reset: &GroupAttributeReset,
+    ends: Option<Timestamp>,
+    pending: &PendingAttempt,
+    app: &AppView,
+    is_due: bool,
+    now: Now,
+) -> Option<&'static str> {
+    let same_account =
+        |account: &AccountId| account.sdk_app_id == pending.sdk_app_id && account.host == pending.host;
+    if GroupId::parse(&reset.spec.group_id).is_err() {
+        Some("its groupID is not valid any more")
+    } else if ends.is_some_and(|end| end <= now.wall) {
+        Some("its time was over before the group could be read back")
+    } else if app.account.as_ref().is_some_and(|account| !same_account(account)) {
+        Some("the app names another account or host by now, so the group cannot be read back")
+    } else if app.state == AppState::Missing && is_due {
+        Some("its app does not exist any more, so the group cannot be read back")
+    } else {
+        None
+    }
+}
+
+/// What the status should say meanwhile, if it says something else.
+fn waiting(
+    reset: &GroupAttributeReset,
+    status: &ResetStatus,
+    pending: &PendingAttempt,
+    now: Now,
+) -> Option<Box<ResetStatus>> {
+    if status.reason() == Reason::Verifying {
+        with_generation(status, reset.metadata.generation.unwrap_or_default())
+    } else {
+        Some(Box::new(outcome::awaiting_settlement(reset, pending, now)))
+    }
+}
+
+/// When the group of an attempt of another process may be read back: the attempt's own length and the settling time
+/// from first sight on this process's clock, so that no skew between clocks matters.
+#[must_use]
+pub fn read_back_of_foreign(pending: &PendingAttempt, first_sight: Duration) -> Duration {
+    first_sight + attempt_length(pending) + SETTLE_TIME
+}
+
+/// How long an attempt may take, as its intent says; never more than twice our own attempts take.
+#[must_use]
+pub fn attempt_length(pending: &PendingAttempt) -> Duration {
+    Duration::try_from(pending.deadline.duration_since(pending.start_time))
+        .unwrap_or_default()
+        .min(ATTEMPT_TIMEOUT * 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn an_attempt_of_another_process_is_read_back_when_nobody_can_be_at_work_on_it_any_more() {
+        let second = |second| Timestamp::from_second(second).expect("a moment");
+        let pending = |seconds: i64| PendingAttempt {
+            id: "3f0e".to_owned(),
+            number: 1,
+            start_time: second(1000),
+            deadline: second(1000 + seconds),
+            holder: "operator-0".to_owned(),
+            sdk_app_id: 1_400_000_000,
+            host: "console.tim.qq.com".to_owned(),
+        };
+        let first_sight = Duration::from_secs(3);
+        assert_eq!(read_back_of_foreign(&pending(10), first_sight), Duration::from_secs(3 + 10 + 5));
+        // Whatever the intent says, it does not take for ever.
+        assert_eq!(
+            read_back_of_foreign(&pending(3600), first_sight),
+            first_sight + 2 * ATTEMPT_TIMEOUT + SETTLE_TIME
+        );
+        assert_eq!(read_back_of_foreign(&pending(-10), first_sight), first_sight + SETTLE_TIME);
+    }
+}

@@ -1,0 +1,114 @@
+//! The last statement before a call is sent.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Now;
+
+/// How long one attempt may take, from its plan to its answer.
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What must be left of it when the call is sent: the vendor's own timeout is 3 s.
+pub const MIN_TIME_LEFT: Duration = Duration::from_secs(4);
+
+/// Until when an attempt may still be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct SendBounds {
+    /// Its deadline on the process's own clock.
+    pub deadline_mono: Duration,
+    /// Its deadline on the wall clock, as the intent says it.
+    pub deadline_wall: Timestamp,
+    /// `notAfter` or the reset's deadline, whichever comes first.
+    pub reset_ends: Option<Timestamp>,
+}
+
+impl SendBounds {
+    /// How long a call that is sent now may take. Its permit, its group and its read-back count on its end.
+    #[must_use]
+    pub fn left(&self, now: Now) -> Duration {
+        self.deadline_mono.saturating_sub(now.mono)
+    }
+}
+
+/// Why an attempt that was planned is not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotSentReason {
+    /// Another process may be the leader by now.
+    NotLeader,
+    /// The app was changed, suspended or found broken since the attempt was planned.
+    App,
+    /// Less than four seconds are left of the attempt.
+    Attempt,
+    /// `notAfter` or the reset's deadline has come.
+    Reset,
+    /// It got no permit: the operator is stopping, its object is gone, or its app is not open to it any more.
+    NoPermit,
+}
+
+/// Whether a call may be sent now.
+pub fn check_before_send(
+    bounds: SendBounds,
+    is_leader: bool,
+    app_works: bool,
+    has_permit: bool,
+    now: Now,
+) -> Result<(), NotSentReason> {
+    if !is_leader {
+        return Err(NotSentReason::NotLeader);
+    }
+    if !app_works {
+        return Err(NotSentReason::App);
+    }
+    if now.mono + MIN_TIME_LEFT > bounds.deadline_mono || now.wall + MIN_TIME_LEFT > bounds.deadline_wall {
+        return Err(NotSentReason::Attempt);
+    }
+    if bounds.reset_ends.is_some_and(|end| now.wall >= end) {
+        return Err(NotSentReason::Reset);
+    }
+    if !has_permit {
+        return Err(NotSentReason::NoPermit);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wall(millis: i64) -> Timestamp {
+        Timestamp::from_millisecond(millis).unwrap()
+    }
+
+    const BOUNDS: fn() -> SendBounds = || SendBounds {
+        deadline_mono: Duration::from_secs(10),
+        deadline_wall: wall(10_000),
+        reset_ends: Some(wall(5_000)),
+    };
+
+    fn at(mono: u64, wall_millis: i64) -> Now {
+        Now { wall: wall(wall_millis), mono: Duration::from_millis(mono) }
+    }
+
+    #[test]
+    fn in_time_and_leader_means_go() {
+        assert_eq!(check_before_send(BOUNDS(), true, true, true, at(4_999, 4_999)), Ok(()));
+    }
+
+    #[test]
+    fn a_call_ends_with_its_attempt_however_late_it_is_sent() {
+        assert_eq!(BOUNDS().left(at(4_000, 0)), Duration::from_secs(6));
+        assert_eq!(BOUNDS().left(at(11_000, 0)), Duration::ZERO);
+    }
+
+    #[test]
+    fn each_bound_stops_it() {
+        assert_eq!(check_before_send(BOUNDS(), false, true, true, at(0, 0)), Err(NotSentReason::NotLeader));
+        assert_eq!(check_before_send(BOUNDS(), true, false, true, at(0, 0)), Err(NotSentReason::App));
+        assert_eq!(check_before_send(BOUNDS(), true, true, true, at(6_001, 0)), Err(NotSentReason::Attempt));
+        assert_eq!(check_before_send(BOUNDS(), true, true, true, at(0, 6_001)), Err(NotSentReason::Attempt));
+        assert_eq!(check_before_send(BOUNDS(), true, true, true, at(0, 5_000)), Err(NotSentReason::Reset));
+        assert_eq!(check_before_send(BOUNDS(), true, true, false, at(0, 0)), Err(NotSentReason::NoPermit));
+    }
+}

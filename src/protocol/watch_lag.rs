@@ -1,0 +1,126 @@
+//! Whether the watch keeps up with our own writes. An API server at the end of its strength still takes writes, but
+//! tells its watchers later and later: a new reset, or a `suspend: true`, would be seen when the rest is long over. So
+//! nothing is begun while the watch is behind, and the API server can catch up.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// A watch that shows a write later than this is behind.
+const LAGGING_AFTER: Duration = Duration::from_millis(250);
+/// A watch that shows nothing for this long is not slow but dead, and will be replaced; waiting for it is of no use.
+const STALLED_AFTER: Duration = Duration::from_secs(5);
+
+/// The write whose echo we listen for: one at a time is enough to know.
+#[derive(Debug, Default)]
+pub struct WatchLag {
+    expected: Option<ExpectedWrite>,
+    /// Watches that did not show the last one. There is no other of theirs until they show something.
+    stalled: HashSet<String>,
+}
+
+#[derive(Debug)]
+struct ExpectedWrite {
+    watch: String,
+    uid: String,
+    version: u64,
+    written: Duration,
+}
+
+impl WatchLag {
+    /// A write of this object came back with this resourceVersion. `watch` names the one that will show it.
+    pub fn expect(&mut self, watch: &str, uid: &str, version: u64, now: Duration) {
+        if self.expected.is_none() && !self.stalled.contains(watch) {
+            let (watch, uid) = (watch.to_owned(), uid.to_owned());
+            self.expected = Some(ExpectedWrite { watch, uid, version, written: now });
+        }
+    }
+
+    /// The watch showed this object. Returns how long it took, if it is the one that we listen for.
+    pub fn observed(&mut self, watch: &str, uid: &str, version: u64, now: Duration) -> Option<Duration> {
+        self.stalled.remove(watch);
+        let came = self.expected.take_if(|expected| expected.uid == uid && expected.version <= version)?;
+        Some(now.saturating_sub(came.written))
+    }
+
+    /// The object is gone, or cannot be read. True if it is the one that we listen for.
+    pub fn forget(&mut self, uid: &str) -> bool {
+        self.expected.take_if(|expected| expected.uid == uid).is_some()
+    }
+
+    /// While the watch is behind: until when to wait for it at the longest.
+    pub fn lagging_until(&mut self, now: Duration) -> Option<Duration> {
+        let written = self.expected.as_ref()?.written;
+        let waited = now.saturating_sub(written);
+        if waited >= STALLED_AFTER {
+            self.stalled.extend(self.expected.take().map(|expected| expected.watch));
+        }
+        (LAGGING_AFTER..STALLED_AFTER).contains(&waited).then_some(written + STALLED_AFTER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn a_watch_that_keeps_up_stops_nothing() {
+        let mut echo = WatchLag::default();
+        echo.expect("w", "a", 7, ms(0));
+        assert_eq!(echo.lagging_until(ms(249)), None);
+        assert_eq!(echo.observed("w", "a", 7, ms(20)), Some(ms(20)));
+        assert_eq!(echo.lagging_until(ms(900)), None);
+    }
+
+    #[test]
+    fn a_watch_that_is_behind_is_waited_for_until_it_shows_the_write_or_something_newer() {
+        let mut echo = WatchLag::default();
+        echo.expect("w", "a", 7, ms(0));
+        echo.expect("w", "b", 8, ms(10));
+        assert_eq!(echo.lagging_until(ms(250)), Some(ms(5000)));
+        assert_eq!(echo.observed("w", "a", 6, ms(260)), None);
+        assert_eq!(echo.observed("w", "b", 8, ms(270)), None);
+        assert_eq!(echo.lagging_until(ms(280)), Some(ms(5000)));
+        assert_eq!(echo.observed("w", "a", 9, ms(300)), Some(ms(300)));
+        assert_eq!(echo.lagging_until(ms(301)), None);
+    }
+
+    #[test]
+    fn a_watch_that_is_dead_is_waited_for_once() {
+        let mut echo = WatchLag::default();
+        echo.expect("w", "a", 7, ms(0));
+        assert_eq!(echo.lagging_until(ms(5000)), None);
+        echo.expect("w", "b", 8, ms(5001));
+        assert_eq!(echo.lagging_until(ms(6000)), None);
+        assert_eq!(echo.observed("w", "c", 9, ms(9000)), None);
+        echo.expect("w", "b", 10, ms(9001));
+        assert_eq!(echo.lagging_until(ms(9500)), Some(ms(14_001)));
+    }
+
+    #[test]
+    fn a_watch_that_is_dead_stays_so_while_another_one_speaks() {
+        let mut echo = WatchLag::default();
+        echo.expect("dead", "a", 7, ms(0));
+        assert_eq!(echo.lagging_until(ms(5000)), None);
+        assert_eq!(echo.observed("other", "c", 8, ms(5001)), None);
+        echo.expect("dead", "b", 9, ms(5002));
+        assert_eq!(echo.lagging_until(ms(6000)), None, "nobody waits for it again");
+        echo.expect("other", "c", 10, ms(6001));
+        assert_eq!(echo.lagging_until(ms(6500)), Some(ms(11_001)), "but for the other");
+    }
+
+    #[test]
+    fn an_object_that_is_gone_has_no_echo() {
+        let mut echo = WatchLag::default();
+        echo.expect("w", "a", 7, ms(0));
+        assert!(!echo.forget("b"));
+        assert!(echo.lagging_until(ms(300)).is_some());
+        assert!(echo.forget("a"));
+        assert_eq!(echo.lagging_until(ms(301)), None);
+    }
+}
