@@ -11,7 +11,7 @@ use clap::{
 use crate::{
     chat::{AllowedEndpoint, KeyFormat},
     k8s::{access_review::Secrets, lease::LeaseTiming},
-    logging::{self, Format},
+    observability::logging::{self, Format},
 };
 
 /// Where Kubernetes tells a pod its own namespace.
@@ -121,7 +121,7 @@ pub struct Run {
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub log_format: Option<Format>,
 
-    /// Level, or levels by module: info, debug, groupattr::operator=trace. Other libraries stay silent,
+    /// Level, or levels by module: info, debug, groupattr::controller=trace. Other libraries stay silent,
     /// since what they log can hold credentials.
     #[arg(long, value_name = "FILTER", default_value = "info", value_parser = logging::checked_filter)]
     pub log_filter: String,

@@ -7,11 +7,11 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Drain;
-use crate::controller::lifecycle::identity;
 use crate::k8s::client::{ConnectError, Obstacle, connect};
 use crate::k8s::lease::describe_lease_error;
 use crate::k8s::lease::hand_over::{KEPT, Request};
 use crate::k8s::pods::Pods;
+use crate::run::identity;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);

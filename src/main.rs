@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use groupattr::cli::{self, Check, Command, Drain, Run};
-use groupattr::controller::lifecycle::{Exit, run};
+use groupattr::run::{Exit, run};
 use groupattr::{api, logging};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;

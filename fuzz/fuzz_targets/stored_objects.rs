@@ -9,18 +9,19 @@ use std::time::Duration;
 
 use groupattr::api::{AppReason, GroupAttributeReset, PendingAttempt, ResetStatus};
 use groupattr::chat::wire::parse_reply;
-use groupattr::chat::{Answer, MAX_TEXT_BYTES, NetworkFault, Reply, clean_text};
-use groupattr::decide::Now;
-use groupattr::decide::ends::slim;
-use groupattr::decide::judge::judge;
-use groupattr::decide::notice::notice;
-use groupattr::decide::outcome::{Circumstances, after_attempt, after_read_back, intent};
-use groupattr::decide::plan::{AccountName, AppState, AppView, Recall, Step, plan};
-use groupattr::decide::status::seen;
+use groupattr::chat::{AccountId, Answer, MAX_TEXT_BYTES, NetworkError, Reply, clean_text};
+use groupattr::protocol::Now;
+use groupattr::protocol::classify::classify;
+use groupattr::protocol::deadlines::prune_metadata;
+use groupattr::protocol::event_policy::event_for;
+use groupattr::protocol::outcome::{WriteContext, after_attempt, after_read_back, intent};
+use groupattr::protocol::plan::{AppState, AppView, LocalState, Step, plan};
+use groupattr::protocol::status::seen;
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 
-const SIG: &str = "eJyrVgrxCdYrSy1SslJQMtIzUNJRAItkpqTmlWSmZUIkKjIT87NK82CSxSnZi*QUFmSlAKUMTAyiAyqVWFGQ-ZpYJk__";
+const SIG: &str =
+    "eJyrVgrxCdYrSy1SslJQMtIzUNJRAItkpqTmlWSmZUIkKjIT87NK82CSxSnZi*QUFmSlAKUMTAyiAyqVWFGQ-ZpYJk__";
 const HOST: &str = "chat.example.com:443";
 
 fuzz_target!(|input: &[u8]| {
@@ -28,8 +29,9 @@ fuzz_target!(|input: &[u8]| {
     let (stored, body) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let dice = parts.next().unwrap_or_default();
     let Ok(mut reset) = serde_json::from_slice::<GroupAttributeReset>(stored) else { return };
-    slim(&mut reset.metadata);
-    let mut run = Run { bounded: fits_the_crd(&reset), quotes: contains(stored), reset, dice, now: 1_770_000_000 };
+    prune_metadata(&mut reset.metadata);
+    let mut run =
+        Run { bounded: fits_the_crd(&reset), quotes: contains(stored), reset, dice, now: 1_770_000_000 };
     for _ in 0..12 {
         if !run.step(body) {
             return;
@@ -71,15 +73,15 @@ impl Run<'_> {
             5 => AppState::NotReady(AppReason::CredentialsRejected, Some(70009)),
             _ => AppState::Working,
         };
-        let account = Some(AccountName { sdk_app_id: 1_400_000_000, host: HOST.to_owned() });
+        let account = Some(AccountId { sdk_app_id: 1_400_000_000, host: HOST.to_owned() });
         let app = AppView { state, account: account.filter(|_| die & 64 == 0) };
         let now = self.now();
-        let recall = Recall {
+        let local = LocalState {
             read_back_at: Some(now.mono),
             hold_until: (die & 128 != 0).then_some(now.mono),
-            could_go_since: Some(now.mono.saturating_sub(Duration::from_secs(11))),
+            eligible_since: Some(now.mono.saturating_sub(Duration::from_secs(11))),
         };
-        let plan = plan(&self.reset, &app, &recall, now);
+        let plan = plan(&self.reset, &app, &local, now);
         if let Some(explanation) = plan.explain {
             self.check(&explanation);
         }
@@ -90,11 +92,11 @@ impl Run<'_> {
             Step::Send => {
                 let pending = pending(&self.reset, now);
                 self.store(intent(&self.reset, pending.clone(), now));
-                let next = after_attempt(&self.reset, &pending, &judge(&answer(body)), at(now, die));
+                let next = after_attempt(&self.reset, &pending, &classify(&answer(body)), at(now, die));
                 self.store(next)
             }
             Step::ReadBack(pending) => {
-                match after_read_back(&self.reset, &pending, &judge(&answer(body)), at(now, die)) {
+                match after_read_back(&self.reset, &pending, &classify(&answer(body)), at(now, die)) {
                     Some(next) => self.store(next),
                     None => true,
                 }
@@ -105,7 +107,7 @@ impl Run<'_> {
     fn store(&mut self, next: ResetStatus) -> bool {
         self.check(&next);
         let before = seen(&self.reset);
-        if let Some(notice) = notice(&before, &next) {
+        if let Some(notice) = event_for(&before, &next) {
             assert!(self.quotes || !contains(notice.note.as_bytes()), "{}", notice.note);
         }
         self.reset.status = Some(next);
@@ -126,19 +128,19 @@ impl Run<'_> {
     }
 }
 
-fn at(now: Now, die: u8) -> Circumstances {
-    Circumstances { now, dice: f64::from(die) / 255.0, throttle: Duration::from_secs(u64::from(die)) }
+fn at(now: Now, die: u8) -> WriteContext {
+    WriteContext { now, jitter: f64::from(die) / 255.0, throttle: Duration::from_secs(u64::from(die)) }
 }
 
 fn answer(body: &[u8]) -> Answer {
     match (body, parse_reply(body)) {
-        (b"", _) => Answer::NoAnswer(NetworkFault::Timeout),
-        (b"-", _) => Answer::NotSent(NetworkFault::Timeout),
+        (b"", _) => Answer::NoAnswer(NetworkError::Timeout),
+        (b"-", _) => Answer::NotSent(NetworkError::Timeout),
         (_, Ok(reply)) => {
             let error_info = clean_text(&reply.error_info, &[SIG], MAX_TEXT_BYTES);
             Answer::Reply(Reply { error_info, ..reply })
         }
-        (_, Err(unreadable)) => Answer::Unreadable(unreadable),
+        (_, Err(unreadable)) => Answer::InvalidReply(unreadable),
     }
 }
 
@@ -185,5 +187,11 @@ fn fits_the_crd(reset: &GroupAttributeReset) -> bool {
     let history = status.history.len() <= 5
         && status.history.iter().all(|past| optional(past.request_id.as_ref(), 128));
     let counts = status.attempts >= 0 && status.failures >= 0;
-    spec_fits && conditions && pending && last && history && counts && optional(status.request_id.as_ref(), 128)
+    spec_fits
+        && conditions
+        && pending
+        && last
+        && history
+        && counts
+        && optional(status.request_id.as_ref(), 128)
 }

@@ -12,18 +12,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use groupattr::api::{AppReason, ChatApp, ClusterChatApp, GroupAttributeReset, ResetStatus};
-use groupattr::chat::{Class, KeyFormat};
-use groupattr::decide::Now;
-use groupattr::decide::judge::{Ruling, Verdict};
-use groupattr::decide::outcome::{
-    Circumstances, after_attempt, after_read_back, awaiting_settlement, unsettled,
+use groupattr::chat::{AccountId, Class, KeyFormat};
+use groupattr::controller::any_chat_app::AnyChatApp;
+use groupattr::controller::app_entry::{AppEntry, AppRules};
+use groupattr::controller::reset_cache::{CacheOwner, Freshness, ResetCache, Stage, Upserted};
+use groupattr::protocol::Now;
+use groupattr::protocol::classify::{CallResult, Delivery};
+use groupattr::protocol::outcome::{
+    WriteContext, after_attempt, after_read_back, awaiting_settlement, unrecoverable,
 };
-use groupattr::decide::plan::{AccountName, AppState, AppView, Recall, Step, plan};
-use groupattr::decide::settle::{attempt_length, read_back_of_foreign};
-use groupattr::decide::status::seen;
-use groupattr::operator::app_object::AppObject;
-use groupattr::operator::apps::{App, Rules};
-use groupattr::operator::resets::{Origin, Reader, Resets, Shown, Stage};
+use groupattr::protocol::plan::{AppState, AppView, LocalState, Step, plan};
+use groupattr::protocol::recovery::{attempt_length, read_back_of_foreign};
+use groupattr::protocol::status::seen;
 use groupattr::text::is_invisible;
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
@@ -69,24 +69,27 @@ fn of_reset(status: &Value, now: Now, die: u8) {
     if let Some(pending) = &status.pending_attempt {
         assert!(attempt_length(pending) <= Duration::from_secs(20));
         assert!(read_back_of_foreign(pending, now.mono) <= now.mono + Duration::from_secs(25));
-        let at = Circumstances { now, dice: f64::from(die) / 255.0, throttle: Duration::from_secs(1) };
+        let at = WriteContext { now, jitter: f64::from(die) / 255.0, throttle: Duration::from_secs(1) };
         told(&awaiting_settlement(&reset, pending, now), &reset, now);
-        told(&unsettled(&reset, pending, "the app names another account", now), &reset, now);
-        let verdict =
-            Verdict { ruling: Ruling::Sent(Class::Success), http_status: Some(200), ..Verdict::unseen() };
+        told(&unrecoverable(&reset, pending, "the app names another account", now), &reset, now);
+        let result = CallResult {
+            delivery: Delivery::Sent(Class::Success),
+            http_status: Some(200),
+            ..CallResult::unseen()
+        };
         for attributes in [0, 3] {
-            let read = Verdict { attributes, ..verdict.clone() };
+            let read = CallResult { attributes, ..result.clone() };
             let settled = after_read_back(&reset, pending, &read, at).expect("a read settles it");
             assert!(settled.pending_attempt.is_none(), "settled, and yet pending");
             told(&settled, &reset, now);
         }
-        told(&after_attempt(&reset, pending, &verdict, at), &reset, now);
+        told(&after_attempt(&reset, pending, &result, at), &reset, now);
     }
     for state in [AppState::Working, AppState::Missing, AppState::NotReady(AppReason::SecretKeyInvalid, None)]
     {
-        let account = AccountName { sdk_app_id: 1_400_000_000, host: "chat.example.com:443".to_owned() };
+        let account = AccountId { sdk_app_id: 1_400_000_000, host: "chat.example.com:443".to_owned() };
         let app = AppView { state, account: Some(account) };
-        let plan = plan(&reset, &app, &Recall::default(), now);
+        let plan = plan(&reset, &app, &LocalState::default(), now);
         if let Some(explanation) = &plan.explain {
             told(explanation, &reset, now);
         }
@@ -113,8 +116,8 @@ fn spec_asks_for_another(reset: &GroupAttributeReset, status: &ResetStatus) -> b
 
 /// What a process that has just started keeps of it.
 fn remembered(reset: &GroupAttributeReset, now: Now) {
-    let mut resets = Resets::new(Reader { identity: "me".to_owned(), alone_from: Duration::ZERO });
-    let Shown::Noted(foreign) = resets.show(Arc::new(reset.clone()), Origin::Truth, now) else {
+    let mut resets = ResetCache::new(CacheOwner { identity: "me".to_owned(), alone_from: Duration::ZERO });
+    let Upserted::Stored(foreign) = resets.upsert(Arc::new(reset.clone()), Freshness::Consistent, now) else {
         panic!("a first sight is news")
     };
     if let Some(foreign) = foreign {
@@ -125,22 +128,22 @@ fn remembered(reset: &GroupAttributeReset, now: Now) {
         );
     }
     for tracked in resets.all.values() {
-        if let Stage::Open(open) = &tracked.stage {
+        if let Stage::Active(active) = &tracked.stage {
             assert!(
-                open.recall.hold_until.is_none_or(|until| until <= now.mono + LONGEST_HOLD),
+                active.local.hold_until.is_none_or(|until| until <= now.mono + LONGEST_HOLD),
                 "{:?}",
-                open.recall
+                active.local
             );
         }
     }
     // Somebody erases it: what was ended stays ended, and what was pending stays pending.
     let mut erased = reset.clone();
     (erased.status, erased.metadata.resource_version) = (None, Some("999999".to_owned()));
-    let _ = resets.show(Arc::new(erased), Origin::Stream, now);
+    let _ = resets.upsert(Arc::new(erased), Freshness::MaybeStale, now);
     let known = seen(reset);
     for tracked in resets.all.values() {
-        let Stage::Open(open) = &tracked.stage else { panic!("nothing is to be written back") };
-        let believed = seen(&open.object);
+        let Stage::Active(active) = &tracked.stage else { panic!("nothing is to be written back") };
+        let believed = seen(&active.object);
         assert_eq!(believed.is_final(), known.is_final(), "an end is forgotten");
         let id = |status: &ResetStatus| status.pending_attempt.as_ref().map(|pending| pending.id.clone());
         assert_eq!(id(&believed), id(&known), "an attempt is forgotten");
@@ -184,17 +187,17 @@ fn of_app(status: &Value, now: Now, die: u8) {
         "apiVersion": "groupattr.dev/v1alpha1", "kind": kind, "spec": spec, "status": status, "metadata": metadata,
     });
     let decoded = match kind {
-        "ChatApp" => serde_json::from_value::<ChatApp>(object).map(|app| AppObject::Chat(Box::new(app))),
-        _ => serde_json::from_value::<ClusterChatApp>(object).map(|app| AppObject::Cluster(Box::new(app))),
+        "ChatApp" => serde_json::from_value::<ChatApp>(object).map(|app| AnyChatApp::Chat(Box::new(app))),
+        _ => serde_json::from_value::<ClusterChatApp>(object).map(|app| AnyChatApp::Cluster(Box::new(app))),
     };
     let Ok(object) = decoded else { return };
-    let rules = Rules {
+    let rules = AppRules {
         own_namespace: "system".to_owned(),
         allow_endpoints: vec![],
         predecessor_writes: Duration::ZERO,
         key_format: KeyFormat::Hex64,
     };
-    let app = App::new(object.clone(), &rules, now);
+    let app = AppEntry::new(object.clone(), &rules, now);
     let stored = object.status().cloned().unwrap_or_default();
     let is_proved = stored.reason() == AppReason::Verified && stored.observed_generation == 2;
     assert_eq!(
@@ -202,9 +205,9 @@ fn of_app(status: &Value, now: Now, die: u8) {
         is_proved && !is_wrong && die & 1 == 0,
         "by a proof of the present spec, and only by it"
     );
-    assert!(!app.has_a_say(), "this process saw nothing of it accepted");
-    assert!(app.probe_due().is_none_or(|due| due <= now.mono + Duration::from_secs(60)));
-    assert!(app.probe_due().is_none() || !is_wrong, "it cannot be signed for");
+    assert!(!app.limits_apply(), "this process saw nothing of it accepted");
+    assert!(app.probe_due_at().is_none_or(|due| due <= now.mono + Duration::from_secs(60)));
+    assert!(app.probe_due_at().is_none() || !is_wrong, "it cannot be signed for");
     let Some(next) = app.due_status(now) else { return };
     assert_eq!(next.observed_generation, 2);
     for ready in next.conditions.iter().filter(|condition| condition.type_ == "Ready") {

@@ -3,14 +3,15 @@
 #![no_main]
 
 use groupattr::chat::wire::parse_reply;
-use groupattr::chat::{Answer, Class, MAX_TEXT_BYTES, Reply, Unreadable, clean_text};
-use groupattr::decide::judge::{Ruling, judge};
-use groupattr::decide::words;
+use groupattr::chat::{Answer, Class, MAX_TEXT_BYTES, Reply, InvalidReply, clean_text};
+use groupattr::protocol::classify::{Delivery, classify};
+use groupattr::protocol::messages;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
 /// Stands in seeds and dictionary, so that bodies which quote it are found quickly.
-const SIG: &str = "eJyrVgrxCdYrSy1SslJQMtIzUNJRAItkpqTmlWSmZUIkKjIT87NK82CSxSnZi*QUFmSlAKUMTAyiAyqVWFGQ-ZpYJk__";
+const SIG: &str =
+    "eJyrVgrxCdYrSy1SslJQMtIzUNJRAItkpqTmlWSmZUIkKjIT87NK82CSxSnZi*QUFmSlAKUMTAyiAyqVWFGQ-ZpYJk__";
 
 fuzz_target!(|body: &[u8]| {
     let answer = match parse_reply(body) {
@@ -19,14 +20,14 @@ fuzz_target!(|body: &[u8]| {
             check_text(&error_info);
             Answer::Reply(Reply { error_info, ..reply })
         }
-        Err(unreadable) => Answer::Unreadable(unreadable),
+        Err(unreadable) => Answer::InvalidReply(unreadable),
     };
-    let verdict = judge(&answer);
-    let twice = answer == Answer::Unreadable(Unreadable::Shape);
+    let result = classify(&answer);
+    let twice = answer == Answer::InvalidReply(InvalidReply::Shape);
     if let Some(success) = is_success(body).filter(|_| !twice) {
-        assert_eq!(verdict.ruling == Ruling::Sent(Class::Success), success, "{verdict:?}");
+        assert_eq!(result.delivery == Delivery::Sent(Class::Success), success, "{result:?}");
     }
-    let said = words::verdict(&verdict);
+    let said = messages::result(&result);
     assert!(said.len() <= 400 && !said.contains(char::is_control), "{said}");
 });
 
@@ -34,7 +35,8 @@ fn check_text(text: &str) {
     assert!(text.len() <= MAX_TEXT_BYTES && !text.contains(char::is_control), "{text:?}");
     let text = text.to_ascii_lowercase();
     let sig = SIG.to_ascii_lowercase();
-    let shown = sig.as_bytes().windows(16).any(|piece| text.as_bytes().windows(16).any(|found| found == piece));
+    let shown =
+        sig.as_bytes().windows(16).any(|piece| text.as_bytes().windows(16).any(|found| found == piece));
     assert!(!shown && !text.contains("usersig="), "{text}");
 }
 

@@ -4,6 +4,7 @@
 //! types by [`crds()`].
 
 mod app;
+mod app_key;
 mod conditions;
 mod crds;
 mod group_id;
@@ -15,6 +16,7 @@ pub use app::{
     AllowedNamespaces, AppCredentials, AppLimits, AppStatus, ChatApp, ChatAppSpec, ClusterChatApp,
     ClusterChatAppSpec, NamespacesFrom, Region, SecretKeyRef,
 };
+pub use app_key::AppKey;
 pub use conditions::{AppReason, Condition, ConditionStatus, Reason, set_condition};
 pub use crds::{crds, crds_yaml};
 pub use group_id::{GroupId, InvalidGroupId};

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | which host serves a region | [`region`] |
 //! | which hosts may be called, and how they are written | [`endpoint`] |
+//! | which account is it | [`account`] |
 //! | the account's key | [`secret_key`] |
 //! | the signature that each call carries | [`usersig`] |
 //! | what an error code means and what to do about it | [`codes`] |
@@ -18,6 +19,7 @@
 //! "Deleting Group Custom Attributes" (`clear_group_attr`) and "Querying Group Custom Attributes"
 //! (`get_group_attr`).
 
+pub mod account;
 pub mod clean;
 pub mod client;
 pub mod codes;
@@ -27,6 +29,7 @@ pub mod secret_key;
 pub mod usersig;
 pub mod wire;
 
+pub use account::AccountId;
 pub use clean::{MAX_TEXT_BYTES, clean_text};
 pub use client::{Answer, Call, ChatClient, ClientError, NetworkError, Settings};
 pub use codes::{AccountFailure, Class, Code};

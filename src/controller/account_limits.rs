@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::task_result::IntentStored;
 use crate::api::GroupId;
-use crate::protocol::fair_queue::{FairQueue, QueueKey};
-use crate::protocol::group_interval::{GroupInterval, GroupReadiness};
-use crate::protocol::in_flight_window::InFlightWindow;
-use crate::protocol::permits::Permits;
+use crate::limits::fair_queue::{FairQueue, QueueKey};
+use crate::limits::group_interval::{GroupInterval, GroupReadiness};
+use crate::limits::in_flight_window::InFlightWindow;
+use crate::limits::permits::Permits;
 
 /// The limits of one account at the vendor, and who waits for them.
 pub struct AccountLimits {

@@ -1,46 +1,9 @@
-//! Either kind of app, and how it is named.
+//! One type for both kinds of app.
 
+use kube::Resource as _;
 use kube::api::ObjectMeta;
-use kube::{Resource, ResourceExt as _};
 
-use super::metrics::AppLabel;
-use crate::api::{
-    AllowedNamespaces, AppKind, AppStatus, ChatApp, ChatAppSpec, ClusterChatApp, GroupAttributeReset,
-};
-
-/// Names an app; the namespace of a `ClusterChatApp` is empty.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AppKey {
-    /// Which kind.
-    pub kind: AppKind,
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
-
-impl AppKey {
-    /// As metrics name it.
-    #[must_use]
-    pub fn label(&self) -> AppLabel {
-        let app_kind = match self.kind {
-            AppKind::ChatApp => "ChatApp",
-            AppKind::ClusterChatApp => "ClusterChatApp",
-        };
-        AppLabel { app_kind, app_namespace: self.namespace.clone(), app: self.name.clone() }
-    }
-}
-
-/// The app that a reset refers to.
-#[must_use]
-pub fn key_of(reset: &GroupAttributeReset) -> AppKey {
-    let reference = &reset.spec.app_ref;
-    let namespace = match reference.kind {
-        AppKind::ChatApp => reset.namespace().unwrap_or_default(),
-        AppKind::ClusterChatApp => String::new(),
-    };
-    AppKey { kind: reference.kind, namespace, name: reference.name.clone() }
-}
+use crate::api::{AllowedNamespaces, AppKey, AppKind, AppStatus, ChatApp, ChatAppSpec, ClusterChatApp};
 
 /// Either kind of app.
 #[derive(Clone, Debug)]

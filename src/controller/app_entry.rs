@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::any_chat_app::{AnyChatApp, AppKey};
+use super::any_chat_app::AnyChatApp;
 use super::credential_cache::CredentialCache;
+use crate::api::AppKey;
 use crate::api::{AppReason, AppStatus, ChatAppSpec, Condition, set_condition};
+use crate::chat::AccountId;
 use crate::chat::{AllowedEndpoint, Endpoint, KeyFormat};
 use crate::protocol::Now;
 use crate::protocol::circuit_breaker::{AppFailure, CircuitBreaker};
 use crate::protocol::classify::CallResult;
-use crate::protocol::plan::AccountId;
 
 /// What the command line says about deciding.
 pub struct AppRules {

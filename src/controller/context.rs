@@ -11,17 +11,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::app_entry::CallConfig;
 use super::clock::Clock;
-use super::metrics::Metrics;
 use super::pacer::Pacer;
 use super::secret_reads::SecretReads;
 use super::task_result::TaskResult;
 use super::unrecorded::Unrecorded;
-use crate::api::{GroupAttributeReset, ResetStatus};
+use crate::api::{AppKey, GroupAttributeReset, ResetStatus};
 use crate::chat::{ChatClient, UserSig};
 use crate::k8s::event_writer::{EventWriter, NewEvent};
 use crate::k8s::lease::Leadership;
 use crate::k8s::secrets::CredentialsError;
 use crate::k8s::status_writer::{StatusWriter, WriteError};
+use crate::observability::metrics::Metrics;
 use crate::protocol::deadlines::{gitops_owner, prune_metadata};
 use crate::protocol::event_policy::event_for;
 use crate::protocol::status;
@@ -129,11 +129,7 @@ impl Context {
             seconds = took.map(|took| took.as_secs_f64()),
             "reset ended"
         );
-        self.report(TaskResult::Ended {
-            app: super::any_chat_app::key_of(after),
-            reason: new.reason(),
-            took,
-        });
+        self.report(TaskResult::Ended { app: AppKey::of(after), reason: new.reason(), took });
     }
 
     /// The event about a finished reset that is not deleted, though its time to live says so.

@@ -20,8 +20,6 @@ pub mod clock;
 pub mod context;
 pub mod credential_cache;
 pub mod event_loop;
-pub mod lifecycle;
-pub mod metrics;
 pub mod pacer;
 pub mod persist;
 pub mod read_back;

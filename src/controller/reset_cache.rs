@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 pub use self::active::{ActiveReset, CacheOwner, ForeignAttempt, QueuePosition};
-use super::any_chat_app::AppKey;
+use crate::api::AppKey;
 use crate::api::{AppKind, GroupAttributeReset, ResetStatus};
 use crate::protocol::deadlines::{expires_at, gitops_owner};
 use crate::protocol::ownership::KnownEnd;

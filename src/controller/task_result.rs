@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::any_chat_app::{AnyChatApp, AppKey};
+use super::any_chat_app::AnyChatApp;
 use super::app_entry::CallConfig;
+use crate::api::AppKey;
 use crate::api::{GroupAttributeReset, GroupId, Reason};
 use crate::k8s::secrets::CredentialsError;
 use crate::k8s::status_writer::WriteError;

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::any_chat_app::AppKey;
+use crate::api::AppKey;
 use crate::api::GroupId;
-use crate::protocol::plan::AccountId;
+use crate::chat::AccountId;
 
 /// Who is woken.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -15,10 +15,10 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::any_chat_app::AnyChatApp;
-use super::metrics::Metrics;
 use super::reset_cache::Freshness;
 use crate::api::{ChatApp, ClusterChatApp, GroupAttributeReset};
 use crate::k8s::client::describe_error;
+use crate::observability::metrics::Metrics;
 use crate::protocol::deadlines::prune_metadata;
 use crate::text::one_line;
 

@@ -7,7 +7,6 @@ use kube::{
     client::AuthError,
     config::{KubeConfigOptions, KubeconfigError},
 };
-use tokio::time::Instant;
 
 use crate::text::one_line;
 
@@ -177,24 +176,6 @@ fn credentials(error: &AuthError) -> String {
     }
 }
 
-/// Keeps a log readable while something stays broken: each text once a minute.
-#[derive(Debug, Default)]
-pub(crate) struct LogThrottle(Vec<(String, Instant)>);
-
-impl LogThrottle {
-    const INTERVAL: Duration = Duration::from_mins(1);
-
-    /// Whether `text` should be said at `now`, counting it as said then.
-    pub(crate) fn due(&mut self, text: &str, now: Instant) -> bool {
-        self.0.retain(|(_, at)| now.saturating_duration_since(*at) < Self::INTERVAL);
-        let due = self.0.iter().all(|(said, _)| said != text);
-        if due {
-            self.0.push((text.to_owned(), now));
-        }
-        due
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,12 +199,5 @@ mod tests {
         let error = Client::try_from(config).unwrap().apiserver_version().await.unwrap_err();
         let said = describe_error(&error);
         assert!(said.starts_with("the API server cannot be reached: ") && said.contains("refused"), "{said}");
-    }
-
-    #[test]
-    fn the_same_complaint_is_made_once_a_minute() {
-        let (mut complaints, now) = (LogThrottle::default(), Instant::now());
-        assert!(complaints.due("a", now) && !complaints.due("a", now + Duration::from_secs(59)));
-        assert!(complaints.due("b", now) && complaints.due("a", now + Duration::from_mins(1)));
     }
 }

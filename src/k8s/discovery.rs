@@ -6,7 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
 use kube::Client;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::client::{LogThrottle, describe_error, is_unauthorized};
+use super::client::{describe_error, is_unauthorized};
+use crate::observability::log_throttle::LogThrottle;
 
 const GROUP_VERSION: &str = "groupattr.dev/v1alpha1";
 /// Limit of one call.

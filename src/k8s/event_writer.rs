@@ -24,11 +24,13 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::client::{LogThrottle, describe_error};
-use crate::protocol::{
-    bounded_queue::BoundedQueue,
-    event_series::{EventKey, RecentEvents, StoredEvent},
-};
+use super::client::describe_error;
+use crate::limits::bounded_queue::BoundedQueue;
+use crate::observability::log_throttle::LogThrottle;
+
+mod series;
+
+use self::series::{EventKey, RecentEvents, StoredEvent};
 use crate::text::one_line;
 
 /// Events that may wait to be written, of all namespaces; what comes on top is dropped.

@@ -22,7 +22,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::hand_over::{asked_for_by, given_back, unasked};
-use super::client::{LogThrottle, describe_error};
+use super::client::describe_error;
+use crate::observability::log_throttle::LogThrottle;
 use crate::protocol::standby::Standby;
 
 /// Name of the Lease in the operator's namespace.

@@ -1,7 +1,5 @@
 //! Waiting after a failed attempt: 2 s, doubled each time, at most 300 s, with jitter on the upper half.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use std::time::Duration;
 
 use jiff::Timestamp;

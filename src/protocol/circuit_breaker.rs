@@ -1,8 +1,6 @@
 //! Whether an app's account works. While its circuit is open nothing is sent for it but probes: one harmless read
 //! after 5 s, then doubling up to 60 s.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use std::time::Duration;
 
 use super::classify::{CallResult, Delivery, NotSentCause};

@@ -1,8 +1,6 @@
 //! From an answer, or the lack of one, to what it means. "Not executed" is a closed list: the vendor's word, or the
 //! proof that nothing left. Whatever is not on it is an unknown outcome.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use super::send_check::NotSentReason;
 use crate::chat::{Answer, Class, NetworkError};
 

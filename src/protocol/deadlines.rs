@@ -1,7 +1,5 @@
 //! When a reset's time is over: `notAfter`, its deadline, and the time to live after its end.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};

@@ -1,8 +1,6 @@
 //! What a drain does about the lease: it wants to be the one who holds it, so that nobody leads, and takes it from nobody
 //! who may have something in flight.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
 /// The lease as a drain finds it.
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {

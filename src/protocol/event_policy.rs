@@ -1,7 +1,5 @@
 //! Which change of a status is worth an event. None for a clean success: two writes are two.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use super::status::{is_replayed, message};
 use crate::api::{Reason, ResetStatus};
 

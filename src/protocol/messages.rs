@@ -1,7 +1,5 @@
 //! What the messages say: the cause and the remedy, in one or two plain sentences.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use jiff::Timestamp;
 
 use super::classify::CallResult;

@@ -25,31 +25,21 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-pub mod adaptive_rate;
 pub mod backoff;
-pub mod bounded_queue;
-pub mod check_queue;
 pub mod circuit_breaker;
 pub mod classify;
 pub mod deadlines;
 pub mod drain;
 pub mod event_policy;
-pub mod event_series;
-pub mod fair_queue;
-pub mod group_interval;
-pub mod in_flight_window;
-pub mod intent_lead;
 pub mod label_selector;
 pub mod messages;
 pub mod outcome;
 pub mod ownership;
-pub mod permits;
 pub mod plan;
 pub mod recovery;
 pub mod send_check;
 pub mod standby;
 pub mod status;
-pub mod watch_lag;
 
 use std::time::Duration;
 

@@ -1,8 +1,6 @@
 //! What the status says once something is known about an attempt: after its intent, after its answer, and after
 //! the group was read back.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use std::time::Duration;
 
 use jiff::Timestamp;

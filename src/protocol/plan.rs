@@ -1,7 +1,5 @@
 //! The next step for one reset, from what its object says, what its app is able to, and what this process remembers.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use std::time::Duration;
 
 use super::deadlines::{Deadlines, deadlines, expires_at, gitops_owner};
@@ -9,6 +7,7 @@ use super::recovery::recover_pending;
 use super::status::{SUSPENDED, for_generation, is_other_request, message, other_request, seen, set_reason};
 use super::{Now, messages};
 use crate::api::{AppReason, AppRef, GroupAttributeReset, PendingAttempt, Reason, ResetStatus};
+use crate::chat::AccountId;
 
 /// Waiting for a limit is explained in the status after this long.
 pub const EXPLAIN_LIMITS_AFTER: Duration = Duration::from_secs(10);
@@ -39,15 +38,6 @@ pub enum AppState {
     NotReady(AppReason, Option<i64>),
     /// It works.
     Working,
-}
-
-/// An account as attempts name it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AccountId {
-    /// The vendor's number.
-    pub sdk_app_id: i64,
-    /// Host and port.
-    pub host: String,
 }
 
 /// What this process remembers of a reset, in its own time.

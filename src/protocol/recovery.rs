@@ -1,16 +1,15 @@
 //! The step for a reset whose pending attempt is not settled: its group is read back, when that may be done.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::deadlines::deadlines;
-use super::plan::{AccountId, AppState, AppView, LocalState, Plan, Step, store, with_generation};
+use super::plan::{AppState, AppView, LocalState, Plan, Step, store, with_generation};
 use super::send_check::ATTEMPT_TIMEOUT;
 use super::{Now, outcome};
 use crate::api::{GroupAttributeReset, GroupId, PendingAttempt, Reason, ResetStatus};
+use crate::chat::AccountId;
 
 /// The vendor's backend may work on a call for this long after nobody waits for it any more.
 pub const SETTLE_TIME: Duration = Duration::from_secs(5);

@@ -1,7 +1,5 @@
 //! The last statement before a call is sent.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use std::time::Duration;
 
 use jiff::Timestamp;

@@ -1,8 +1,6 @@
 //! Whether a process that waits for the lease would get it. One that could never take over is no standby, and an update
 //! that waits for it must not pass.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use std::time::Duration;
 
 /// What the looks at the lease came to so far.

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Controller, Wake};
-use crate::controller::any_chat_app::AppKey;
+use crate::api::AppKey;
 use crate::controller::app_entry::{AppEntry, CallConfig, ProbeState};
 use crate::controller::read_back::{probe, sign};
-use crate::protocol::check_queue::{CheckRequest, CheckStep, NextCheck};
+use crate::limits::check_queue::{CheckRequest, CheckStep, NextCheck};
 
 /// An app that waits longer than this for its check says so.
 const REPORT_QUEUED_AFTER: Duration = Duration::from_secs(2);

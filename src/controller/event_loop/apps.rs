@@ -4,18 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Controller, Wake};
+use crate::api::AppKey;
 use crate::api::{AppLimits, AppReason};
-use crate::controller::any_chat_app::{AnyChatApp, AppKey};
+use crate::chat::AccountId;
+use crate::controller::any_chat_app::AnyChatApp;
 use crate::controller::app_entry::{AppEntry, CallConfig, ProbeState};
 use crate::controller::reset_cache::is_older;
 use crate::controller::task_result::TaskResult;
 use crate::k8s::secrets::CredentialsError;
 use crate::k8s::status_writer::WriteError;
-use crate::protocol::check_queue::PROBE_SPACING;
+use crate::limits::check_queue::PROBE_SPACING;
 use crate::protocol::circuit_breaker::{AppFailure, CircuitChange};
 use crate::protocol::classify::CallResult;
 use crate::protocol::messages;
-use crate::protocol::plan::AccountId;
 
 /// Status writes of apps under way.
 const MAX_CONCURRENT_APP_WRITES: usize = 16;

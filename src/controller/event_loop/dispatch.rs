@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Controller, Wake};
+use crate::api::AppKey;
 use crate::api::GroupId;
-use crate::controller::any_chat_app::AppKey;
+use crate::chat::AccountId;
 use crate::controller::app_entry::CallConfig;
 use crate::controller::attempt::{AttemptOrder, attempt};
 use crate::controller::read_back::read_back;
+use crate::limits::group_interval::GroupReadiness;
 use crate::protocol::Now;
-use crate::protocol::group_interval::GroupReadiness;
-use crate::protocol::plan::{AccountId, AppState, Step};
+use crate::protocol::plan::{AppState, Step};
 
 /// So many intents of one account are under way to the API server at most. It is enough for 200 a second at an API server
 /// that takes 80 ms; one that is slower is the limit, and who waits then waits here, where turns are kept, and not in

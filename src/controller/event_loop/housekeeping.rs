@@ -4,12 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::{Controller, Wake};
+use crate::api::AppKey;
 use crate::api::ResetStatus;
-use crate::controller::any_chat_app::AppKey;
-use crate::controller::metrics::{AppFigures, AppLabel};
+use crate::chat::AccountId;
 use crate::controller::watches::{CHAT_APP, CLUSTER_CHAT_APP, RESET};
+use crate::observability::metrics::{AppFigures, AppLabel};
 use crate::protocol::Now;
-use crate::protocol::plan::AccountId;
 
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(2);
 

@@ -8,7 +8,7 @@ use super::{Controller, Wake};
 use crate::api::{Reason, ResetStatus};
 use crate::controller::task_result::TaskResult;
 use crate::controller::watches::{Identity, Malformed, RESET};
-use crate::protocol::fair_queue::FairQueue;
+use crate::limits::fair_queue::FairQueue;
 use crate::protocol::status;
 
 /// So many of them are explained at once.

@@ -32,21 +32,21 @@ use tokio::task::JoinSet;
 
 use self::malformed::Unexplained;
 use super::account_limits::AccountLimits;
-use super::any_chat_app::AppKey;
 use super::app_entry::{AppEntry, AppRules};
 use super::context::Context;
-use super::metrics::AppSeries;
 use super::reset_cache::{CacheOwner, ResetCache};
 use super::task_result::TaskResult;
 use super::timers::{Timers, Wake};
 use super::watches::{Malformed, Source, WatchEvent};
-use crate::health_server::Health;
+use crate::api::AppKey;
+use crate::chat::AccountId;
+use crate::limits::check_queue::CheckQueue;
+use crate::limits::fair_queue::FairQueue;
+use crate::limits::intent_lead::IntentLead;
+use crate::limits::watch_lag::WatchLag;
+use crate::observability::health_server::Health;
+use crate::observability::metrics::AppSeries;
 use crate::protocol::Now;
-use crate::protocol::check_queue::CheckQueue;
-use crate::protocol::fair_queue::FairQueue;
-use crate::protocol::intent_lead::IntentLead;
-use crate::protocol::plan::AccountId;
-use crate::protocol::watch_lag::WatchLag;
 
 /// How the desk's work ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Controller, Wake};
-use crate::api::{AppKind, GroupAttributeReset, GroupId, NamespacesFrom, ResetStatus};
+use crate::api::{AppKey, AppKind, GroupAttributeReset, GroupId, NamespacesFrom, ResetStatus};
+use crate::chat::AccountId;
 use crate::chat::Class;
 use crate::chat::codes::lookup;
 use crate::controller::attempt::status_without_call;
 use crate::controller::reset_cache::{QueuePosition, Stage};
+use crate::limits::fair_queue::QueueKey;
+use crate::limits::group_interval::GroupReadiness;
 use crate::protocol::circuit_breaker::MAX_PROBE_INTERVAL;
-use crate::protocol::fair_queue::QueueKey;
-use crate::protocol::group_interval::GroupReadiness;
 use crate::protocol::label_selector;
-use crate::protocol::plan::{AccountId, AppState, AppView, EXPLAIN_LIMITS_AFTER, Plan, Step, plan};
+use crate::protocol::plan::{AppState, AppView, EXPLAIN_LIMITS_AFTER, Plan, Step, plan};
 use crate::protocol::{Now, status};
 
 impl Controller {
@@ -110,7 +111,7 @@ impl Controller {
 
     /// What a reset sees of its app.
     pub(super) fn app_view(&self, reset: &GroupAttributeReset) -> AppView {
-        let key = crate::controller::any_chat_app::key_of(reset);
+        let key = AppKey::of(reset);
         let of_cluster = key.kind == AppKind::ClusterChatApp;
         let Some(app) = self.apps.get(&key) else {
             let state = if of_cluster { AppState::NotAllowed } else { AppState::Missing };

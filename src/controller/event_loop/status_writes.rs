@@ -8,7 +8,7 @@ use kube::Resource as _;
 use super::{Controller, Wake};
 use crate::api::ResetStatus;
 use crate::controller::persist;
-use crate::protocol::fair_queue::QueueKey;
+use crate::limits::fair_queue::QueueKey;
 use crate::protocol::messages;
 
 /// Writes under way that are not part of an attempt.

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use super::Controller;
+use crate::api::AppKey;
 use crate::api::{GroupAttributeReset, Reason};
 use crate::chat::Class;
 use crate::chat::codes::lookup;
-use crate::controller::any_chat_app::AppKey;
-use crate::controller::metrics::{AppLabel, Code};
 use crate::controller::reset_cache::{Freshness, version_number};
 use crate::controller::task_result::{CallEnded, IntentStored, LastSeen, PermitUse, ResetDone, TaskResult};
 use crate::k8s::status_writer::WriteError;
-use crate::protocol::check_queue::PROBE_SPACING;
+use crate::limits::check_queue::PROBE_SPACING;
+use crate::observability::metrics::{AppLabel, Code};
 use crate::protocol::circuit_breaker::CircuitChange;
 use crate::protocol::classify::{CallResult, Delivery};
 

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Controller;
+use crate::api::AppKey;
 use crate::api::{AppKind, GroupAttributeReset, GroupId, NamespacesFrom};
-use crate::controller::any_chat_app::{AnyChatApp, AppKey};
+use crate::controller::any_chat_app::AnyChatApp;
 use crate::controller::app_entry::AppEntry;
 use crate::controller::reset_cache::{ForeignAttempt, Freshness, Upserted, version_number};
 use crate::controller::watches::{

@@ -6,13 +6,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Freshness;
+use crate::api::AppKey;
 use crate::api::{GroupAttributeReset, PendingAttempt, ResetStatus};
+use crate::chat::AccountId;
 use crate::chat::Class;
 use crate::chat::codes::lookup;
-use crate::controller::any_chat_app::{AppKey, key_of};
-use crate::protocol::fair_queue::QueueKey;
+use crate::limits::fair_queue::QueueKey;
 use crate::protocol::ownership::predecessor_may_have_written;
-use crate::protocol::plan::{AccountId, LocalState};
+use crate::protocol::plan::LocalState;
 use crate::protocol::recovery::{attempt_length, read_back_of_foreign};
 use crate::protocol::{Now, backoff, status};
 
@@ -75,7 +76,7 @@ pub struct ForeignAttempt {
 impl ActiveReset {
     pub(super) fn new(object: Arc<GroupAttributeReset>) -> Self {
         Self {
-            app: key_of(&object),
+            app: AppKey::of(&object),
             object,
             local: LocalState::default(),
             busy: false,

@@ -10,7 +10,8 @@ use serde_json::json;
 use super::moves::{Forgery, Move};
 use super::process::Process;
 use crate::api::{GroupAttributeReset, OnUnknownOutcome, PendingAttempt, ResetSpec, ResetStatus};
-use crate::protocol::plan::{AccountId, AppState, AppView};
+use crate::chat::AccountId;
+use crate::protocol::plan::{AppState, AppView};
 use crate::protocol::status;
 
 /// Seconds that others leave the lease alone.

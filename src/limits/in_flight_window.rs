@@ -2,8 +2,6 @@
 //! answering leaves a group of which nobody knows whether it was cleared; so it is found out with a few of them, and not
 //! with all that the permits allow.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
 /// So many may be out before anything is heard. It is enough for 200 a second at a vendor that answers within 80 ms.
 const INITIAL_WINDOW: usize = 16;
 

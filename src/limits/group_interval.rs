@@ -1,8 +1,6 @@
 //! The vendor's limit per group. The people in the room share it, so we use a small part: one write an interval,
 //! counted from the answer of one write to the send of the next.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use std::time::Duration;
 
 /// After this long without a write, a group's doubled interval is forgotten.

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::protocol::intent_lead::IntentLead;
+use crate::limits::intent_lead::IntentLead;
 
 const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)

@@ -1,7 +1,7 @@
 use prometheus_client::registry::Registry;
 
 use super::*;
-use crate::controller::metrics::Code;
+use crate::observability::metrics::Code;
 
 fn key(namespace: &str, name: &str) -> AppKey {
     let kind = if namespace.is_empty() { AppKind::ClusterChatApp } else { AppKind::ChatApp };

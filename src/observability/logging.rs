@@ -131,7 +131,7 @@ mod tests {
         tracing::error!(target: "groupattribute_thief", "prefix-secret");
         tracing::info!(target: "kube_runtime::watcher", "runtime-info");
         tracing::warn!(target: "kube_runtime::watcher", "runtime-warning");
-        tracing::trace!(target: "groupattr::operator", code = 7, "our-trace");
+        tracing::trace!(target: "groupattr::controller", code = 7, "our-trace");
         tracing::info!(target: "groupattr_operator", "our-info");
     }
 
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_misspelt_level_is_refused() {
-        for good in ["info", "DEBUG", "off", "warn,groupattr::operator=trace", "groupattr", "info,hyper=warn"]
+        for good in ["info", "DEBUG", "off", "warn,groupattr::controller=trace", "groupattr", "info,hyper=warn"]
         {
             assert_eq!(checked_filter(good).as_deref(), Ok(good));
         }

@@ -29,7 +29,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use self::pages::Pages;
-use crate::{controller::metrics::Metrics, text::one_line};
+use crate::{observability::metrics::Metrics, text::one_line};
 
 /// A main loop that has been silent for this long counts as dead.
 const LIVENESS_TIMEOUT: Duration = Duration::from_secs(30);

@@ -32,7 +32,7 @@ use super::{
     Limits, Pages,
     progress::{Phase, Progress, Watched},
 };
-use crate::{controller::metrics::Metrics, k8s::client::LogThrottle};
+use crate::{observability::log_throttle::LogThrottle, observability::metrics::Metrics};
 
 /// Longest head of a request; what has no end by then is answered 431 and closed.
 pub(super) const HEAD: usize = 16 * 1024;

@@ -4,8 +4,6 @@
 //! of the account. From then on the rate stops a little below that ceiling, and tries for more only after a pause,
 //! which doubles each time it runs into the ceiling again: a steady share instead of a saw-tooth of refusals.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use std::time::Duration;
 
 /// Growth of a rate that was cut.

@@ -8,14 +8,12 @@
 //! A namespace whose app was accepted may take a few more steps at once, so that a platform with a thousand accounts is
 //! not kept waiting for minutes. Nobody gets that without the vendor's word.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
 use super::fair_queue::FairQueue;
-use super::plan::AccountId;
+use crate::chat::AccountId;
 
 /// Between two steps of all apps: five a second, with a little left for those that arrive closer together than they left.
 pub const CHECK_SPACING: Duration = Duration::from_millis(210);

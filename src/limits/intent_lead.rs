@@ -1,8 +1,6 @@
 //! How long before its permit an attempt is begun: as long as it takes to store its intent. So permits never wait for
 //! intents, and hardly any intent waits for its permit.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use std::time::Duration;
 
 /// Before anything was measured.

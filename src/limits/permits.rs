@@ -4,8 +4,6 @@
 //! sent at least one second after the i-th was answered, and a call arrives between its send and its answer: so no
 //! window of one second sees more than N arrivals, whatever the network does to them.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use std::collections::VecDeque;
 use std::time::Duration;
 

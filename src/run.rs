@@ -10,23 +10,23 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::app_entry::AppRules;
-use super::clock::Clock;
-use super::context::Context;
-use super::event_loop::{Controller, LoopExit};
-use super::metrics::Metrics;
-use super::pacer::Pacer;
-use super::secret_reads::SecretReads;
-use super::unrecorded::Unrecorded;
-use super::watches;
 use crate::chat::{ChatClient, ClientError, Settings};
 use crate::cli::Run;
-use crate::health_server::{self, BindError, Health, Limits, Pages};
+use crate::controller::app_entry::AppRules;
+use crate::controller::clock::Clock;
+use crate::controller::context::Context;
+use crate::controller::event_loop::{Controller, LoopExit};
+use crate::controller::pacer::Pacer;
+use crate::controller::secret_reads::SecretReads;
+use crate::controller::unrecorded::Unrecorded;
+use crate::controller::watches;
 use crate::k8s::client::{Clients, ConnectError, connect};
 use crate::k8s::discovery::{RequiredKind, wait_for_kinds};
 use crate::k8s::event_writer::EventWriter;
 use crate::k8s::lease::{HeldLease, Leadership, acquire};
 use crate::k8s::status_writer::StatusWriter;
+use crate::observability::health_server::{self, BindError, Health, Limits, Pages};
+use crate::observability::metrics::Metrics;
 
 /// Events that may wait for the desk before the watches wait.
 const WATCH_EVENT_BUFFER: usize = 1024;

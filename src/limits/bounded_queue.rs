@@ -1,7 +1,5 @@
 //! A queue that one namespace cannot fill: bounded in all and for each namespace, and namespaces take turns.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Within a namespace the first that came is the first to go, and one at a time.

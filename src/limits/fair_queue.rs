@@ -1,7 +1,5 @@
 //! Whose turn it is: namespaces take turns, and within a namespace the oldest goes first.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use jiff::Timestamp;

@@ -2,8 +2,6 @@
 //! tells its watchers later and later: a new reset, or a `suspend: true`, would be seen when the rest is long over. So
 //! nothing is begun while the watch is behind, and the API server can catch up.
 
-#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
-
 use std::collections::HashSet;
 use std::time::Duration;
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use prometheus_client::encoding::EncodeLabelSet;
 
 use super::Metrics;
+use crate::api::AppKey;
 use crate::api::AppKind;
-use crate::controller::any_chat_app::AppKey;
 
 /// Apps of one namespace that have series of their own; the rest of them share one.
 const OF_A_NAMESPACE: usize = 50;
@@ -29,6 +29,16 @@ pub struct AppLabel {
 }
 
 impl AppLabel {
+    /// The label of an app with series of its own.
+    #[must_use]
+    pub fn of(app: &AppKey) -> Self {
+        let app_kind = match app.kind {
+            AppKind::ChatApp => "ChatApp",
+            AppKind::ClusterChatApp => "ClusterChatApp",
+        };
+        Self { app_kind, app_namespace: app.namespace.clone(), app: app.name.clone() }
+    }
+
     /// For apps that do not exist, all of them together; otherwise a misspelt name would be a series of its own.
     #[must_use]
     pub fn unknown() -> Self {
@@ -89,7 +99,7 @@ impl AppSeries {
 
     /// As metrics name this app from now on.
     pub fn label(&mut self, app: &AppKey) -> AppLabel {
-        let label = app.label();
+        let label = AppLabel::of(app);
         if self.own.contains(app) || self.take_place(app) {
             return label;
         }
@@ -123,7 +133,7 @@ impl AppSeries {
         if !self.own.remove(app) {
             return;
         }
-        self.metrics.forget_app(&app.label());
+        self.metrics.forget_app(&AppLabel::of(app));
         if let Some(count) = self.of_namespaces.get_mut(&app.namespace) {
             *count -= 1;
             if *count == 0 {

@@ -11,31 +11,31 @@ const SERIES_WINDOW: SignedDuration = SignedDuration::from_mins(6);
 
 /// What makes two events the same.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct EventKey {
+pub(super) struct EventKey {
     /// uid of the object that they are about.
-    pub uid: String,
+    pub(super) uid: String,
     /// Reason.
-    pub reason: &'static str,
+    pub(super) reason: &'static str,
     /// Type.
-    pub warning: bool,
+    pub(super) warning: bool,
     /// What is said.
-    pub note: String,
+    pub(super) note: String,
 }
 
 /// A stored event that may be repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredEvent {
+pub(super) struct StoredEvent {
     /// Name of the Event object.
-    pub name: String,
+    pub(super) name: String,
     /// How often it happened.
-    pub count: i32,
+    pub(super) count: i32,
     /// When it last did.
-    pub last: Timestamp,
+    pub(super) last: Timestamp,
 }
 
 /// The last few events that were stored.
 #[derive(Debug)]
-pub struct RecentEvents {
+pub(super) struct RecentEvents {
     bound: usize,
     stored: BTreeMap<EventKey, StoredEvent>,
 }
@@ -43,19 +43,19 @@ pub struct RecentEvents {
 impl RecentEvents {
     /// Remembers `bound` events; of more, those that were repeated last.
     #[must_use]
-    pub fn new(bound: usize) -> Self {
+    pub(super) fn new(bound: usize) -> Self {
         Self { bound, stored: BTreeMap::new() }
     }
 
     /// The event that one of this key joins, if there is one.
     #[must_use]
-    pub fn find(&self, key: &EventKey, now: Timestamp) -> Option<&StoredEvent> {
+    pub(super) fn find(&self, key: &EventKey, now: Timestamp) -> Option<&StoredEvent> {
         // Also if the clock was set back: an event that seems to come from the future is as good.
         self.stored.get(key).filter(|stored| now.duration_since(stored.last) < SERIES_WINDOW)
     }
 
     /// An event was stored or repeated.
-    pub fn remember(&mut self, key: EventKey, stored: StoredEvent) {
+    pub(super) fn remember(&mut self, key: EventKey, stored: StoredEvent) {
         if self.stored.len() >= self.bound && !self.stored.contains_key(&key) {
             let oldest = self.stored.iter().min_by_key(|(_, stored)| stored.last);
             if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
@@ -66,7 +66,7 @@ impl RecentEvents {
     }
 
     /// The event is no longer stored.
-    pub fn forget(&mut self, key: &EventKey) {
+    pub(super) fn forget(&mut self, key: &EventKey) {
         self.stored.remove(key);
     }
 }

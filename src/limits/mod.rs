@@ -1,0 +1,23 @@
+//! How much may be sent, and who is next. Pure: no I/O, no clock; the time is an argument.
+//!
+//! | question | file |
+//! |---|---|
+//! | may an account be called now? | [`permits`], with its [`adaptive_rate`] |
+//! | may a group be written to now? | [`group_interval`] |
+//! | how many clears may be in flight while the vendor does not answer? | [`in_flight_window`] |
+//! | how long before its permit is an attempt started? | [`intent_lead`] |
+//! | does the watch keep up with our own writes? | [`watch_lag`] |
+//! | who is next? | [`fair_queue`]; with a bound, [`bounded_queue`] |
+//! | which app that was never verified is checked next? | [`check_queue`] |
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod adaptive_rate;
+pub mod bounded_queue;
+pub mod check_queue;
+pub mod fair_queue;
+pub mod group_interval;
+pub mod in_flight_window;
+pub mod intent_lead;
+pub mod permits;
+pub mod watch_lag;
