@@ -40,7 +40,7 @@ pub enum DrainError {
 }
 
 /// Waits until outcomes are stored and nobody leads. Returns a line for people.
-pub async fn drain(settings: &Drain, told: &CancellationToken) -> Result<String, DrainError> {
+pub async fn drain(settings: &Drain, shutdown: &CancellationToken) -> Result<String, DrainError> {
     let clients = connect().await?;
     let (run, namespace) = (&settings.run, settings.run.namespace.as_str());
     let me: String = format!("drain-{}", identity()).chars().take(LONGEST_IDENTITY).collect();
@@ -51,7 +51,7 @@ pub async fn drain(settings: &Drain, told: &CancellationToken) -> Result<String,
             .then(|| Request::new(Api::namespaced(clients.lease.clone(), namespace), me, run.lease_timing())),
         pods: settings.deployment.as_deref().map(|name| Pods::new(&clients.main, namespace, name)),
         namespace: namespace.to_owned(),
-        trouble: None,
+        obstacle: None,
     };
     let waited = tokio::select! {
         waited = timeout(settings.timeout, work.wait()) => match waited {
@@ -59,7 +59,7 @@ pub async fn drain(settings: &Drain, told: &CancellationToken) -> Result<String,
             Ok(Err(refused)) => Err(DrainError::Refused(refused)),
             Err(_) => Err(DrainError::TimedOut(settings.timeout, work.in_the_way())),
         },
-        () = told.cancelled() => Err(DrainError::Told(work.in_the_way())),
+        () = shutdown.cancelled() => Err(DrainError::Told(work.in_the_way())),
     };
     if let Err(error) = waited {
         work.give_up().await;
@@ -74,7 +74,7 @@ struct DrainTask {
     pods: Option<Pods>,
     namespace: String,
     /// What the last look met with.
-    trouble: Option<String>,
+    obstacle: Option<String>,
 }
 
 impl DrainTask {
@@ -82,14 +82,14 @@ impl DrainTask {
     async fn wait(&mut self) -> Result<(), String> {
         let mut missing_since = None;
         loop {
-            let trouble = match timeout(LOOK, self.look()).await {
+            let obstacle = match timeout(LOOK, self.look()).await {
                 Ok(Ok(true)) => return Ok(()),
                 Ok(Ok(false)) => None,
-                Ok(Err(trouble)) => Some(trouble),
+                Ok(Err(obstacle)) => Some(obstacle),
                 Err(_) => Some(Obstacle { line: format!("no answer within {LOOK:?}"), is_final: false }),
             };
-            self.trouble = trouble.as_ref().map(|trouble| trouble.line.clone());
-            match trouble.filter(|trouble| trouble.is_final) {
+            self.obstacle = obstacle.as_ref().map(|obstacle| obstacle.line.clone());
+            match obstacle.filter(|obstacle| obstacle.is_final) {
                 None => missing_since = None,
                 Some(Obstacle { line, .. }) => {
                     let since = *missing_since.get_or_insert_with(Instant::now);
@@ -123,8 +123,8 @@ impl DrainTask {
     }
 
     fn in_the_way(&self) -> String {
-        if let Some(trouble) = &self.trouble {
-            return trouble.clone();
+        if let Some(obstacle) = &self.obstacle {
+            return obstacle.clone();
         }
         let lease = self.lease.as_ref().and_then(Request::in_the_way);
         let pods = self.pods.as_ref().and_then(Pods::left);

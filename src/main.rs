@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         Ok(Command::Run(settings)) => operate(*settings),
         Ok(Command::Check(settings)) => look(&settings),
         Ok(Command::Drain(settings)) => drain(&settings),
-        Err(refusal) => fail(&refusal, 2),
+        Err(error) => fail(&error, 2),
     }
 }
 
@@ -60,9 +60,9 @@ fn drain(settings: &Drain) -> ExitCode {
         Err(error) => return fail(&error, 1),
     };
     let drained = runtime.block_on(async {
-        let told = CancellationToken::new();
-        listen_for_signals(&told)?;
-        groupattr::drain::drain(settings, &told).await.map_err(Box::<dyn std::error::Error>::from)
+        let shutdown = CancellationToken::new();
+        listen_for_signals(&shutdown)?;
+        groupattr::drain::drain(settings, &shutdown).await.map_err(Box::<dyn std::error::Error>::from)
     });
     match drained {
         Ok(line) => print(&format!("{line}\n")),
@@ -85,9 +85,9 @@ fn operate(settings: Run) -> ExitCode {
         Err(error) => return fail(&error, 1),
     };
     let exit = runtime.block_on(async {
-        let told = CancellationToken::new();
-        listen_for_signals(&told)?;
-        run(settings, told).await.map_err(Box::<dyn std::error::Error>::from)
+        let shutdown = CancellationToken::new();
+        listen_for_signals(&shutdown)?;
+        run(settings, shutdown).await.map_err(Box::<dyn std::error::Error>::from)
     });
     // Nothing that is still running may hold the process up.
     runtime.shutdown_background();
@@ -113,13 +113,13 @@ fn allow_many_sockets() -> rustix::io::Result<()> {
     setrlimit(Resource::Nofile, limit)
 }
 
-fn listen_for_signals(told: &CancellationToken) -> std::io::Result<()> {
+fn listen_for_signals(shutdown: &CancellationToken) -> std::io::Result<()> {
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        let (mut arrived, told) = (signal(kind)?, told.clone());
+        let (mut arrived, shutdown) = (signal(kind)?, shutdown.clone());
         tokio::spawn(async move {
             arrived.recv().await;
             tracing::info!("told to end");
-            told.cancel();
+            shutdown.cancel();
         });
     }
     Ok(())

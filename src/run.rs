@@ -71,7 +71,7 @@ pub enum Exit {
 }
 
 /// Runs until `told` is cancelled, the lease is lost, or something breaks.
-pub async fn run(settings: Run, told: CancellationToken) -> Result<Exit, StartError> {
+pub async fn run(settings: Run, shutdown: CancellationToken) -> Result<Exit, StartError> {
     let clients = connect().await?;
     let chat = ChatClient::new(&Settings {
         user_agent: concat!("groupattr-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -86,7 +86,7 @@ pub async fn run(settings: Run, told: CancellationToken) -> Result<Exit, StartEr
     let process =
         Process { clients, chat, metrics, health, clock: Clock::start(), identity: identity(), settings };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), holder = process.identity, "starting");
-    Ok(process.run(told).await)
+    Ok(process.run(shutdown).await)
 }
 
 /// Pod name and a random part: what is "mine" must not survive a restart of the same pod.
@@ -108,13 +108,13 @@ struct Process {
 }
 
 impl Process {
-    async fn run(self, told: CancellationToken) -> Exit {
+    async fn run(self, shutdown: CancellationToken) -> Exit {
         let heartbeat = beat(Arc::clone(&self.health));
         let exit = tokio::select! {
-            () = told.cancelled() => Exit::Shutdown,
+            () = shutdown.cancelled() => Exit::Shutdown,
             () = self.wait_for_kinds() => {
                 heartbeat.abort();
-                self.lead(&told).await
+                self.lead(&shutdown).await
             }
         };
         tracing::info!(?exit, "ended");
@@ -128,10 +128,10 @@ impl Process {
 
     /// Waits for its turn to lead, then works. Followers are ready, so that a rolling update does not wait for ever; but
     /// not those that could never take over.
-    async fn lead(self, told: &CancellationToken) -> Exit {
+    async fn lead(self, shutdown: &CancellationToken) -> Exit {
         if !self.settings.leader_elect {
             self.metrics.leader(true);
-            return self.work(Leadership::alone(), &CancellationToken::new(), told).await;
+            return self.work(Leadership::alone(), &CancellationToken::new(), shutdown).await;
         }
         self.health.not_ready("the lease has not been looked at yet");
         self.metrics.leader(false);
@@ -141,10 +141,10 @@ impl Process {
             Ok(()) => self.health.ready(),
             Err(why) => self.health.not_ready(why),
         };
-        let held = acquire(leases, &self.identity, self.settings.lease_timing(), told, stands_by).await;
+        let held = acquire(leases, &self.identity, self.settings.lease_timing(), shutdown, stands_by).await;
         waiting.abort();
         let Some(held) = held else { return Exit::Shutdown };
-        if told.is_cancelled() {
+        if shutdown.is_cancelled() {
             held.release().await;
             return Exit::Shutdown;
         }
@@ -152,7 +152,7 @@ impl Process {
         let (leadership, asked) = (held.leadership(), held.hand_over_requested());
         let done = CancellationToken::new();
         let keeper = tokio::spawn(keep(held, done.clone()));
-        let exit = self.work(leadership, &asked, told).await;
+        let exit = self.work(leadership, &asked, shutdown).await;
         if asked.is_cancelled() && exit == Exit::OutOfTime {
             // Whoever asked would take what it gets for the word that all is recorded.
             keeper.abort();
@@ -166,14 +166,19 @@ impl Process {
         exit
     }
 
-    async fn work(self, leadership: Leadership, asked: &CancellationToken, told: &CancellationToken) -> Exit {
+    async fn work(
+        self,
+        leadership: Leadership,
+        asked: &CancellationToken,
+        shutdown: &CancellationToken,
+    ) -> Exit {
         self.health.not_ready("the objects are being listed");
         let (reports, heard) = mpsc::unbounded_channel();
         let (events, observed) = mpsc::channel(WATCH_EVENT_BUFFER);
         let stop = CancellationToken::new();
         let Self { clients, chat, metrics, health, clock, identity, settings } = self;
         let leads = metrics.clone();
-        let hands = Arc::new(Context {
+        let ctx = Arc::new(Context {
             statuses: StatusWriter::new(clients.main.clone()),
             chat,
             events: EventWriter::new(clients.main.clone(), &identity, {
@@ -193,7 +198,7 @@ impl Process {
         });
         let mut watching = JoinSet::new();
         let sources =
-            watches::start(&hands.client, &settings.watch_namespaces, &mut watching, &events, &hands.metrics);
+            watches::start(&ctx.client, &settings.watch_namespaces, &mut watching, &events, &ctx.metrics);
         drop(events);
         let rules = AppRules {
             own_namespace: settings.namespace,
@@ -202,9 +207,9 @@ impl Process {
             key_format: settings.key_format,
         };
         let alive = Arc::clone(&health);
-        let mut desk = Controller::new(Arc::clone(&hands), rules, health, sources);
+        let mut controller = Controller::new(Arc::clone(&ctx), rules, health, sources);
         let exit = {
-            let working = desk.run(observed, heard);
+            let working = controller.run(observed, heard);
             tokio::pin!(working);
             let why = tokio::select! {
                 ending = &mut working => return broken(ending),
@@ -212,7 +217,7 @@ impl Process {
                     tracing::error!(?ended, "a watch ended");
                     Exit::Broken
                 }
-                () = told.cancelled() => Exit::Shutdown,
+                () = shutdown.cancelled() => Exit::Shutdown,
                 () = asked.cancelled() => Exit::HandedOver,
                 () = leadership.lost() => Exit::LeadershipLost,
             };
@@ -226,7 +231,7 @@ impl Process {
             }
             let patience = async {
                 if why != Exit::Shutdown {
-                    let _ = timeout(EXTRA_RECORDING_TIME, told.cancelled()).await;
+                    let _ = timeout(EXTRA_RECORDING_TIME, shutdown.cancelled()).await;
                 }
                 sleep(settings.shutdown_grace).await;
             };
@@ -239,8 +244,8 @@ impl Process {
             exit
         };
         if exit == Exit::OutOfTime {
-            let left = desk.abandon();
-            hands.unrecorded.log_all();
+            let left = controller.abandon();
+            ctx.unrecorded.log_all();
             tracing::error!(
                 left,
                 "the time to stop is over; what is unrecorded is read back by the next leader"

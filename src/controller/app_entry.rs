@@ -149,7 +149,7 @@ impl AppEntry {
         let endpoint = endpoint(spec, &rules.allow_endpoints);
         let account = named_endpoint(spec)
             .map(|endpoint| AccountId { sdk_app_id: spec.sdk_app_id, host: endpoint.authority() });
-        let terms = endpoint.and_then(|endpoint| call_config(&object, endpoint, rules));
+        let config = endpoint.and_then(|endpoint| call_config(&object, endpoint, rules));
         let status = object.status().cloned().unwrap_or_default();
         let is_current = status.observed_generation == object.generation();
         let circuit = match status.reason() {
@@ -169,7 +169,7 @@ impl AppEntry {
             }
         };
         Self {
-            config: terms,
+            config: config,
             account,
             circuit,
             // A proof of an older spec may be of another account: `remember` knows, and after a restart nobody does.
@@ -200,7 +200,7 @@ impl AppEntry {
     /// Its circuit has opened or closed.
     pub fn update_rejected(&mut self) {
         match self.circuit.failure() {
-            Some(trouble) if is_rejection(trouble.reason) => {
+            Some(failure) if is_rejection(failure.reason) => {
                 self.rejected = true;
                 // A stored proof that the vendor contradicts is worth nothing any more.
                 self.verified = self.verified.filter(|_| self.accepted);
@@ -211,8 +211,8 @@ impl AppEntry {
     }
 
     /// A call or a probe on its present terms came to this. True if it is the first that this process saw accepted.
-    pub fn on_accepted(&mut self, verdict: &CallResult, now: Now) -> bool {
-        let is_first = verdict.accepts_account() && !self.accepted;
+    pub fn on_accepted(&mut self, result: &CallResult, now: Now) -> bool {
+        let is_first = result.accepts_account() && !self.accepted;
         if is_first {
             self.accepted = true;
             // Of one whose circuit is open, the end of its probe says when.
@@ -255,23 +255,23 @@ impl AppEntry {
 
     /// It is replaced or gone: tasks that are under way send nothing more on its terms.
     pub fn withdraw(&self) {
-        if let Ok(terms) = &self.config {
-            terms.gate.withdraw();
+        if let Ok(config) = &self.config {
+            config.gate.withdraw();
         }
     }
 
     /// Tells the tasks that are under way what the desk knows by now.
     pub fn update_gate(&self) {
-        if let Ok(terms) = &self.config {
-            terms.gate.set(self.works(), self.verified.is_some());
+        if let Ok(config) = &self.config {
+            config.gate.set(self.works(), self.verified.is_some());
         }
     }
 
     /// Whether these are the terms that this app is used on: not those of another spec, or of another app that had
     /// its name before.
     #[must_use]
-    pub fn uses(&self, terms: &Arc<CallConfig>) -> bool {
-        self.config.as_ref().is_ok_and(|own| Arc::ptr_eq(own, terms))
+    pub fn uses(&self, config: &Arc<CallConfig>) -> bool {
+        self.config.as_ref().is_ok_and(|own| Arc::ptr_eq(own, config))
     }
 
     /// Whether clears may be sent for it.
@@ -283,12 +283,12 @@ impl AppEntry {
     /// What keeps it from working; `None` while it works or is being proved.
     #[must_use]
     pub fn failure(&self) -> Option<AppFailure> {
-        if let Err(trouble) = &self.config {
-            return Some(trouble.clone());
+        if let Err(failure) = &self.config {
+            return Some(failure.clone());
         }
         if self.object.spec().suspend {
             let message = "No calls are made while spec.suspend is true. Set it to false to go on.";
-            return Some(trouble(AppReason::Suspended, message.to_owned()));
+            return Some(failure(AppReason::Suspended, message.to_owned()));
         }
         self.circuit.failure().cloned()
     }
@@ -298,7 +298,7 @@ impl AppEntry {
     pub fn due_status(&self, now: Now) -> Option<AppStatus> {
         let old = self.object.status().cloned().unwrap_or_default();
         let (reason, message, code) = match self.failure() {
-            Some(trouble) => (trouble.reason, trouble.message, trouble.code),
+            Some(failure) => (failure.reason, failure.message, failure.code),
             None if self.circuit.is_closed() => {
                 (AppReason::Verified, "The vendor accepts the account's signature.".to_owned(), None)
             }
@@ -330,7 +330,7 @@ fn is_rejection(reason: AppReason) -> bool {
     matches!(reason, AppReason::CredentialsRejected | AppReason::WrongRegion)
 }
 
-fn trouble(reason: AppReason, message: String) -> AppFailure {
+fn failure(reason: AppReason, message: String) -> AppFailure {
     AppFailure { reason, code: None, message }
 }
 
@@ -344,7 +344,7 @@ fn named_endpoint(spec: &ChatAppSpec) -> Option<Endpoint> {
 
 /// Only the vendor's own hosts, and those that the operator was started with, are ever called.
 fn endpoint(spec: &ChatAppSpec, allowed: &[AllowedEndpoint]) -> Result<Endpoint, AppFailure> {
-    let refused = |message| Err(trouble(AppReason::EndpointNotAllowed, message));
+    let refused = |message| Err(failure(AppReason::EndpointNotAllowed, message));
     match (spec.region, &spec.endpoint) {
         (Some(region), None) => Ok(Endpoint::of_region(region)),
         (None, Some(url)) => {
@@ -373,14 +373,14 @@ fn call_config(
     rules: &AppRules,
 ) -> Result<Arc<CallConfig>, AppFailure> {
     let spec = object.spec();
-    let refused = |message: &str| trouble(AppReason::CredentialsRejected, message.to_owned());
+    let refused = |message: &str| failure(AppReason::CredentialsRejected, message.to_owned());
     let sdk_app_id = u32::try_from(spec.sdk_app_id).map_err(|_| refused(NO_ACCOUNT))?;
     if !spec.has_valid_identifier() {
         return Err(refused(NO_IDENTIFIER));
     }
     let namespace = object.meta().namespace.clone().unwrap_or_else(|| rules.own_namespace.clone());
     let reference = spec.credentials.secret_key_ref.clone();
-    let signer =
+    let credentials =
         CredentialCache::new(namespace, reference, rules.key_format, sdk_app_id, spec.identifier.clone());
     let gate = SendGate::default();
     if spec.suspend {
@@ -392,7 +392,7 @@ fn call_config(
         endpoint,
         sdk_app_id,
         identifier: spec.identifier.clone(),
-        credentials: signer,
+        credentials: credentials,
     }))
 }
 

@@ -57,42 +57,42 @@ impl From<LastSeen> for AttemptEnd {
 /// Makes the attempt and reports its end. The desk has taken the group for it, and hands it a permit once its intent
 /// is stored; both are handed back by [`Report::CallEnded`], as soon as the call is over and before its outcome is
 /// stored.
-pub async fn attempt(hands: Arc<Context>, order: AttemptOrder) {
+pub async fn attempt(ctx: Arc<Context>, order: AttemptOrder) {
     let uid = order.reset.uid().unwrap_or_default();
-    let AttemptEnd { seen, read_back_at, never_called } = run_steps(&hands, &order).await;
-    hands.report(TaskResult::ResetDone(ResetDone {
+    let AttemptEnd { seen, read_back_at, never_called } = run_steps(&ctx, &order).await;
+    ctx.report(TaskResult::ResetDone(ResetDone {
         read_back_at,
         revoked_attempt: never_called,
         ..ResetDone::seen(&uid, seen)
     }));
 }
 
-async fn run_steps(hands: &Context, order: &AttemptOrder) -> AttemptEnd {
+async fn run_steps(ctx: &Context, order: &AttemptOrder) -> AttemptEnd {
     // The signature comes first: without one there must be no intent.
-    let usersig = match hands.usersig(&order.app).await {
+    let usersig = match ctx.usersig(&order.app).await {
         Ok(usersig) => usersig,
         Err(fault) => {
-            call_ended(hands, order, PermitUse::None, None);
-            hands.report(TaskResult::CredentialsFailed(Arc::clone(&order.app), fault));
+            call_ended(ctx, order, PermitUse::None, None);
+            ctx.report(TaskResult::CredentialsFailed(Arc::clone(&order.app), fault));
             return LastSeen::Unchanged.into();
         }
     };
-    let planned = hands.clock.now();
+    let planned = ctx.clock.now();
     let pending = PendingAttempt {
         id: Uuid::new_v4().to_string(),
         number: seen_status(&order.reset).attempts.saturating_add(1).max(1),
         start_time: planned.microsecond(),
         deadline: planned.microsecond() + ATTEMPT_TIMEOUT,
-        holder: hands.identity.clone(),
+        holder: ctx.identity.clone(),
         sdk_app_id: i64::from(order.app.sdk_app_id),
         host: order.app.endpoint.authority(),
     };
-    let committed = match commit(hands, order, &pending).await {
+    let committed = match commit(ctx, order, &pending).await {
         Ok(committed) => committed,
         Err(missed) => {
             // Nothing is sent, so the limits need not wait for what is written down about it.
-            call_ended(hands, order, PermitUse::None, None);
-            return missed.end(hands, order, &pending).await;
+            call_ended(ctx, order, PermitUse::None, None);
+            return missed.end(ctx, order, &pending).await;
         }
     };
     let bounds = SendBounds {
@@ -101,51 +101,51 @@ async fn run_steps(hands: &Context, order: &AttemptOrder) -> AttemptEnd {
         reset_ends: ends_at(&committed),
     };
     let has_permit =
-        wait_for_permit(hands, order, &committed, bounds.deadline_mono.saturating_sub(MIN_TIME_LEFT)).await;
-    let sent = hands.clock.now();
+        wait_for_permit(ctx, order, &committed, bounds.deadline_mono.saturating_sub(MIN_TIME_LEFT)).await;
+    let sent = ctx.clock.now();
     let works = order.app.gate.allows_clear();
-    let verdict = match check_before_send(bounds, hands.leads(), works, has_permit, sent) {
+    let result = match check_before_send(bounds, ctx.leads(), works, has_permit, sent) {
         Err(too_late) => CallResult::not_sent(NotSentCause::TooLate(too_late)),
-        Ok(()) => classify(&call(hands, order, &usersig, bounds.left(sent)).await),
+        Ok(()) => classify(&call(ctx, order, &usersig, bounds.left(sent)).await),
     };
-    if matches!(verdict.delivery, Delivery::Sent(Class::Account(_) | Class::SignatureExpired)) {
+    if matches!(result.delivery, Delivery::Sent(Class::Account(_) | Class::SignatureExpired)) {
         order.app.credentials.reject(&usersig).await;
     }
-    let over = if verdict.is_answered() { hands.clock.now().mono } else { bounds.deadline_mono };
-    let permit = match verdict.delivery {
+    let over = if result.is_answered() { ctx.clock.now().mono } else { bounds.deadline_mono };
+    let permit = match result.delivery {
         Delivery::Sent(_) => PermitUse::Used { sent: sent.mono, over },
         Delivery::NotSent(_) if has_permit => PermitUse::Unused,
         Delivery::NotSent(_) => PermitUse::None,
     };
-    call_ended(hands, order, permit, Some(verdict.clone()));
-    log(&committed, &pending, &verdict, sent.mono, hands.clock.now().mono);
-    let throttle = match verdict.delivery {
+    call_ended(ctx, order, permit, Some(result.clone()));
+    log(&committed, &pending, &result, sent.mono, ctx.clock.now().mono);
+    let throttle = match result.delivery {
         Delivery::Sent(Class::ThrottledGroup) => order.group_wait,
         _ => Duration::from_secs(1),
     };
     let dice = random();
     let next = |reset: &GroupAttributeReset| {
-        let at = WriteContext { now: hands.clock.now(), jitter: dice, throttle };
-        after_attempt(reset, &pending, &verdict, at)
+        let at = WriteContext { now: ctx.clock.now(), jitter: dice, throttle };
+        after_attempt(reset, &pending, &result, at)
     };
-    let unknown = verdict.delivery == Delivery::Sent(Class::Unknown);
+    let unknown = result.delivery == Delivery::Sent(Class::Unknown);
     if unknown {
-        hands.wait_for_low_priority().await;
+        ctx.wait_for_low_priority().await;
     }
-    let known = KnownOutcome { verdict: &verdict, by: "call" };
-    let seen = record_attempt(hands, committed, &pending, known, next).await;
+    let known = KnownOutcome { result: &result, by: "call" };
+    let seen = record_attempt(ctx, committed, &pending, known, next).await;
     AttemptEnd { seen, read_back_at: unknown.then_some(over + SETTLE_TIME), never_called: None }
 }
 
 /// Asks the desk for a permit; false if none comes by the moment after which it would be of no use.
 async fn wait_for_permit(
-    hands: &Context,
+    ctx: &Context,
     order: &AttemptOrder,
     committed: &Arc<GroupAttributeReset>,
     latest: Duration,
 ) -> bool {
     let (permit, mut granted) = oneshot::channel();
-    hands.report(TaskResult::IntentStored(IntentStored {
+    ctx.report(TaskResult::IntentStored(IntentStored {
         uid: order.reset.uid().unwrap_or_default(),
         committed: Arc::clone(committed),
         app: Arc::clone(&order.app),
@@ -153,7 +153,7 @@ async fn wait_for_permit(
         eligible_since: order.eligible_since,
         permit,
     }));
-    if let Ok(answer) = timeout_at(hands.clock.instant(latest), &mut granted).await {
+    if let Ok(answer) = timeout_at(ctx.clock.instant(latest), &mut granted).await {
         return answer.is_ok();
     }
     // The desk may have handed it over just now; after this it cannot any more.
@@ -172,10 +172,10 @@ enum CommitError {
 }
 
 impl CommitError {
-    async fn end(self, hands: &Context, order: &AttemptOrder, pending: &PendingAttempt) -> AttemptEnd {
+    async fn end(self, ctx: &Context, order: &AttemptOrder, pending: &PendingAttempt) -> AttemptEnd {
         match self {
             Self::NotStored(seen) => seen.into(),
-            Self::Deleted(committed) => record_without_call(hands, committed, pending).await.into(),
+            Self::Deleted(committed) => record_without_call(ctx, committed, pending).await.into(),
             Self::Lost(why) => {
                 tracing::warn!(
                     namespace = order.reset.metadata.namespace,
@@ -183,7 +183,7 @@ impl CommitError {
                     attempt = pending.id,
                     "no call is made, because nobody knows whether its intent was stored: {why}"
                 );
-                let seen = revoke_intent(hands, &order.reset, pending).await;
+                let seen = revoke_intent(ctx, &order.reset, pending).await;
                 AttemptEnd { seen, read_back_at: None, never_called: Some(pending.id.clone()) }
             }
         }
@@ -193,18 +193,18 @@ impl CommitError {
 /// Stores the intent. Only an object that came back with our uid, our attempt and no deletion under way is one that
 /// we may call for.
 async fn commit(
-    hands: &Context,
+    ctx: &Context,
     order: &AttemptOrder,
     pending: &PendingAttempt,
 ) -> Result<Arc<GroupAttributeReset>, CommitError> {
-    if hands.stop.is_cancelled() || !hands.leads() || !order.app.gate.allows_clear() {
+    if ctx.stop.is_cancelled() || !ctx.leads() || !order.app.gate.allows_clear() {
         return Err(CommitError::NotStored(LastSeen::Unchanged));
     }
-    let next = intent(&order.reset, pending.clone(), hands.clock.now());
-    let committed = match hands.write_status("intent", &order.reset, next).await {
+    let next = intent(&order.reset, pending.clone(), ctx.clock.now());
+    let committed = match ctx.write_status("intent", &order.reset, next).await {
         Ok(stored) => stored,
         Err(WriteError::Conflict) => {
-            return Err(CommitError::NotStored(get_after_conflict(hands, &order.reset).await));
+            return Err(CommitError::NotStored(get_after_conflict(ctx, &order.reset).await));
         }
         Err(WriteError::Gone) => return Err(CommitError::NotStored(LastSeen::Gone)),
         Err(refused @ (WriteError::Refused(_) | WriteError::Forbidden(_))) => {
@@ -227,49 +227,49 @@ async fn commit(
 }
 
 /// If the intent is stored after all, says in the status that no call followed it.
-async fn revoke_intent(hands: &Context, seen: &GroupAttributeReset, pending: &PendingAttempt) -> LastSeen {
-    let now = match get_until_answered(hands, seen).await {
+async fn revoke_intent(ctx: &Context, seen: &GroupAttributeReset, pending: &PendingAttempt) -> LastSeen {
+    let now = match get_until_answered(ctx, seen).await {
         LastSeen::Read(now) => now,
         other => return other,
     };
     if !is_pending(&now, pending) {
         return LastSeen::Read(now);
     }
-    record_without_call(hands, now, pending).await
+    record_without_call(ctx, now, pending).await
 }
 
 async fn record_without_call(
-    hands: &Context,
+    ctx: &Context,
     seen: Arc<GroupAttributeReset>,
     pending: &PendingAttempt,
 ) -> LastSeen {
-    let verdict = CallResult::not_sent(NotSentCause::IntentLost);
-    let known = KnownOutcome { verdict: &verdict, by: "call" };
-    record_attempt(hands, seen, pending, known, |reset| status_without_call(hands, reset, pending)).await
+    let result = CallResult::not_sent(NotSentCause::IntentLost);
+    let known = KnownOutcome { result: &result, by: "call" };
+    record_attempt(ctx, seen, pending, known, |reset| status_without_call(ctx, reset, pending)).await
 }
 
 /// The status after an attempt whose intent is stored and whose call was never made.
 #[must_use]
 pub fn status_without_call(
-    hands: &Context,
+    ctx: &Context,
     reset: &GroupAttributeReset,
     pending: &PendingAttempt,
 ) -> crate::api::ResetStatus {
-    let at = WriteContext { now: hands.clock.now(), jitter: random(), throttle: Duration::ZERO };
+    let at = WriteContext { now: ctx.clock.now(), jitter: random(), throttle: Duration::ZERO };
     after_attempt(reset, pending, &CallResult::not_sent(NotSentCause::IntentLost), at)
 }
 
-fn call_ended(hands: &Context, order: &AttemptOrder, permit: PermitUse, verdict: Option<CallResult>) {
-    hands.report(TaskResult::CallEnded(CallEnded {
+fn call_ended(ctx: &Context, order: &AttemptOrder, permit: PermitUse, result: Option<CallResult>) {
+    ctx.report(TaskResult::CallEnded(CallEnded {
         app: Arc::clone(&order.app),
         started: order.started,
         group: Some(order.group.clone()),
         permit,
-        verdict,
+        result,
     }));
 }
 
-async fn call(hands: &Context, order: &AttemptOrder, usersig: &UserSig, timeout: Duration) -> Answer {
+async fn call(ctx: &Context, order: &AttemptOrder, usersig: &UserSig, timeout: Duration) -> Answer {
     let call = Call {
         endpoint: &order.app.endpoint,
         sdk_app_id: order.app.sdk_app_id,
@@ -278,13 +278,13 @@ async fn call(hands: &Context, order: &AttemptOrder, usersig: &UserSig, timeout:
         group: &order.group,
         timeout,
     };
-    hands.chat.clear(call).await
+    ctx.chat.clear(call).await
 }
 
 fn log(
     reset: &GroupAttributeReset,
     pending: &PendingAttempt,
-    verdict: &CallResult,
+    result: &CallResult,
     sent: Duration,
     over: Duration,
 ) {
@@ -295,10 +295,10 @@ fn log(
         request = seen_status(reset).request_id.as_deref().map(|id| one_line(id, 128)),
         attempt = pending.id,
         number = pending.number,
-        class = verdict.label(),
-        code = verdict.code,
-        http = verdict.http_status,
-        fault = (!verdict.fault.is_empty()).then_some(verdict.fault.as_str()),
+        class = result.label(),
+        code = result.code,
+        http = result.http_status,
+        fault = (!result.fault.is_empty()).then_some(result.fault.as_str()),
         milliseconds = over.saturating_sub(sent).as_secs_f64() * 1000.0,
         "attempt ended"
     );

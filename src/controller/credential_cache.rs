@@ -25,7 +25,7 @@ pub struct CredentialCache {
     format: KeyFormat,
     sdk_app_id: u32,
     identifier: String,
-    held: Mutex<Cached>,
+    cached: Mutex<Cached>,
 }
 
 #[derive(Default)]
@@ -49,7 +49,7 @@ impl CredentialCache {
         sdk_app_id: u32,
         identifier: String,
     ) -> Self {
-        Self { namespace, reference, format, sdk_app_id, identifier, held: Mutex::default() }
+        Self { namespace, reference, format, sdk_app_id, identifier, cached: Mutex::default() }
     }
 
     /// A signature that is good for hours. Who comes while the Secret is being read waits for that one read.
@@ -60,29 +60,29 @@ impl CredentialCache {
         was_verified: bool,
         clock: Clock,
     ) -> Result<Arc<UserSig>, CredentialsError> {
-        let mut held = self.held.lock().await;
+        let mut cached = self.cached.lock().await;
         let now = clock.now();
-        held.forget_old_key(now.mono);
-        if let Some((fault, at)) = &held.failed
+        cached.forget_old_key(now.mono);
+        if let Some((fault, at)) = &cached.failed
             && now.mono < *at + FAULT_TTL
         {
             return Err(fault.clone());
         }
-        let key = match held.key.take() {
+        let key = match cached.key.take() {
             Some(kept) => kept,
             None => match self.read(client, reads, was_verified).await {
                 Ok(key) => (key, clock.now().mono),
                 Err(fault) => {
-                    held.failed = Some((fault.clone(), clock.now().mono));
+                    cached.failed = Some((fault.clone(), clock.now().mono));
                     return Err(fault);
                 }
             },
         };
         let (digest, now) = (key.0.digest(), clock.now().wall.as_second());
-        let usersig = held.fresh_usersig(digest, now).unwrap_or_else(|| {
+        let usersig = cached.fresh_usersig(digest, now).unwrap_or_else(|| {
             Arc::new(UserSig::mint(&key.0, self.sdk_app_id, &self.identifier, now, VALID_FOR_SECONDS))
         });
-        *held = Cached {
+        *cached = Cached {
             key: Some(key),
             digest: Some(digest),
             usersig: Some(Arc::clone(&usersig)),
@@ -103,21 +103,21 @@ impl CredentialCache {
 
     /// The vendor did not accept `usersig`: key and signature are dropped, unless others are in use by now.
     pub async fn reject(&self, usersig: &Arc<UserSig>) {
-        let mut held = self.held.lock().await;
-        if held.usersig.as_ref().is_some_and(|sig| Arc::ptr_eq(sig, usersig)) {
-            *held = Cached::default();
+        let mut cached = self.cached.lock().await;
+        if cached.usersig.as_ref().is_some_and(|sig| Arc::ptr_eq(sig, usersig)) {
+            *cached = Cached::default();
         }
     }
 
     /// When the signature in use ends, in seconds of the epoch. `None` also while the Secret is being read.
     pub fn expires(&self) -> Option<i64> {
-        Some(self.held.try_lock().ok()?.usersig.as_ref()?.expires())
+        Some(self.cached.try_lock().ok()?.usersig.as_ref()?.expires())
     }
 
     /// Forgets a key that was kept for its minute; for apps that nobody uses.
     pub fn drop_expired_key(&self, now: Duration) {
-        if let Ok(mut held) = self.held.try_lock() {
-            held.forget_old_key(now);
+        if let Ok(mut cached) = self.cached.try_lock() {
+            cached.forget_old_key(now);
         }
     }
 }
@@ -139,7 +139,7 @@ impl Cached {
 mod tests {
     use super::*;
 
-    fn held(text: &[u8], read_at: Duration) -> Cached {
+    fn cached(text: &[u8], read_at: Duration) -> Cached {
         let key = SecretKey::parse(text, KeyFormat::Any).expect("a key");
         let usersig = UserSig::mint(&key, 7, "administrator", 0, VALID_FOR_SECONDS);
         let (digest, usersig) = (Some(key.digest()), Some(Arc::new(usersig)));
@@ -148,20 +148,20 @@ mod tests {
 
     #[test]
     fn a_key_is_forgotten_after_a_minute() {
-        let mut held = held(b"old", Duration::from_secs(5));
-        held.forget_old_key(Duration::from_secs(64));
-        assert!(held.key.is_some());
-        held.forget_old_key(Duration::from_secs(65));
-        assert!(held.key.is_none() && held.usersig.is_some(), "the signature can still be used");
+        let mut cached = cached(b"old", Duration::from_secs(5));
+        cached.forget_old_key(Duration::from_secs(64));
+        assert!(cached.key.is_some());
+        cached.forget_old_key(Duration::from_secs(65));
+        assert!(cached.key.is_none() && cached.usersig.is_some(), "the signature can still be used");
     }
 
     #[test]
     fn a_signature_is_used_for_half_of_its_validity_and_only_with_the_key_that_made_it() {
-        let held = held(b"old", Duration::ZERO);
+        let cached = cached(b"old", Duration::ZERO);
         let digest = |text: &[u8]| SecretKey::parse(text, KeyFormat::Any).expect("a key").digest();
         let half = VALID_FOR_SECONDS / 2;
-        assert!(held.fresh_usersig(digest(b"old"), half - 1).is_some());
-        assert!(held.fresh_usersig(digest(b"old"), half + 1).is_none(), "stale");
-        assert!(held.fresh_usersig(digest(b"new"), 0).is_none(), "another key");
+        assert!(cached.fresh_usersig(digest(b"old"), half - 1).is_some());
+        assert!(cached.fresh_usersig(digest(b"old"), half + 1).is_none(), "stale");
+        assert!(cached.fresh_usersig(digest(b"new"), 0).is_none(), "another key");
     }
 }

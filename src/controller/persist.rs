@@ -36,24 +36,24 @@ impl Backoff {
 
 /// Stores a status that the desk planned. Who planned on an old copy gets the new one, and plans anew.
 pub async fn record(
-    hands: Arc<Context>,
+    ctx: Arc<Context>,
     kind: &'static str,
     seen: Arc<GroupAttributeReset>,
     next: ResetStatus,
 ) {
     let uid = seen.uid().unwrap_or_default();
-    let seen = match hands.write_status(kind, &seen, next).await {
+    let seen = match ctx.write_status(kind, &seen, next).await {
         Ok(stored) => LastSeen::Stored(stored),
-        Err(WriteError::Conflict) => get_after_conflict(&hands, &seen).await,
+        Err(WriteError::Conflict) => get_after_conflict(&ctx, &seen).await,
         Err(WriteError::Gone) => LastSeen::Gone,
         Err(fault) => LastSeen::Fault(fault),
     };
-    hands.report(TaskResult::ResetDone(ResetDone::written(&uid, seen)));
+    ctx.report(TaskResult::ResetDone(ResetDone::written(&uid, seen)));
 }
 
 /// What the object was changed to. A conflict with an object that has not changed is worth a pause.
-pub async fn get_after_conflict(hands: &Context, seen: &GroupAttributeReset) -> LastSeen {
-    match get(hands, seen).await {
+pub async fn get_after_conflict(ctx: &Context, seen: &GroupAttributeReset) -> LastSeen {
+    match get(ctx, seen).await {
         LastSeen::Read(now) if now.metadata.resource_version == seen.metadata.resource_version => {
             LastSeen::Fault(WriteError::Refused("conflict with an object that has not changed".to_owned()))
         }
@@ -62,8 +62,8 @@ pub async fn get_after_conflict(hands: &Context, seen: &GroupAttributeReset) -> 
 }
 
 /// The object as it stands now, if it is still the same one.
-pub async fn get(hands: &Context, seen: &GroupAttributeReset) -> LastSeen {
-    match hands.statuses.get(seen.metadata.namespace.as_deref(), &seen.name_any()).await {
+pub async fn get(ctx: &Context, seen: &GroupAttributeReset) -> LastSeen {
+    match ctx.statuses.get(seen.metadata.namespace.as_deref(), &seen.name_any()).await {
         Ok(mut now) if now.metadata.uid == seen.metadata.uid => {
             prune_metadata(&mut now.metadata);
             LastSeen::Read(Arc::new(now))
@@ -74,10 +74,10 @@ pub async fn get(hands: &Context, seen: &GroupAttributeReset) -> LastSeen {
 }
 
 /// The same, asked until Kubernetes answers.
-pub async fn get_until_answered(hands: &Context, seen: &GroupAttributeReset) -> LastSeen {
+pub async fn get_until_answered(ctx: &Context, seen: &GroupAttributeReset) -> LastSeen {
     let mut pauses = Backoff::default();
     loop {
-        match get(hands, seen).await {
+        match get(ctx, seen).await {
             LastSeen::Fault(WriteError::Unclear(_)) => pauses.wait().await,
             answered => return answered,
         }
@@ -89,20 +89,20 @@ pub async fn get_until_answered(hands: &Context, seen: &GroupAttributeReset) -> 
 /// may settle it: while we lead, a status from which the attempt is gone was written by somebody who must not, and what
 /// we know goes over it.
 pub async fn record_attempt(
-    hands: &Context,
+    ctx: &Context,
     seen: Arc<GroupAttributeReset>,
     pending: &PendingAttempt,
     known: KnownOutcome<'_>,
     next: impl Fn(&GroupAttributeReset) -> ResetStatus,
 ) -> LastSeen {
-    hands.unrecorded.add(&seen, pending, known);
-    let settled = record_until_settled(hands, seen, pending, known, next).await;
-    hands.unrecorded.remove(pending);
+    ctx.unrecorded.add(&seen, pending, known);
+    let settled = record_until_settled(ctx, seen, pending, known, next).await;
+    ctx.unrecorded.remove(pending);
     settled
 }
 
 async fn record_until_settled(
-    hands: &Context,
+    ctx: &Context,
     mut seen: Arc<GroupAttributeReset>,
     pending: &PendingAttempt,
     known: KnownOutcome<'_>,
@@ -114,7 +114,7 @@ async fn record_until_settled(
     let mut unclear = Vec::new();
     let mut said_at: Option<Duration> = None;
     let mut complain = |seen: &GroupAttributeReset, fault: &WriteError| {
-        let now = hands.clock.now().mono;
+        let now = ctx.clock.now().mono;
         if said_at.is_some_and(|at| now.saturating_sub(at) < LOG_INTERVAL) {
             return;
         }
@@ -124,15 +124,15 @@ async fn record_until_settled(
             reset = seen.metadata.name,
             attempt = pending.id,
             known_by = known.by,
-            class = known.verdict.label(),
-            code = known.verdict.code,
+            class = known.result.label(),
+            code = known.result.code,
             "the outcome is not stored yet and is tried again: {fault}"
         );
     };
     loop {
         let mut is_conflict = false;
         let status = next(&seen);
-        match hands.write_status("outcome", &seen, status.clone()).await {
+        match ctx.write_status("outcome", &seen, status.clone()).await {
             Ok(stored) => return LastSeen::Stored(stored),
             Err(WriteError::Gone) => return LastSeen::Gone,
             Err(WriteError::Conflict) => is_conflict = true,
@@ -145,7 +145,7 @@ async fn record_until_settled(
             }
         }
         let now = loop {
-            match get(hands, &seen).await {
+            match get(ctx, &seen).await {
                 LastSeen::Read(now) => break now,
                 LastSeen::Fault(fault) => {
                     complain(&seen, &fault);
@@ -157,8 +157,8 @@ async fn record_until_settled(
         if now.status.as_ref().is_some_and(|stored| unclear.contains(stored)) {
             return LastSeen::Stored(now);
         }
-        let leads = hands.leads();
-        if !is_pending(&now, pending) && (!leads || is_settled_by_another(hands, &now, pending)) {
+        let leads = ctx.leads();
+        if !is_pending(&now, pending) && (!leads || is_settled_by_another(ctx, &now, pending)) {
             return LastSeen::Read(now);
         }
         // Somebody in between answers like that, an admission webhook say; it would be asked as fast as it answers.
@@ -180,9 +180,9 @@ async fn record_until_settled(
 }
 
 /// Whether the process that made the attempt has recorded its outcome, after this one took over.
-fn is_settled_by_another(hands: &Context, now: &GroupAttributeReset, pending: &PendingAttempt) -> bool {
+fn is_settled_by_another(ctx: &Context, now: &GroupAttributeReset, pending: &PendingAttempt) -> bool {
     let last = now.status.as_ref().and_then(|status| status.last_attempt.as_ref());
-    pending.holder != hands.identity && last.is_some_and(|last| last.id == pending.id)
+    pending.holder != ctx.identity && last.is_some_and(|last| last.id == pending.id)
 }
 
 /// Whether this is still the reset's pending attempt.
@@ -193,9 +193,9 @@ pub fn is_pending(reset: &GroupAttributeReset, pending: &PendingAttempt) -> bool
 }
 
 /// Deletes a reset whose time after its end is over.
-pub async fn delete(hands: Arc<Context>, key: (String, String), uid: String, version: String) {
+pub async fn delete(ctx: Arc<Context>, key: (String, String), uid: String, version: String) {
     let (namespace, name) = key;
-    let deleted = hands.statuses.delete(Some(&namespace), &name, &uid, &version).await;
-    hands.metrics.api_write("delete", deleted.as_ref().err().map_or("ok", WriteError::label));
-    hands.report(TaskResult::Deleted { uid, version, outcome: deleted });
+    let deleted = ctx.statuses.delete(Some(&namespace), &name, &uid, &version).await;
+    ctx.metrics.api_write("delete", deleted.as_ref().err().map_or("ok", WriteError::label));
+    ctx.report(TaskResult::Deleted { uid, version, outcome: deleted });
 }

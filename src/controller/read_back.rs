@@ -21,20 +21,20 @@ use crate::protocol::send_check::{ATTEMPT_TIMEOUT, NotSentReason};
 
 /// Reads the group of `pending` back and stores what that shows.
 pub async fn read_back(
-    hands: Arc<Context>,
+    ctx: Arc<Context>,
     reset: Arc<GroupAttributeReset>,
     pending: PendingAttempt,
     group: GroupId,
     app: Arc<CallConfig>,
 ) {
     let uid = reset.uid().unwrap_or_default();
-    let verdict = match read(&hands, &app, &group).await {
-        Ok(verdict) => verdict,
+    let result = match read(&ctx, &app, &group).await {
+        Ok(result) => result,
         Err(fault) => {
-            hands.report(TaskResult::CredentialsFailed(Arc::clone(&app), fault));
-            let again = Some(hands.clock.now().mono + SETTLE_TIME);
+            ctx.report(TaskResult::CredentialsFailed(Arc::clone(&app), fault));
+            let again = Some(ctx.clock.now().mono + SETTLE_TIME);
             let done = ResetDone { read_back_at: again, ..ResetDone::seen(&uid, LastSeen::Unchanged) };
-            return hands.report(TaskResult::ResetDone(done));
+            return ctx.report(TaskResult::ResetDone(done));
         }
     };
     tracing::info!(
@@ -42,61 +42,57 @@ pub async fn read_back(
         reset = reset.metadata.name,
         uid,
         attempt = pending.id,
-        class = verdict.label(),
-        code = verdict.code,
-        attributes = verdict.attributes,
+        class = result.label(),
+        code = result.code,
+        attributes = result.attributes,
         "group read back"
     );
     let dice = random();
     let next = |reset: &GroupAttributeReset| {
-        let at = WriteContext { now: hands.clock.now(), jitter: dice, throttle: Duration::ZERO };
-        after_read_back(reset, &pending, &verdict, at)
+        let at = WriteContext { now: ctx.clock.now(), jitter: dice, throttle: Duration::ZERO };
+        after_read_back(reset, &pending, &result, at)
     };
     let done = if next(&reset).is_some() {
         let store = |reset: &GroupAttributeReset| {
-            next(reset).unwrap_or_else(|| awaiting_settlement(reset, &pending, hands.clock.now()))
+            next(reset).unwrap_or_else(|| awaiting_settlement(reset, &pending, ctx.clock.now()))
         };
-        let known = KnownOutcome { verdict: &verdict, by: "read_back" };
-        ResetDone::seen(&uid, record_attempt(&hands, reset, &pending, known, store).await)
+        let known = KnownOutcome { result: &result, by: "read_back" };
+        ResetDone::seen(&uid, record_attempt(&ctx, reset, &pending, known, store).await)
     } else {
-        let again = Some(hands.clock.now().mono + SETTLE_TIME);
+        let again = Some(ctx.clock.now().mono + SETTLE_TIME);
         ResetDone { read_back_at: again, ..ResetDone::seen(&uid, LastSeen::Unchanged) }
     };
-    hands.report(TaskResult::ResetDone(done));
+    ctx.report(TaskResult::ResetDone(done));
 }
 
 /// Makes the signature for a probe. Whatever is wrong with the Secret shows here, and keeps nobody waiting.
-pub async fn sign(hands: Arc<Context>, app: Arc<CallConfig>) {
-    let report = match hands.usersig(&app).await {
+pub async fn sign(ctx: Arc<Context>, app: Arc<CallConfig>) {
+    let report = match ctx.usersig(&app).await {
         Ok(_) => TaskResult::Signed(app),
         Err(fault) => TaskResult::Probed(app, Err(fault)),
     };
-    hands.report(report);
+    ctx.report(report);
 }
 
 /// Proves an app by one harmless read.
-pub async fn probe(hands: Arc<Context>, app: Arc<CallConfig>) {
-    let verdict = read(&hands, &app, &GroupId::reserved_for_probes()).await;
-    hands.report(TaskResult::Probed(app, verdict));
+pub async fn probe(ctx: Arc<Context>, app: Arc<CallConfig>) {
+    let result = read(&ctx, &app, &GroupId::reserved_for_probes()).await;
+    ctx.report(TaskResult::Probed(app, result));
 }
 
 /// A read, or why it was not sent. The desk has taken a permit for it.
-async fn read(
-    hands: &Context,
-    app: &Arc<CallConfig>,
-    group: &GroupId,
-) -> Result<CallResult, CredentialsError> {
-    let begun = hands.clock.now().mono;
-    let ended = |permit, verdict| {
+async fn read(ctx: &Context, app: &Arc<CallConfig>, group: &GroupId) -> Result<CallResult, CredentialsError> {
+    let begun = ctx.clock.now().mono;
+    let ended = |permit, result| {
         let app = Arc::clone(app);
-        hands.report(TaskResult::CallEnded(CallEnded { app, started: begun, group: None, permit, verdict }));
+        ctx.report(TaskResult::CallEnded(CallEnded { app, started: begun, group: None, permit, result }));
     };
-    let usersig = hands.usersig(app).await.inspect_err(|_| ended(PermitUse::Unused, None))?;
-    if hands.stop.is_cancelled() || !hands.leads() || !app.gate.allows_read() {
+    let usersig = ctx.usersig(app).await.inspect_err(|_| ended(PermitUse::Unused, None))?;
+    if ctx.stop.is_cancelled() || !ctx.leads() || !app.gate.allows_read() {
         ended(PermitUse::Unused, None);
         return Ok(CallResult::not_sent(NotSentCause::TooLate(NotSentReason::App)));
     }
-    let sent = hands.clock.now().mono;
+    let sent = ctx.clock.now().mono;
     let call = Call {
         endpoint: &app.endpoint,
         sdk_app_id: app.sdk_app_id,
@@ -105,12 +101,12 @@ async fn read(
         group,
         timeout: ATTEMPT_TIMEOUT,
     };
-    let verdict = classify(&hands.chat.read(call).await);
-    if matches!(verdict.delivery, Delivery::Sent(Class::Account(_) | Class::SignatureExpired)) {
+    let result = classify(&ctx.chat.read(call).await);
+    if matches!(result.delivery, Delivery::Sent(Class::Account(_) | Class::SignatureExpired)) {
         app.credentials.reject(&usersig).await;
     }
-    let over = if verdict.is_answered() { hands.clock.now().mono } else { sent + ATTEMPT_TIMEOUT };
-    let was_sent = matches!(verdict.delivery, Delivery::Sent(_));
-    ended(if was_sent { PermitUse::Used { sent, over } } else { PermitUse::Unused }, Some(verdict.clone()));
-    Ok(verdict)
+    let over = if result.is_answered() { ctx.clock.now().mono } else { sent + ATTEMPT_TIMEOUT };
+    let was_sent = matches!(result.delivery, Delivery::Sent(_));
+    ended(if was_sent { PermitUse::Used { sent, over } } else { PermitUse::Unused }, Some(result.clone()));
+    Ok(result)
 }

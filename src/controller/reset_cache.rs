@@ -91,7 +91,7 @@ impl ResetCache {
     pub fn upsert(&mut self, object: Arc<GroupAttributeReset>, origin: Freshness, now: Now) -> Upserted {
         let uid = object.uid().unwrap_or_default();
         let version = object.resource_version().unwrap_or_default();
-        let tracked = self.all.entry(uid.clone()).or_insert_with(|| ResetEntry {
+        let entry = self.all.entry(uid.clone()).or_insert_with(|| ResetEntry {
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
             version: String::new(),
@@ -101,22 +101,26 @@ impl ResetCache {
             in_backlog: false,
             stage: Stage::Active(Box::new(ActiveReset::new(Arc::clone(&object)))),
         });
-        let is_news = tracked.version != version;
-        let is_old = is_older(&version, &tracked.version) || matches!(tracked.stage, Stage::Gone) && !is_news;
-        match &mut tracked.stage {
-            Stage::Active(open) if is_old && origin == Freshness::OwnWrite => open.on_written(object, true),
+        let is_news = entry.version != version;
+        let is_old = is_older(&version, &entry.version) || matches!(entry.stage, Stage::Gone) && !is_news;
+        match &mut entry.stage {
+            Stage::Active(active) if is_old && origin == Freshness::OwnWrite => {
+                active.on_written(object, true)
+            }
             _ if is_old && origin != Freshness::Consistent => return Upserted::Stale,
             stage => {
                 if is_news {
-                    tracked.version = version;
+                    entry.version = version;
                     // Whatever Kubernetes refused, it was about something else.
-                    (tracked.faults, tracked.write_at) = (0, None);
+                    (entry.faults, entry.write_at) = (0, None);
                 }
                 match stage {
-                    Stage::Active(open) if origin == Freshness::OwnWrite => open.on_written(object, false),
-                    Stage::Active(open) => {
-                        open.seen_newer |= is_news && origin == Freshness::MaybeStale;
-                        open.update(object, &self.reader, now.mono);
+                    Stage::Active(active) if origin == Freshness::OwnWrite => {
+                        active.on_written(object, false)
+                    }
+                    Stage::Active(active) => {
+                        active.seen_newer |= is_news && origin == Freshness::MaybeStale;
+                        active.update(object, &self.reader, now.mono);
                     }
                     Stage::Gone => *stage = Stage::Active(Box::new(ActiveReset::new(object))),
                     Stage::Finished(_, end) if end.matches(&status::seen(&object)) => {
@@ -133,8 +137,8 @@ impl ResetCache {
                 }
             }
         }
-        let Stage::Active(open) = &mut tracked.stage else { return Upserted::Stored(None) };
-        let foreign = open.refresh_local(&self.reader.identity, now);
+        let Stage::Active(active) = &mut entry.stage else { return Upserted::Stored(None) };
+        let foreign = active.refresh_local(&self.reader.identity, now);
         self.compact(&uid);
         self.index_app(&uid);
         Upserted::Stored(foreign)
@@ -142,8 +146,8 @@ impl ResetCache {
 
     /// The reset, while something may be left to do.
     pub fn active(&mut self, uid: &str) -> Option<&mut ActiveReset> {
-        match self.all.get_mut(uid).map(|tracked| &mut tracked.stage) {
-            Some(Stage::Active(open)) => Some(open),
+        match self.all.get_mut(uid).map(|entry| &mut entry.stage) {
+            Some(Stage::Active(active)) => Some(active),
             _ => None,
         }
     }
@@ -159,10 +163,10 @@ impl ResetCache {
 
     /// Kubernetes said that it is gone. It is remembered until the watch says so too, or a list.
     pub fn mark_gone(&mut self, uid: &str) {
-        if let Some(tracked) = self.all.get_mut(uid)
-            && let Stage::Active(open) = std::mem::replace(&mut tracked.stage, Stage::Gone)
+        if let Some(entry) = self.all.get_mut(uid)
+            && let Stage::Active(active) = std::mem::replace(&mut entry.stage, Stage::Gone)
         {
-            self.unindex_app(uid, &open.app);
+            self.unindex_app(uid, &active.app);
         }
     }
 
@@ -175,33 +179,33 @@ impl ResetCache {
     /// It does not decode any more. What is known of it is kept: whoever can make it unreadable must not make us forget
     /// that it has ended, or that a call was made.
     pub fn mark_unreadable(&mut self, uid: &str) {
-        if let Some(tracked) = self.all.get_mut(uid)
-            && let Stage::Active(open) = &tracked.stage
+        if let Some(entry) = self.all.get_mut(uid)
+            && let Stage::Active(active) = &entry.stage
         {
-            let app = open.app.clone();
-            tracked.stage = Stage::Unreadable(open.object.status.clone().map(Box::new));
+            let app = active.app.clone();
+            entry.stage = Stage::Unreadable(active.object.status.clone().map(Box::new));
             self.unindex_app(uid, &app);
         }
     }
 
     /// A task about it has ended: if nothing is left to do, most of it can be forgotten.
     pub fn compact(&mut self, uid: &str) {
-        if let Some(tracked) = self.all.get_mut(uid)
-            && let Stage::Active(open) = &tracked.stage
-            && !open.busy
-            && !open.is_overwritten()
-            && is_done(&open.object)
+        if let Some(entry) = self.all.get_mut(uid)
+            && let Stage::Active(active) = &entry.stage
+            && !active.busy
+            && !active.is_overwritten()
+            && is_done(&active.object)
         {
-            let (app, end) = (open.app.clone(), Box::new(KnownEnd::of(&status::seen(&open.object))));
-            tracked.stage = Stage::Finished(deletion(&open.object), end);
+            let (app, end) = (active.app.clone(), Box::new(KnownEnd::of(&status::seen(&active.object))));
+            entry.stage = Stage::Finished(deletion(&active.object), end);
             self.unindex_app(uid, &app);
         }
     }
 
     fn index_app(&mut self, uid: &str) {
-        let Some(Stage::Active(open)) = self.all.get(uid).map(|tracked| &tracked.stage) else { return };
-        if !self.by_app.get(&open.app).is_some_and(|uids| uids.contains(uid)) {
-            self.by_app.entry(open.app.clone()).or_default().insert(uid.to_owned());
+        let Some(Stage::Active(active)) = self.all.get(uid).map(|entry| &entry.stage) else { return };
+        if !self.by_app.get(&active.app).is_some_and(|uids| uids.contains(uid)) {
+            self.by_app.entry(active.app.clone()).or_default().insert(uid.to_owned());
         }
     }
 
@@ -217,8 +221,8 @@ impl ResetCache {
     /// Attempts of other processes that are not settled, by the uid of their reset.
     #[must_use]
     pub fn foreign_attempts(&self, now: Duration) -> Vec<(String, ForeignAttempt)> {
-        let foreign = |(uid, open): (&String, &ActiveReset)| {
-            let pending = open.object.status.as_ref()?.pending_attempt.as_ref()?;
+        let foreign = |(uid, active): (&String, &ActiveReset)| {
+            let pending = active.object.status.as_ref()?.pending_attempt.as_ref()?;
             Some((uid.clone(), ForeignAttempt::of(pending, &self.reader.identity, now)?))
         };
         self.all_active().filter_map(foreign).collect()
@@ -234,15 +238,14 @@ impl ResetCache {
     #[must_use]
     pub fn of_cluster_apps(&self, namespace: &str) -> Vec<String> {
         let of_cluster = self.by_app.iter().filter(|(app, _)| app.kind == AppKind::ClusterChatApp);
-        let is_inside =
-            |uid: &&String| self.all.get(*uid).is_some_and(|tracked| tracked.namespace == namespace);
+        let is_inside = |uid: &&String| self.all.get(*uid).is_some_and(|entry| entry.namespace == namespace);
         of_cluster.flat_map(|(_, uids)| uids).filter(is_inside).cloned().collect()
     }
 
     /// All open resets.
     pub fn all_active(&self) -> impl Iterator<Item = (&String, &ActiveReset)> {
-        self.all.iter().filter_map(|(uid, tracked)| match &tracked.stage {
-            Stage::Active(open) => Some((uid, &**open)),
+        self.all.iter().filter_map(|(uid, entry)| match &entry.stage {
+            Stage::Active(active) => Some((uid, &**active)),
             Stage::Finished(..) | Stage::Unreadable(_) | Stage::Gone => None,
         })
     }
@@ -257,9 +260,9 @@ impl Stage {
         now: Duration,
     ) -> Self {
         let before = GroupAttributeReset { status: known, ..GroupAttributeReset::clone(&object) };
-        let mut open = ActiveReset::new(Arc::new(before));
-        open.update(object, reader, now);
-        Self::Active(Box::new(open))
+        let mut active = ActiveReset::new(Arc::new(before));
+        active.update(object, reader, now);
+        Self::Active(Box::new(active))
     }
 }
 

@@ -105,7 +105,7 @@ pub struct CallEnded {
     /// What became of its permit.
     pub permit: PermitUse,
     /// What it came to; `None` if nothing was tried.
-    pub verdict: Option<CallResult>,
+    pub result: Option<CallResult>,
 }
 
 /// The end of a task about a reset.

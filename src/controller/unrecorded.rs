@@ -13,7 +13,7 @@ use crate::protocol::classify::CallResult;
 #[derive(Clone, Copy, Debug)]
 pub struct KnownOutcome<'a> {
     /// What became of the call, or of the read.
-    pub verdict: &'a CallResult,
+    pub result: &'a CallResult,
     /// Where it is known from: the `call` itself, or a `read_back`.
     pub by: &'static str,
 }
@@ -44,8 +44,8 @@ impl Unrecorded {
             reset: reset.name_any(),
             group: reset.spec.group_id.clone(),
             by: known.by,
-            class: known.verdict.label(),
-            code: known.verdict.code,
+            class: known.result.label(),
+            code: known.result.code,
         };
         self.all().insert(pending.id.clone(), entry);
     }
@@ -92,8 +92,8 @@ mod tests {
             sdk_app_id: 7,
             host: "chat".to_owned(),
         };
-        let (unrecorded, verdict) = (Unrecorded::default(), CallResult::answered(Class::Success, 0));
-        unrecorded.add(&reset, &pending("one"), KnownOutcome { verdict: &verdict, by: "call" });
+        let (unrecorded, result) = (Unrecorded::default(), CallResult::answered(Class::Success, 0));
+        unrecorded.add(&reset, &pending("one"), KnownOutcome { result: &result, by: "call" });
         unrecorded.remove(&pending("two"));
         let entry = unrecorded.all()["one"].clone();
         assert_eq!((entry.reset.as_str(), entry.class, entry.code), ("room", "success", Some(0)));

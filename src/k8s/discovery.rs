@@ -42,7 +42,7 @@ impl RequiredKind {
 ///
 /// `on_missing` gets the line about what is missing each time it changes; the log gets it once a minute besides.
 pub async fn wait_for_kinds(client: &Client, needed: &[RequiredKind], mut on_missing: impl FnMut(&str)) {
-    let mut complaints = LogThrottle::default();
+    let mut log_throttle = LogThrottle::default();
     let mut last = String::new();
     let mut pause = SHORTEST_PAUSE;
     while let Some(line) = obstacle(client, needed).await {
@@ -50,7 +50,7 @@ pub async fn wait_for_kinds(client: &Client, needed: &[RequiredKind], mut on_mis
             on_missing(&line);
             pause = SHORTEST_PAUSE;
         }
-        if complaints.due(&line, Instant::now()) {
+        if log_throttle.due(&line, Instant::now()) {
             tracing::warn!("{line}");
         }
         last = line;

@@ -69,7 +69,7 @@ pub struct EventWriter {
     queue: Arc<Mutex<BoundedQueue<NewEvent>>>,
     /// Holds at most one wake-up; the writer ends when nobody can send one any more.
     wake: mpsc::Sender<()>,
-    complaints: Arc<Mutex<LogThrottle>>,
+    log_throttle: Arc<Mutex<LogThrottle>>,
 }
 
 impl EventWriter {
@@ -90,19 +90,19 @@ impl EventWriter {
             written: Box::new(written),
         };
         tokio::spawn(writer.run(Arc::clone(&queue), woken));
-        Self { queue, wake, complaints: Arc::default() }
+        Self { queue, wake, log_throttle: Arc::default() }
     }
 
     /// Queues an event without waiting; false if the queue is full and one was dropped, this one or a later one of a
     /// namespace of which more wait.
     #[must_use = "count the dropped ones"]
-    pub fn send(&self, notice: NewEvent) -> bool {
-        let namespace = notice.regarding.namespace.clone().unwrap_or_default();
-        let dropped = lock(&self.queue).push(&namespace, notice).is_some();
+    pub fn send(&self, new_event: NewEvent) -> bool {
+        let namespace = new_event.regarding.namespace.clone().unwrap_or_default();
+        let dropped = lock(&self.queue).push(&namespace, new_event).is_some();
         // If it is full, the writer is about to look anyway.
         let _ = self.wake.try_send(());
         let said = "events are dropped: there are too many, or the API server takes them too slowly";
-        if dropped && lock(&self.complaints).due(said, Instant::now()) {
+        if dropped && lock(&self.log_throttle).due(said, Instant::now()) {
             tracing::warn!("{said}");
         }
         !dropped
@@ -132,10 +132,10 @@ impl WriterTask {
         let mut writing = FuturesUnordered::new();
         loop {
             while writing.len() < MAX_CONCURRENT_WRITES
-                && let Some((namespace, notice)) = lock(&queue).pop()
+                && let Some((namespace, new_event)) = lock(&queue).pop()
             {
                 writing.push(async move {
-                    writer.write(notice).await;
+                    writer.write(new_event).await;
                     namespace
                 });
             }
@@ -146,8 +146,8 @@ impl WriterTask {
         }
     }
 
-    async fn write(&self, notice: NewEvent) {
-        let (NewEvent { reason, regarding, .. }, key) = (&notice, key(&notice));
+    async fn write(&self, new_event: NewEvent) {
+        let (NewEvent { reason, regarding, .. }, key) = (&new_event, key(&new_event));
         let now = Timestamp::now();
         // Events about objects of the cluster stand where those of kubectl and client-go do.
         let namespace = regarding.namespace.as_deref().unwrap_or("default");
@@ -156,7 +156,7 @@ impl WriterTask {
         let mut repeated = None;
         if let Some(known) = known {
             match self.repeat(&events, known, now).await {
-                Err(trouble) if trouble.label == "gone" => lock(&self.recent).forget(&key),
+                Err(error) if error.label == "gone" => lock(&self.recent).forget(&key),
                 other => repeated = Some(other),
             }
         }
@@ -167,13 +167,13 @@ impl WriterTask {
         };
         match outcome {
             Ok(stored) => lock(&self.recent).remember(key, stored),
-            Err(trouble) => tracing::warn!(
+            Err(error) => tracing::warn!(
                 reason,
                 kind = regarding.kind,
                 namespace = regarding.namespace,
                 name = regarding.name,
                 "event not written: {}",
-                trouble.said
+                error.said
             ),
         }
     }
@@ -205,27 +205,27 @@ impl WriterTask {
         &self,
         call: impl Future<Output = Result<Event, kube::Error>>,
     ) -> Result<Event, EventError> {
-        let trouble = |label, said| Err(EventError { label, said });
+        let failed = |label, said| Err(EventError { label, said });
         let result = match timeout(CALL_TIMEOUT, call).await {
             Ok(Ok(event)) => Ok(event),
             Ok(Err(error)) => match &error {
-                kube::Error::Api(status) if status.code == 404 => trouble("gone", describe_error(&error)),
-                kube::Error::Api(_) => trouble("refused", describe_error(&error)),
-                _ => trouble("unclear", describe_error(&error)),
+                kube::Error::Api(status) if status.code == 404 => failed("gone", describe_error(&error)),
+                kube::Error::Api(_) => failed("refused", describe_error(&error)),
+                _ => failed("unclear", describe_error(&error)),
             },
-            Err(_) => trouble("unclear", format!("no answer within {CALL_TIMEOUT:?}")),
+            Err(_) => failed("unclear", format!("no answer within {CALL_TIMEOUT:?}")),
         };
-        (self.written)(result.as_ref().err().map_or("ok", |trouble| trouble.label));
+        (self.written)(result.as_ref().err().map_or("ok", |error| error.label));
         result
     }
 }
 
-fn key(notice: &NewEvent) -> EventKey {
+fn key(new_event: &NewEvent) -> EventKey {
     EventKey {
-        uid: notice.regarding.uid.clone().unwrap_or_default(),
-        reason: notice.reason,
-        warning: notice.warning,
-        note: one_line(&notice.note, MAX_NOTE),
+        uid: new_event.regarding.uid.clone().unwrap_or_default(),
+        reason: new_event.reason,
+        warning: new_event.warning,
+        note: one_line(&new_event.note, MAX_NOTE),
     }
 }
 

@@ -92,12 +92,12 @@ impl Leadership {
 
     /// Ends when leadership was lost or given back for good; never without election.
     pub async fn lost(&self) {
-        let mut tenure = self.0.clone();
-        if matches!(*tenure.borrow(), LeadershipState::Unelected) {
+        let mut state = self.0.clone();
+        if matches!(*state.borrow(), LeadershipState::Unelected) {
             std::future::pending::<()>().await;
         }
         // An error means that the `Held` is gone, and with it whoever renewed.
-        let _ = tenure.wait_for(|tenure| matches!(tenure, LeadershipState::Over)).await;
+        let _ = state.wait_for(|state| matches!(state, LeadershipState::Over)).await;
     }
 }
 
@@ -114,17 +114,17 @@ impl ObservedLease {
     }
 
     /// Free, ours already, or not renewed for its whole span while we watched.
-    fn is_ours_to_take(&self, me: &str, terms: LeaseTiming, now: Instant) -> bool {
+    fn is_ours_to_take(&self, me: &str, timing: LeaseTiming, now: Instant) -> bool {
         let holder = holder(&self.lease);
-        holder.is_empty() || holder == me || now.saturating_duration_since(self.at) >= self.span(terms)
+        holder.is_empty() || holder == me || now.saturating_duration_since(self.at) >= self.span(timing)
     }
 
     /// How long its holder may be silent.
-    fn span(&self, terms: LeaseTiming) -> Duration {
+    fn span(&self, timing: LeaseTiming) -> Duration {
         let recorded =
             self.lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or_default();
         let recorded = u64::try_from(recorded).ok().filter(|seconds| *seconds > 0);
-        recorded.map_or(terms.span, Duration::from_secs)
+        recorded.map_or(timing.span, Duration::from_secs)
     }
 }
 
@@ -133,7 +133,7 @@ fn holder(lease: &Lease) -> &str {
 }
 
 /// `lease` in our name. It keeps its resourceVersion, so a write that raced another is refused.
-fn claim(mut lease: Lease, me: &str, terms: LeaseTiming, now: Timestamp) -> Lease {
+fn claim(mut lease: Lease, me: &str, timing: LeaseTiming, now: Timestamp) -> Lease {
     let spec = lease.spec.get_or_insert_default();
     let is_new = spec.holder_identity.as_deref() != Some(me);
     if is_new {
@@ -141,7 +141,7 @@ fn claim(mut lease: Lease, me: &str, terms: LeaseTiming, now: Timestamp) -> Leas
         spec.acquire_time = Some(MicroTime(now));
     }
     spec.holder_identity = Some(me.to_owned());
-    spec.lease_duration_seconds = Some(i32::try_from(terms.span.as_secs()).unwrap_or(i32::MAX));
+    spec.lease_duration_seconds = Some(i32::try_from(timing.span.as_secs()).unwrap_or(i32::MAX));
     spec.renew_time = Some(MicroTime(now));
     // Whoever asked for it asked another one, and may be gone.
     if is_new { unasked(lease) } else { lease }
@@ -152,9 +152,9 @@ pub struct HeldLease {
     api: Api<Lease>,
     lease: Lease,
     me: String,
-    terms: LeaseTiming,
+    timing: LeaseTiming,
     renewed: Instant,
-    tenure: watch::Sender<LeadershipState>,
+    state: watch::Sender<LeadershipState>,
     asked: CancellationToken,
 }
 
@@ -165,41 +165,43 @@ pub struct HeldLease {
 pub async fn acquire(
     api: Api<Lease>,
     me: &str,
-    terms: LeaseTiming,
-    told: &CancellationToken,
+    timing: LeaseTiming,
+    shutdown: &CancellationToken,
     stands_by: impl Fn(Result<(), &str>),
 ) -> Option<HeldLease> {
     let mut seen: Option<ObservedLease> = None;
-    let mut complaints = LogThrottle::default();
-    let (began, mut standby) = (Instant::now(), Standby::new(terms.span));
-    while !told.is_cancelled() {
+    let mut log_throttle = LogThrottle::default();
+    let (began, mut standby) = (Instant::now(), Standby::new(timing.span));
+    while !shutdown.is_cancelled() {
         let renewed = Instant::now();
-        let trouble = match timeout(terms.call_timeout(), attempt(&api, me, terms, &mut seen)).await {
+        let obstacle = match timeout(timing.call_timeout(), attempt(&api, me, timing, &mut seen)).await {
             Ok(Ok(Some(lease))) => {
                 tracing::info!(holder = me, "leading");
-                let tenure =
-                    watch::Sender::new(LeadershipState::Until(LeadershipEnd::after(renewed, terms.deadline)));
+                let state = watch::Sender::new(LeadershipState::Until(LeadershipEnd::after(
+                    renewed,
+                    timing.deadline,
+                )));
                 let asked = CancellationToken::new();
-                return Some(HeldLease { api, lease, me: me.to_owned(), terms, renewed, tenure, asked });
+                return Some(HeldLease { api, lease, me: me.to_owned(), timing, renewed, state, asked });
             }
             Ok(Ok(None)) => None,
             Ok(Err(error)) => Some(describe_lease_error(&error, api.namespace())),
-            Err(_) => Some(format!("no answer within {:?}", terms.call_timeout())),
+            Err(_) => Some(format!("no answer within {:?}", timing.call_timeout())),
         };
-        let could = standby.observe(trouble.is_none(), began.elapsed());
-        match trouble.map(|trouble| format!("the lease {LEASE_NAME} cannot be taken: {trouble}")) {
+        let could = standby.observe(obstacle.is_none(), began.elapsed());
+        match obstacle.map(|obstacle| format!("the lease {LEASE_NAME} cannot be taken: {obstacle}")) {
             None => stands_by(Ok(())),
-            Some(trouble) => {
+            Some(obstacle) => {
                 if !could {
-                    stands_by(Err(&trouble));
+                    stands_by(Err(&obstacle));
                 }
-                if complaints.due(&trouble, renewed) {
-                    tracing::warn!("{trouble}");
+                if log_throttle.due(&obstacle, renewed) {
+                    tracing::warn!("{obstacle}");
                 }
             }
         }
         // Twice as often as a leader renews: a lease that was handed over is not left lying.
-        let _ = told.run_until_cancelled(sleep_until(renewed + terms.retry / 2)).await;
+        let _ = shutdown.run_until_cancelled(sleep_until(renewed + timing.retry / 2)).await;
     }
     None
 }
@@ -223,16 +225,16 @@ pub fn describe_lease_error(error: &kube::Error, namespace: Option<&str>) -> Str
 async fn attempt(
     api: &Api<Lease>,
     me: &str,
-    terms: LeaseTiming,
+    timing: LeaseTiming,
     seen: &mut Option<ObservedLease>,
 ) -> kube::Result<Option<Lease>> {
     let Some(lease) = api.get_opt(LEASE_NAME).await? else {
         // Deleted under a leader who may not know yet: as if it still stood there.
-        if seen.as_ref().is_some_and(|seen| !seen.is_ours_to_take(me, terms, Instant::now())) {
+        if seen.as_ref().is_some_and(|seen| !seen.is_ours_to_take(me, timing, Instant::now())) {
             return Ok(None);
         }
         let metadata = ObjectMeta { name: Some(LEASE_NAME.to_owned()), ..Default::default() };
-        let fresh = claim(Lease { metadata, spec: None }, me, terms, Timestamp::now());
+        let fresh = claim(Lease { metadata, spec: None }, me, timing, Timestamp::now());
         return ours(api.create(&PostParams::default(), &fresh).await);
     };
     let now = Instant::now();
@@ -246,10 +248,10 @@ async fn attempt(
         None => ObservedLease { lease, at: now },
     };
     let latest = seen.insert(latest);
-    if !latest.is_ours_to_take(me, terms, now) {
+    if !latest.is_ours_to_take(me, timing, now) {
         return Ok(None);
     }
-    let claimed = claim(latest.lease.clone(), me, terms, Timestamp::now());
+    let claimed = claim(latest.lease.clone(), me, timing, Timestamp::now());
     ours(api.replace(LEASE_NAME, &PostParams::default(), &claimed).await)
 }
 
@@ -266,7 +268,7 @@ impl HeldLease {
     /// The handle for everybody who acts as leader.
     #[must_use]
     pub fn leadership(&self) -> Leadership {
-        Leadership(self.tenure.subscribe())
+        Leadership(self.state.subscribe())
     }
 
     /// Cancelled when a drain has asked for the Lease: finish, and then [`Held::release`] it.
@@ -280,21 +282,21 @@ impl HeldLease {
     pub async fn renew_until_lost(&mut self) {
         let mut tried = self.renewed;
         loop {
-            let end = self.renewed + self.terms.deadline;
-            sleep_until((tried + self.terms.retry).min(end)).await;
+            let end = self.renewed + self.timing.deadline;
+            sleep_until((tried + self.timing.retry).min(end)).await;
             tried = Instant::now();
             if tried >= end {
-                tracing::error!("the lease could not be renewed within {:?}", self.terms.deadline);
+                tracing::error!("the lease could not be renewed within {:?}", self.timing.deadline);
                 break;
             }
-            let (me, terms) = (self.me.clone(), self.terms);
-            let next = |lease: Lease| claim(lease, &me, terms, Timestamp::now());
-            match timeout_at(end.min(tried + self.terms.call_timeout()), self.write(next)).await {
+            let (me, timing) = (self.me.clone(), self.timing);
+            let next = |lease: Lease| claim(lease, &me, timing, Timestamp::now());
+            match timeout_at(end.min(tried + self.timing.call_timeout()), self.write(next)).await {
                 Ok(Ok(true)) => {
                     self.renewed = tried;
-                    self.tenure.send_replace(LeadershipState::Until(LeadershipEnd::after(
+                    self.state.send_replace(LeadershipState::Until(LeadershipEnd::after(
                         tried,
-                        self.terms.deadline,
+                        self.timing.deadline,
                     )));
                     self.check_hand_over_request();
                 }
@@ -311,7 +313,7 @@ impl HeldLease {
                 Err(_) => tracing::warn!("lease not renewed: no answer"),
             }
         }
-        self.tenure.send_replace(LeadershipState::Over);
+        self.state.send_replace(LeadershipState::Over);
     }
 
     /// Whether somebody has asked for the Lease by now.
@@ -349,9 +351,9 @@ impl HeldLease {
     /// Hands the Lease over at once, if it is still ours: to the drain that asked for it, else to whoever comes first.
     /// Call it after the last write made as leader.
     pub async fn release(mut self) {
-        self.tenure.send_replace(LeadershipState::Over);
+        self.state.send_replace(LeadershipState::Over);
         let next = |lease: Lease| given_back(lease, Timestamp::now());
-        let trouble = match timeout(self.terms.call_timeout(), self.write(next)).await {
+        let obstacle = match timeout(self.timing.call_timeout(), self.write(next)).await {
             Ok(Ok(still_ours)) => {
                 let to = holder(&self.lease);
                 return tracing::info!(still_ours, to, "lease released");
@@ -359,7 +361,7 @@ impl HeldLease {
             Ok(Err(error)) => describe_error(&error),
             Err(_) => "no answer".to_owned(),
         };
-        tracing::warn!("lease not released, so that others wait for its span: {trouble}");
+        tracing::warn!("lease not released, so that others wait for its span: {obstacle}");
     }
 }
 

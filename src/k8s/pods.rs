@@ -75,7 +75,7 @@ impl Pods {
             },
         };
         let params = ListParams::default().labels_from(&selector);
-        let pods = self.all.list(&params).await.map_err(|error| self.trouble(&error))?;
+        let pods = self.all.list(&params).await.map_err(|error| self.obstacle(&error))?;
         let runs = |pod: &&Object<NotUsed, Phase>| {
             let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
             !matches!(phase, Some("Succeeded" | "Failed"))
@@ -85,8 +85,8 @@ impl Pods {
     }
 
     async fn scale_to_zero(&self) -> Result<Option<Selector>, Obstacle> {
-        let trouble = |error| self.trouble(&error);
-        let Some(deployment) = self.deployments.get_opt(&self.name).await.map_err(trouble)? else {
+        let obstacle = |error| self.obstacle(&error);
+        let Some(deployment) = self.deployments.get_opt(&self.name).await.map_err(obstacle)? else {
             return Ok(None);
         };
         let selector = deployment.spec.selector;
@@ -96,7 +96,7 @@ impl Pods {
             return Err(Obstacle { line, is_final: true });
         };
         let none = Patch::Merge(json!({ "spec": { "replicas": 0 } }));
-        self.deployments.patch_scale(&self.name, &PatchParams::default(), &none).await.map_err(trouble)?;
+        self.deployments.patch_scale(&self.name, &PatchParams::default(), &none).await.map_err(obstacle)?;
         tracing::info!(name = self.name, "the Deployment is scaled to zero");
         Ok(Some(selector))
     }
@@ -114,7 +114,7 @@ impl Pods {
             .then(|| format!("the Deployment {name} is scaled to zero and still has the pods {said}"))
     }
 
-    fn trouble(&self, error: &kube::Error) -> Obstacle {
+    fn obstacle(&self, error: &kube::Error) -> Obstacle {
         let (said, name, namespace) = (describe_error(error), &self.name, &self.namespace);
         let line = match error {
             kube::Error::Api(status) if status.is_forbidden() => format!(

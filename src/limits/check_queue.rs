@@ -73,14 +73,14 @@ struct CheckKey<A> {
 #[derive(Debug)]
 struct AccountQueue<A> {
     free_at: Duration,
-    turns: FairQueue<CheckKey<A>>,
+    queue: FairQueue<CheckKey<A>>,
 }
 
 /// The apps that were never verified and wait for a step of their check. Moments are durations since the process started.
 #[derive(Debug)]
 pub struct CheckQueue<A> {
-    places: HashMap<A, (String, CheckKey<A>)>,
-    turns: FairQueue<CheckKey<A>>,
+    keys: HashMap<A, (String, CheckKey<A>)>,
+    queue: FairQueue<CheckKey<A>>,
     accounts: HashMap<AccountId, AccountQueue<A>>,
     free_at: Duration,
     recheck_at: Duration,
@@ -90,8 +90,8 @@ pub struct CheckQueue<A> {
 impl<A> Default for CheckQueue<A> {
     fn default() -> Self {
         Self {
-            places: HashMap::new(),
-            turns: FairQueue::default(),
+            keys: HashMap::new(),
+            queue: FairQueue::default(),
             accounts: HashMap::new(),
             free_at: Duration::ZERO,
             recheck_at: Duration::ZERO,
@@ -104,27 +104,27 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
     /// Lets an app wait for a step, and tells since when it does. If it waits for that already, it keeps its place.
     pub fn push(&mut self, namespace: &str, app: &A, wish: CheckRequest, now: Duration) -> Duration {
         let CheckRequest { is_broken, step, account } = wish;
-        if let Some((_, place)) = self.places.get(app) {
-            if place.is_broken == is_broken && place.step == step && place.account == account {
-                return place.since;
+        if let Some((_, key)) = self.keys.get(app) {
+            if key.is_broken == is_broken && key.step == step && key.account == account {
+                return key.since;
             }
             self.remove(app);
         }
-        let place = CheckKey { is_broken, step, since: now, app: app.clone(), account };
-        self.turns.push(namespace, place.clone());
+        let key = CheckKey { is_broken, step, since: now, app: app.clone(), account };
+        self.queue.push(namespace, key.clone());
         if step == CheckStep::Probe {
-            self.account(&place.account).turns.push(namespace, place.clone());
+            self.account(&key.account).queue.push(namespace, key.clone());
         }
-        self.places.insert(app.clone(), (namespace.to_owned(), place));
+        self.keys.insert(app.clone(), (namespace.to_owned(), key));
         now
     }
 
     /// The app waits for nothing any more. True if it did: whoever is behind it may go earlier now.
     pub fn remove(&mut self, app: &A) -> bool {
-        let Some((namespace, place)) = self.places.remove(app) else { return false };
-        self.turns.remove(&namespace, &place);
-        if let Some(line) = self.accounts.get_mut(&place.account) {
-            line.turns.remove(&namespace, &place);
+        let Some((namespace, key)) = self.keys.remove(app) else { return false };
+        self.queue.remove(&namespace, &key);
+        if let Some(queue_of_account) = self.accounts.get_mut(&key.account) {
+            queue_of_account.queue.remove(&namespace, &key);
         }
         true
     }
@@ -140,7 +140,7 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
     #[must_use]
     pub fn next(&mut self, now: Duration) -> NextCheck<A> {
         let is_free = self.free_at <= now;
-        if self.places.is_empty() {
+        if self.keys.is_empty() {
             return NextCheck::Nobody;
         }
         if !is_free && self.bonus.is_empty() {
@@ -148,13 +148,13 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
         }
         let mut soonest = if is_free { Duration::MAX } else { self.free_at };
         let may_now = |namespace: &str| is_free || self.bonus.contains_key(namespace);
-        let first = self.turns.first_eligible(may_now, |namespace, place| {
-            let moment = self.eligible_at(namespace, place);
+        let first = self.queue.first_eligible(may_now, |namespace, key| {
+            let moment = self.eligible_at(namespace, key);
             soonest = soonest.min(moment);
             moment <= now
         });
-        if let Some((_, place)) = first {
-            return NextCheck::Go(place.app.clone());
+        if let Some((_, key)) = first {
+            return NextCheck::Go(key.app.clone());
         }
         self.recheck_at = now + RECHECK_INTERVAL;
         NextCheck::At(soonest.max(self.recheck_at))
@@ -162,7 +162,7 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
 
     /// The app takes the step that it waits for.
     pub fn start(&mut self, app: &A, now: Duration) {
-        let Some((namespace, place)) = self.places.remove(app) else { return };
+        let Some((namespace, key)) = self.keys.remove(app) else { return };
         if self.free_at <= now {
             self.free_at = now + CHECK_SPACING;
         } else if let Some(earned) = self.bonus.get_mut(&namespace) {
@@ -171,10 +171,10 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
                 self.bonus.remove(&namespace);
             }
         }
-        self.turns.take(&namespace, &place);
-        if place.step == CheckStep::Probe {
-            self.account(&place.account).turns.take(&namespace, &place);
-            self.hold_account_until(&place.account, now + PROBE_SPACING);
+        self.queue.take(&namespace, &key);
+        if key.step == CheckStep::Probe {
+            self.account(&key.account).queue.take(&namespace, &key);
+            self.hold_account_until(&key.account, now + PROBE_SPACING);
         }
     }
 
@@ -186,35 +186,37 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
 
     /// No app of this account that was never verified is called for before `moment`.
     pub fn hold_account_until(&mut self, account: &AccountId, moment: Duration) {
-        let line = self.account(account);
-        line.free_at = line.free_at.max(moment);
+        let queue_of_account = self.account(account);
+        queue_of_account.free_at = queue_of_account.free_at.max(moment);
     }
 
     /// How many apps wait that nobody has ever looked at.
     #[must_use]
     pub fn never_checked(&self) -> usize {
-        self.places.values().filter(|(_, place)| !place.is_broken).count()
+        self.keys.values().filter(|(_, key)| !key.is_broken).count()
     }
 
     /// Forgets the accounts that nobody waits for and that may be called at once, and what namespaces have earned of which
     /// nobody waits.
     pub fn forget_idle(&mut self, now: Duration) {
-        self.bonus.retain(|namespace, _| self.turns.has_namespace(namespace));
-        self.accounts.retain(|_, line| !line.turns.is_empty() || line.free_at > now);
+        self.bonus.retain(|namespace, _| self.queue.has_namespace(namespace));
+        self.accounts.retain(|_, queue_of_account| {
+            !queue_of_account.queue.is_empty() || queue_of_account.free_at > now
+        });
     }
 
     fn account(&mut self, account: &AccountId) -> &mut AccountQueue<A> {
         self.accounts
             .entry(account.clone())
-            .or_insert_with(|| AccountQueue { free_at: Duration::ZERO, turns: FairQueue::default() })
+            .or_insert_with(|| AccountQueue { free_at: Duration::ZERO, queue: FairQueue::default() })
     }
 
     /// A namespace that has others to look at first does not keep an account for which the next one waits.
-    fn eligible_at(&self, namespace: &str, place: &CheckKey<A>) -> Duration {
-        match (place.step, self.accounts.get(&place.account)) {
-            (CheckStep::Probe, Some(line)) => {
-                let ahead = u32::try_from(line.turns.ahead_of(namespace)).unwrap_or(u32::MAX);
-                line.free_at.saturating_add(HEAD_OF_LINE_TIMEOUT.saturating_mul(ahead))
+    fn eligible_at(&self, namespace: &str, key: &CheckKey<A>) -> Duration {
+        match (key.step, self.accounts.get(&key.account)) {
+            (CheckStep::Probe, Some(queue_of_account)) => {
+                let ahead = u32::try_from(queue_of_account.queue.ahead_of(namespace)).unwrap_or(u32::MAX);
+                queue_of_account.free_at.saturating_add(HEAD_OF_LINE_TIMEOUT.saturating_mul(ahead))
             }
             _ => Duration::ZERO,
         }

@@ -67,10 +67,10 @@ mod tests {
 
     use super::*;
 
-    fn begin_all(silence: &mut InFlightWindow, most: usize) -> usize {
+    fn begin_all(window: &mut InFlightWindow, most: usize) -> usize {
         let mut begun = 0;
-        while begun < most && silence.has_room() {
-            silence.on_start();
+        while begun < most && window.has_room() {
+            window.on_start();
             begun += 1;
         }
         begun
@@ -78,33 +78,33 @@ mod tests {
 
     #[test]
     fn a_vendor_that_says_nothing_is_sent_a_few_and_a_few_again_once_all_of_them_are_over() {
-        let mut silence = InFlightWindow::default();
-        assert_eq!(begin_all(&mut silence, 1000), INITIAL_WINDOW);
+        let mut window = InFlightWindow::default();
+        assert_eq!(begin_all(&mut window, 1000), INITIAL_WINDOW);
         for _ in 1..INITIAL_WINDOW {
-            silence.on_timeout();
-            assert!(!silence.has_room());
+            window.on_timeout();
+            assert!(!window.has_room());
         }
-        silence.on_timeout();
-        assert_eq!(begin_all(&mut silence, 1000), INITIAL_WINDOW);
+        window.on_timeout();
+        assert_eq!(begin_all(&mut window, 1000), INITIAL_WINDOW);
     }
 
     #[test]
     fn what_was_not_sent_makes_room_for_another() {
-        let mut silence = InFlightWindow::default();
-        begin_all(&mut silence, 1000);
-        silence.on_not_sent();
-        assert_eq!(begin_all(&mut silence, 1000), 1);
+        let mut window = InFlightWindow::default();
+        begin_all(&mut window, 1000);
+        window.on_not_sent();
+        assert_eq!(begin_all(&mut window, 1000), 1);
     }
 
     /// Rounds of 5 ms each, in which one call may begin: 200 a second.
     fn out_after(rounds: usize, round_trip: usize) -> usize {
-        let (mut silence, mut out) = (InFlightWindow::default(), VecDeque::new());
+        let (mut window, mut out) = (InFlightWindow::default(), VecDeque::new());
         for round in 0..rounds {
             while out.front().is_some_and(|begun: &usize| *begun + round_trip <= round) {
                 out.pop_front();
-                silence.on_answer();
+                window.on_answer();
             }
-            if begin_all(&mut silence, 1) == 1 {
+            if begin_all(&mut window, 1) == 1 {
                 out.push_back(round);
             }
         }
@@ -123,12 +123,12 @@ mod tests {
         /// waits for an answer that nobody owes.
         #[test]
         fn between_two_answers_no_more_begin_than_were_out(steps in vec(0..6_u8, 0..400)) {
-            let mut silence = InFlightWindow::default();
+            let mut window = InFlightWindow::default();
             let (mut out, mut allowed, mut since) = (0_usize, INITIAL_WINDOW, 0_isize);
             for step in steps {
                 if step > 2 {
-                    if silence.has_room() {
-                        silence.on_start();
+                    if window.has_room() {
+                        window.on_start();
                         out += 1;
                         since += 1;
                     }
@@ -136,19 +136,19 @@ mod tests {
                 } else if out > 0 {
                     match step {
                         0 => {
-                            silence.on_answer();
+                            window.on_answer();
                             (allowed, since) = (out.max(INITIAL_WINDOW), 0);
                         }
-                        1 => silence.on_timeout(),
+                        1 => window.on_timeout(),
                         _ => {
-                            silence.on_not_sent();
+                            window.on_not_sent();
                             since -= 1;
                         }
                     }
                     out -= 1;
                     if out == 0 {
                         (allowed, since) = (INITIAL_WINDOW, 0);
-                        prop_assert!(silence.has_room());
+                        prop_assert!(window.has_room());
                     }
                 }
             }

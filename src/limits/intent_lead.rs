@@ -47,23 +47,23 @@ mod tests {
 
     #[test]
     fn it_lengthens_at_once_and_shortens_slowly() {
-        let mut runway = IntentLead::default();
-        runway.observe(ms(100));
-        assert_eq!(runway.lead(), ms(100));
+        let mut lead = IntentLead::default();
+        lead.observe(ms(100));
+        assert_eq!(lead.lead(), ms(100));
         for _ in 0..200 {
-            runway.observe(ms(5));
+            lead.observe(ms(5));
         }
-        assert!(runway.lead() > ms(40), "{:?}", runway.lead());
+        assert!(lead.lead() > ms(40), "{:?}", lead.lead());
         for _ in 0..2000 {
-            runway.observe(ms(5));
+            lead.observe(ms(5));
         }
-        assert!(runway.lead() < ms(6), "{:?}", runway.lead());
+        assert!(lead.lead() < ms(6), "{:?}", lead.lead());
     }
 
     #[test]
     fn an_api_server_that_hangs_does_not_fill_the_air_with_intents() {
-        let mut runway = IntentLead::default();
-        runway.observe(ms(60_000));
-        assert_eq!(runway.lead(), MAX_LEAD);
+        let mut lead = IntentLead::default();
+        lead.observe(ms(60_000));
+        assert_eq!(lead.lead(), MAX_LEAD);
     }
 }

@@ -68,57 +68,57 @@ mod tests {
 
     #[test]
     fn a_watch_that_keeps_up_stops_nothing() {
-        let mut echo = WatchLag::default();
-        echo.expect("w", "a", 7, ms(0));
-        assert_eq!(echo.lagging_until(ms(249)), None);
-        assert_eq!(echo.observed("w", "a", 7, ms(20)), Some(ms(20)));
-        assert_eq!(echo.lagging_until(ms(900)), None);
+        let mut lag = WatchLag::default();
+        lag.expect("w", "a", 7, ms(0));
+        assert_eq!(lag.lagging_until(ms(249)), None);
+        assert_eq!(lag.observed("w", "a", 7, ms(20)), Some(ms(20)));
+        assert_eq!(lag.lagging_until(ms(900)), None);
     }
 
     #[test]
     fn a_watch_that_is_behind_is_waited_for_until_it_shows_the_write_or_something_newer() {
-        let mut echo = WatchLag::default();
-        echo.expect("w", "a", 7, ms(0));
-        echo.expect("w", "b", 8, ms(10));
-        assert_eq!(echo.lagging_until(ms(250)), Some(ms(5000)));
-        assert_eq!(echo.observed("w", "a", 6, ms(260)), None);
-        assert_eq!(echo.observed("w", "b", 8, ms(270)), None);
-        assert_eq!(echo.lagging_until(ms(280)), Some(ms(5000)));
-        assert_eq!(echo.observed("w", "a", 9, ms(300)), Some(ms(300)));
-        assert_eq!(echo.lagging_until(ms(301)), None);
+        let mut lag = WatchLag::default();
+        lag.expect("w", "a", 7, ms(0));
+        lag.expect("w", "b", 8, ms(10));
+        assert_eq!(lag.lagging_until(ms(250)), Some(ms(5000)));
+        assert_eq!(lag.observed("w", "a", 6, ms(260)), None);
+        assert_eq!(lag.observed("w", "b", 8, ms(270)), None);
+        assert_eq!(lag.lagging_until(ms(280)), Some(ms(5000)));
+        assert_eq!(lag.observed("w", "a", 9, ms(300)), Some(ms(300)));
+        assert_eq!(lag.lagging_until(ms(301)), None);
     }
 
     #[test]
     fn a_watch_that_is_dead_is_waited_for_once() {
-        let mut echo = WatchLag::default();
-        echo.expect("w", "a", 7, ms(0));
-        assert_eq!(echo.lagging_until(ms(5000)), None);
-        echo.expect("w", "b", 8, ms(5001));
-        assert_eq!(echo.lagging_until(ms(6000)), None);
-        assert_eq!(echo.observed("w", "c", 9, ms(9000)), None);
-        echo.expect("w", "b", 10, ms(9001));
-        assert_eq!(echo.lagging_until(ms(9500)), Some(ms(14_001)));
+        let mut lag = WatchLag::default();
+        lag.expect("w", "a", 7, ms(0));
+        assert_eq!(lag.lagging_until(ms(5000)), None);
+        lag.expect("w", "b", 8, ms(5001));
+        assert_eq!(lag.lagging_until(ms(6000)), None);
+        assert_eq!(lag.observed("w", "c", 9, ms(9000)), None);
+        lag.expect("w", "b", 10, ms(9001));
+        assert_eq!(lag.lagging_until(ms(9500)), Some(ms(14_001)));
     }
 
     #[test]
     fn a_watch_that_is_dead_stays_so_while_another_one_speaks() {
-        let mut echo = WatchLag::default();
-        echo.expect("dead", "a", 7, ms(0));
-        assert_eq!(echo.lagging_until(ms(5000)), None);
-        assert_eq!(echo.observed("other", "c", 8, ms(5001)), None);
-        echo.expect("dead", "b", 9, ms(5002));
-        assert_eq!(echo.lagging_until(ms(6000)), None, "nobody waits for it again");
-        echo.expect("other", "c", 10, ms(6001));
-        assert_eq!(echo.lagging_until(ms(6500)), Some(ms(11_001)), "but for the other");
+        let mut lag = WatchLag::default();
+        lag.expect("dead", "a", 7, ms(0));
+        assert_eq!(lag.lagging_until(ms(5000)), None);
+        assert_eq!(lag.observed("other", "c", 8, ms(5001)), None);
+        lag.expect("dead", "b", 9, ms(5002));
+        assert_eq!(lag.lagging_until(ms(6000)), None, "nobody waits for it again");
+        lag.expect("other", "c", 10, ms(6001));
+        assert_eq!(lag.lagging_until(ms(6500)), Some(ms(11_001)), "but for the other");
     }
 
     #[test]
     fn an_object_that_is_gone_has_no_echo() {
-        let mut echo = WatchLag::default();
-        echo.expect("w", "a", 7, ms(0));
-        assert!(!echo.forget("b"));
-        assert!(echo.lagging_until(ms(300)).is_some());
-        assert!(echo.forget("a"));
-        assert_eq!(echo.lagging_until(ms(301)), None);
+        let mut lag = WatchLag::default();
+        lag.expect("w", "a", 7, ms(0));
+        assert!(!lag.forget("b"));
+        assert!(lag.lagging_until(ms(300)).is_some());
+        assert!(lag.forget("a"));
+        assert_eq!(lag.lagging_until(ms(301)), None);
     }
 }

@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn a_misspelt_level_is_refused() {
-        for good in ["info", "DEBUG", "off", "warn,groupattr::controller=trace", "groupattr", "info,hyper=warn"]
+        for good in
+            ["info", "DEBUG", "off", "warn,groupattr::controller=trace", "groupattr", "info,hyper=warn"]
         {
             assert_eq!(checked_filter(good).as_deref(), Ok(good));
         }

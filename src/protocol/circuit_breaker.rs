@@ -31,8 +31,8 @@ pub struct AppFailure {
 
 /// The reason of an app whose account the vendor refuses.
 #[must_use]
-pub fn app_reason(trouble: AccountFailure) -> AppReason {
-    match trouble {
+pub fn app_reason(failure: AccountFailure) -> AppReason {
+    match failure {
         AccountFailure::Credentials => AppReason::CredentialsRejected,
         AccountFailure::Unavailable => AppReason::AccountUnavailable,
         AccountFailure::WrongRegion => AppReason::WrongRegion,
@@ -55,7 +55,7 @@ pub struct CircuitBreaker {
 #[derive(Clone, Debug)]
 enum State {
     Closed,
-    Open { trouble: Option<AppFailure>, wait: Duration, probe_at: Duration },
+    Open { failure: Option<AppFailure>, wait: Duration, probe_at: Duration },
 }
 
 /// What an event did to the circuit.
@@ -87,9 +87,9 @@ impl CircuitBreaker {
     /// Of an app that has to be proved, with the trouble it was last seen in.
     #[must_use]
     pub fn unverified(last: Option<AppFailure>, now: Duration) -> Self {
-        let silence = last.as_ref().is_some_and(|trouble| trouble.code == Some(TOO_MANY_BAD_SIGNATURES));
+        let silence = last.as_ref().is_some_and(|failure| failure.code == Some(TOO_MANY_BAD_SIGNATURES));
         let probe_at = if silence { now + MAX_PROBE_INTERVAL } else { now };
-        let state = State::Open { trouble: last, wait: MIN_PROBE_INTERVAL, probe_at };
+        let state = State::Open { failure: last, wait: MIN_PROBE_INTERVAL, probe_at };
         Self { state, since: now, ..Self::closed() }
     }
 
@@ -103,7 +103,7 @@ impl CircuitBreaker {
     #[must_use]
     pub fn failure(&self) -> Option<&AppFailure> {
         match &self.state {
-            State::Open { trouble, .. } => trouble.as_ref(),
+            State::Open { failure, .. } => failure.as_ref(),
             State::Closed => None,
         }
     }
@@ -133,21 +133,21 @@ impl CircuitBreaker {
     }
 
     /// Something else than the vendor keeps the app from working: its Secret, for example.
-    pub fn on_failure(&mut self, trouble: AppFailure, now: Duration) -> CircuitChange {
-        self.open(trouble, next_interval(self.probe_interval()), now)
+    pub fn on_failure(&mut self, failure: AppFailure, now: Duration) -> CircuitChange {
+        self.open(failure, next_interval(self.probe_interval()), now)
     }
 
     /// A clear came to this. If the vendor took it, the account works for more than probes, also when that is heard only
     /// after what another clear drew: the next probe then follows after the shortest wait. True if it is due earlier.
-    pub fn on_clear(&mut self, verdict: &CallResult) -> bool {
-        if !verdict.accepts_account() {
+    pub fn on_clear(&mut self, result: &CallResult) -> bool {
+        if !result.accepts_account() {
             return false;
         }
         self.last_wait = None;
         let soon = self.since + MIN_PROBE_INTERVAL;
         match &mut self.state {
-            State::Open { trouble: Some(trouble), wait, probe_at }
-                if trouble.code != Some(TOO_MANY_BAD_SIGNATURES) && *probe_at > soon =>
+            State::Open { failure: Some(failure), wait, probe_at }
+                if failure.code != Some(TOO_MANY_BAD_SIGNATURES) && *probe_at > soon =>
             {
                 (*wait, *probe_at) = (MIN_PROBE_INTERVAL, soon);
                 true
@@ -157,12 +157,12 @@ impl CircuitBreaker {
     }
 
     /// A clear or a read that was begun, and signed, at `begun` came to this.
-    pub fn on_call(&mut self, verdict: &CallResult, begun: Duration, now: Duration) -> CircuitChange {
+    pub fn on_call(&mut self, result: &CallResult, begun: Duration, now: Duration) -> CircuitChange {
         if !self.is_closed() || begun < self.since {
             return CircuitChange::None;
         }
-        match verdict.delivery {
-            Delivery::Sent(Class::Account(trouble)) => self.refused(trouble, verdict, now),
+        match result.delivery {
+            Delivery::Sent(Class::Account(failure)) => self.refused(failure, result, now),
             // Calls that carried the same old signature say it once.
             Delivery::Sent(Class::SignatureExpired) if self.expired > 0 && begun < self.expired_at => {
                 CircuitChange::None
@@ -170,7 +170,7 @@ impl CircuitBreaker {
             Delivery::Sent(Class::SignatureExpired) => {
                 (self.expired, self.expired_at) = (self.expired + 1, now);
                 if self.expired >= 2 {
-                    self.refused(AccountFailure::Credentials, verdict, now)
+                    self.refused(AccountFailure::Credentials, result, now)
                 } else {
                     CircuitChange::None
                 }
@@ -178,7 +178,7 @@ impl CircuitBreaker {
             Delivery::NotSent(NotSentCause::Network(_)) => {
                 self.network_faults += 1;
                 if self.network_faults >= FAULTS_TO_OPEN {
-                    self.unreachable(verdict, now)
+                    self.unreachable(result, now)
                 } else {
                     CircuitChange::None
                 }
@@ -186,7 +186,7 @@ impl CircuitBreaker {
             Delivery::Sent(Class::Unknown) => {
                 self.unknown += 1;
                 if self.unknown >= FAULTS_TO_OPEN {
-                    self.unreachable(verdict, now)
+                    self.unreachable(result, now)
                 } else {
                     CircuitChange::None
                 }
@@ -200,20 +200,20 @@ impl CircuitBreaker {
     }
 
     /// A probe came to this. Whatever shows that the vendor accepted the signature closes the circuit.
-    pub fn on_probe(&mut self, verdict: &CallResult, now: Duration) -> CircuitChange {
+    pub fn on_probe(&mut self, result: &CallResult, now: Duration) -> CircuitChange {
         if self.is_closed() {
             return CircuitChange::None;
         }
-        match verdict.delivery {
+        match result.delivery {
             Delivery::Sent(Class::Success | Class::GroupNotFound | Class::NotSupported | Class::Invalid) => {
                 *self = Self { since: now, last_wait: self.probe_interval(), ..Self::closed() };
                 CircuitChange::Closed
             }
-            Delivery::Sent(Class::Account(trouble)) => self.refused(trouble, verdict, now),
+            Delivery::Sent(Class::Account(failure)) => self.refused(failure, result, now),
             Delivery::Sent(Class::SignatureExpired) => {
                 self.expired += 1;
                 if self.expired >= 2 {
-                    return self.refused(AccountFailure::Credentials, verdict, now);
+                    return self.refused(AccountFailure::Credentials, result, now);
                 }
                 self.probe_again_at(now);
                 CircuitChange::None
@@ -223,7 +223,7 @@ impl CircuitBreaker {
                 CircuitChange::None
             }
             Delivery::Sent(Class::Unknown) | Delivery::NotSent(NotSentCause::Network(_)) => {
-                self.unreachable(verdict, now)
+                self.unreachable(result, now)
             }
             Delivery::NotSent(NotSentCause::TooLate(_) | NotSentCause::IntentLost) => CircuitChange::None,
         }
@@ -235,36 +235,36 @@ impl CircuitBreaker {
         }
     }
 
-    fn refused(&mut self, trouble: AccountFailure, verdict: &CallResult, now: Duration) -> CircuitChange {
+    fn refused(&mut self, failure: AccountFailure, result: &CallResult, now: Duration) -> CircuitChange {
         // A vendor that takes reads and refuses clears would otherwise be asked every five seconds for ever.
         let before = self.last_wait.filter(|_| now < self.since + MAX_PROBE_INTERVAL);
-        let is_told = verdict.code == Some(TOO_MANY_BAD_SIGNATURES);
+        let is_told = result.code == Some(TOO_MANY_BAD_SIGNATURES);
         let wait = if is_told { MAX_PROBE_INTERVAL } else { next_interval(self.probe_interval().or(before)) };
-        let message = format!("The vendor refuses the account, {}", messages::result(verdict));
-        self.open(AppFailure { reason: app_reason(trouble), code: verdict.code, message }, wait, now)
+        let message = format!("The vendor refuses the account, {}", messages::result(result));
+        self.open(AppFailure { reason: app_reason(failure), code: result.code, message }, wait, now)
     }
 
-    fn unreachable(&mut self, verdict: &CallResult, now: Duration) -> CircuitChange {
+    fn unreachable(&mut self, result: &CallResult, now: Duration) -> CircuitChange {
         let message = format!(
             "No usable answer from the vendor. {} Check the region or endpoint, DNS, and the network policy for port 443.",
-            messages::capital(&messages::result(verdict))
+            messages::capital(&messages::result(result))
         );
         let wait = next_interval(self.probe_interval());
-        self.open(AppFailure { reason: AppReason::Unreachable, code: verdict.code, message }, wait, now)
+        self.open(AppFailure { reason: AppReason::Unreachable, code: result.code, message }, wait, now)
     }
 
     /// How long its next probe is waited for, while it is in trouble.
     fn probe_interval(&self) -> Option<Duration> {
         match &self.state {
-            State::Open { trouble: Some(_), wait, .. } => Some(*wait),
+            State::Open { failure: Some(_), wait, .. } => Some(*wait),
             _ => None,
         }
     }
 
-    fn open(&mut self, trouble: AppFailure, wait: Duration, now: Duration) -> CircuitChange {
+    fn open(&mut self, failure: AppFailure, wait: Duration, now: Duration) -> CircuitChange {
         let change =
-            if self.failure() == Some(&trouble) { CircuitChange::None } else { CircuitChange::Opened };
-        let state = State::Open { trouble: Some(trouble), wait, probe_at: now + wait };
+            if self.failure() == Some(&failure) { CircuitChange::None } else { CircuitChange::Opened };
+        let state = State::Open { failure: Some(failure), wait, probe_at: now + wait };
         *self = Self { state, since: now, ..Self::closed() };
         change
     }

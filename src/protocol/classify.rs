@@ -140,8 +140,8 @@ impl CallResult {
 /// Judges an answer.
 #[must_use]
 pub fn classify(answer: &Answer) -> CallResult {
-    let verdict = |ruling, http_status, fault: String| CallResult {
-        delivery: ruling,
+    let result = |delivery, http_status, fault: String| CallResult {
+        delivery: delivery,
         http_status,
         code: None,
         error_info: String::new(),
@@ -158,13 +158,13 @@ pub fn classify(answer: &Answer) -> CallResult {
             attributes: reply.attributes,
         },
         Answer::HttpStatus(429) => {
-            verdict(Delivery::Sent(Class::ThrottledAccount), Some(429), "HTTP 429".to_owned())
+            result(Delivery::Sent(Class::ThrottledAccount), Some(429), "HTTP 429".to_owned())
         }
         Answer::HttpStatus(status) => {
-            verdict(Delivery::Sent(Class::Unknown), Some(*status), format!("HTTP {status}"))
+            result(Delivery::Sent(Class::Unknown), Some(*status), format!("HTTP {status}"))
         }
-        Answer::Unreadable(why) => verdict(Delivery::Sent(Class::Unknown), Some(200), why.to_string()),
+        Answer::Unreadable(why) => result(Delivery::Sent(Class::Unknown), Some(200), why.to_string()),
         Answer::NotSent(fault) => CallResult::not_sent(NotSentCause::Network(*fault)),
-        Answer::NoAnswer(fault) => verdict(Delivery::Sent(Class::Unknown), None, fault.to_string()),
+        Answer::NoAnswer(fault) => result(Delivery::Sent(Class::Unknown), None, fault.to_string()),
     }
 }

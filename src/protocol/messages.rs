@@ -28,8 +28,8 @@ pub fn result(result: &CallResult) -> String {
 
 /// The end by the vendor's word. The spec may be mended, but only another request makes the operator look again.
 #[must_use]
-pub fn rejected(verdict: &CallResult) -> String {
-    format!("{} Then ask again with a new requestID, or with a new object.", capital(&self::result(verdict)))
+pub fn rejected(result: &CallResult) -> String {
+    format!("{} Then ask again with a new requestID, or with a new object.", capital(&self::result(result)))
 }
 
 /// The app does not exist.

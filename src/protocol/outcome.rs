@@ -44,37 +44,37 @@ pub fn intent(reset: &GroupAttributeReset, attempt: PendingAttempt, now: Now) ->
 pub fn after_attempt(
     reset: &GroupAttributeReset,
     pending: &PendingAttempt,
-    verdict: &CallResult,
+    result: &CallResult,
     at: WriteContext,
 ) -> ResetStatus {
     let mut next = status::seen(reset);
     let generation = reset.metadata.generation.unwrap_or_default();
-    next.last_attempt = Some(compact(reset, pending, verdict, at.now));
-    next.attempts = match verdict.delivery {
+    next.last_attempt = Some(compact(reset, pending, result, at.now));
+    next.attempts = match result.delivery {
         Delivery::Sent(_) => next.attempts.max(pending.number),
         // Another process may have counted it meanwhile, as one of which nobody knew that.
         Delivery::NotSent(_) => next.attempts.min(pending.number.saturating_sub(1)),
     };
-    if verdict.delivery == Delivery::Sent(Class::Unknown) {
-        let message = verifying(&verdict.cause());
+    if result.delivery == Delivery::Sent(Class::Unknown) {
+        let message = verifying(&result.cause());
         status::set_reason(&mut next, generation, Reason::Verifying, &message, at.now);
         return next;
     }
     next.pending_attempt = None;
-    apply_result(&mut next, reset, verdict, at);
+    apply_result(&mut next, reset, result, at);
     begin_other_request(reset, next, at.now)
 }
 
-fn apply_result(next: &mut ResetStatus, reset: &GroupAttributeReset, verdict: &CallResult, at: WriteContext) {
+fn apply_result(next: &mut ResetStatus, reset: &GroupAttributeReset, result: &CallResult, at: WriteContext) {
     let generation = reset.metadata.generation.unwrap_or_default();
-    let said = messages::result(verdict);
-    let (reason, message) = match verdict.delivery {
+    let said = messages::result(result);
+    let (reason, message) = match result.delivery {
         Delivery::Sent(Class::Success) => {
             (Reason::Cleared, "All attributes of the group were cleared.".to_owned())
         }
-        Delivery::Sent(Class::GroupNotFound) => group_missing(reset, verdict),
-        Delivery::Sent(Class::NotSupported) => (Reason::GroupTypeNotSupported, messages::rejected(verdict)),
-        Delivery::Sent(Class::Invalid) => (Reason::InvalidRequest, messages::rejected(verdict)),
+        Delivery::Sent(Class::GroupNotFound) => group_missing(reset, result),
+        Delivery::Sent(Class::NotSupported) => (Reason::GroupTypeNotSupported, messages::rejected(result)),
+        Delivery::Sent(Class::Invalid) => (Reason::InvalidRequest, messages::rejected(result)),
         Delivery::Sent(Class::ThrottledGroup | Class::ThrottledAccount) => {
             next.next_attempt_time = Some(backoff::next_attempt_time(at.now, at.throttle));
             (
@@ -88,7 +88,7 @@ fn apply_result(next: &mut ResetStatus, reset: &GroupAttributeReset, verdict: &C
         ),
         // The words with which the open circuit will explain itself, so that no other write has to follow.
         Delivery::Sent(Class::Account(trouble)) => {
-            let text = messages::app_not_ready(&reset.spec.app_ref, app_reason(trouble), verdict.code);
+            let text = messages::app_not_ready(&reset.spec.app_ref, app_reason(trouble), result.code);
             (Reason::AppNotReady, text)
         }
         Delivery::NotSent(NotSentCause::Network(_)) => {
@@ -125,14 +125,14 @@ fn failed(next: &mut ResetStatus, reset: &GroupAttributeReset, why: &str, at: Wr
     );
 }
 
-fn group_missing(reset: &GroupAttributeReset, verdict: &CallResult) -> (Reason, String) {
+fn group_missing(reset: &GroupAttributeReset, result: &CallResult) -> (Reason, String) {
     match reset.spec.on_group_not_found {
-        OnGroupNotFound::Fail => (Reason::GroupNotFound, messages::rejected(verdict)),
+        OnGroupNotFound::Fail => (Reason::GroupNotFound, messages::rejected(result)),
         OnGroupNotFound::Succeed => (Reason::GroupGone, "The group does not exist any more.".to_owned()),
     }
 }
 
-fn compact(reset: &GroupAttributeReset, pending: &PendingAttempt, verdict: &CallResult, now: Now) -> Attempt {
+fn compact(reset: &GroupAttributeReset, pending: &PendingAttempt, result: &CallResult, now: Now) -> Attempt {
     // What the vendor says about the platform's account is the platform's.
     let hide_text = reset.spec.app_ref.kind == AppKind::ClusterChatApp;
     Attempt {
@@ -141,15 +141,15 @@ fn compact(reset: &GroupAttributeReset, pending: &PendingAttempt, verdict: &Call
         // A stored year before our era passes for a time here, and not at the API server.
         start_time: pending.start_time.max(Timestamp::UNIX_EPOCH),
         completion_time: Some(now.microsecond()),
-        outcome: match verdict.delivery {
+        outcome: match result.delivery {
             Delivery::Sent(Class::Success) => Outcome::Succeeded,
             Delivery::Sent(Class::Unknown) => Outcome::Unknown,
             Delivery::Sent(_) => Outcome::Rejected,
             Delivery::NotSent(_) => Outcome::NotSent,
         },
-        http_status: verdict.http_status.map(i32::from),
-        error_code: verdict.code,
-        error_info: Some(verdict.error_info.clone()).filter(|text| !text.is_empty() && !hide_text),
+        http_status: result.http_status.map(i32::from),
+        error_code: result.code,
+        error_info: Some(result.error_info.clone()).filter(|text| !text.is_empty() && !hide_text),
         sdk_app_id: pending.sdk_app_id,
         host: pending.host.clone(),
     }

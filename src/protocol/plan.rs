@@ -83,13 +83,13 @@ impl From<Step> for Plan {
 
 /// Plans the next step.
 #[must_use]
-pub fn plan(reset: &GroupAttributeReset, app: &AppView, recall: &LocalState, now: Now) -> Plan {
+pub fn plan(reset: &GroupAttributeReset, app: &AppView, local: &LocalState, now: Now) -> Plan {
     if reset.metadata.deletion_timestamp.is_some() {
         return Step::Wait(None).into();
     }
     let status = seen(reset);
     if let Some(pending) = status.pending_attempt.clone() {
-        return recover_pending(reset, &status, pending, app, recall, now);
+        return recover_pending(reset, &status, pending, app, local, now);
     }
     if is_other_request(reset, &status) {
         return store(other_request(reset, &status, now));
@@ -97,7 +97,7 @@ pub fn plan(reset: &GroupAttributeReset, app: &AppView, recall: &LocalState, now
     if status.is_final() {
         return finished(reset, &status, now);
     }
-    unfinished(reset, status, app, recall, now)
+    unfinished(reset, status, app, local, now)
 }
 
 pub(super) fn store(status: ResetStatus) -> Plan {
@@ -113,7 +113,7 @@ fn unfinished(
     reset: &GroupAttributeReset,
     mut status: ResetStatus,
     app: &AppView,
-    recall: &LocalState,
+    local: &LocalState,
     now: Now,
 ) -> Plan {
     let generation = reset.metadata.generation.unwrap_or_default();
@@ -150,12 +150,12 @@ fn unfinished(
             waiting(Reason::AppNotReady, messages::app_not_ready(app_ref, reason, code))
         }
         AppState::Checking => waiting_for_check(&status, generation, app_ref, until_end, now),
-        AppState::Working => match recall.hold_until.filter(|hold| *hold > now.mono) {
+        AppState::Working => match local.hold_until.filter(|hold| *hold > now.mono) {
             Some(hold) => Plan {
                 step: Step::Wait(Some(until_end.map_or(hold, |end| end.min(hold)))),
                 explain: held_explanation(&status, generation, now),
             },
-            None => Plan { step: Step::Send, explain: limits_explanation(&status, generation, recall, now) },
+            None => Plan { step: Step::Send, explain: limits_explanation(&status, generation, local, now) },
         },
     }
 }
@@ -228,10 +228,10 @@ pub(super) fn with_generation(status: &ResetStatus, generation: i64) -> Option<B
 fn limits_explanation(
     status: &ResetStatus,
     generation: i64,
-    recall: &LocalState,
+    local: &LocalState,
     now: Now,
 ) -> Option<Box<ResetStatus>> {
-    let since = recall.eligible_since?;
+    let since = local.eligible_since?;
     if now.mono < since + EXPLAIN_LIMITS_AFTER {
         return None;
     }

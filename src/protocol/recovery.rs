@@ -20,23 +20,23 @@ pub(super) fn recover_pending(
     status: &ResetStatus,
     pending: PendingAttempt,
     app: &AppView,
-    recall: &LocalState,
+    local: &LocalState,
     now: Now,
 ) -> Plan {
     let ends = deadlines(reset, status).ok().and_then(|deadlines| deadlines.ends);
     // Until then another process may be about to make the call, and no call may come after the end.
-    let over = recall.read_back_at.map(|at| at.saturating_sub(SETTLE_TIME));
+    let over = local.read_back_at.map(|at| at.saturating_sub(SETTLE_TIME));
     if let Some(over) = over.filter(|over| *over > now.mono) {
         return Plan { step: Step::Wait(Some(over)), explain: waiting(reset, status, &pending, now) };
     }
-    let is_due = recall.read_back_at.is_some_and(|at| at <= now.mono);
+    let is_due = local.read_back_at.is_some_and(|at| at <= now.mono);
     if let Some(why) = unrecoverable(reset, ends, &pending, app, is_due, now) {
         return store(outcome::unrecoverable(reset, &pending, why, now));
     }
     let explain = waiting(reset, status, &pending, now);
     let until_end = ends.map(|end| now.until(end));
     let wait = |moment: Option<Duration>| Step::Wait(moment.into_iter().chain(until_end).min());
-    let step = match recall.read_back_at {
+    let step = match local.read_back_at {
         Some(at) if at > now.mono => wait(Some(at)),
         Some(_) if app.state == AppState::Working => Step::ReadBack(Box::new(pending)),
         _ => wait(None),

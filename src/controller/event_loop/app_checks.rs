@@ -26,14 +26,14 @@ impl Controller {
         match self.apps.get(key).filter(|_| due.is_some_and(|due| due <= now)) {
             Some(app) if app.verified.is_none() => self.wait_for_check(key, now),
             Some(app) => {
-                let Ok(terms) = &app.config else { return };
-                let terms = Arc::clone(terms);
+                let Ok(config) = &app.config else { return };
+                let config = Arc::clone(config);
                 self.check_queue.remove(key);
-                let moment = self.account(&terms.account()).reads.available_at(0, now);
+                let moment = self.account(&config.account()).reads.available_at(0, now);
                 if moment > now {
                     return self.timers.set(moment, Wake::App(key.clone()));
                 }
-                self.probe(key, terms, now);
+                self.probe(key, config, now);
             }
             None if self.check_queue.remove(key) => self.schedule_check(now),
             None => {}
@@ -87,33 +87,34 @@ impl Controller {
         let waits =
             |app: &&mut AppEntry| app.probe_due_at().is_some_and(|due| due <= now) && app.verified.is_none();
         let app = self.apps.get_mut(key).filter(waits);
-        let Some((app, terms)) = app.and_then(|app| app.config.clone().ok().map(|terms| (app, terms))) else {
+        let Some((app, config)) = app.and_then(|app| app.config.clone().ok().map(|config| (app, config)))
+        else {
             self.check_queue.remove(key);
             return;
         };
         if app.probe != ProbeState::Signed {
             (app.probe, app.is_queued) = (ProbeState::Busy, false);
             self.check_queue.start(key, now);
-            self.tasks.spawn(sign(Arc::clone(&self.ctx), terms));
+            self.tasks.spawn(sign(Arc::clone(&self.ctx), config));
             return;
         }
-        let name = terms.account();
+        let name = config.account();
         let permit = self.account(&name).reads.available_at(0, now);
         if permit > now {
             return self.check_queue.hold_account_until(&name, permit);
         }
         self.check_queue.start(key, now);
-        self.probe(key, terms, now);
+        self.probe(key, config, now);
     }
 
     /// Calls the vendor for it; a permit is free.
-    fn probe(&mut self, key: &AppKey, terms: Arc<CallConfig>, now: Duration) {
-        self.account(&terms.account()).reads.acquire(now);
+    fn probe(&mut self, key: &AppKey, config: Arc<CallConfig>, now: Duration) {
+        self.account(&config.account()).reads.acquire(now);
         if let Some(app) = self.apps.get_mut(key) {
             (app.probe, app.is_queued) = (ProbeState::Busy, false);
             app.confirm_at = app.confirm_at.filter(|_| app.is_unconfirmed());
             app.circuit.on_probe_started(now);
         }
-        self.tasks.spawn(probe(Arc::clone(&self.ctx), terms));
+        self.tasks.spawn(probe(Arc::clone(&self.ctx), config));
     }
 }

@@ -49,19 +49,19 @@ impl Controller {
         }
         self.app_writes_in_flight += 1;
         app.writing = true;
-        let (object, hands, key) = (app.object.clone(), Arc::clone(&self.ctx), key.clone());
+        let (object, ctx, key) = (app.object.clone(), Arc::clone(&self.ctx), key.clone());
         self.tasks.spawn(async move {
             let written = match &object {
                 AnyChatApp::Chat(app) => {
-                    hands.statuses.put_app(app, status).await.map(|app| AnyChatApp::Chat(Box::new(app)))
+                    ctx.statuses.put_app(app, status).await.map(|app| AnyChatApp::Chat(Box::new(app)))
                 }
                 AnyChatApp::Cluster(app) => {
-                    let written = hands.statuses.put_cluster_app(app, status).await;
+                    let written = ctx.statuses.put_cluster_app(app, status).await;
                     written.map(|app| AnyChatApp::Cluster(Box::new(app)))
                 }
             };
-            hands.metrics.api_write("app", written.as_ref().err().map_or("ok", WriteError::label));
-            hands.report(TaskResult::AppDone(key, written));
+            ctx.metrics.api_write("app", written.as_ref().err().map_or("ok", WriteError::label));
+            ctx.report(TaskResult::AppDone(key, written));
         });
     }
 
@@ -96,28 +96,28 @@ impl Controller {
         }
     }
 
-    pub(super) fn on_signed(&mut self, terms: &Arc<CallConfig>) {
-        if let Some(app) = self.apps.get_mut(&terms.key).filter(|app| app.uses(terms)) {
+    pub(super) fn on_signed(&mut self, config: &Arc<CallConfig>) {
+        if let Some(app) = self.apps.get_mut(&config.key).filter(|app| app.uses(config)) {
             (app.probe, app.key_error) = (ProbeState::Signed, None);
-            self.reconcile_app(&terms.key);
+            self.reconcile_app(&config.key);
         }
     }
 
     pub(super) fn on_probed(
         &mut self,
-        terms: &Arc<CallConfig>,
+        config: &Arc<CallConfig>,
         outcome: Result<CallResult, CredentialsError>,
     ) {
         let now = self.now();
-        let key = &terms.key;
+        let key = &config.key;
         // A probe on other terms says nothing about the app as it is now, which has its own probe.
-        let Some(app) = self.apps.get_mut(key).filter(|app| app.uses(terms)) else { return };
+        let Some(app) = self.apps.get_mut(key).filter(|app| app.uses(config)) else { return };
         app.probe = ProbeState::Idle;
-        let had_trouble = app.circuit.failure().is_some();
+        let had_failure = app.circuit.failure().is_some();
         app.key_error = None;
-        if let Ok(verdict) = &outcome {
+        if let Ok(result) = &outcome {
             let AppKey { kind, namespace, name } = key;
-            tracing::debug!(%kind, namespace, name, class = verdict.label(), code = verdict.code, "app checked");
+            tracing::debug!(%kind, namespace, name, class = result.label(), code = result.code, "app checked");
         }
         let was_confirmation = app.confirm_at.take().is_some();
         let change = match outcome {
@@ -126,11 +126,11 @@ impl Controller {
                 app.confirm_at = app.is_unconfirmed().then_some(now.mono + PROBE_SPACING);
                 CircuitChange::None
             }
-            Ok(verdict) => app.circuit.on_probe(&verdict, now.mono),
+            Ok(result) => app.circuit.on_probe(&result, now.mono),
             Err(fault) => {
                 app.circuit.on_probe_started(now.mono);
                 match failure(fault) {
-                    Ok(trouble) => app.circuit.on_failure(trouble, now.mono),
+                    Ok(failure) => app.circuit.on_failure(failure, now.mono),
                     Err(why) => {
                         warn_without_key(key, &why);
                         app.key_error = Some(why);
@@ -143,30 +143,30 @@ impl Controller {
             self.check_queue.on_accepted(&key.namespace);
             self.schedule_check(now.mono);
         }
-        self.on_circuit_change(key, change, had_trouble);
+        self.on_circuit_change(key, change, had_failure);
         self.reconcile_app(key);
     }
 
-    pub(super) fn on_no_credentials(&mut self, terms: &Arc<CallConfig>, fault: CredentialsError) {
+    pub(super) fn on_no_credentials(&mut self, config: &Arc<CallConfig>, fault: CredentialsError) {
         let now = self.now().mono;
-        let app = self.apps.get_mut(&terms.key).filter(|app| app.uses(terms) && app.circuit.is_closed());
+        let app = self.apps.get_mut(&config.key).filter(|app| app.uses(config) && app.circuit.is_closed());
         let Some(app) = app else { return };
         match failure(fault) {
-            Ok(trouble) => {
-                let change = app.circuit.on_failure(trouble, now);
-                self.on_circuit_change(&terms.key, change, false);
+            Ok(failure) => {
+                let change = app.circuit.on_failure(failure, now);
+                self.on_circuit_change(&config.key, change, false);
             }
             // Those who have a signature go on; the others wait until the next probe has one.
             Err(why) => {
-                warn_without_key(&terms.key, &why);
+                warn_without_key(&config.key, &why);
                 app.circuit.on_key_unavailable(now);
             }
         }
-        self.reconcile_app(&terms.key);
+        self.reconcile_app(&config.key);
     }
 
     /// Tells everybody whom the change of a circuit concerns.
-    pub(super) fn on_circuit_change(&mut self, key: &AppKey, change: CircuitChange, had_trouble: bool) {
+    pub(super) fn on_circuit_change(&mut self, key: &AppKey, change: CircuitChange, had_failure: bool) {
         let Some(app) = self.apps.get_mut(key) else { return };
         app.update_rejected();
         app.update_gate();
@@ -181,7 +181,7 @@ impl Controller {
             }
             (CircuitChange::Opened, None) | (CircuitChange::Closed, _) => {
                 tracing::info!(%kind, namespace, name, "the account works");
-                if had_trouble {
+                if had_failure {
                     let note = "The vendor accepts the account again; resets go on.".to_owned();
                     self.ctx.event(reference, "CircuitClosed", false, note);
                 }

@@ -76,8 +76,8 @@ impl Controller {
 
     /// Whether the object is still there, and its namespace still admitted; what concerns the app is in its gate.
     fn may_still_go(&mut self, uid: &str) -> bool {
-        let Some(open) = self.resets.active(uid) else { return false };
-        let object = Arc::clone(&open.object);
+        let Some(active) = self.resets.active(uid) else { return false };
+        let object = Arc::clone(&active.object);
         object.metadata.deletion_timestamp.is_none() && self.app_view(&object).state != AppState::NotAllowed
     }
 
@@ -97,8 +97,8 @@ impl Controller {
             if moment > now.mono {
                 return self.dispatch_at(name, moment);
             }
-            let Some(place) = account.clear_queue.pop() else { return };
-            self.start_clear(name, &place.uid, now);
+            let Some(key) = account.clear_queue.pop() else { return };
+            self.start_clear(name, &key.uid, now);
         }
     }
 
@@ -112,8 +112,8 @@ impl Controller {
             if moment > now.mono {
                 return self.dispatch_at(name, moment);
             }
-            let Some(place) = account.read_queue.pop() else { return };
-            self.start_read(name, &place.uid, now);
+            let Some(key) = account.read_queue.pop() else { return };
+            self.start_read(name, &key.uid, now);
         }
     }
 
@@ -146,19 +146,19 @@ impl Controller {
         let account = self.account(name);
         account.uncommitted += 1;
         account.in_flight.on_start();
-        let pace = account.group(&group);
-        pace.start_write();
-        let mut throttled = pace.clone();
+        let interval = account.group(&group);
+        interval.start_write();
+        let mut throttled = interval.clone();
         throttled.on_throttled();
         let group_wait = throttled.interval(account.interval);
-        let hands = Arc::clone(&self.ctx);
-        let Some(open) = self.resets.active(uid) else { return };
-        open.start_task();
-        let waits_since = open.local.eligible_since.take().unwrap_or(now.mono);
-        let reset = Arc::clone(&open.object);
+        let ctx = Arc::clone(&self.ctx);
+        let Some(active) = self.resets.active(uid) else { return };
+        active.start_task();
+        let waits_since = active.local.eligible_since.take().unwrap_or(now.mono);
+        let reset = Arc::clone(&active.object);
         let order =
             AttemptOrder { reset, group, app, group_wait, started: now.mono, eligible_since: waits_since };
-        self.tasks.spawn(attempt(hands, order));
+        self.tasks.spawn(attempt(ctx, order));
     }
 
     /// An app that works by a stored proof has no say in its account's limits yet, but keeps to its own from the start:
@@ -196,26 +196,26 @@ impl Controller {
             return self.execute(uid, Step::ReadBack(pending), now);
         }
         self.account(name).reads.acquire(now.mono);
-        let hands = Arc::clone(&self.ctx);
-        let Some(open) = self.resets.active(uid) else { return };
-        open.start_task();
-        let reset = Arc::clone(&open.object);
-        self.tasks.spawn(read_back(hands, reset, *pending, group, app));
+        let ctx = Arc::clone(&self.ctx);
+        let Some(active) = self.resets.active(uid) else { return };
+        active.start_task();
+        let reset = Arc::clone(&active.object);
+        self.tasks.spawn(read_back(ctx, reset, *pending, group, app));
     }
 
     /// Takes a reset out of its queue and plans it anew. `None` if it is at work, or was taken care of.
     fn dequeue_and_plan(&mut self, uid: &str, now: Now) -> Option<(Step, Arc<CallConfig>, GroupId)> {
-        let open = self.resets.active(uid)?;
-        open.queued = None;
-        if open.busy {
+        let active = self.resets.active(uid)?;
+        active.queued = None;
+        if active.busy {
             return None;
         }
-        let group = GroupId::parse(&open.object.spec.group_id);
-        let key = open.app.clone();
+        let group = GroupId::parse(&active.object.spec.group_id);
+        let key = active.app.clone();
         let step = self.plan(uid, now)?.step;
-        let terms = self.apps.get(&key).and_then(|app| app.config.as_ref().ok()).map(Arc::clone);
-        if let (Some(terms), Ok(group)) = (terms, group) {
-            return Some((step, terms, group));
+        let config = self.apps.get(&key).and_then(|app| app.config.as_ref().ok()).map(Arc::clone);
+        if let (Some(config), Ok(group)) = (config, group) {
+            return Some((step, config, group));
         }
         self.execute(uid, step, now);
         None

@@ -23,8 +23,8 @@ impl Controller {
 
     /// Forgets what needs no remembering.
     fn forget_idle(&mut self, now: Now) {
-        for terms in self.apps.values().filter_map(|app| app.config.as_ref().ok()) {
-            terms.credentials.drop_expired_key(now.mono);
+        for config in self.apps.values().filter_map(|app| app.config.as_ref().ok()) {
+            config.credentials.drop_expired_key(now.mono);
         }
         self.check_queue.forget_idle(now.mono);
         let named: HashSet<&AccountId> = self.apps.values().filter_map(|app| app.account.as_ref()).collect();
@@ -37,16 +37,16 @@ impl Controller {
     /// Sets everything that is looked at rather than counted.
     fn gauges(&mut self, now: Now) {
         let mut waiting: HashMap<&AppKey, (usize, Duration)> = HashMap::new();
-        for (_, open) in self.resets.all_active() {
-            let status = open.object.status.as_ref();
+        for (_, active) in self.resets.all_active() {
+            let status = active.object.status.as_ref();
             if status.is_some_and(ResetStatus::is_final) {
                 continue;
             }
-            let (count, oldest) = waiting.entry(&open.app).or_default();
+            let (count, oldest) = waiting.entry(&active.app).or_default();
             *count += 1;
             // A prepared one may lie there for months, and nobody is to be called for it.
-            if !open.object.spec.suspend {
-                let created = open.object.metadata.creation_timestamp.as_ref().map(|time| time.0);
+            if !active.object.spec.suspend {
+                let created = active.object.metadata.creation_timestamp.as_ref().map(|time| time.0);
                 let start = status.and_then(|status| status.start_time).or(created);
                 let age = start.map(|start| now.wall.duration_since(start));
                 *oldest = (*oldest).max(age.and_then(|age| age.try_into().ok()).unwrap_or_default());
@@ -70,7 +70,7 @@ impl Controller {
                 waiting,
                 oldest,
                 is_open: !app.circuit.is_closed(),
-                usersig_expiry: app.config.as_ref().ok().and_then(|terms| terms.credentials.expires()),
+                usersig_expiry: app.config.as_ref().ok().and_then(|config| config.credentials.expires()),
                 limit: account
                     .map(|account| (account.clears.in_use(now.mono), account.clears.rate(now.mono))),
             };

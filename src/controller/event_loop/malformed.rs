@@ -18,7 +18,7 @@ const MAX_CONCURRENT_EXPLANATIONS: usize = 4;
 #[derive(Default)]
 pub(super) struct Unexplained {
     /// By uid; namespaces take turns.
-    turns: FairQueue<String>,
+    queue: FairQueue<String>,
     /// Not before this moment is the next one explained.
     next: Duration,
     under_way: usize,
@@ -28,8 +28,8 @@ impl Controller {
     pub(super) fn on_malformed(&mut self, malformed: Malformed) {
         let (kind, identity) = (malformed.kind, malformed.identity.clone());
         let Identity { uid, namespace, name } = &identity;
-        let told = (kind, uid.clone());
-        if self.malformed.get(&told).is_some_and(|known| known.generation == malformed.generation) {
+        let key = (kind, uid.clone());
+        if self.malformed.get(&key).is_some_and(|known| known.generation == malformed.generation) {
             return;
         }
         let error = &malformed.error;
@@ -40,11 +40,11 @@ impl Controller {
             uid,
             "the stored object cannot be read: {error}. Apply it again."
         );
-        self.malformed.insert(told, malformed);
+        self.malformed.insert(key, malformed);
         if kind == RESET {
             self.stop_waiting(uid);
             self.resets.mark_unreadable(uid);
-            self.unexplained.turns.push(namespace, uid.clone());
+            self.unexplained.queue.push(namespace, uid.clone());
             self.timers.set(self.unexplained.next, Wake::Malformed);
         } else {
             self.forget_object(kind, &identity);
@@ -60,7 +60,7 @@ impl Controller {
         if now.mono < self.unexplained.next {
             return self.timers.set(self.unexplained.next, Wake::Malformed);
         }
-        while let Some(uid) = self.unexplained.turns.pop() {
+        while let Some(uid) = self.unexplained.queue.pop() {
             let Some(malformed) = self.malformed.get(&(RESET, uid)) else { continue };
             let text = format!(
                 "The stored object cannot be read: {}. Mend its spec, or delete it and create it anew.",
@@ -69,13 +69,13 @@ impl Controller {
             let mut said = ResetStatus::default();
             status::set_reason(&mut said, -1, Reason::Pending, &text, now);
             let Identity { uid, namespace, name } = malformed.identity.clone();
-            let hands = Arc::clone(&self.ctx);
+            let ctx = Arc::clone(&self.ctx);
             self.tasks.spawn(async move {
-                let done = hands.statuses.explain_malformed(&namespace, &name, &uid, &said.conditions).await;
+                let done = ctx.statuses.explain_malformed(&namespace, &name, &uid, &said.conditions).await;
                 if let Err(fault) = done {
                     tracing::warn!(namespace, name, "its conditions could not say so: {fault}");
                 }
-                hands.report(TaskResult::MalformedExplained);
+                ctx.report(TaskResult::MalformedExplained);
             });
             self.unexplained.under_way += 1;
             self.unexplained.next = now.mono + EXPLANATION_SPACING;

@@ -100,14 +100,14 @@ pub struct Controller {
 impl Controller {
     /// A desk that begins its work now, with everything still to be listed.
     #[must_use]
-    pub fn new(hands: Arc<Context>, rules: AppRules, health: Arc<Health>, sources: Vec<Source>) -> Self {
-        let took_over = hands.clock.now().mono;
+    pub fn new(ctx: Arc<Context>, rules: AppRules, health: Arc<Health>, sources: Vec<Source>) -> Self {
+        let took_over = ctx.clock.now().mono;
         let alone_from = took_over + rules.predecessor_writes;
-        let reader = CacheOwner { identity: hands.identity.clone(), alone_from };
-        let series = AppSeries::new(hands.metrics.clone());
+        let reader = CacheOwner { identity: ctx.identity.clone(), alone_from };
+        let series = AppSeries::new(ctx.metrics.clone());
         let one_watch_each = sources.iter().any(|source| !source.namespace.is_empty());
         Self {
-            ctx: hands,
+            ctx: ctx,
             rules,
             health,
             resets: ResetCache::new(reader),
@@ -199,8 +199,8 @@ impl Controller {
         while let Some(wake) = self.timers.due(now) {
             match wake {
                 Wake::Reset(uid) => {
-                    if let Some(tracked) = self.resets.all.get_mut(&uid) {
-                        tracked.timer = None;
+                    if let Some(entry) = self.resets.all.get_mut(&uid) {
+                        entry.timer = None;
                     }
                     self.reconcile(&uid);
                 }

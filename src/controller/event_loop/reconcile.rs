@@ -24,22 +24,23 @@ impl Controller {
             return;
         }
         let now = self.now();
-        let Some(tracked) = self.resets.all.get(uid) else { return };
-        if matches!(&tracked.stage, Stage::Active(open) if open.busy) {
+        let Some(entry) = self.resets.all.get(uid) else { return };
+        if matches!(&entry.stage, Stage::Active(active) if active.busy) {
             return;
         }
-        if let Some(moment) = tracked.write_at.filter(|moment| *moment > now.mono) {
+        if let Some(moment) = entry.write_at.filter(|moment| *moment > now.mono) {
             self.dequeue(uid);
             return self.wake_at(uid, moment);
         }
-        if let Stage::Finished(delete_at, _) = tracked.stage {
+        if let Stage::Finished(delete_at, _) = entry.stage {
             return self.reconcile_finished(uid, delete_at, now);
         }
         if let Some(status) = self.revoked_status(uid) {
             return self.write(uid, "record", status);
         }
         let Some(Plan { step, explain }) = self.plan(uid, now) else { return };
-        let is_overwritten = self.resets.active(uid).is_some_and(|open| open.status_to_restore().is_some());
+        let is_overwritten =
+            self.resets.active(uid).is_some_and(|active| active.status_to_restore().is_some());
         if explain.is_some() || is_overwritten {
             self.queue_explanation(uid);
         }
@@ -47,9 +48,9 @@ impl Controller {
     }
 
     pub(super) fn plan(&mut self, uid: &str, now: Now) -> Option<Plan> {
-        let open = self.resets.active(uid)?;
-        let (object, recall) = (Arc::clone(&open.object), open.local.clone());
-        Some(plan(&object, &self.app_view(&object), &recall, now))
+        let active = self.resets.active(uid)?;
+        let (object, local) = (Arc::clone(&active.object), active.local.clone());
+        Some(plan(&object, &self.app_view(&object), &local, now))
     }
 
     pub(super) fn execute(&mut self, uid: &str, step: Step, now: Now) {
@@ -57,8 +58,8 @@ impl Controller {
             Step::Wait(moment) => {
                 self.dequeue(uid);
                 self.log_wait(uid, moment, now);
-                if let Some(open) = self.resets.active(uid) {
-                    open.local.eligible_since = None;
+                if let Some(active) = self.resets.active(uid) {
+                    active.local.eligible_since = None;
                 }
                 if let Some(moment) = moment {
                     self.wake_at(uid, moment);
@@ -80,7 +81,7 @@ impl Controller {
         if !tracing::enabled!(tracing::Level::DEBUG) {
             return;
         }
-        let Some(object) = self.resets.active(uid).map(|open| Arc::clone(&open.object)) else { return };
+        let Some(object) = self.resets.active(uid).map(|active| Arc::clone(&active.object)) else { return };
         tracing::debug!(
             namespace = object.metadata.namespace,
             reset = object.metadata.name,
@@ -102,11 +103,11 @@ impl Controller {
 
     /// An attempt of ours whose intent turned up after all, though its write seemed lost: it was never called.
     fn revoked_status(&mut self, uid: &str) -> Option<ResetStatus> {
-        let hands = Arc::clone(&self.ctx);
-        let open = self.resets.active(uid)?;
-        let pending = open.object.status.as_ref()?.pending_attempt.as_ref()?;
-        (open.revoked_attempt.as_deref() == Some(pending.id.as_str()))
-            .then(|| status_without_call(&hands, &open.object, pending))
+        let ctx = Arc::clone(&self.ctx);
+        let active = self.resets.active(uid)?;
+        let pending = active.object.status.as_ref()?.pending_attempt.as_ref()?;
+        (active.revoked_attempt.as_deref() == Some(pending.id.as_str()))
+            .then(|| status_without_call(&ctx, &active.object, pending))
     }
 
     /// What a reset sees of its app.
@@ -122,7 +123,7 @@ impl Controller {
         let state = match app.failure() {
             _ if of_cluster && (is_suspended || !self.is_open_to(app, namespace)) => AppState::NotAllowed,
             _ if is_suspended => AppState::Suspended,
-            Some(trouble) => AppState::NotReady(trouble.reason, trouble.code),
+            Some(failure) => AppState::NotReady(failure.reason, failure.code),
             None if app.works() => AppState::Working,
             None => AppState::Checking,
         };
@@ -141,13 +142,13 @@ impl Controller {
     }
 
     fn queue_clear(&mut self, uid: &str, now: Now) {
-        let Some(open) = self.resets.active(uid) else { return };
-        let since = *open.local.eligible_since.get_or_insert(now.mono);
+        let Some(active) = self.resets.active(uid) else { return };
+        let since = *active.local.eligible_since.get_or_insert(now.mono);
         // Looks again when the limits have to be explained, however long the turn takes.
         let first = since + EXPLAIN_LIMITS_AFTER;
         let explain_at = if first > now.mono { first } else { now.mono + EXPLAIN_LIMITS_AFTER };
-        let object = Arc::clone(&open.object);
-        let is_queued = open.queued.is_some();
+        let object = Arc::clone(&active.object);
+        let is_queued = active.queued.is_some();
         let Ok(group) = GroupId::parse(&object.spec.group_id) else { return };
         let Some(account) = self.app_view(&object).account else { return };
         match self.account(&account).group_readiness(&group, now.mono) {
@@ -181,18 +182,18 @@ impl Controller {
             self.reconcile(&uid);
             // A place in another line, of its app's new account say, leads to no end that would look who is next here.
             let goes = |queued: &QueuePosition| !queued.read && queued.account == *name;
-            if self.resets.active(&uid).is_some_and(|open| open.queued.as_ref().is_some_and(goes)) {
+            if self.resets.active(&uid).is_some_and(|active| active.queued.as_ref().is_some_and(goes)) {
                 return;
             }
         }
     }
 
     fn queue_read(&mut self, uid: &str) {
-        let Some(open) = self.resets.active(uid) else { return };
-        if open.queued.as_ref().is_some_and(|queued| queued.read) {
+        let Some(active) = self.resets.active(uid) else { return };
+        if active.queued.as_ref().is_some_and(|queued| queued.read) {
             return;
         }
-        let object = Arc::clone(&open.object);
+        let object = Arc::clone(&active.object);
         if let Some(account) = self.app_view(&object).account {
             self.enqueue(uid, account, true);
         }
@@ -200,29 +201,29 @@ impl Controller {
 
     fn enqueue(&mut self, uid: &str, account: AccountId, read: bool) {
         self.dequeue(uid);
-        let Some(open) = self.resets.active(uid) else { return };
-        let place = queue_key(&open.object, uid);
-        let namespace = open.object.metadata.namespace.clone().unwrap_or_default();
-        open.queued = Some(QueuePosition { account: account.clone(), read, place: place.clone() });
+        let Some(active) = self.resets.active(uid) else { return };
+        let key = queue_key(&active.object, uid);
+        let namespace = active.object.metadata.namespace.clone().unwrap_or_default();
+        active.queued = Some(QueuePosition { account: account.clone(), read, key: key.clone() });
         let limits = self.account(&account);
-        let turns = if read { &mut limits.read_queue } else { &mut limits.clear_queue };
-        turns.push(&namespace, place);
+        let queue = if read { &mut limits.read_queue } else { &mut limits.clear_queue };
+        queue.push(&namespace, key);
         self.dirty_accounts.insert(account);
     }
 
     pub(super) fn dequeue(&mut self, uid: &str) {
-        let Some(open) = self.resets.active(uid) else { return };
-        let namespace = open.object.metadata.namespace.clone().unwrap_or_default();
-        let Some(QueuePosition { account, read, place }) = open.queued.take() else { return };
+        let Some(active) = self.resets.active(uid) else { return };
+        let namespace = active.object.metadata.namespace.clone().unwrap_or_default();
+        let Some(QueuePosition { account, read, key }) = active.queued.take() else { return };
         let limits = self.account(&account);
-        let turns = if read { &mut limits.read_queue } else { &mut limits.clear_queue };
-        turns.remove(&namespace, &place);
+        let queue = if read { &mut limits.read_queue } else { &mut limits.clear_queue };
+        queue.remove(&namespace, &key);
     }
 
     /// Looks at a reset again at `moment`; one timer each.
     pub(super) fn wake_at(&mut self, uid: &str, moment: Duration) {
-        let Some(tracked) = self.resets.all.get_mut(uid) else { return };
-        if let Some(old) = tracked.timer.replace(moment) {
+        let Some(entry) = self.resets.all.get_mut(uid) else { return };
+        if let Some(old) = entry.timer.replace(moment) {
             self.timers.clear(old, Wake::Reset(uid.to_owned()));
         }
         self.timers.set(moment, Wake::Reset(uid.to_owned()));
@@ -253,7 +254,7 @@ mod tests {
 
     #[test]
     fn who_was_refused_again_goes_behind_those_that_come_while_the_way_is_closed() {
-        let place = |status: serde_json::Value| {
+        let key = |status: serde_json::Value| {
             let object = json!({
                 "apiVersion": "groupattr.dev/v1alpha1", "kind": "GroupAttributeReset", "metadata": {"name": "room"},
                 "spec": {"groupID": "@TGS#room"}, "status": status,
@@ -261,7 +262,7 @@ mod tests {
             queue_key(&serde_json::from_value(object).unwrap(), "uid").since
         };
         let refused = |number: i32, code: i64| {
-            place(json!({"observedGeneration": 1, "startTime": "1970-01-01T00:00:10Z", "lastAttempt": {
+            key(json!({"observedGeneration": 1, "startTime": "1970-01-01T00:00:10Z", "lastAttempt": {
                 "id": "a", "number": number, "startTime": "1970-01-01T00:01:39Z", "completionTime": "1970-01-01T00:01:40Z",
                 "outcome": "Rejected", "errorCode": code, "sdkAppID": 7, "host": "chat:443",
             }}))

@@ -24,12 +24,12 @@ impl Controller {
         if !self.acquire_write_slot(uid) {
             return;
         }
-        let hands = Arc::clone(&self.ctx);
-        let Some(open) = self.resets.active(uid) else { return };
-        open.start_task();
-        open.attempted_status = Some(Box::new(status.clone()));
-        let object = Arc::clone(&open.object);
-        self.tasks.spawn(persist::record(hands, kind, object, status));
+        let ctx = Arc::clone(&self.ctx);
+        let Some(active) = self.resets.active(uid) else { return };
+        active.start_task();
+        active.attempted_status = Some(Box::new(status.clone()));
+        let object = Arc::clone(&active.object);
+        self.tasks.spawn(persist::record(ctx, kind, object, status));
     }
 
     pub(super) fn delete(&mut self, uid: &str) {
@@ -37,24 +37,24 @@ impl Controller {
             return;
         }
         let again = self.now().mono + DELETE_RETRY;
-        let Some(tracked) = self.resets.all.get_mut(uid) else { return };
-        tracked.write_at = Some(again);
-        let key = (tracked.namespace.clone(), tracked.name.clone());
-        let deletion = persist::delete(Arc::clone(&self.ctx), key, uid.to_owned(), tracked.version.clone());
+        let Some(entry) = self.resets.all.get_mut(uid) else { return };
+        entry.write_at = Some(again);
+        let key = (entry.namespace.clone(), entry.name.clone());
+        let deletion = persist::delete(Arc::clone(&self.ctx), key, uid.to_owned(), entry.version.clone());
         self.tasks.spawn(deletion);
         self.wake_at(uid, again);
     }
 
     /// Takes one of the writers for this reset, or puts it into the backlog, from where it is looked at again.
     fn acquire_write_slot(&mut self, uid: &str) -> bool {
-        let Some(tracked) = self.resets.all.get_mut(uid) else { return false };
+        let Some(entry) = self.resets.all.get_mut(uid) else { return false };
         if self.writes_in_flight < MAX_CONCURRENT_WRITES {
             self.writes_in_flight += 1;
             return true;
         }
-        if !std::mem::replace(&mut tracked.in_backlog, true) {
+        if !std::mem::replace(&mut entry.in_backlog, true) {
             let since = self.ctx.clock.now().wall;
-            self.write_queue.push(&tracked.namespace, QueueKey { since, uid: uid.to_owned() });
+            self.write_queue.push(&entry.namespace, QueueKey { since, uid: uid.to_owned() });
         }
         false
     }
@@ -64,8 +64,8 @@ impl Controller {
         self.writes_in_flight = self.writes_in_flight.saturating_sub(1);
         while self.writes_in_flight < MAX_CONCURRENT_WRITES {
             let Some(QueueKey { uid: next, .. }) = self.write_queue.pop() else { return };
-            if let Some(tracked) = self.resets.all.get_mut(&next) {
-                tracked.in_backlog = false;
+            if let Some(entry) = self.resets.all.get_mut(&next) {
+                entry.in_backlog = false;
             }
             self.reconcile(&next);
         }
@@ -73,9 +73,9 @@ impl Controller {
 
     /// The status that is to be written back, and the event that says so.
     fn restoration(&mut self, uid: &str) -> Option<ResetStatus> {
-        let open = self.resets.active(uid)?;
-        let status = open.status_to_restore()?;
-        let object = Arc::clone(&open.object);
+        let active = self.resets.active(uid)?;
+        let status = active.status_to_restore()?;
+        let object = Arc::clone(&active.object);
         tracing::warn!(
             namespace = object.metadata.namespace,
             reset = object.metadata.name,
@@ -88,9 +88,9 @@ impl Controller {
     }
 
     pub(super) fn queue_explanation(&mut self, uid: &str) {
-        let Some(open) = self.resets.active(uid) else { return };
-        let since = open.object.metadata.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default();
-        let namespace = open.object.metadata.namespace.clone().unwrap_or_default();
+        let Some(active) = self.resets.active(uid) else { return };
+        let since = active.object.metadata.creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default();
+        let namespace = active.object.metadata.namespace.clone().unwrap_or_default();
         self.explanation_queue.push(&namespace, QueueKey { since, uid: uid.to_owned() });
         self.timers.set(self.explain_at, Wake::Explanation);
     }
@@ -106,9 +106,9 @@ impl Controller {
             return self.timers.set(now.mono + EXPLANATION_SPACING, Wake::Explanation);
         }
         while let Some(QueueKey { uid, .. }) = self.explanation_queue.pop() {
-            let Some(tracked) = self.resets.all.get(&uid) else { continue };
-            let is_paused = tracked.write_at.is_some_and(|moment| moment > now.mono);
-            if is_paused || self.resets.active(&uid).is_none_or(|open| open.busy) {
+            let Some(entry) = self.resets.all.get(&uid) else { continue };
+            let is_paused = entry.write_at.is_some_and(|moment| moment > now.mono);
+            if is_paused || self.resets.active(&uid).is_none_or(|active| active.busy) {
                 continue;
             }
             if let Some(status) = self.restoration(&uid) {

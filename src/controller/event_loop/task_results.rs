@@ -25,9 +25,9 @@ impl Controller {
         match report {
             TaskResult::IntentStored(armed) => self.on_intent_stored(armed),
             TaskResult::CallEnded(ended) => self.on_call_ended(ended),
-            TaskResult::CredentialsFailed(terms, fault) => self.on_no_credentials(&terms, fault),
-            TaskResult::Signed(terms) => self.on_signed(&terms),
-            TaskResult::Probed(terms, outcome) => self.on_probed(&terms, outcome),
+            TaskResult::CredentialsFailed(config, fault) => self.on_no_credentials(&config, fault),
+            TaskResult::Signed(config) => self.on_signed(&config),
+            TaskResult::Probed(config, outcome) => self.on_probed(&config, outcome),
             TaskResult::ResetDone(done) => self.on_reset_done(done),
             TaskResult::Deleted { uid, version, outcome } => self.on_deleted_reset(&uid, &version, outcome),
             TaskResult::AppDone(key, written) => self.on_app_written(&key, written),
@@ -48,12 +48,12 @@ impl Controller {
     }
 
     fn on_call_ended(&mut self, ended: CallEnded) {
-        let CallEnded { app: terms, started: begun, group, permit, verdict } = ended;
+        let CallEnded { app: config, started: begun, group, permit, result } = ended;
         let sent = permit.call();
-        let (name, key) = (terms.account(), terms.key.clone());
+        let (name, key) = (config.account(), config.key.clone());
         let now = self.now().mono;
         if let (None, Some((at, _))) = (&group, sent)
-            && !terms.gate.allows_clear()
+            && !config.gate.allows_clear()
         {
             // It counts from the send, which a slow Secret may have delayed.
             self.check_queue.hold_account_until(&name, at + PROBE_SPACING);
@@ -65,36 +65,36 @@ impl Controller {
             PermitUse::Unused => pace.release_unused(),
             PermitUse::Used { over, .. } => pace.release_after_answer(over),
         }
-        let ruling = verdict.as_ref().map(|verdict| verdict.delivery);
-        if let (Some((at, _)), Some(Delivery::Sent(Class::ThrottledAccount))) = (sent, ruling) {
+        let delivery = result.as_ref().map(|result| result.delivery);
+        if let (Some((at, _)), Some(Delivery::Sent(Class::ThrottledAccount))) = (sent, delivery) {
             pace.on_throttled(at, now);
         }
         if let Some(group) = &group {
-            match (sent, verdict.as_ref().is_some_and(CallResult::is_answered)) {
+            match (sent, result.as_ref().is_some_and(CallResult::is_answered)) {
                 (None, _) => account.in_flight.on_not_sent(),
                 (Some(_), true) => account.in_flight.on_answer(),
                 (Some(_), false) => account.in_flight.on_timeout(),
             }
             let pace = account.group(group);
             pace.end_write(sent.map(|(_, over)| over));
-            match ruling {
+            match delivery {
                 Some(Delivery::Sent(Class::ThrottledGroup)) => pace.on_throttled(),
                 Some(Delivery::Sent(Class::Success)) => pace.on_success(),
                 _ => {}
             }
         }
-        if let Some(verdict) = &verdict {
+        if let Some(result) = &result {
             if group.is_some() {
-                self.count_attempt(&key, verdict, sent.map(|(at, _)| now.saturating_sub(at)));
+                self.count_attempt(&key, result, sent.map(|(at, _)| now.saturating_sub(at)));
             }
             // What was heard on terms that are no more says nothing about the app as it is now.
             let moment = self.now();
-            let app = self.apps.get_mut(&key).filter(|app| app.uses(&terms));
+            let app = self.apps.get_mut(&key).filter(|app| app.uses(&config));
             let (has_a_say_now, is_earlier, change) =
                 app.map_or((false, false, CircuitChange::None), |app| {
-                    let has_a_say_now = app.on_accepted(verdict, moment);
-                    let is_earlier = group.is_some() && app.circuit.on_clear(verdict);
-                    (has_a_say_now, is_earlier, app.circuit.on_call(verdict, begun, now))
+                    let has_a_say_now = app.on_accepted(result, moment);
+                    let is_earlier = group.is_some() && app.circuit.on_clear(result);
+                    (has_a_say_now, is_earlier, app.circuit.on_call(result, begun, now))
                 });
             if has_a_say_now {
                 self.recompute_limits(&name);
@@ -115,10 +115,10 @@ impl Controller {
     fn on_reset_done(&mut self, done: ResetDone) {
         let ResetDone { uid, seen, read_back_at, revoked_attempt: never_called, was_writer } = done;
         let mut origin = Freshness::Consistent;
-        if let Some(open) = self.resets.active(&uid) {
-            origin = open.read_freshness();
-            open.busy = false;
-            open.revoked_attempt = never_called.or(open.revoked_attempt.take());
+        if let Some(active) = self.resets.active(&uid) {
+            origin = active.read_freshness();
+            active.busy = false;
+            active.revoked_attempt = never_called.or(active.revoked_attempt.take());
         }
         if self.resets.all.contains_key(&uid) {
             match seen {
@@ -132,8 +132,8 @@ impl Controller {
                 LastSeen::Fault(fault) => self.back_off(&uid, &fault, LONGEST_PAUSE),
             }
         }
-        if let (Some(open), Some(moment)) = (self.resets.active(&uid), read_back_at) {
-            open.local.read_back_at = Some(moment);
+        if let (Some(active), Some(moment)) = (self.resets.active(&uid), read_back_at) {
+            active.local.read_back_at = Some(moment);
         }
         self.resets.compact(&uid);
         if was_writer {
@@ -144,7 +144,7 @@ impl Controller {
 
     /// A deletion is over. If its object has changed meanwhile, others are at work on it by now.
     fn on_deleted_reset(&mut self, uid: &str, version: &str, outcome: Result<(), WriteError>) {
-        let is_unchanged = self.resets.all.get(uid).is_some_and(|tracked| tracked.version == version);
+        let is_unchanged = self.resets.all.get(uid).is_some_and(|entry| entry.version == version);
         match outcome {
             Ok(()) | Err(WriteError::Gone) => self.reset_is_gone(uid),
             Err(fault) if is_unchanged => self.back_off(uid, &fault, longest_before_deletion(&fault)),
@@ -157,7 +157,7 @@ impl Controller {
     /// The watch will show what was written, unless it was faster than the answer to the write.
     fn expect_watch_event(&mut self, uid: &str, stored: &GroupAttributeReset) {
         let Some(version) = version_number(stored) else { return };
-        let known = self.resets.all.get(uid).and_then(|tracked| tracked.version.parse::<u64>().ok());
+        let known = self.resets.all.get(uid).and_then(|entry| entry.version.parse::<u64>().ok());
         if known < Some(version) {
             self.watch_lag.expect(self.watch_of(stored), uid, version, self.now().mono);
         }
@@ -166,13 +166,13 @@ impl Controller {
     /// Kubernetes refused something about this reset; it is tried again after a pause that grows.
     fn back_off(&mut self, uid: &str, fault: &WriteError, longest: Duration) {
         let now = self.now().mono;
-        let Some(tracked) = self.resets.all.get_mut(uid) else { return };
-        let pause = backoff_after(tracked.faults, longest);
-        tracked.faults += 1;
-        tracked.write_at = Some(now + pause);
+        let Some(entry) = self.resets.all.get_mut(uid) else { return };
+        let pause = backoff_after(entry.faults, longest);
+        entry.faults += 1;
+        entry.write_at = Some(now + pause);
         tracing::warn!(
-            namespace = tracked.namespace,
-            reset = tracked.name,
+            namespace = entry.namespace,
+            reset = entry.name,
             seconds = pause.as_secs(),
             "Kubernetes did not take a step, tried again after a pause: {fault}"
         );
@@ -184,19 +184,19 @@ impl Controller {
         if self.apps.contains_key(key) { self.series.label(key) } else { AppLabel::unknown() }
     }
 
-    fn count_attempt(&mut self, key: &AppKey, verdict: &CallResult, took: Option<Duration>) {
+    fn count_attempt(&mut self, key: &AppKey, result: &CallResult, took: Option<Duration>) {
         let app = self.label(key);
         let metrics = &self.ctx.metrics;
-        let code = match verdict.code {
+        let code = match result.code {
             None => Code::Absent,
             Some(code) if lookup(code).listed => Code::Listed(code),
             Some(code) => Code::Unlisted(code),
         };
-        metrics.attempt(&app, verdict.label(), code);
+        metrics.attempt(&app, result.label(), code);
         if let Some(took) = took {
             metrics.call_duration(&app, took);
         }
-        if verdict.delivery == Delivery::Sent(Class::Unknown) {
+        if result.delivery == Delivery::Sent(Class::Unknown) {
             metrics.unknown_outcome();
         }
     }

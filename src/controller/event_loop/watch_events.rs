@@ -87,8 +87,8 @@ impl Controller {
     /// reset could use itself: whoever can write statuses must not hold up others.
     fn hold_for_predecessor(&mut self, uid: &str, foreign: &ForeignAttempt) {
         let now = self.now().mono;
-        let Some(open) = self.resets.active(uid) else { return };
-        let (object, key) = (Arc::clone(&open.object), open.app.clone());
+        let Some(active) = self.resets.active(uid) else { return };
+        let (object, key) = (Arc::clone(&active.object), active.app.clone());
         let is_proved = self.apps.get(&key).is_some_and(|app| app.verified.is_some());
         let view = self.app_view(&object);
         if now >= self.alone_from
@@ -184,7 +184,7 @@ impl Controller {
         if self.watch_lag.forget(uid) {
             self.mark_all_dirty();
         }
-        if let Some(moment) = self.resets.all.get_mut(uid).and_then(|tracked| tracked.timer.take()) {
+        if let Some(moment) = self.resets.all.get_mut(uid).and_then(|entry| entry.timer.take()) {
             self.timers.clear(moment, super::Wake::Reset(uid.to_owned()));
         }
     }
@@ -212,7 +212,7 @@ impl Controller {
             RESET => {
                 let all = self.resets.all.iter();
                 let gone: Vec<_> = all
-                    .filter(|(uid, tracked)| is_gone(Some(uid), &tracked.namespace))
+                    .filter(|(uid, entry)| is_gone(Some(uid), &entry.namespace))
                     .map(|(uid, _)| uid.clone())
                     .collect();
                 for uid in &gone {
@@ -274,8 +274,8 @@ impl Controller {
 
 /// Says in the log what is wrong with a spec, once for each.
 fn warn_of_spec(AppKey { kind, namespace, name }: &AppKey, app: &AppEntry) {
-    if let Err(trouble) = &app.config {
-        tracing::warn!(%kind, namespace, name, "nothing is sent for this app: {}", trouble.message);
+    if let Err(failure) = &app.config {
+        tracing::warn!(%kind, namespace, name, "nothing is sent for this app: {}", failure.message);
     }
     let selector = app.object.allowed().filter(|allowed| allowed.from == NamespacesFrom::Selector);
     if let Some(why) =

@@ -62,7 +62,7 @@ pub struct QueuePosition {
     /// For a read, not for a clear.
     pub read: bool,
     /// Where in it.
-    pub place: QueueKey,
+    pub key: QueueKey,
 }
 
 /// An attempt of another process, seen for the first time.

@@ -89,11 +89,11 @@ fn room(version: u64) -> Arc<GroupAttributeReset> {
 fn a_get_that_a_watch_overtook_does_not_bring_the_older_object_back() {
     let mut resets = ResetCache::default();
     let mut show = |version: u64, origin: Option<Freshness>| {
-        let read = resets.active("u").map_or(Freshness::Consistent, |open| open.read_freshness());
+        let read = resets.active("u").map_or(Freshness::Consistent, |active| active.read_freshness());
         let _ = resets.upsert(room(version), origin.unwrap_or(read), START);
         let begun = origin == Some(Freshness::Consistent);
-        if let Some(open) = resets.active("u").filter(|_| begun) {
-            open.start_task();
+        if let Some(active) = resets.active("u").filter(|_| begun) {
+            active.start_task();
         }
         resets.all["u"].version.clone()
     };
@@ -185,8 +185,8 @@ fn a_reset_that_cannot_be_read_for_a_while_is_not_forgotten() {
         let _ = resets.upsert(with_status(1, known.clone()), Freshness::Consistent, START);
         resets.mark_unreadable("u");
         let _ = resets.upsert(room(2), Freshness::MaybeStale, START);
-        let open = resets.active("u").expect("something to restore");
-        let restored = open.status_to_restore().expect("a status to write back");
+        let active = resets.active("u").expect("something to restore");
+        let restored = active.status_to_restore().expect("a status to write back");
         assert_eq!(restored.is_final(), known["conditions"].is_array());
         assert_eq!(restored.pending_attempt.is_some(), known["pendingAttempt"].is_object());
         // And if it is as it was, nothing has to be written.
@@ -195,6 +195,6 @@ fn a_reset_that_cannot_be_read_for_a_while_is_not_forgotten() {
         let _ = resets.upsert(with_status(1, known.clone()), Freshness::Consistent, START);
         resets.mark_unreadable("u");
         let _ = resets.upsert(with_status(2, known.clone()), Freshness::MaybeStale, START);
-        assert!(resets.active("u").is_none_or(|open| open.status_to_restore().is_none()));
+        assert!(resets.active("u").is_none_or(|active| active.status_to_restore().is_none()));
     }
 }

@@ -23,7 +23,7 @@ struct Asked {
     body: Value,
 }
 
-fn notice(namespace: &str, note: &str) -> NewEvent {
+fn new_event(namespace: &str, note: &str) -> NewEvent {
     let regarding = ObjectReference {
         namespace: Some(namespace.to_owned()),
         name: Some("room".to_owned()),
@@ -99,7 +99,7 @@ async fn repeats_of_the_same_thing_join_one_series_and_other_things_do_not() {
     let (result, mut results) = unbounded_channel();
     let events = EventWriter::new(client(address), "pod-x", move |label| result.send(label).unwrap());
 
-    assert!(events.send(notice("shop", "it failed")));
+    assert!(events.send(new_event("shop", "it failed")));
     let first = next(&mut told).await;
     let at = first.body["eventTime"].as_str().unwrap();
     assert!(at.parse::<Timestamp>().is_ok() && at.ends_with('Z'), "{at}");
@@ -120,7 +120,7 @@ async fn repeats_of_the_same_thing_join_one_series_and_other_things_do_not() {
     assert_eq!(heard(&mut results).await, "ok");
 
     for count in [2, 3] {
-        assert!(events.send(notice("shop", "it failed")));
+        assert!(events.send(new_event("shop", "it failed")));
         let repeat = next(&mut told).await;
         assert_eq!((repeat.method, repeat.path), (Method::PATCH, format!("{EVENTS}/shop/events/{name}")));
         assert_eq!(repeat.body["series"]["count"], count);
@@ -130,8 +130,8 @@ async fn repeats_of_the_same_thing_join_one_series_and_other_things_do_not() {
     }
     // Two in a row, the second while the first is being written.
     assert!(
-        events.send(notice("shop", "it failed otherwise"))
-            && events.send(notice("shop", "it failed otherwise"))
+        events.send(new_event("shop", "it failed otherwise"))
+            && events.send(new_event("shop", "it failed otherwise"))
     );
     assert_eq!(next(&mut told).await.method, Method::POST);
     assert_eq!(next(&mut told).await.method, Method::PATCH);
@@ -144,7 +144,7 @@ async fn an_event_that_is_gone_is_written_anew() {
     let (result, mut results) = unbounded_channel();
     let events = EventWriter::new(client(address), "pod-x", move |label| result.send(label).unwrap());
     for _ in 0..2 {
-        assert!(events.send(notice("shop", "it failed")));
+        assert!(events.send(new_event("shop", "it failed")));
     }
     let asked = [next(&mut told).await, next(&mut told).await, next(&mut told).await];
     let methods: Vec<_> = asked.iter().map(|asked| asked.method.as_str()).collect();
@@ -158,9 +158,9 @@ async fn an_event_that_is_gone_is_written_anew() {
 async fn a_namespace_with_100_000_events_does_not_delay_those_of_its_neighbour() {
     let (address, mut told) = server(|_| Some(200)).await;
     let events = EventWriter::new(client(address), "pod-x", |_| ());
-    let sent = (0..100_000).filter(|number| events.send(notice("flood", &number.to_string()))).count();
+    let sent = (0..100_000).filter(|number| events.send(new_event("flood", &number.to_string()))).count();
     assert_eq!(sent, MAX_QUEUED_PER_NAMESPACE);
-    assert!(events.send(notice("quiet", "it failed")));
+    assert!(events.send(new_event("quiet", "it failed")));
     let first = [next(&mut told).await.path, next(&mut told).await.path];
     assert!(first.contains(&format!("{EVENTS}/quiet/events")), "{first:?}");
 }
@@ -170,8 +170,8 @@ async fn a_namespace_whose_events_are_not_answered_holds_up_nobody_else() {
     let (address, mut told) = server(|asked| (!asked.path.contains("/slow/")).then_some(200)).await;
     let events = EventWriter::new(client(address), "pod-x", |_| ());
     for number in 0..10 {
-        assert!(events.send(notice("slow", &number.to_string())));
-        assert!(events.send(notice("fast", &number.to_string())));
+        assert!(events.send(new_event("slow", &number.to_string())));
+        assert!(events.send(new_event("fast", &number.to_string())));
     }
     let mut slow = 0;
     let fast = async {
@@ -190,7 +190,7 @@ async fn a_full_queue_drops_and_never_waits() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let events = EventWriter::new(client(silent.local_addr().unwrap()), "pod-x", |_| ());
     let sent =
-        (0..2 * MAX_QUEUED).filter(|number| events.send(notice(&(number % 10).to_string(), "x"))).count();
+        (0..2 * MAX_QUEUED).filter(|number| events.send(new_event(&(number % 10).to_string(), "x"))).count();
     assert_eq!((sent, lock(&events.queue).len()), (MAX_QUEUED, MAX_QUEUED));
 }
 
@@ -206,6 +206,6 @@ fn the_name_of_an_event_is_one_that_kubernetes_takes() {
 
 #[test]
 fn a_long_note_is_cut_between_characters() {
-    let note = key(&notice("shop", &"房".repeat(400))).note;
+    let note = key(&new_event("shop", &"房".repeat(400))).note;
     assert_eq!((note.len(), note.chars().count()), (1023, 341));
 }

@@ -75,7 +75,7 @@ pub(super) fn given_to(lease: Lease, drain: &str, now: Timestamp) -> Lease {
 pub struct Request {
     api: Api<Lease>,
     me: String,
-    terms: LeaseTiming,
+    timing: LeaseTiming,
     seen: Option<ObservedLease>,
     written: Option<Instant>,
 }
@@ -83,8 +83,8 @@ pub struct Request {
 impl Request {
     /// `me` must be unique to this process; `api` is for the operator's namespace. `terms` are the leader's.
     #[must_use]
-    pub fn new(api: Api<Lease>, me: String, terms: LeaseTiming) -> Self {
-        Self { api, me, terms, seen: None, written: None }
+    pub fn new(api: Api<Lease>, me: String, timing: LeaseTiming) -> Self {
+        Self { api, me, timing, seen: None, written: None }
     }
 
     /// One look at the Lease, and the step that follows from it. True while nobody leads and nobody will.
@@ -132,7 +132,7 @@ impl Request {
 
     fn step(&self, seen: &ObservedLease, now: Instant) -> Step {
         let (holder, drain) = (holder(&seen.lease), drain_of(&seen.lease));
-        let is_silent = seen.is_ours_to_take(&self.me, self.terms, now);
+        let is_silent = seen.is_ours_to_take(&self.me, self.timing, now);
         step(&self.me, Found { holder, drain, is_silent }, self.written.is_some())
     }
 
@@ -146,7 +146,7 @@ impl Request {
     /// How long the holder may take to answer before it counts as one that does not know of drains.
     #[must_use]
     pub fn patience(&self) -> Duration {
-        self.seen.as_ref().map_or(self.terms.span, |seen| seen.span(self.terms))
+        self.seen.as_ref().map_or(self.timing.span, |seen| seen.span(self.timing))
     }
 
     /// Who holds the Lease, and since when, if that is what this drain waits for.

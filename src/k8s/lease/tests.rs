@@ -32,10 +32,10 @@ async fn leadership_runs_out_by_itself_and_ends_for_good() {
     let now = Instant::now();
     assert!(Leadership::alone().holds(now));
     assert!(timeout(Duration::from_millis(10), Leadership::alone().lost()).await.is_err());
-    let tenure = watch::Sender::new(LeadershipState::Until(LeadershipEnd::after(now, TERMS.deadline)));
-    let leadership = Leadership(tenure.subscribe());
+    let state = watch::Sender::new(LeadershipState::Until(LeadershipEnd::after(now, TERMS.deadline)));
+    let leadership = Leadership(state.subscribe());
     assert!(leadership.holds(now) && !leadership.holds(now + TERMS.deadline));
-    tenure.send_replace(LeadershipState::Over);
+    state.send_replace(LeadershipState::Over);
     leadership.lost().await;
     assert!(!leadership.holds(now));
 }

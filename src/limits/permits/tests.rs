@@ -9,65 +9,65 @@ const fn ms(n: u64) -> Duration {
 
 #[test]
 fn a_permit_comes_back_one_second_after_the_answer() {
-    let mut pace = Permits::new(1, ms(0));
-    assert!(pace.available_at(0, ms(0)) <= ms(0));
-    pace.acquire(ms(0));
-    assert_eq!(pace.available_at(0, ms(1500)), ms(2500), "no answer yet, so a second from now at least");
-    pace.release_after_answer(ms(1600));
-    assert_eq!(pace.available_at(0, ms(1700)), ms(2600));
-    assert!(pace.available_at(0, ms(2600)) <= ms(2600));
+    let mut permits = Permits::new(1, ms(0));
+    assert!(permits.available_at(0, ms(0)) <= ms(0));
+    permits.acquire(ms(0));
+    assert_eq!(permits.available_at(0, ms(1500)), ms(2500), "no answer yet, so a second from now at least");
+    permits.release_after_answer(ms(1600));
+    assert_eq!(permits.available_at(0, ms(1700)), ms(2600));
+    assert!(permits.available_at(0, ms(2600)) <= ms(2600));
 }
 
 #[test]
 fn a_call_that_never_left_costs_no_permit() {
-    let mut pace = Permits::new(2, ms(0));
-    pace.acquire(ms(0));
-    pace.release_unused();
-    assert_eq!(pace.in_use(ms(0)), 0);
+    let mut permits = Permits::new(2, ms(0));
+    permits.acquire(ms(0));
+    permits.release_unused();
+    assert_eq!(permits.in_use(ms(0)), 0);
 }
 
 #[test]
 fn calls_are_spread_evenly_also_after_a_pause() {
-    let mut pace = Permits::new(10, ms(0));
-    pace.acquire(ms(0));
-    assert_eq!(pace.available_at(0, ms(50)), ms(100));
-    pace.acquire(ms(60_000));
-    assert_eq!(pace.available_at(0, ms(60_050)), ms(60_090));
+    let mut permits = Permits::new(10, ms(0));
+    permits.acquire(ms(0));
+    assert_eq!(permits.available_at(0, ms(50)), ms(100));
+    permits.acquire(ms(60_000));
+    assert_eq!(permits.available_at(0, ms(60_050)), ms(60_090));
 }
 
 #[test]
 fn a_process_that_wakes_up_a_little_late_keeps_its_rate() {
-    let mut pace = Permits::new(100, ms(0));
+    let mut permits = Permits::new(100, ms(0));
     for call in 0..50 {
         let now = ms(call * 10 + call % 7);
-        assert!(pace.available_at(0, now) <= now);
-        pace.acquire(now);
+        assert!(permits.available_at(0, now) <= now);
+        permits.acquire(now);
     }
 }
 
 #[test]
 fn who_comes_after_others_is_told_its_own_moment() {
-    let mut pace = Permits::new(4, ms(0));
-    assert!(pace.available_at(0, ms(0)) <= ms(0));
-    assert_eq!(pace.available_at(3, ms(0)), ms(750), "spread evenly");
-    assert_eq!(pace.available_at(4, ms(0)), ms(1000), "there are four permits");
+    let mut permits = Permits::new(4, ms(0));
+    assert!(permits.available_at(0, ms(0)) <= ms(0));
+    assert_eq!(permits.available_at(3, ms(0)), ms(750), "spread evenly");
+    assert_eq!(permits.available_at(4, ms(0)), ms(1000), "there are four permits");
     for answer in [300, 100, 200] {
-        pace.acquire(ms(0));
-        pace.release_after_answer(ms(answer));
+        permits.acquire(ms(0));
+        permits.release_after_answer(ms(answer));
     }
-    assert_eq!(pace.available_at(0, ms(800)), ms(800));
-    assert_eq!(pace.available_at(1, ms(800)), ms(1100), "the one that is answered first comes back first");
-    assert_eq!(pace.available_at(2, ms(800)), ms(1290));
-    assert_eq!(pace.available_at(3, ms(800)), ms(1540));
+    assert_eq!(permits.available_at(0, ms(800)), ms(800));
+    assert_eq!(permits.available_at(1, ms(800)), ms(1100), "the one that is answered first comes back first");
+    assert_eq!(permits.available_at(2, ms(800)), ms(1290));
+    assert_eq!(permits.available_at(3, ms(800)), ms(1540));
 }
 
 #[test]
 fn too_many_halves_the_permits() {
-    let mut pace = Permits::new(200, ms(0));
-    pace.on_throttled(ms(10), ms(60));
-    assert!((pace.rate(ms(60)) - 100.0).abs() < 0.1);
-    assert_eq!(pace.available_at(100, ms(60)), ms(1060));
-    assert!(pace.available_at(99, ms(60)) < ms(1060));
+    let mut permits = Permits::new(200, ms(0));
+    permits.on_throttled(ms(10), ms(60));
+    assert!((permits.rate(ms(60)) - 100.0).abs() < 0.1);
+    assert_eq!(permits.available_at(100, ms(60)), ms(1060));
+    assert!(permits.available_at(99, ms(60)) < ms(1060));
 }
 
 proptest! {
@@ -78,7 +78,7 @@ proptest! {
         travels in prop::collection::vec((0u64..300, 0u64..300), 1..200),
         lateness in prop::collection::vec(0u64..40, 200),
     ) {
-        let mut pace = Permits::new(limit, ms(0));
+        let mut permits = Permits::new(limit, ms(0));
         let mut now = ms(0);
         let mut arrivals = Vec::new();
         let mut answers: Vec<Duration> = Vec::new();
@@ -86,16 +86,16 @@ proptest! {
             loop {
                 answers.sort();
                 while answers.first().is_some_and(|a| *a <= now) {
-                    pace.release_after_answer(answers.remove(0));
+                    permits.release_after_answer(answers.remove(0));
                 }
-                let at = pace.available_at(0, now);
+                let at = permits.available_at(0, now);
                 if at <= now {
                     break;
                 }
                 let at = answers.first().map_or(at, |a| at.min(*a));
                 now = at.max(now + Duration::from_micros(1)) + ms(lateness[i % lateness.len()]);
             }
-            pace.acquire(now);
+            permits.acquire(now);
             arrivals.push(now + ms(*there));
             answers.push(now + ms(there + back));
         }
@@ -116,7 +116,7 @@ struct Minute {
 /// The desk's two steps, looked at each millisecond: attempts begin when a permit will be free by the time that their
 /// intents are stored, and armed ones get the permits that are free.
 fn busy_minute(limit: u32, round_trip: Duration, intents: &[u64]) -> Minute {
-    let (mut pace, mut runway) = (Permits::new(limit, ms(0)), IntentLead::default());
+    let (mut permits, mut lead) = (Permits::new(limit, ms(0)), IntentLead::default());
     let mut minute = Minute { sent: Vec::new(), longest_wait_of_an_intent: ms(0) };
     let mut writes: Vec<(Duration, Duration)> = Vec::new();
     let mut armed: VecDeque<Duration> = VecDeque::new();
@@ -124,24 +124,24 @@ fn busy_minute(limit: u32, round_trip: Duration, intents: &[u64]) -> Minute {
     let mut intents = intents.iter().cycle();
     for now in (0..60_000).map(ms) {
         while answers.front().is_some_and(|answer| *answer <= now) {
-            pace.release_after_answer(answers.pop_front().unwrap());
+            permits.release_after_answer(answers.pop_front().unwrap());
         }
         writes.retain(|(begun, stored)| {
             if *stored <= now {
-                runway.observe(stored.saturating_sub(*begun));
+                lead.observe(stored.saturating_sub(*begun));
                 armed.push_back(*stored);
             }
             *stored > now
         });
-        while !armed.is_empty() && pace.available_at(0, now) <= now {
+        while !armed.is_empty() && permits.available_at(0, now) <= now {
             let stored = armed.pop_front().unwrap();
             minute.longest_wait_of_an_intent =
                 minute.longest_wait_of_an_intent.max(now.saturating_sub(stored));
-            pace.acquire(now);
+            permits.acquire(now);
             minute.sent.push(now);
             answers.push_back(now + round_trip);
         }
-        while pace.available_at(writes.len() + armed.len(), now).saturating_sub(runway.lead()) <= now {
+        while permits.available_at(writes.len() + armed.len(), now).saturating_sub(lead.lead()) <= now {
             writes.push((now, now + ms(*intents.next().unwrap())));
         }
     }
@@ -174,11 +174,11 @@ proptest! {
 /// Whoever says that other processes have calls under way may not be telling the truth.
 #[test]
 fn attempts_of_other_processes_hold_no_more_permits_than_there_are() {
-    let mut pace = Permits::new(3, ms(0));
+    let mut permits = Permits::new(3, ms(0));
     for _ in 0..100 {
-        pace.hold_for_predecessor(ms(20_000), ms(0));
+        permits.hold_for_predecessor(ms(20_000), ms(0));
     }
-    assert_eq!(pace.in_use(ms(0)), 3);
-    assert_eq!(pace.available_at(0, ms(0)), ms(21_000));
-    assert_eq!(pace.in_use(ms(21_000)), 0);
+    assert_eq!(permits.in_use(ms(0)), 3);
+    assert_eq!(permits.available_at(0, ms(0)), ms(21_000));
+    assert_eq!(permits.in_use(ms(21_000)), 0);
 }

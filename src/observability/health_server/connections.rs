@@ -89,7 +89,7 @@ pub(super) async fn serve(listener: &TcpListener, pages: &Pages, limits: Limits,
     for end in End::ALL {
         counters.http_closed(end.label(), 0);
     }
-    let mut complaints = LogThrottle::default();
+    let mut log_throttle = LogThrottle::default();
     let mut open: HashMap<u64, Open> = HashMap::new();
     let mut running = FuturesUnordered::new();
     let ended = |open: &mut HashMap<u64, Open>, (id, end): (u64, End)| {
@@ -102,7 +102,7 @@ pub(super) async fn serve(listener: &TcpListener, pages: &Pages, limits: Limits,
             tokio::select! {
                 biased;
                 Some(end) = running.next() => ended(&mut open, end),
-                stream = accept(listener, &mut complaints) => break stream,
+                stream = accept(listener, &mut log_throttle) => break stream,
             }
         };
         while open.len() >= limits.connections {
@@ -122,14 +122,14 @@ pub(super) async fn serve(listener: &TcpListener, pages: &Pages, limits: Limits,
     }
 }
 
-async fn accept(listener: &TcpListener, complaints: &mut LogThrottle) -> TcpStream {
+async fn accept(listener: &TcpListener, log_throttle: &mut LogThrottle) -> TcpStream {
     loop {
         let error = match listener.accept().await {
             Ok((stream, _)) => return stream,
             Err(error) => error,
         };
         let said = format!("a connection to the port of /livez cannot be accepted: {error}");
-        if complaints.due(&said, Instant::now()) {
+        if log_throttle.due(&said, Instant::now()) {
             tracing::warn!("{said}");
         }
         sleep(PAUSE).await;

@@ -87,11 +87,11 @@ fn the_code_that_asks_for_a_minute_gets_a_minute() {
 
 #[test]
 fn the_minute_also_holds_for_a_process_that_starts_in_it() {
-    let trouble = |code| {
+    let failure = |code| {
         Some(AppFailure { reason: AppReason::CredentialsRejected, code: Some(code), message: String::new() })
     };
-    assert_eq!(CircuitBreaker::unverified(trouble(70050), s(1)).next_probe_at(), Some(s(61)));
-    assert_eq!(CircuitBreaker::unverified(trouble(70009), s(1)).next_probe_at(), Some(s(1)));
+    assert_eq!(CircuitBreaker::unverified(failure(70050), s(1)).next_probe_at(), Some(s(61)));
+    assert_eq!(CircuitBreaker::unverified(failure(70009), s(1)).next_probe_at(), Some(s(1)));
 }
 
 #[test]

@@ -48,9 +48,9 @@ fn attempt(number: i32, now: Now) -> PendingAttempt {
     }
 }
 
-fn verdict(ruling: Delivery) -> CallResult {
+fn result(delivery: Delivery) -> CallResult {
     CallResult {
-        delivery: ruling,
+        delivery: delivery,
         http_status: Some(200),
         code: Some(1),
         error_info: String::new(),

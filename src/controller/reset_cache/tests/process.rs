@@ -134,14 +134,14 @@ impl Model {
         match doing {
             Doing::Nothing => self.begin(process, &uid),
             Doing::Intent(copy, pending, bounds) => self.send(process, copy, pending, bounds, fate),
-            Doing::Known(copy, pending, verdict, read_back_at) => {
-                let next = |reset: &GroupAttributeReset| Some(after_attempt(reset, &pending, &verdict, at));
+            Doing::Known(copy, pending, result, read_back_at) => {
+                let next = |reset: &GroupAttributeReset| Some(after_attempt(reset, &pending, &result, at));
                 let seen = self.record(process, &copy, &pending, next);
                 self.see(process, &uid, seen);
-                if let (Some(open), Some(moment)) =
+                if let (Some(active), Some(moment)) =
                     (self.processes[process].memory.active(&uid), read_back_at)
                 {
-                    open.local.read_back_at = Some(moment);
+                    active.local.read_back_at = Some(moment);
                 }
             }
             Doing::Read(copy, pending, read) => {
@@ -151,8 +151,8 @@ impl Model {
             }
         }
         let is_busy = !self.processes[process].is_idle();
-        if let Some(open) = self.processes[process].memory.active(&uid) {
-            open.busy = is_busy;
+        if let Some(active) = self.processes[process].memory.active(&uid) {
+            active.busy = is_busy;
         }
         self.processes[process].memory.compact(&uid);
     }
@@ -162,9 +162,9 @@ impl Model {
             return;
         }
         let (now, app) = (self.now(process), self.app.clone());
-        let Some(open) = self.processes[process].memory.active(uid) else { return };
-        let (copy, restoration) = (Arc::clone(&open.object), open.status_to_restore());
-        match plan(&copy, &app, &open.local, now).step {
+        let Some(active) = self.processes[process].memory.active(uid) else { return };
+        let (copy, restoration) = (Arc::clone(&active.object), active.status_to_restore());
+        match plan(&copy, &app, &active.local, now).step {
             Step::Wait(_) => {
                 if let Some(status) = restoration {
                     self.write(process, uid, &copy, status);
@@ -221,8 +221,8 @@ impl Model {
     ) {
         let works = self.app.state == AppState::Working;
         if let Err(why) = check_before_send(bounds, self.leads(process), works, true, self.now(process)) {
-            let verdict = CallResult::not_sent(NotSentCause::TooLate(why));
-            self.processes[process].doing = Doing::Known(copy, pending, verdict, None);
+            let result = CallResult::not_sent(NotSentCause::TooLate(why));
+            self.processes[process].doing = Doing::Known(copy, pending, result, None);
             return;
         }
         self.assert_lawful(process, &copy, &pending);
@@ -240,7 +240,7 @@ impl Model {
             Fate::Late(_) => self.late.push(until),
             Fate::Refused(_) | Fate::LostBefore => {}
         }
-        let (verdict, read_back_at) = match fate {
+        let (result, read_back_at) = match fate {
             Fate::Executed => (heard(Class::Success), None),
             Fate::Refused(class) => (heard(class), None),
             Fate::LostBefore | Fate::LostAfter | Fate::Late(_) => {
@@ -248,7 +248,7 @@ impl Model {
                 (unseen, Some(bounds.deadline_mono + SETTLE_TIME))
             }
         };
-        self.processes[process].doing = Doing::Known(copy, pending, verdict, read_back_at);
+        self.processes[process].doing = Doing::Known(copy, pending, result, read_back_at);
     }
 
     /// The rule book.

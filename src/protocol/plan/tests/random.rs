@@ -65,7 +65,7 @@ fn moves() -> impl Strategy<Value = Move> {
 struct Model {
     object: GroupAttributeReset,
     app: AppView,
-    recall: LocalState,
+    local: LocalState,
     noted: Option<String>,
     seconds: u64,
     seats: usize,
@@ -113,10 +113,10 @@ impl Model {
         let id = status.pending_attempt.as_ref().map(|pending| pending.id.clone());
         if id != self.noted {
             self.noted = id;
-            self.recall.read_back_at =
+            self.local.read_back_at =
                 status.pending_attempt.as_ref().map(|pending| read_back_of_foreign(pending, self.now().mono));
         }
-        self.recall.hold_until = status.next_attempt_time.map(|next| {
+        self.local.hold_until = status.next_attempt_time.map(|next| {
             crate::protocol::backoff::hold_until(
                 next,
                 crate::protocol::backoff::longest(status.failures),
@@ -129,7 +129,7 @@ impl Model {
     fn settle_down(&mut self, fate: Option<Fate>) {
         let mut fate = fate;
         for _ in 0..20 {
-            match plan(&self.object, &self.app, &self.recall, self.now()).step {
+            match plan(&self.object, &self.app, &self.local, self.now()).step {
                 Step::Wait(_) => return,
                 Step::Record(next) => self.store(*next),
                 Step::ReadBack(pending) => self.read_back(&pending),
@@ -155,7 +155,7 @@ impl Model {
         if executed {
             self.seats = 0;
         }
-        let ruling = match fate {
+        let delivery = match fate {
             Fate::Executed => Delivery::Sent(Class::Success),
             Fate::Refused(class) => Delivery::Sent(class),
             Fate::NotSent => Delivery::NotSent(NotSentCause::TooLate(NotSentReason::Attempt)),
@@ -166,15 +166,15 @@ impl Model {
                 return self.note();
             }
         };
-        self.unsettled = ruling == Delivery::Sent(Class::Unknown);
-        self.store(after_attempt(&self.object, &pending, &verdict(ruling), self.circumstances()));
+        self.unsettled = delivery == Delivery::Sent(Class::Unknown);
+        self.store(after_attempt(&self.object, &pending, &result(delivery), self.circumstances()));
         if self.unsettled {
-            self.recall.read_back_at = Some(self.now().mono + SETTLE_TIME);
+            self.local.read_back_at = Some(self.now().mono + SETTLE_TIME);
         }
     }
 
     fn read_back(&mut self, pending: &PendingAttempt) {
-        let read = CallResult { attributes: self.seats, ..verdict(Delivery::Sent(Class::Success)) };
+        let read = CallResult { attributes: self.seats, ..result(Delivery::Sent(Class::Success)) };
         let next = after_read_back(&self.object, pending, &read, self.circumstances()).unwrap();
         self.unsettled = false;
         if self.seats > 0 && self.object.spec.on_unknown_outcome == OnUnknownOutcome::Stop {
@@ -222,7 +222,7 @@ proptest! {
         let mut model = Model {
             object: reset(spec),
             app: works(),
-            recall: LocalState::default(),
+            local: LocalState::default(),
             noted: None,
             seconds: 1,
             seats: 2,

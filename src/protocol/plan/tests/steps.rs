@@ -136,7 +136,7 @@ fn finish(object: &mut GroupAttributeReset, now: Now) {
     let pending = attempt(1, now);
     object.status = Some(intent(object, pending.clone(), now));
     let at = WriteContext { now, jitter: 0.5, throttle: Duration::ZERO };
-    object.status = Some(after_attempt(object, &pending, &verdict(Delivery::Sent(Class::Success)), at));
+    object.status = Some(after_attempt(object, &pending, &result(Delivery::Sent(Class::Success)), at));
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn an_attempt_in_flight_is_settled_and_the_next_request_begun_in_one_write() {
     object.spec.request_id = Some("two".to_owned());
     object.metadata.generation = Some(2);
     let now = WriteContext { now: at(2), jitter: 0.5, throttle: Duration::ZERO };
-    let next = after_attempt(&object, &pending, &verdict(Delivery::Sent(Class::Success)), now);
+    let next = after_attempt(&object, &pending, &result(Delivery::Sent(Class::Success)), now);
     assert_eq!(next.reason(), Reason::Pending);
     assert_eq!((next.request_id.as_deref(), next.history[0].reason), (Some("two"), Reason::Cleared));
 }
@@ -168,13 +168,13 @@ fn an_account_that_is_another_by_now_cannot_be_asked() {
 fn an_attempt_of_another_process_is_not_given_up_while_that_may_be_at_work() {
     let mut object = reset(ResetSpec { active_deadline_seconds: 1, ..spec() });
     object.status = Some(intent(&object, attempt(1, at(1)), at(1)));
-    let recall = LocalState { read_back_at: Some(Duration::from_secs(3 + 10 + 5)), ..LocalState::default() };
+    let local = LocalState { read_back_at: Some(Duration::from_secs(3 + 10 + 5)), ..LocalState::default() };
     let moved = AppView {
         state: AppState::Working,
         account: Some(AccountId { sdk_app_id: 2, host: "chat:443".to_owned() }),
     };
     for app in [works(), moved] {
-        let step = |second| plan(&object, &app, &recall, at(second)).step;
+        let step = |second| plan(&object, &app, &local, at(second)).step;
         assert_eq!(step(12), Step::Wait(Some(Duration::from_secs(13))));
         assert_eq!(recorded(step(13)).reason(), Reason::OutcomeUnknown);
     }
@@ -195,9 +195,9 @@ fn an_attempt_that_was_counted_as_unseen_counts_no_more_once_it_is_known_that_no
 
 #[test]
 fn limits_are_explained_after_ten_seconds_only() {
-    let recall = LocalState { eligible_since: Some(Duration::from_secs(1)), ..LocalState::default() };
-    assert_eq!(plan(&reset(spec()), &works(), &recall, at(10)).explain, None);
-    let explained = plan(&reset(spec()), &works(), &recall, at(11)).explain.unwrap();
+    let local = LocalState { eligible_since: Some(Duration::from_secs(1)), ..LocalState::default() };
+    assert_eq!(plan(&reset(spec()), &works(), &local, at(10)).explain, None);
+    let explained = plan(&reset(spec()), &works(), &local, at(11)).explain.unwrap();
     assert_eq!(explained.reason(), Reason::RateLimited);
 }
 
@@ -217,10 +217,9 @@ fn a_status_that_says_what_nobody_would_have_written_is_no_reason_to_panic() {
     assert!(matches!(step(&reset, &checking, at(1)), Step::Wait(_)));
     let now = WriteContext { now: at(2), jitter: 0.5, throttle: Duration::ZERO };
     let fault = NotSentCause::Network(crate::chat::NetworkError::Refused);
-    let next = after_attempt(&reset, &attempt(i32::MAX, at(1)), &verdict(Delivery::NotSent(fault)), now);
+    let next = after_attempt(&reset, &attempt(i32::MAX, at(1)), &result(Delivery::NotSent(fault)), now);
     assert_eq!((next.reason(), next.failures), (Reason::BackoffLimitExceeded, i32::MAX));
-    let next =
-        after_attempt(&reset, &attempt(i32::MAX, at(1)), &verdict(Delivery::Sent(Class::Success)), now);
+    let next = after_attempt(&reset, &attempt(i32::MAX, at(1)), &result(Delivery::Sent(Class::Success)), now);
     assert_eq!((next.reason(), next.attempts), (Reason::Cleared, i32::MAX));
 }
 
@@ -240,20 +239,20 @@ fn the_vendors_text_about_a_cluster_app_is_not_kept_whatever_became_of_the_call(
         Delivery::NotSent(NotSentCause::Network(NetworkError::Refused)),
     ];
     for kind in [AppKind::ChatApp, AppKind::ClusterChatApp] {
-        let (is_told, read) = (kind == AppKind::ChatApp, verdict(Delivery::Sent(Class::Success)));
-        for ruling in rulings {
+        let (is_told, read) = (kind == AppKind::ChatApp, result(Delivery::Sent(Class::Success)));
+        for delivery in rulings {
             let mut reset = reset(spec());
             reset.spec.app_ref.kind = kind;
             let pending = attempt(1, at(10));
             reset.status = Some(intent(&reset, pending.clone(), at(10)));
-            let said = CallResult { error_info: "canary".to_owned(), ..verdict(ruling) };
+            let said = CallResult { error_info: "canary".to_owned(), ..result(delivery) };
             let circumstances = WriteContext { now: at(11), jitter: 0.0, throttle: Duration::from_secs(1) };
             let next = after_attempt(&reset, &pending, &said, circumstances);
             let text = serde_json::to_string(&next).unwrap();
-            assert_eq!(text.contains("canary"), is_told, "{kind} {ruling:?}: {text}");
+            assert_eq!(text.contains("canary"), is_told, "{kind} {delivery:?}: {text}");
             let last = next.last_attempt.clone().unwrap();
             assert_eq!((last.sdk_app_id, last.host.as_str()), (1, "chat:443"), "the read-back needs them");
-            if ruling == Delivery::Sent(Class::Unknown) {
+            if delivery == Delivery::Sent(Class::Unknown) {
                 reset.status = Some(next);
                 let settled = after_read_back(&reset, &pending, &read, circumstances).unwrap();
                 assert_eq!(serde_json::to_string(&settled).unwrap().contains("canary"), is_told, "{kind}");
@@ -265,8 +264,7 @@ fn the_vendors_text_about_a_cluster_app_is_not_kept_whatever_became_of_the_call(
 #[test]
 fn a_text_about_a_cluster_app_that_an_older_version_stored_goes_with_the_next_write() {
     let mut reset = reset(spec());
-    let said =
-        CallResult { error_info: "canary".to_owned(), ..verdict(Delivery::Sent(Class::GroupNotFound)) };
+    let said = CallResult { error_info: "canary".to_owned(), ..result(Delivery::Sent(Class::GroupNotFound)) };
     let pending = attempt(1, at(10));
     let circumstances = WriteContext { now: at(11), jitter: 0.0, throttle: Duration::ZERO };
     reset.status = Some(after_attempt(&reset, &pending, &said, circumstances));
