@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use groupattr::cli::{self, Check, Command, Drain, Run};
 use groupattr::run::{Exit, run};
-use groupattr::{api, logging};
+use groupattr::{api, observability::logging};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
