@@ -12,6 +12,7 @@ use crate::api::AppKey;
 use crate::api::{AppReason, AppStatus, ChatAppSpec, Condition, set_condition};
 use crate::chat::AccountId;
 use crate::chat::{AllowedEndpoint, Endpoint, KeyFormat};
+use crate::limits::backoff::exponential;
 use crate::protocol::Now;
 use crate::protocol::circuit_breaker::{AppFailure, CircuitBreaker};
 use crate::protocol::classify::CallResult;
@@ -99,6 +100,15 @@ pub enum ProbeState {
     Signed,
 }
 
+/// After a status was written, so that one that does not take effect is not written without end.
+const WRITE_SPACING: Duration = Duration::from_millis(500);
+/// Between two writes of the same status; doubled each time.
+const MIN_REWRITE_SPACING: Duration = Duration::from_secs(1);
+/// Longest time between two writes of the same status.
+const MAX_REWRITE_SPACING: Duration = Duration::from_mins(1);
+/// After this long without a rewrite, the next ones follow quickly again.
+const REWRITES_FORGOTTEN_AFTER: Duration = Duration::from_mins(2);
+
 const QUEUED: &str = "Waiting to be checked: of the apps that were never verified only a few are looked at in a second, \
                        namespaces in turn, and those that name the same account share one check in 5 s. Apps with a \
                        wrong key or without their Secret keep the others waiting.";
@@ -135,6 +145,10 @@ pub struct AppEntry {
     pub is_queued: bool,
     /// Why the last probe could not even be signed, if that was Kubernetes' fault and not the Secret's.
     pub key_error: Option<String>,
+    /// The status that this process wrote last.
+    pub last_written: Option<AppStatus>,
+    /// How often in a row the same was written again, because somebody else had changed it.
+    pub rewrites: u32,
     /// A status write is under way.
     pub writing: bool,
     /// Not before this moment is a failed status write repeated.
@@ -181,6 +195,8 @@ impl AppEntry {
             probe: ProbeState::Idle,
             is_queued: false,
             key_error: None,
+            last_written: None,
+            rewrites: 0,
             writing: false,
             next_write_at: Duration::ZERO,
             object,
@@ -233,6 +249,23 @@ impl AppEntry {
     pub fn confirm(&mut self, now: Duration) {
         if self.is_unconfirmed() && self.confirm_at.is_none() {
             self.confirm_at = Some(now);
+        }
+    }
+
+    /// `status` is about to be written. Returns how long to wait with the write after that, because somebody else keeps
+    /// changing what this process writes.
+    pub fn wait_after_write(&mut self, status: &AppStatus, now: Duration) -> Duration {
+        let says = |status: &AppStatus| {
+            let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
+            ready.map(|ready| (status.observed_generation, ready.reason.clone(), ready.message.clone()))
+        };
+        let is_rewrite = self.last_written.as_ref().is_some_and(|last| says(last) == says(status));
+        let is_recent = now < self.next_write_at + REWRITES_FORGOTTEN_AFTER;
+        self.rewrites = if is_rewrite && is_recent { self.rewrites.saturating_add(1) } else { 0 };
+        if self.rewrites == 0 {
+            WRITE_SPACING
+        } else {
+            exponential(MIN_REWRITE_SPACING, MAX_REWRITE_SPACING, self.rewrites)
         }
     }
 

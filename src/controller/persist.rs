@@ -11,27 +11,18 @@ use super::task_result::{LastSeen, ResetDone, TaskResult};
 use super::unrecorded::KnownOutcome;
 use crate::api::{GroupAttributeReset, PendingAttempt, ResetStatus};
 use crate::k8s::status_writer::WriteError;
+use crate::limits::backoff::Backoff;
 use crate::protocol::deadlines::prune_metadata;
 
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Wait before the first retry of a call to the API server.
+const MIN_RETRY: Duration = Duration::from_millis(100);
+/// Longest wait between two retries.
+const MAX_RETRY: Duration = Duration::from_secs(5);
 /// Between two lines about the same outcome.
 const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Pauses between tries, each twice as long as the one before.
-struct Backoff(Duration);
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self(SHORTEST_PAUSE)
-    }
-}
-
-impl Backoff {
-    async fn wait(&mut self) {
-        sleep(self.0).await;
-        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
-    }
+fn retries() -> Backoff {
+    Backoff::new(MIN_RETRY, MAX_RETRY)
 }
 
 /// Stores a status that the desk planned. Who planned on an old copy gets the new one, and plans anew.
@@ -75,10 +66,10 @@ pub async fn get(ctx: &Context, seen: &GroupAttributeReset) -> LastSeen {
 
 /// The same, asked until Kubernetes answers.
 pub async fn get_until_answered(ctx: &Context, seen: &GroupAttributeReset) -> LastSeen {
-    let mut pauses = Backoff::default();
+    let mut backoff = retries();
     loop {
         match get(ctx, seen).await {
-            LastSeen::Fault(WriteError::Unclear(_)) => pauses.wait().await,
+            LastSeen::Fault(WriteError::Unclear(_)) => sleep(backoff.next_wait()).await,
             answered => return answered,
         }
     }
@@ -108,7 +99,7 @@ async fn record_until_settled(
     known: KnownOutcome<'_>,
     next: impl Fn(&GroupAttributeReset) -> ResetStatus,
 ) -> LastSeen {
-    let mut pauses = Backoff::default();
+    let mut backoff = retries();
     let known_status = seen.status.clone();
     // Writes that perhaps went through.
     let mut unclear = Vec::new();
@@ -141,7 +132,7 @@ async fn record_until_settled(
                 if matches!(fault, WriteError::Unclear(_)) {
                     unclear.push(status);
                 }
-                pauses.wait().await;
+                sleep(backoff.next_wait()).await;
             }
         }
         let now = loop {
@@ -149,7 +140,7 @@ async fn record_until_settled(
                 LastSeen::Read(now) => break now,
                 LastSeen::Fault(fault) => {
                     complain(&seen, &fault);
-                    pauses.wait().await;
+                    sleep(backoff.next_wait()).await;
                 }
                 gone => return gone,
             }
@@ -163,7 +154,7 @@ async fn record_until_settled(
         }
         // Somebody in between answers like that, an admission webhook say; it would be asked as fast as it answers.
         if is_conflict && now.metadata.resource_version == seen.metadata.resource_version {
-            pauses.wait().await;
+            sleep(backoff.next_wait()).await;
         }
         seen = now;
         if leads && seen.status != known_status {

@@ -30,6 +30,10 @@ pub struct ResetEntry {
     pub faults: u32,
     /// No write before this moment.
     pub write_at: Option<Duration>,
+    /// How often its status was written back of late, because somebody else had changed it.
+    pub restores: u32,
+    /// Its status is not written back before this moment.
+    pub restore_at: Duration,
     /// It waits for a writer.
     pub in_backlog: bool,
     /// Whole while something may be left to do, else just enough to delete it in time and to know its end again.
@@ -98,6 +102,8 @@ impl ResetCache {
             timer: None,
             faults: 0,
             write_at: None,
+            restores: 0,
+            restore_at: Duration::ZERO,
             in_backlog: false,
             stage: Stage::Active(Box::new(ActiveReset::new(Arc::clone(&object)))),
         });

@@ -7,13 +7,16 @@ use kube::Client;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::client::{describe_error, is_unauthorized};
+use crate::limits::backoff::Backoff;
 use crate::observability::log_throttle::LogThrottle;
 
 const GROUP_VERSION: &str = "groupattr.dev/v1alpha1";
 /// Limit of one call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Wait before the first retry.
+const MIN_RETRY: Duration = Duration::from_secs(1);
+/// Longest wait between two looks.
+const MAX_RETRY: Duration = Duration::from_secs(10);
 
 /// A kind that must be served together with its status, by its plural.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,18 +47,17 @@ impl RequiredKind {
 pub async fn wait_for_kinds(client: &Client, needed: &[RequiredKind], mut on_missing: impl FnMut(&str)) {
     let mut log_throttle = LogThrottle::default();
     let mut last = String::new();
-    let mut pause = SHORTEST_PAUSE;
+    let mut backoff = Backoff::new(MIN_RETRY, MAX_RETRY);
     while let Some(line) = obstacle(client, needed).await {
         if line != last {
             on_missing(&line);
-            pause = SHORTEST_PAUSE;
+            backoff.reset();
         }
         if log_throttle.due(&line, Instant::now()) {
             tracing::warn!("{line}");
         }
         last = line;
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        sleep(backoff.next_wait()).await;
     }
 }
 

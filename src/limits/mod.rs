@@ -7,12 +7,14 @@
 //! | how many clears may be in flight while the vendor does not answer? | [`in_flight_window`] |
 //! | how long before its permit is an attempt started? | [`intent_lead`] |
 //! | does the watch keep up with our own writes? | [`watch_lag`] |
+//! | how long to wait after failures in a row? | [`backoff`] |
 //! | who is next? | [`fair_queue`]; with a bound, [`bounded_queue`] |
 //! | which app that was never verified is checked next? | [`check_queue`] |
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod adaptive_rate;
+pub mod backoff;
 pub mod bounded_queue;
 pub mod check_queue;
 pub mod fair_queue;

@@ -5,12 +5,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Now;
+use crate::limits::backoff::exponential;
+
+/// Upper bound of the wait after the first failure.
+const MIN_WAIT: Duration = Duration::from_secs(2);
+/// Upper bound of every wait.
+const MAX_WAIT: Duration = Duration::from_mins(5);
 
 /// Longest wait after this many failures.
 #[must_use]
 pub fn longest(failures: i32) -> Duration {
-    let doublings = failures.clamp(1, 20) - 1;
-    Duration::from_secs((2_u64 << doublings).min(300))
+    exponential(MIN_WAIT, MAX_WAIT, failures.max(1).unsigned_abs())
 }
 
 /// Wait after this many failures; `dice` is uniform in 0..1.

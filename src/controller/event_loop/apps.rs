@@ -20,8 +20,10 @@ use crate::protocol::messages;
 
 /// Status writes of apps under way.
 const MAX_CONCURRENT_APP_WRITES: usize = 16;
-/// After a status was written, so that one that does not take effect is not written without end.
-const APP_WRITE_SPACING: Duration = Duration::from_millis(500);
+/// After a write that the API server did not take.
+const WRITE_RETRY: Duration = Duration::from_secs(2);
+/// The same status was written this often in a row, so somebody else keeps changing it.
+const WORTH_A_WARNING: u32 = 3;
 
 impl Controller {
     /// Checks an app if that is due, and writes its status if it should be another.
@@ -49,6 +51,15 @@ impl Controller {
         }
         self.app_writes_in_flight += 1;
         app.writing = true;
+        app.next_write_at = now.mono + app.wait_after_write(&status, now.mono);
+        if app.rewrites == WORTH_A_WARNING {
+            let AppKey { kind, namespace, name } = key;
+            tracing::warn!(
+                %kind, namespace, name,
+                "somebody else keeps changing the status of this app; only one operator should watch its namespace"
+            );
+        }
+        app.last_written = Some(status.clone());
         let (object, ctx, key) = (app.object.clone(), Arc::clone(&self.ctx), key.clone());
         self.tasks.spawn(async move {
             let written = match &object {
@@ -84,12 +95,12 @@ impl Controller {
                 if is_newer_of(&object, &app.object) {
                     app.object = object;
                 }
-                app.next_write_at = now + APP_WRITE_SPACING;
             }
             // The watch brings what it changed to, or that it is gone.
-            Err(WriteError::Conflict | WriteError::Gone) => app.next_write_at = now + APP_WRITE_SPACING,
+            Err(WriteError::Conflict | WriteError::Gone) => app.last_written = None,
             Err(fault) => {
-                app.next_write_at = now + Duration::from_secs(2);
+                app.last_written = None;
+                app.next_write_at = now + WRITE_RETRY;
                 let AppKey { kind, namespace, name } = key;
                 tracing::warn!(%kind, namespace, name, "status not written, tried again: {fault}");
             }

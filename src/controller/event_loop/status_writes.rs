@@ -8,6 +8,7 @@ use kube::Resource as _;
 use super::{Controller, Wake};
 use crate::api::ResetStatus;
 use crate::controller::persist;
+use crate::limits::backoff::exponential;
 use crate::limits::fair_queue::QueueKey;
 use crate::protocol::messages;
 
@@ -17,6 +18,13 @@ const MAX_CONCURRENT_WRITES: usize = 32;
 const DELETE_RETRY: Duration = Duration::from_secs(30);
 /// Between two explanations: twenty a second, in all.
 pub(super) const EXPLANATION_SPACING: Duration = Duration::from_millis(50);
+
+/// Between two restorations of one reset's status; doubled each time.
+const MIN_RESTORE_SPACING: Duration = Duration::from_secs(1);
+/// Longest time between two restorations of one reset's status.
+const MAX_RESTORE_SPACING: Duration = Duration::from_secs(30);
+/// After this long without one, the next restorations of a reset follow quickly again.
+const RESTORES_FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
 
 impl Controller {
     pub(super) fn write(&mut self, uid: &str, kind: &'static str, status: ResetStatus) {
@@ -71,6 +79,28 @@ impl Controller {
         }
     }
 
+    /// Whether the status is to be written back, but not yet: somebody who keeps changing it must not keep the operator
+    /// and the API server busy. Nothing is lost meanwhile, since the controller goes by what it knows.
+    fn is_restored_later(&mut self, uid: &str, now: Duration) -> bool {
+        if self.resets.active(uid).is_none_or(|active| active.status_to_restore().is_none()) {
+            return false;
+        }
+        let Some(entry) = self.resets.all.get_mut(uid) else { return false };
+        if now < entry.restore_at {
+            let (moment, timer) = (entry.restore_at, entry.timer);
+            if timer.is_none_or(|timer| timer > moment) {
+                self.wake_at(uid, moment);
+            }
+            return true;
+        }
+        if now >= entry.restore_at + RESTORES_FORGOTTEN_AFTER {
+            entry.restores = 0;
+        }
+        entry.restores = entry.restores.saturating_add(1);
+        entry.restore_at = now + exponential(MIN_RESTORE_SPACING, MAX_RESTORE_SPACING, entry.restores);
+        false
+    }
+
     /// The status that is to be written back, and the event that says so.
     fn restoration(&mut self, uid: &str) -> Option<ResetStatus> {
         let active = self.resets.active(uid)?;
@@ -109,6 +139,9 @@ impl Controller {
             let Some(entry) = self.resets.all.get(&uid) else { continue };
             let is_paused = entry.write_at.is_some_and(|moment| moment > now.mono);
             if is_paused || self.resets.active(&uid).is_none_or(|active| active.busy) {
+                continue;
+            }
+            if self.is_restored_later(&uid, now.mono) {
                 continue;
             }
             if let Some(status) = self.restoration(&uid) {

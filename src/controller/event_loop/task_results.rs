@@ -10,15 +10,18 @@ use crate::chat::codes::lookup;
 use crate::controller::reset_cache::{Freshness, version_number};
 use crate::controller::task_result::{CallEnded, IntentStored, LastSeen, PermitUse, ResetDone, TaskResult};
 use crate::k8s::status_writer::WriteError;
+use crate::limits::backoff::exponential;
 use crate::limits::check_queue::PROBE_SPACING;
 use crate::observability::metrics::{AppLabel, Code};
 use crate::protocol::circuit_breaker::CircuitChange;
 use crate::protocol::classify::{CallResult, Delivery};
 
+/// Wait after the first write that Kubernetes rejected.
+const MIN_WRITE_RETRY: Duration = Duration::from_secs(1);
 /// Longest pause after writes that Kubernetes refused.
-const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+const MAX_WRITE_RETRY: Duration = Duration::from_secs(20);
 /// Longest pause without the right to delete: it may be kept back on purpose, for ever, and nobody waits.
-const LONGEST_PAUSE_OF_DELETIONS: Duration = Duration::from_hours(1);
+const MAX_DELETE_RETRY: Duration = Duration::from_hours(1);
 
 impl Controller {
     pub(super) fn on_task_result(&mut self, report: TaskResult) {
@@ -129,7 +132,7 @@ impl Controller {
                 LastSeen::Read(object) => drop(self.upsert(&object, origin)),
                 LastSeen::Unchanged => {}
                 LastSeen::Gone => self.reset_is_gone(&uid),
-                LastSeen::Fault(fault) => self.back_off(&uid, &fault, LONGEST_PAUSE),
+                LastSeen::Fault(fault) => self.back_off(&uid, &fault, MAX_WRITE_RETRY),
             }
         }
         if let (Some(active), Some(moment)) = (self.resets.active(&uid), read_back_at) {
@@ -167,8 +170,8 @@ impl Controller {
     fn back_off(&mut self, uid: &str, fault: &WriteError, longest: Duration) {
         let now = self.now().mono;
         let Some(entry) = self.resets.all.get_mut(uid) else { return };
-        let pause = backoff_after(entry.faults, longest);
-        entry.faults += 1;
+        entry.faults = entry.faults.saturating_add(1);
+        let pause = exponential(MIN_WRITE_RETRY, longest, entry.faults);
         entry.write_at = Some(now + pause);
         tracing::warn!(
             namespace = entry.namespace,
@@ -210,12 +213,7 @@ impl Controller {
 
 /// Longest pause after this fault of a deletion. Only a missing right is worth an hour: all else may pass soon.
 fn longest_before_deletion(fault: &WriteError) -> Duration {
-    if matches!(fault, WriteError::Forbidden(_)) { LONGEST_PAUSE_OF_DELETIONS } else { LONGEST_PAUSE }
-}
-
-/// Doubled from one second on.
-fn backoff_after(faults: u32, longest: Duration) -> Duration {
-    Duration::from_secs(1 << faults.min(12)).min(longest)
+    if matches!(fault, WriteError::Forbidden(_)) { MAX_DELETE_RETRY } else { MAX_WRITE_RETRY }
 }
 
 #[cfg(test)]
@@ -223,20 +221,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_and_those_of_deletions_grow_on() {
-        let seconds =
-            |longest| [0, 4, 5, 11, 12, u32::MAX].map(|faults| backoff_after(faults, longest).as_secs());
-        assert_eq!(seconds(LONGEST_PAUSE), [1, 16, 20, 20, 20, 20]);
-        assert_eq!(seconds(LONGEST_PAUSE_OF_DELETIONS), [1, 16, 32, 2048, 3600, 3600]);
-    }
-
-    #[test]
     fn only_a_missing_right_keeps_a_deletion_waiting_for_an_hour() {
         let text = || "why".to_owned();
         let missing = WriteError::Forbidden(text());
-        assert_eq!(longest_before_deletion(&missing), LONGEST_PAUSE_OF_DELETIONS);
+        assert_eq!(longest_before_deletion(&missing), MAX_DELETE_RETRY);
         for fault in [WriteError::Refused(text()), WriteError::Unclear(text()), WriteError::Conflict] {
-            assert_eq!(longest_before_deletion(&fault), LONGEST_PAUSE, "{fault:?}");
+            assert_eq!(longest_before_deletion(&fault), MAX_WRITE_RETRY, "{fault:?}");
         }
     }
 }
