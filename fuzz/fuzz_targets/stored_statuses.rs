@@ -117,7 +117,7 @@ fn spec_asks_for_another(reset: &GroupAttributeReset, status: &ResetStatus) -> b
 /// What a process that has just started keeps of it.
 fn remembered(reset: &GroupAttributeReset, now: Now) {
     let mut resets = ResetCache::new(CacheOwner { identity: "me".to_owned(), alone_from: Duration::ZERO });
-    let Upserted::Stored(foreign) = resets.upsert(Arc::new(reset.clone()), Freshness::Consistent, now) else {
+    let Upserted::Stored { foreign, .. } = resets.upsert(Arc::new(reset.clone()), Freshness::Consistent, now) else {
         panic!("a first sight is news")
     };
     if let Some(foreign) = foreign {

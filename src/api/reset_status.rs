@@ -1,6 +1,6 @@
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::conditions::{Condition, Reason};
 use super::schema::{date_time, never_observed, required_date_time};
@@ -112,7 +112,8 @@ pub struct Attempt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "date_time")]
     pub completion_time: Option<Timestamp>,
-    /// How it ended.
+    /// How it ended. One that only a later version knows is read as Unknown: the object must stay readable.
+    #[serde(deserialize_with = "known_outcome")]
     pub outcome: Outcome,
     /// Status of the HTTP answer, if one came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,6 +133,11 @@ pub struct Attempt {
     pub host: String,
 }
 
+fn known_outcome<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Outcome, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok(serde_json::from_value(text.into()).unwrap_or(Outcome::Unknown))
+}
+
 /// An earlier request of the same object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -140,8 +146,10 @@ pub struct PastRequest {
     #[serde(rename = "requestID", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub request_id: Option<String>,
-    /// Its final reason; Superseded if it had not ended.
-    pub reason: Reason,
+    /// Its final reason; Superseded if it had not ended. A text, since a later version may know reasons that this one does
+    /// not, and the object must stay readable.
+    #[schemars(length(max = 64))]
+    pub reason: String,
     /// The vendor's last error code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<i64>,

@@ -102,6 +102,12 @@ impl AccountLimits {
         first
     }
 
+    /// Whether a reset waits until this group may be written to.
+    #[must_use]
+    pub fn is_waited_for(&self, group: &GroupId) -> bool {
+        self.waiting_for_group.contains_key(group)
+    }
+
     /// Whether nothing about this account need be remembered: nobody waits, nothing is under way, and it may do what
     /// one may that nobody has used yet.
     pub fn is_forgettable(&mut self, now: Duration) -> bool {

@@ -109,7 +109,7 @@ async fn run_steps(ctx: &Context, order: &AttemptOrder) -> AttemptEnd {
         Ok(()) => classify(&call(ctx, order, &usersig, bounds.left(sent)).await),
     };
     if matches!(result.delivery, Delivery::Sent(Class::Account(_) | Class::SignatureExpired)) {
-        order.app.credentials.reject(&usersig).await;
+        order.app.credentials.reject(&usersig);
     }
     let over = if result.is_answered() { ctx.clock.now().mono } else { bounds.deadline_mono };
     let permit = match result.delivery {
@@ -210,7 +210,9 @@ async fn commit(
         Err(refused @ (WriteError::Refused(_) | WriteError::Forbidden(_))) => {
             return Err(CommitError::NotStored(LastSeen::Fault(refused)));
         }
-        Err(WriteError::Unclear(why)) => return Err(CommitError::Lost(why)),
+        Err(unclear @ (WriteError::Unclear(_) | WriteError::Undecodable)) => {
+            return Err(CommitError::Lost(unclear.to_string()));
+        }
     };
     let stored = committed.status.as_ref().and_then(|status| status.pending_attempt.as_ref());
     if committed.metadata.uid != order.reset.metadata.uid

@@ -15,7 +15,7 @@ use super::pacer::Pacer;
 use super::secret_reads::SecretReads;
 use super::task_result::TaskResult;
 use super::unrecorded::Unrecorded;
-use crate::api::{AppKey, GroupAttributeReset, ResetStatus};
+use crate::api::{GroupAttributeReset, ResetStatus};
 use crate::chat::{ChatClient, UserSig};
 use crate::k8s::event_writer::{EventWriter, NewEvent};
 use crate::k8s::lease::Leadership;
@@ -23,9 +23,6 @@ use crate::k8s::secrets::CredentialsError;
 use crate::k8s::status_writer::{StatusWriter, WriteError};
 use crate::observability::metrics::Metrics;
 use crate::protocol::deadlines::{gitops_owner, prune_metadata};
-use crate::protocol::event_policy::event_for;
-use crate::protocol::status;
-use crate::text::one_line;
 
 /// Everything a task needs to act for the desk.
 pub struct Context {
@@ -88,7 +85,7 @@ impl Context {
         }
     }
 
-    /// Stores a status, counts the write, and tells the world if it is news. `kind` is for the metric.
+    /// Stores a status and counts the write. `kind` is for the metric.
     pub async fn write_status(
         &self,
         kind: &'static str,
@@ -99,37 +96,7 @@ impl Context {
         self.metrics.api_write(kind, written.as_ref().err().map_or("ok", WriteError::label));
         let mut stored = written?;
         prune_metadata(&mut stored.metadata);
-        self.announce(seen, &stored);
         Ok(Arc::new(stored))
-    }
-
-    fn announce(&self, before: &GroupAttributeReset, after: &GroupAttributeReset) {
-        let (old, new) = (status::seen(before), status::seen(after));
-        if let Some(event) = event_for(&old, &new) {
-            self.event(after.object_ref(&()), event.reason, event.warning, event.note);
-        }
-        if !new.is_final() {
-            return;
-        }
-        // Also after an edit: it may have brought the time to live.
-        self.report_ttl_skipped(after);
-        let is_news = old.request_id != new.request_id || !old.is_final();
-        if !is_news || status::is_replayed(&old, &new) {
-            return;
-        }
-        let took = new.start_time.map(|start| self.clock.now().wall.duration_since(start));
-        tracing::info!(
-            namespace = after.metadata.namespace,
-            reset = after.metadata.name,
-            uid = after.metadata.uid,
-            request = new.request_id.as_deref().map(|id| one_line(id, 128)),
-            reason = %new.reason(),
-            attempts = new.attempts,
-            code = new.last_attempt.as_ref().and_then(|attempt| attempt.error_code),
-            seconds = took.map(|took| took.as_secs_f64()),
-            "reset ended"
-        );
-        self.report(TaskResult::Ended { app: AppKey::of(after), reason: new.reason(), took });
     }
 
     /// The event about a finished reset that is not deleted, though its time to live says so.

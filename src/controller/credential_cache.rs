@@ -1,6 +1,6 @@
 //! Signatures, and the key behind them.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use kube::Client;
@@ -26,6 +26,7 @@ pub struct CredentialCache {
     sdk_app_id: u32,
     identifier: String,
     cached: Mutex<Cached>,
+    rejected: std::sync::Mutex<Vec<Arc<UserSig>>>,
 }
 
 #[derive(Default)]
@@ -49,7 +50,15 @@ impl CredentialCache {
         sdk_app_id: u32,
         identifier: String,
     ) -> Self {
-        Self { namespace, reference, format, sdk_app_id, identifier, cached: Mutex::default() }
+        Self {
+            namespace,
+            reference,
+            format,
+            sdk_app_id,
+            identifier,
+            cached: Mutex::default(),
+            rejected: std::sync::Mutex::default(),
+        }
     }
 
     /// A signature that is good for hours. Who comes while the Secret is being read waits for that one read.
@@ -63,6 +72,7 @@ impl CredentialCache {
         let mut cached = self.cached.lock().await;
         let now = clock.now();
         cached.forget_old_key(now.mono);
+        cached.drop_rejected(&self.take_rejected());
         if let Some((fault, at)) = &cached.failed
             && now.mono < *at + FAULT_TTL
         {
@@ -101,12 +111,14 @@ impl CredentialCache {
         read_key(client, &self.namespace, &self.reference, self.format).await
     }
 
-    /// The vendor did not accept `usersig`: key and signature are dropped, unless others are in use by now.
-    pub async fn reject(&self, usersig: &Arc<UserSig>) {
-        let mut cached = self.cached.lock().await;
-        if cached.usersig.as_ref().is_some_and(|sig| Arc::ptr_eq(sig, usersig)) {
-            *cached = Cached::default();
-        }
+    /// The vendor did not accept `usersig`: it and its key are dropped before the next signature is asked for, unless others
+    /// are in use by then. Does not wait for a Secret that is being read.
+    pub fn reject(&self, usersig: &Arc<UserSig>) {
+        self.rejected.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(usersig));
+    }
+
+    fn take_rejected(&self) -> Vec<Arc<UserSig>> {
+        std::mem::take(&mut *self.rejected.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// When the signature in use ends, in seconds of the epoch. `None` also while the Secret is being read.
@@ -126,6 +138,13 @@ impl Cached {
     /// The signature, if it was made with the key of this digest and is good for hours from `now`, in seconds of the epoch.
     fn fresh_usersig(&self, digest: [u8; 32], now: i64) -> Option<Arc<UserSig>> {
         self.usersig.clone().filter(|sig| self.digest == Some(digest) && !sig.is_stale(now))
+    }
+
+    /// The vendor rejected these signatures: the one in use goes if it is among them, and its key with it.
+    fn drop_rejected(&mut self, rejected: &[Arc<UserSig>]) {
+        if self.usersig.as_ref().is_some_and(|sig| rejected.iter().any(|one| Arc::ptr_eq(sig, one))) {
+            *self = Self::default();
+        }
     }
 
     fn forget_old_key(&mut self, now: Duration) {
@@ -153,6 +172,17 @@ mod tests {
         assert!(cached.key.is_some());
         cached.forget_old_key(Duration::from_secs(65));
         assert!(cached.key.is_none() && cached.usersig.is_some(), "the signature can still be used");
+    }
+
+    #[test]
+    fn a_rejected_signature_takes_its_key_along_unless_another_is_in_use_by_then() {
+        let (mut old, new) = (cached(b"old", Duration::ZERO), cached(b"new", Duration::ZERO));
+        let (rejected, other) =
+            (old.usersig.clone().expect("a signature"), new.usersig.expect("a signature"));
+        old.drop_rejected(&[other.clone()]);
+        assert!(old.key.is_some(), "another one was rejected");
+        old.drop_rejected(&[rejected, other]);
+        assert!(old.key.is_none() && old.usersig.is_none());
     }
 
     #[test]

@@ -129,15 +129,21 @@ async fn record_until_settled(
             Err(WriteError::Conflict) => is_conflict = true,
             Err(fault) => {
                 complain(&seen, &fault);
-                if matches!(fault, WriteError::Unclear(_)) {
-                    unclear.push(status);
-                }
                 sleep(backoff.next_wait()).await;
+                if !matches!(fault, WriteError::Unclear(_)) {
+                    // Nothing was stored. If the object has changed, the next write conflicts.
+                    continue;
+                }
+                unclear.push(status);
             }
         }
         let now = loop {
             match get(ctx, &seen).await {
                 LastSeen::Read(now) => break now,
+                LastSeen::Fault(WriteError::Undecodable) => {
+                    ctx.unrecorded.log(pending);
+                    return LastSeen::Fault(WriteError::Undecodable);
+                }
                 LastSeen::Fault(fault) => {
                     complain(&seen, &fault);
                     sleep(backoff.next_wait()).await;

@@ -103,7 +103,7 @@ async fn read(ctx: &Context, app: &Arc<CallConfig>, group: &GroupId) -> Result<C
     };
     let result = classify(&ctx.chat.read(call).await);
     if matches!(result.delivery, Delivery::Sent(Class::Account(_) | Class::SignatureExpired)) {
-        app.credentials.reject(&usersig).await;
+        app.credentials.reject(&usersig);
     }
     let over = if result.is_answered() { ctx.clock.now().mono } else { sent + ATTEMPT_TIMEOUT };
     let was_sent = matches!(result.delivery, Delivery::Sent(_));

@@ -79,8 +79,13 @@ pub enum Freshness {
 pub enum Upserted {
     /// It is older than what is remembered.
     Stale,
-    /// It is remembered; perhaps with an attempt of another process.
-    Stored(Option<ForeignAttempt>),
+    /// It is remembered.
+    Stored {
+        /// An attempt of another process that is seen for the first time.
+        foreign: Option<ForeignAttempt>,
+        /// Its status was written by this process.
+        is_own: bool,
+    },
 }
 
 impl ResetCache {
@@ -109,6 +114,7 @@ impl ResetCache {
         });
         let is_news = entry.version != version;
         let is_old = is_older(&version, &entry.version) || matches!(entry.stage, Stage::Gone) && !is_news;
+        let mut is_own = origin == Freshness::OwnWrite;
         match &mut entry.stage {
             Stage::Active(active) if is_old && origin == Freshness::OwnWrite => {
                 active.on_written(object, true)
@@ -125,8 +131,8 @@ impl ResetCache {
                         active.on_written(object, false)
                     }
                     Stage::Active(active) => {
-                        active.seen_newer |= is_news && origin == Freshness::MaybeStale;
-                        active.update(object, &self.reader, now.mono);
+                        active.seen_newer |= is_news && active.busy;
+                        is_own |= active.update(object, &self.reader, now.mono);
                     }
                     Stage::Gone => *stage = Stage::Active(Box::new(ActiveReset::new(object))),
                     Stage::Finished(_, end) if end.matches(&status::seen(&object)) => {
@@ -143,11 +149,13 @@ impl ResetCache {
                 }
             }
         }
-        let Stage::Active(active) = &mut entry.stage else { return Upserted::Stored(None) };
+        let Stage::Active(active) = &mut entry.stage else {
+            return Upserted::Stored { foreign: None, is_own };
+        };
         let foreign = active.refresh_local(&self.reader.identity, now);
         self.compact(&uid);
         self.index_app(&uid);
-        Upserted::Stored(foreign)
+        Upserted::Stored { foreign, is_own }
     }
 
     /// The reset, while something may be left to do.

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::any_chat_app::AnyChatApp;
 use super::app_entry::CallConfig;
 use crate::api::AppKey;
-use crate::api::{GroupAttributeReset, GroupId, Reason};
+use crate::api::{GroupAttributeReset, GroupId};
 use crate::k8s::secrets::CredentialsError;
 use crate::k8s::status_writer::WriteError;
 use crate::protocol::classify::CallResult;
@@ -40,15 +40,6 @@ pub enum TaskResult {
     AppDone(AppKey, Result<AnyChatApp, WriteError>),
     /// A malformed reset was told that it is, or could not be.
     MalformedExplained,
-    /// A reset has ended; how long after the start of its clock.
-    Ended {
-        /// Its app.
-        app: AppKey,
-        /// Why.
-        reason: Reason,
-        /// Time since the start of its clock.
-        took: Option<jiff::SignedDuration>,
-    },
 }
 
 /// An attempt that waits for nothing but its permit.

@@ -55,20 +55,34 @@ impl Unrecorded {
         self.all().remove(&pending.id);
     }
 
-    /// Says each of them in the log.
+    /// Logs each of them.
     pub fn log_all(&self) {
-        for (attempt, Entry { namespace, reset, group, by, class, code }) in &*self.all() {
-            tracing::error!(
-                namespace,
-                reset,
-                group,
-                attempt,
-                known_by = by,
-                class,
-                code,
-                "this outcome could not be recorded: the status still says that the call is under way"
-            );
+        for (attempt, entry) in &*self.all() {
+            entry.log(attempt);
         }
+    }
+
+    /// Logs this one, because it cannot be stored.
+    pub fn log(&self, pending: &PendingAttempt) {
+        if let Some(entry) = self.all().get(&pending.id) {
+            entry.log(&pending.id);
+        }
+    }
+}
+
+impl Entry {
+    fn log(&self, attempt: &str) {
+        let Self { namespace, reset, group, by, class, code } = self;
+        tracing::error!(
+            namespace,
+            reset,
+            group,
+            attempt,
+            known_by = by,
+            class,
+            code,
+            "this outcome could not be recorded: the status still says that the call is under way"
+        );
     }
 }
 

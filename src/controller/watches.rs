@@ -38,7 +38,7 @@ pub enum WatchEvent {
     /// An app as it stands.
     App(AnyChatApp),
     /// A namespace with its labels.
-    Namespace(String, BTreeMap<String, String>),
+    Namespace(Identity, BTreeMap<String, String>),
     /// An object that cannot be decoded.
     Malformed(Malformed),
     /// The object with this kind, uid, namespace and name is gone.
@@ -137,8 +137,9 @@ fn cluster_chat_app(object: ClusterChatApp, _: Freshness) -> WatchEvent {
 }
 
 fn namespace(object: PartialObjectMeta<Namespace>, _: Freshness) -> WatchEvent {
-    let name = object.name_any();
-    WatchEvent::Namespace(name, object.metadata.labels.unwrap_or_default())
+    let identity =
+        Identity { uid: object.uid().unwrap_or_default(), namespace: String::new(), name: object.name_any() };
+    WatchEvent::Namespace(identity, object.metadata.labels.unwrap_or_default())
 }
 
 /// What all watches have in common.

@@ -17,7 +17,7 @@ use kube::{
 };
 use tokio::{
     sync::watch,
-    time::{Instant, sleep_until, timeout, timeout_at},
+    time::{Instant, sleep, sleep_until, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,9 @@ use crate::protocol::standby::Standby;
 
 /// Name of the Lease in the operator's namespace.
 pub const LEASE_NAME: &str = "groupattr-operator";
+
+/// Between two attempts to give the lease back.
+const RELEASE_RETRY: Duration = Duration::from_millis(200);
 
 /// How patient everybody is: `retry` < `deadline` < `span`.
 #[derive(Clone, Copy, Debug)]
@@ -353,13 +356,18 @@ impl HeldLease {
     pub async fn release(mut self) {
         self.state.send_replace(LeadershipState::Over);
         let next = |lease: Lease| given_back(lease, Timestamp::now());
-        let obstacle = match timeout(self.timing.call_timeout(), self.write(next)).await {
-            Ok(Ok(still_ours)) => {
-                let to = holder(&self.lease);
-                return tracing::info!(still_ours, to, "lease released");
+        let deadline = Instant::now() + self.timing.call_timeout();
+        let obstacle = loop {
+            match timeout_at(deadline, self.write(next)).await {
+                Ok(Ok(still_ours)) => {
+                    let to = holder(&self.lease);
+                    return tracing::info!(still_ours, to, "lease released");
+                }
+                // One that failed says nothing about the next: a connection that broke, say.
+                Ok(Err(_)) if Instant::now() + RELEASE_RETRY < deadline => sleep(RELEASE_RETRY).await,
+                Ok(Err(error)) => break describe_error(&error),
+                Err(_) => break "no answer".to_owned(),
             }
-            Ok(Err(error)) => describe_error(&error),
-            Err(_) => "no answer".to_owned(),
         };
         tracing::warn!("lease not released, so that others wait for its span: {obstacle}");
     }

@@ -8,3 +8,6 @@ pub mod lease;
 pub mod pods;
 pub mod secrets;
 pub mod status_writer;
+
+#[cfg(test)]
+pub(crate) mod fake_api;

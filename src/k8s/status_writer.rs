@@ -10,7 +10,7 @@ use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::time::{error::Elapsed, timeout};
 
 use super::client::describe_error;
 use crate::api::{AppStatus, ChatApp, ClusterChatApp, Condition, GroupAttributeReset, ResetStatus};
@@ -37,6 +37,9 @@ pub enum WriteError {
     /// Nobody knows whether it was stored.
     #[error("{0}")]
     Unclear(String),
+    /// The object was read and does not decode; trying again changes nothing until somebody fixes it.
+    #[error("the stored object cannot be read")]
+    Undecodable,
 }
 
 impl WriteError {
@@ -48,6 +51,7 @@ impl WriteError {
             Self::Gone => "gone",
             Self::Refused(_) | Self::Forbidden(_) => "refused",
             Self::Unclear(_) => "unclear",
+            Self::Undecodable => "undecodable",
         }
     }
 }
@@ -93,7 +97,10 @@ impl StatusWriter {
 
     /// The object as it stands, whatever its uid.
     pub async fn get(&self, namespace: Option<&str>, name: &str) -> Result<GroupAttributeReset, WriteError> {
-        within(self.resets(namespace).get(name)).await
+        match timeout(WRITE_TIMEOUT, self.resets(namespace).get(name)).await {
+            Ok(Err(kube::Error::SerdeError(_))) => Err(WriteError::Undecodable),
+            answer => answered(answer),
+        }
     }
 
     /// Deletes exactly the object that `uid` and `resource_version` name.
@@ -143,13 +150,15 @@ impl StatusWriter {
         let kind = ApiResource::erase::<GroupAttributeReset>(&());
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), namespace, &kind);
         let stored = within(api.get(name)).await?;
+        // It may have been fixed meanwhile.
+        let is_readable = stored.clone().try_parse::<GroupAttributeReset>().is_ok();
         let status = &stored.data["status"];
         let is_new = status["observedGeneration"].as_i64().unwrap_or(-1) < 0
             && status["completionTime"].is_null()
             && status["pendingAttempt"].is_null();
         let message = conditions.first().map(|condition| condition.message.as_str());
         let is_said = status["conditions"][0]["message"].as_str() == message;
-        if !is_new || is_said || stored.metadata.uid.as_deref() != Some(uid) {
+        if is_readable || !is_new || is_said || stored.metadata.uid.as_deref() != Some(uid) {
             return Ok(());
         }
         let patch = json!({
@@ -174,7 +183,11 @@ where
 }
 
 async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, WriteError> {
-    match timeout(WRITE_TIMEOUT, call).await {
+    answered(timeout(WRITE_TIMEOUT, call).await)
+}
+
+fn answered<T>(answer: Result<kube::Result<T>, Elapsed>) -> Result<T, WriteError> {
+    match answer {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(fault(&error)),
         Err(_) => Err(WriteError::Unclear("the API server did not answer within 10 s".to_owned())),
@@ -194,5 +207,35 @@ fn fault(error: &kube::Error) -> WriteError {
             _ => WriteError::Unclear(describe_error(error)),
         },
         _ => WriteError::Unclear(describe_error(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::k8s::fake_api::FakeApi;
+
+    fn stored(group: &serde_json::Value) -> serde_json::Value {
+        json!({"apiVersion": "groupattr.dev/v1alpha1", "kind": "GroupAttributeReset", "spec": {"groupID": group},
+            "metadata": {"name": "room", "namespace": "shop", "uid": "u", "resourceVersion": "7"},
+            "status": {"observedGeneration": -1, "conditions": []}})
+    }
+
+    #[tokio::test]
+    async fn an_object_that_was_fixed_meanwhile_is_not_called_unreadable() {
+        let (mut api, client) = FakeApi::new();
+        let writer = StatusWriter::new(client);
+        let explain = writer.explain_malformed("shop", "room", "u", &[]);
+        let server = async { api.next().await.answer(200, &stored(&json!("@TGS#room"))) };
+        assert_eq!(tokio::join!(explain, server).0, Ok(()), "and nothing is written");
+    }
+
+    #[tokio::test]
+    async fn an_object_that_does_not_decode_is_not_asked_for_again_and_again() {
+        let (mut api, client) = FakeApi::new();
+        let writer = StatusWriter::new(client);
+        let server = async { api.next().await.answer(200, &stored(&json!(7))) };
+        let (read, ()) = tokio::join!(writer.get(Some("shop"), "room"), server);
+        assert_eq!(read.err(), Some(WriteError::Undecodable));
     }
 }

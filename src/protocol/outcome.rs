@@ -229,6 +229,11 @@ pub fn after_read_back(
             let (reason, message) = group_missing(reset, read);
             end(&mut next, reason, &message);
         }
+        // Nothing is there that a clear could have changed, and nothing that another one could.
+        Delivery::Sent(Class::NotSupported) => {
+            end(&mut next, Reason::GroupTypeNotSupported, &messages::rejected(read));
+        }
+        Delivery::Sent(Class::Invalid) => end(&mut next, Reason::InvalidRequest, &messages::rejected(read)),
         _ => return None,
     }
     Some(begin_other_request(reset, next, at.now))

@@ -47,7 +47,7 @@ impl KnownEnd {
         stored.request_id != self.request_id
             && stored.history.iter().any(|past| {
                 past.request_id == self.request_id
-                    && past.reason == self.reason
+                    && past.reason == self.reason.word()
                     && Some(past.completion_time) == self.completion_time
             })
     }
@@ -152,7 +152,7 @@ mod tests {
     fn past(request: &str) -> PastRequest {
         PastRequest {
             request_id: Some(request.to_owned()),
-            reason: Reason::Cleared,
+            reason: Reason::Cleared.to_string(),
             error_code: Some(0),
             attempts: 1,
             completion_time: "2026-11-01T10:00:00Z".parse().expect("a moment"),

@@ -124,6 +124,8 @@ pub fn other_request(reset: &GroupAttributeReset, old: &ResetStatus, now: Now) -
             set_reason(&mut next, generation, Reason::Pending, "Recorded; the first attempt follows.", now);
         }
         Some(PastRequest { request_id, reason, error_code, attempts, completion_time }) => {
+            // One of a later version: it has ended, and nothing more is known of it here.
+            let known = Reason::parse(&reason).filter(|reason| reason.is_final());
             next.attempts = attempts;
             next.completion_time = Some(completion_time);
             let code = error_code.map(|code| format!(", code {code}")).unwrap_or_default();
@@ -131,7 +133,7 @@ pub fn other_request(reset: &GroupAttributeReset, old: &ResetStatus, now: Now) -
                 "requestID {} ended before ({reason}{code}) and is not sent again. Set a new requestID for a new reset.",
                 request_id.unwrap_or_default()
             );
-            set_reason(&mut next, generation, reason, &message, now);
+            set_reason(&mut next, generation, known.unwrap_or(Reason::OutcomeUnknown), &message, now);
         }
     }
     next
@@ -148,7 +150,7 @@ fn past(status: &ResetStatus, now: Timestamp) -> PastRequest {
     let reason = status.reason();
     PastRequest {
         request_id: status.request_id.clone(),
-        reason: if reason.is_final() { reason } else { Reason::Superseded },
+        reason: if reason.is_final() { reason } else { Reason::Superseded }.to_string(),
         error_code: status.last_attempt.as_ref().and_then(|attempt| attempt.error_code),
         attempts: status.attempts,
         completion_time: status.completion_time.unwrap_or(now),

@@ -14,6 +14,7 @@ use crate::chat::AccountId;
 use crate::controller::app_entry::CallConfig;
 use crate::controller::attempt::{AttemptOrder, attempt};
 use crate::controller::read_back::read_back;
+use crate::controller::reset_cache::QueuePosition;
 use crate::limits::group_interval::GroupReadiness;
 use crate::protocol::Now;
 use crate::protocol::plan::{AppState, Step};
@@ -206,12 +207,15 @@ impl Controller {
     /// Takes a reset out of its queue and plans it anew. `None` if it is at work, or was taken care of.
     fn dequeue_and_plan(&mut self, uid: &str, now: Now) -> Option<(Step, Arc<CallConfig>, GroupId)> {
         let active = self.resets.active(uid)?;
-        active.queued = None;
+        let (position, object) = (active.queued.take(), Arc::clone(&active.object));
         if active.busy {
             return None;
         }
-        let group = GroupId::parse(&active.object.spec.group_id);
-        let key = active.app.clone();
+        if let Some(QueuePosition { account, read: false, .. }) = position {
+            self.wake_next_of_group(&account, &object);
+        }
+        let group = GroupId::parse(&object.spec.group_id);
+        let key = AppKey::of(&object);
         let step = self.plan(uid, now)?.step;
         let config = self.apps.get(&key).and_then(|app| app.config.as_ref().ok()).map(Arc::clone);
         if let (Some(config), Ok(group)) = (config, group) {

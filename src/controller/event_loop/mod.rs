@@ -11,8 +11,10 @@
 //! | when is an app checked? | `app_checks` |
 //! | does it work, and what does its status say? | `app_steps` |
 //! | what came of a task? | `hear` |
+//! | what is said about a change of a status? | `announcements` |
 //! | gauges and forgetting | `housekeeping` |
 
+mod announcements;
 mod app_checks;
 mod apps;
 mod dispatch;
@@ -45,6 +47,7 @@ use crate::limits::fair_queue::FairQueue;
 use crate::limits::intent_lead::IntentLead;
 use crate::limits::watch_lag::WatchLag;
 use crate::observability::health_server::Health;
+use crate::observability::log_throttle::LogThrottle;
 use crate::observability::metrics::AppSeries;
 use crate::protocol::Now;
 
@@ -71,12 +74,15 @@ pub struct Controller {
     /// Status writes of apps that are under way, and apps that wait for one.
     app_writes_in_flight: usize,
     app_write_queue: FairQueue<(bool, AppKey)>,
-    namespaces: HashMap<String, BTreeMap<String, String>>,
+    /// uid and labels of each namespace, by name.
+    namespaces: HashMap<String, (String, BTreeMap<String, String>)>,
     /// Stored objects that cannot be read, by kind and uid, and whose turn it is to say so in the object.
     malformed: HashMap<(&'static str, String), Malformed>,
     unexplained: Unexplained,
     series: AppSeries,
     timers: Timers,
+    /// Keeps the log readable while an RBAC permission is missing.
+    log_throttle: LogThrottle,
     tasks: JoinSet<()>,
     pending_lists: HashSet<Source>,
     took_over: Duration,
@@ -122,6 +128,7 @@ impl Controller {
             unexplained: Unexplained::default(),
             series,
             timers: Timers::default(),
+            log_throttle: LogThrottle::default(),
             tasks: JoinSet::new(),
             pending_lists: sources.into_iter().collect(),
             took_over,
@@ -230,3 +237,6 @@ async fn ring_at(moment: Option<tokio::time::Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

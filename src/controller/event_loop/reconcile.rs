@@ -134,9 +134,10 @@ impl Controller {
         let Some(allowed) = app.object.allowed() else { return true };
         match (allowed.from, &allowed.selector) {
             (NamespacesFrom::All, _) => true,
-            (NamespacesFrom::Selector, Some(selector)) => {
-                self.namespaces.get(namespace).is_some_and(|labels| label_selector::matches(selector, labels))
-            }
+            (NamespacesFrom::Selector, Some(selector)) => self
+                .namespaces
+                .get(namespace)
+                .is_some_and(|(_, labels)| label_selector::matches(selector, labels)),
             _ => false,
         }
     }
@@ -215,9 +216,22 @@ impl Controller {
         let Some(active) = self.resets.active(uid) else { return };
         let namespace = active.object.metadata.namespace.clone().unwrap_or_default();
         let Some(QueuePosition { account, read, key }) = active.queued.take() else { return };
+        let object = Arc::clone(&active.object);
         let limits = self.account(&account);
         let queue = if read { &mut limits.read_queue } else { &mut limits.clear_queue };
         queue.remove(&namespace, &key);
+        if !read {
+            self.wake_next_of_group(&account, &object);
+        }
+    }
+
+    /// This reset was the one of its group that could go next. If it does not go, another one may.
+    pub(super) fn wake_next_of_group(&mut self, account: &AccountId, reset: &GroupAttributeReset) {
+        let Ok(group) = GroupId::parse(&reset.spec.group_id) else { return };
+        if self.account(account).is_waited_for(&group) {
+            let now = self.now().mono;
+            self.timers.set(now, Wake::Group(account.clone(), group));
+        }
     }
 
     /// Looks at a reset again at `moment`; one timer each.

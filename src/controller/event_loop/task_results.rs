@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Controller;
 use crate::api::AppKey;
-use crate::api::{GroupAttributeReset, Reason};
+use crate::api::GroupAttributeReset;
 use crate::chat::Class;
 use crate::chat::codes::lookup;
 use crate::controller::reset_cache::{Freshness, version_number};
@@ -35,7 +35,6 @@ impl Controller {
             TaskResult::Deleted { uid, version, outcome } => self.on_deleted_reset(&uid, &version, outcome),
             TaskResult::AppDone(key, written) => self.on_app_written(&key, written),
             TaskResult::MalformedExplained => self.on_malformed_explained(),
-            TaskResult::Ended { app, reason, took } => self.count_end(&app, reason, took),
         }
     }
 
@@ -173,17 +172,21 @@ impl Controller {
         entry.faults = entry.faults.saturating_add(1);
         let pause = exponential(MIN_WRITE_RETRY, longest, entry.faults);
         entry.write_at = Some(now + pause);
-        tracing::warn!(
-            namespace = entry.namespace,
-            reset = entry.name,
-            seconds = pause.as_secs(),
-            "Kubernetes did not take a step, tried again after a pause: {fault}"
-        );
+        // A missing RBAC permission concerns all resets of a namespace: one line a minute tells it.
+        let is_forbidden = matches!(fault, WriteError::Forbidden(_));
+        if !is_forbidden || self.log_throttle.due(&entry.namespace, self.ctx.clock.instant(now)) {
+            tracing::warn!(
+                namespace = entry.namespace,
+                reset = entry.name,
+                seconds = pause.as_secs(),
+                "Kubernetes did not take a step, tried again after a pause: {fault}"
+            );
+        }
         self.wake_at(uid, now + pause);
     }
 
     /// As metrics name an app. Resets may name apps that never existed; those share one series.
-    fn label(&mut self, key: &AppKey) -> AppLabel {
+    pub(super) fn label(&mut self, key: &AppKey) -> AppLabel {
         if self.apps.contains_key(key) { self.series.label(key) } else { AppLabel::unknown() }
     }
 
@@ -202,12 +205,6 @@ impl Controller {
         if result.delivery == Delivery::Sent(Class::Unknown) {
             metrics.unknown_outcome();
         }
-    }
-
-    fn count_end(&mut self, key: &AppKey, reason: Reason, took: Option<jiff::SignedDuration>) {
-        let took = took.and_then(|took| Duration::try_from(took).ok()).unwrap_or_default();
-        let app = self.label(key);
-        self.ctx.metrics.result(&app, reason.word(), took);
     }
 }
 

@@ -20,9 +20,9 @@ impl Controller {
         match event {
             WatchEvent::Reset(object, origin) => self.on_reset(&Arc::new(*object), origin),
             WatchEvent::App(object) => self.on_app(object),
-            WatchEvent::Namespace(name, labels) => {
-                let known = self.namespaces.insert(name.clone(), labels.clone());
-                if known.as_ref() != Some(&labels) {
+            WatchEvent::Namespace(Identity { uid, name, .. }, labels) => {
+                let known = self.namespaces.insert(name.clone(), (uid, labels.clone()));
+                if known.is_none_or(|(_, known)| known != labels) {
                     self.reconcile_resets_of_namespace(&name);
                 }
             }
@@ -66,10 +66,14 @@ impl Controller {
         let uid = object.metadata.uid.clone().unwrap_or_default();
         let now = self.now();
         let was_to_go = self.resets.has_deletion_due(&uid) == Some(true);
-        let foreign = match self.resets.upsert(Arc::clone(object), origin, now) {
+        let before = self.resets.active(&uid).map(|active| Arc::clone(&active.object));
+        let (foreign, is_own) = match self.resets.upsert(Arc::clone(object), origin, now) {
             Upserted::Stale => return false,
-            Upserted::Stored(foreign) => foreign,
+            Upserted::Stored { foreign, is_own } => (foreign, is_own),
         };
+        if let Some(before) = before.filter(|_| is_own) {
+            self.announce(&before, object);
+        }
         if was_to_go && self.resets.has_deletion_due(&uid) == Some(false) {
             self.ctx.report_ttl_skipped(object);
         }
@@ -227,6 +231,15 @@ impl Controller {
                     .collect();
                 for key in &gone {
                     self.forget_app(key);
+                }
+            }
+            NAMESPACE => {
+                let gone = |(_, (uid, _)): &(&String, &(String, _))| !uids.contains(uid);
+                let gone: Vec<_> =
+                    self.namespaces.iter().filter(gone).map(|(name, _)| name.clone()).collect();
+                for name in &gone {
+                    self.namespaces.remove(name);
+                    self.reconcile_resets_of_namespace(name);
                 }
             }
             _ => {}

@@ -102,16 +102,25 @@ impl ActiveReset {
         (self.overwritten.is_some() && !self.busy).then(|| self.object.status.clone().unwrap_or_default())
     }
 
-    /// Remembers the object as it was shown; its status only if that is believed.
-    pub(super) fn update(&mut self, object: Arc<GroupAttributeReset>, reader: &CacheOwner, now: Duration) {
+    /// Remembers the object as it was shown; its status only if that is believed. True if it shows what this process
+    /// tried to write and does not know yet to be stored.
+    pub(super) fn update(
+        &mut self,
+        object: Arc<GroupAttributeReset>,
+        reader: &CacheOwner,
+        now: Duration,
+    ) -> bool {
         if self.believes(&object, reader, now) {
+            let is_own = object.status.as_ref() == self.attempted_status.as_deref()
+                && object.status != self.object.status;
             self.object = object;
             self.overwritten = None;
-            return;
+            return is_own;
         }
         self.overwritten = Some(Box::new(object.status.clone().unwrap_or_default()));
         let known = self.object.status.clone();
         self.object = Arc::new(GroupAttributeReset { status: known, ..Arc::unwrap_or_clone(object) });
+        false
     }
 
     /// Remembers what this process has stored. If a watch was faster and has shown a newer version, only the status

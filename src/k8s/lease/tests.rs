@@ -74,3 +74,26 @@ fn a_lease_that_is_given_to_a_drain_is_left_alone_for_a_minute_and_nobody_is_ask
     assert!(!seen.is_ours_to_take("b", TERMS, start + Duration::from_secs(59)));
     assert!(seen.is_ours_to_take("b", TERMS, start + Duration::from_mins(1)));
 }
+
+/// Whoever waits for the lease would have to wait for its whole span.
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_given_back_although_the_first_attempt_fails() {
+    let (mut api, client) = crate::k8s::fake_api::FakeApi::new();
+    let held = HeldLease {
+        api: Api::namespaced(client, "system"),
+        lease: held_by("me"),
+        me: "me".to_owned(),
+        timing: TERMS,
+        renewed: Instant::now(),
+        state: watch::Sender::new(LeadershipState::Over),
+        asked: CancellationToken::new(),
+    };
+    let server = async {
+        api.next().await.lose();
+        let put = api.next().await;
+        assert_eq!((put.method.as_str(), &put.body["spec"]["holderIdentity"]), ("PUT", &"".into()));
+        let body = put.body.clone();
+        put.answer(200, &body);
+    };
+    tokio::join!(held.release(), server);
+}

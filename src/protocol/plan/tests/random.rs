@@ -90,7 +90,10 @@ impl Model {
         if before.is_written() && before.is_final() && next.request_id == before.request_id {
             assert_eq!(before.reason(), next.reason(), "an end is never taken back");
         }
-        let reasons = [next.reason(), next.history.first().map_or(Reason::Pending, |past| past.reason)];
+        let reasons = [
+            next.reason(),
+            next.history.first().and_then(|past| Reason::parse(&past.reason)).unwrap_or(Reason::Pending),
+        ];
         if before.pending_attempt.is_some()
             && next.pending_attempt.is_none()
             && reasons.contains(&Reason::OutcomeUnknown)
@@ -178,7 +181,10 @@ impl Model {
         let next = after_read_back(&self.object, pending, &read, self.circumstances()).unwrap();
         self.unsettled = false;
         if self.seats > 0 && self.object.spec.on_unknown_outcome == OnUnknownOutcome::Stop {
-            let reasons = [next.reason(), next.history.first().map_or(Reason::Pending, |past| past.reason)];
+            let reasons = [
+                next.reason(),
+                next.history.first().and_then(|past| Reason::parse(&past.reason)).unwrap_or(Reason::Pending),
+            ];
             assert!(reasons.contains(&Reason::OutcomeUnknown));
         }
         self.store(next);

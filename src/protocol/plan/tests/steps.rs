@@ -149,7 +149,7 @@ fn an_attempt_in_flight_is_settled_and_the_next_request_begun_in_one_write() {
     let now = WriteContext { now: at(2), jitter: 0.5, throttle: Duration::ZERO };
     let next = after_attempt(&object, &pending, &result(Delivery::Sent(Class::Success)), now);
     assert_eq!(next.reason(), Reason::Pending);
-    assert_eq!((next.request_id.as_deref(), next.history[0].reason), (Some("two"), Reason::Cleared));
+    assert_eq!((next.request_id.as_deref(), next.history[0].reason.as_str()), (Some("two"), "Cleared"));
 }
 
 #[test]
@@ -275,4 +275,40 @@ fn a_text_about_a_cluster_app_that_an_older_version_stored_goes_with_the_next_wr
     };
     assert_eq!(next.observed_generation, 2);
     assert!(next.is_final() && next.last_attempt.unwrap().error_info.is_none());
+}
+
+/// The read proves that there is nothing that the call could have cleared.
+#[test]
+fn a_read_back_that_the_vendor_refuses_for_the_group_ends_the_reset() {
+    for (class, code, reason) in [
+        (Class::NotSupported, 10007, Reason::GroupTypeNotSupported),
+        (Class::Invalid, 10004, Reason::InvalidRequest),
+    ] {
+        let read = CallResult::answered(class, code);
+        let reset = reset(spec());
+        let pending = serde_json::from_value(serde_json::json!({"id": "a", "number": 1,
+            "startTime": "2026-11-01T10:00:00Z", "deadline": "2026-11-01T10:00:10Z", "holder": "me", "sdkAppID": 1,
+            "host": "chat:443"}))
+        .expect("an attempt");
+        let context = WriteContext { now: at(30), jitter: 0.0, throttle: Duration::ZERO };
+        let next = after_read_back(&reset, &pending, &read, context).expect("an end");
+        assert!(next.is_final() && next.pending_attempt.is_none());
+        assert_eq!(next.reason(), reason);
+    }
+}
+
+/// As after a rollback from a version that knows more reasons.
+#[test]
+fn reasons_of_a_later_version_leave_an_object_readable() {
+    let stored = serde_json::json!({"observedGeneration": 1, "requestID": "two", "attempts": 1,
+        "history": [{"requestID": "one", "reason": "EatenByADog", "attempts": 1, "completionTime": "2026-11-01T10:00:00Z"}],
+        "lastAttempt": {"id": "a", "number": 1, "startTime": "2026-11-01T10:00:00Z", "outcome": "Evaporated",
+            "sdkAppID": 1, "host": "chat:443"}});
+    let status: ResetStatus = serde_json::from_value(stored).expect("a readable status");
+    let mut reset = reset(ResetSpec { request_id: Some("one".to_owned()), ..spec() });
+    let again = other_request(&reset, &status, at(1));
+    assert!(again.is_final() && message(&again).contains("EatenByADog"), "{}", message(&again));
+    reset.status = Some(status);
+    let written = serde_json::to_value(&reset).expect("JSON");
+    assert_eq!(written["status"]["history"][0]["reason"], "EatenByADog", "nothing is lost");
 }
