@@ -107,7 +107,8 @@ impl Model {
         self.update_local_state();
     }
 
-    /// Updates what a process remembers after it saw the object. It treats an attempt that it did not settle as foreign.
+    /// Updates what a process remembers after it saw the object. It treats an attempt that it did not settle as
+    /// foreign.
     fn update_local_state(&mut self) {
         let status = seen(&self.object);
         let id = status.pending_attempt.as_ref().map(|pending| pending.id.clone());
