@@ -47,14 +47,14 @@ use super::schema::{date_time, never_observed};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.region) != has(self.endpoint)")
-    .message("set exactly one of region and endpoint; region is the data center shown in the chat console"))]
+    .message("set exactly one of region and endpoint; region is the data centre shown in the chat console"))]
 pub struct ChatAppSpec {
     /// The vendor account: its SDKAppID.
     #[serde(rename = "sdkAppID")]
     #[schemars(range(min = 1, max = 4_294_967_295_i64))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("sdkAppID is immutable; create another app for another account"))]
     pub sdk_app_id: i64,
-    /// Data center of the account. There is no default, because a wrong region produces misleading errors.
+    /// Data centre of the account. There is no default, because a wrong region produces misleading errors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<Region>,
     /// An https URL without path, query or user, used instead of a region. It works only if the operator was started
@@ -133,7 +133,7 @@ fn default_identifier() -> String {
     "administrator".to_owned()
 }
 
-/// The vendor's data centers.
+/// The vendor's data centres.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[allow(missing_docs)]
 pub enum Region {

@@ -180,7 +180,7 @@ pub enum AppReason {
     CredentialsRejected,
     /// The vendor does not serve this account at the moment.
     AccountUnavailable,
-    /// The account is hosted in another data center.
+    /// The account is hosted in another data centre.
     WrongRegion,
     /// The operator was not started with `--allow-endpoint` for this endpoint.
     EndpointNotAllowed,

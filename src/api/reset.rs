@@ -73,8 +73,8 @@ pub struct ResetSpec {
     #[x_kube(validation = Rule::new("self == oldSelf").message("appRef is immutable; create another GroupAttributeReset to use another app"))]
     pub app_ref: AppRef,
 
-    /// Identifies the request: each value is sent once. A new value requests another reset of the same group. Without a
-    /// requestID the object itself is the only request.
+    /// Identifies the request: one request, one reset. A new value requests another reset of the same group. Without a
+    /// requestID, the object itself is the only request.
     #[serde(rename = "requestID", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9._:/-]*$')").message("requestID must start with a letter or digit, followed by letters, digits and . _ : / -; for example show-2026-11-23"))]

@@ -69,55 +69,55 @@ mod tests {
 
     use super::*;
 
-    fn begin_all(window: &mut InFlightWindow, most: usize) -> usize {
-        let mut begun = 0;
-        while begun < most && window.has_room() {
+    fn start_all(window: &mut InFlightWindow, most: usize) -> usize {
+        let mut started = 0;
+        while started < most && window.has_room() {
             window.on_start();
-            begun += 1;
+            started += 1;
         }
-        begun
+        started
     }
 
     #[test]
     fn a_vendor_that_says_nothing_is_sent_a_few_and_a_few_again_once_all_of_them_are_over() {
         let mut window = InFlightWindow::default();
-        assert_eq!(begin_all(&mut window, 1000), INITIAL_WINDOW);
+        assert_eq!(start_all(&mut window, 1000), INITIAL_WINDOW);
         for _ in 1..INITIAL_WINDOW {
             window.on_timeout();
             assert!(!window.has_room());
         }
         window.on_timeout();
-        assert_eq!(begin_all(&mut window, 1000), INITIAL_WINDOW);
+        assert_eq!(start_all(&mut window, 1000), INITIAL_WINDOW);
     }
 
     #[test]
     fn what_was_not_sent_makes_room_for_another() {
         let mut window = InFlightWindow::default();
-        begin_all(&mut window, 1000);
+        start_all(&mut window, 1000);
         window.on_not_sent();
-        assert_eq!(begin_all(&mut window, 1000), 1);
+        assert_eq!(start_all(&mut window, 1000), 1);
     }
 
     /// The number in flight after rounds of 5 ms, with at most one call started per round: 200 per second.
-    fn out_after(rounds: usize, round_trip: usize) -> usize {
-        let (mut window, mut out) = (InFlightWindow::default(), VecDeque::new());
+    fn in_flight_after(rounds: usize, round_trip: usize) -> usize {
+        let (mut window, mut in_flight) = (InFlightWindow::default(), VecDeque::new());
         for round in 0..rounds {
-            while out.front().is_some_and(|begun: &usize| *begun + round_trip <= round) {
-                out.pop_front();
+            while in_flight.front().is_some_and(|started: &usize| *started + round_trip <= round) {
+                in_flight.pop_front();
                 window.on_answer();
             }
-            if begin_all(&mut window, 1) == 1 {
-                out.push_back(round);
+            if start_all(&mut window, 1) == 1 {
+                in_flight.push_back(round);
             }
         }
-        out.len()
+        in_flight.len()
     }
 
     #[test]
     fn a_vendor_that_is_slow_but_answers_is_sent_as_much_as_any_other() {
         // Within 80 ms from the first call on, and with a round trip of a second after four of them.
-        assert_eq!(out_after(100, 10), 10);
-        assert_eq!(out_after(1000, 200), 200);
+        assert_eq!(in_flight_after(100, 10), 10);
+        assert_eq!(in_flight_after(1000, 200), 200);
     }
 
     proptest! {
@@ -126,20 +126,20 @@ mod tests {
         #[test]
         fn between_two_answers_no_more_begin_than_were_out(steps in vec(0..6_u8, 0..400)) {
             let mut window = InFlightWindow::default();
-            let (mut out, mut allowed, mut since) = (0_usize, INITIAL_WINDOW, 0_isize);
+            let (mut in_flight, mut allowed, mut since) = (0_usize, INITIAL_WINDOW, 0_isize);
             for step in steps {
                 if step > 2 {
                     if window.has_room() {
                         window.on_start();
-                        out += 1;
+                        in_flight += 1;
                         since += 1;
                     }
                     prop_assert!(since <= allowed.cast_signed(), "{since} of {allowed}");
-                } else if out > 0 {
+                } else if in_flight > 0 {
                     match step {
                         0 => {
                             window.on_answer();
-                            (allowed, since) = (out.max(INITIAL_WINDOW), 0);
+                            (allowed, since) = (in_flight.max(INITIAL_WINDOW), 0);
                         }
                         1 => window.on_timeout(),
                         _ => {
@@ -147,8 +147,8 @@ mod tests {
                             since -= 1;
                         }
                     }
-                    out -= 1;
-                    if out == 0 {
+                    in_flight -= 1;
+                    if in_flight == 0 {
                         (allowed, since) = (INITIAL_WINDOW, 0);
                         prop_assert!(window.has_room());
                     }

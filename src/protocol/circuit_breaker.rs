@@ -158,15 +158,15 @@ impl CircuitBreaker {
         }
     }
 
-    /// A clear or a read that was started and signed at `begun` ended with `result`.
-    pub fn on_call(&mut self, result: &CallResult, begun: Duration, now: Duration) -> CircuitChange {
-        if !self.is_closed() || begun < self.since {
+    /// A clear or a read that was started and signed at `started_at` ended with `result`.
+    pub fn on_call(&mut self, result: &CallResult, started_at: Duration, now: Duration) -> CircuitChange {
+        if !self.is_closed() || started_at < self.since {
             return CircuitChange::None;
         }
         match result.delivery {
             Delivery::Sent(Class::Account(failure)) => self.reject(failure, result, now),
             // Calls that used the same old signature count once.
-            Delivery::Sent(Class::SignatureExpired) if self.expired > 0 && begun < self.expired_at => {
+            Delivery::Sent(Class::SignatureExpired) if self.expired > 0 && started_at < self.expired_at => {
                 CircuitChange::None
             }
             Delivery::Sent(Class::SignatureExpired) => {

@@ -38,7 +38,7 @@ pub fn intent(reset: &GroupAttributeReset, attempt: PendingAttempt, now: Now) ->
 }
 
 /// The status after the pending attempt ended with `result`. After an unknown outcome the attempt stays pending, so
-/// that it cannot be forgotten. If the spec asks for another request by now, the same write starts that one.
+/// that it cannot be forgotten. If the spec has another requestID by now, the same write starts that request.
 #[must_use]
 pub fn after_attempt(
     reset: &GroupAttributeReset,

@@ -70,7 +70,7 @@ fn unrecoverable(
     }
 }
 
-/// The status to show meanwhile, if it differs from the stored one.
+/// The status to show while waiting, if it differs from the stored one.
 fn waiting(
     reset: &GroupAttributeReset,
     status: &ResetStatus,

@@ -38,7 +38,7 @@ fn without_foreign_text(reset: &GroupAttributeReset, mut status: ResetStatus) ->
     status
 }
 
-/// Whether the spec asks for another request than the one in the status.
+/// Whether the spec requests something other than the request in the status.
 #[must_use]
 pub fn is_other_request(reset: &GroupAttributeReset, status: &ResetStatus) -> bool {
     reset.spec.request_id.is_some() && reset.spec.request_id != status.request_id
@@ -98,7 +98,7 @@ pub fn for_generation(status: &ResetStatus, generation: i64) -> ResetStatus {
     next
 }
 
-/// The status after the spec asked for another request: the current one, `old`, moves to the history. A request that is
+/// The status after the spec got another requestID: the current one, `old`, moves to the history. A request that is
 /// already in the history is not sent again; its result is shown again.
 #[must_use]
 pub fn other_request(reset: &GroupAttributeReset, old: &ResetStatus, now: Now) -> ResetStatus {

@@ -130,9 +130,9 @@ fn busy_minute(limit: u32, round_trip: Duration, intents: &[u64]) -> Minute {
         while answers.front().is_some_and(|answer| *answer <= now) {
             permits.release_after_answer(answers.pop_front().unwrap());
         }
-        writes.retain(|(begun, stored)| {
+        writes.retain(|(started, stored)| {
             if *stored <= now {
-                lead.observe(stored.saturating_sub(*begun));
+                lead.observe(stored.saturating_sub(*started));
                 stored_intents.push_back(*stored);
             }
             *stored > now

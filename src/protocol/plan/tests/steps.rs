@@ -62,14 +62,18 @@ fn of_not_after_and_the_deadline_the_earlier_one_ends_it() {
     let (by_deadline, by_moment) = (bounded("30:00", 5), bounded("00:05", 1800));
     for object in [&by_deadline, &by_moment] {
         assert_eq!(step(object, &works(), at(4)), Step::Send);
-        assert_eq!(ends_at(&begun(object)), Some(at(5).wall), "the check before sending uses the same time");
+        assert_eq!(
+            ends_at(&with_stored_intent(object)),
+            Some(at(5).wall),
+            "the check before sending uses the same time"
+        );
     }
     assert_eq!(recorded(step(&by_deadline, &works(), at(5))).reason(), Reason::DeadlineExceeded);
     assert_eq!(recorded(step(&by_moment, &works(), at(5))).reason(), Reason::Expired);
 }
 
 /// The object once its first intent is stored.
-fn begun(object: &GroupAttributeReset) -> GroupAttributeReset {
+fn with_stored_intent(object: &GroupAttributeReset) -> GroupAttributeReset {
     let status = intent(object, attempt(1, at(0)), at(0));
     GroupAttributeReset { status: Some(status), ..object.clone() }
 }
