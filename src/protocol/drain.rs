@@ -19,7 +19,7 @@ pub enum Step {
     Held,
     /// Write itself as the holder.
     Take,
-    /// Write into the lease that this drain requests it.
+    /// Record in the lease that this drain requests it.
     Ask,
     /// Read it again later. The holder sees the request at its next renewal, at the latest.
     Wait,

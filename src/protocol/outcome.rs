@@ -83,7 +83,7 @@ fn apply_result(next: &mut ResetStatus, reset: &GroupAttributeReset, result: &Ca
         }
         Delivery::Sent(Class::SignatureExpired) => (
             Reason::RetryScheduled,
-            "The vendor rejected the signature as expired. It will be retried at once with a new signature."
+            "The vendor rejected the signature as expired. The call will be retried at once with a new signature."
                 .to_owned(),
         ),
         // The same message as the open circuit breaker writes, so that no further write follows.
