@@ -1,16 +1,16 @@
-//! Texts of strangers, made fit to be shown: of the vendor, of the API server, of whoever wrote an object.
+//! Sanitizes untrusted text for display: from the vendor, the API server, and authors of objects.
 //!
-//! A text can hold characters that nobody sees, and that reorder, hide or split what stands beside them. One list says
-//! which: it is used for conditions, events, log lines and pages alike.
+//! Text can contain invisible characters that reorder, hide or split the text around them. One list of these characters
+//! is used for conditions, events, log lines and pages alike.
 
 use std::borrow::Cow;
 
-/// Whether a character may not be shown: control and format characters, what Unicode lets a renderer ignore
+/// Whether a character must not be displayed: control and format characters, characters that a renderer may ignore
 /// (`Default_Ignorable_Code_Point`), line and paragraph separators, the blank Braille pattern, and characters without
-/// an agreed shape, which are noncharacters and those for private use. Blanks are not among them.
+/// a standard glyph (noncharacters and private use). Spaces are not included.
 #[must_use]
 pub fn is_invisible(c: char) -> bool {
-    // Most text is plain.
+    // Fast path: most text is plain ASCII.
     if (' '..='~').contains(&c) {
         return false;
     }
@@ -35,8 +35,8 @@ fn is_noncharacter(c: char) -> bool {
     matches!(c, '\u{fdd0}'..='\u{fdef}') || u32::from(c) & 0xfffe == 0xfffe
 }
 
-/// `text` in one line, without invisible characters: what ends a line or moves the cursor becomes a blank, so that
-/// words stay apart; all else of the kind goes.
+/// `text` on one line, without invisible characters. Control characters and line separators become spaces, so that
+/// words stay separate; the other invisible characters are removed.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(is_invisible) {
@@ -51,7 +51,7 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().filter_map(shown).collect())
 }
 
-/// [`visible`], and cut at `limit` bytes between two characters.
+/// [`visible`], truncated to at most `limit` bytes at a character boundary.
 #[must_use]
 pub fn one_line(text: &str, limit: usize) -> String {
     let mut line = visible(text).into_owned();

@@ -1,4 +1,4 @@
-// The schema derive repeats each struct inside a function, where `pub` reaches nobody.
+// The schema derive repeats each struct inside a function, where `pub` items are unreachable.
 #![allow(unreachable_pub)]
 
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::conditions::{AppReason, Condition};
 use super::schema::{date_time, never_observed};
 
-/// A vendor account for the resets of its own namespace.
+/// A vendor account for the resets in its own namespace.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "groupattr.dev",
@@ -22,7 +22,7 @@ use super::schema::{date_time, never_observed};
     namespaced,
     status = "AppStatus",
     derive = "PartialEq",
-    doc = "A Tencent Cloud Chat account for the resets of its own namespace. The operator signs with its key.",
+    doc = "A Tencent Cloud Chat account for the resets in its own namespace. The operator signs calls with its key.",
     printcolumn(
         name = "Ready",
         type_ = "string",
@@ -49,36 +49,36 @@ use super::schema::{date_time, never_observed};
 #[x_kube(validation = Rule::new("has(self.region) != has(self.endpoint)")
     .message("set exactly one of region and endpoint; region is the data centre shown in the chat console"))]
 pub struct ChatAppSpec {
-    /// The vendor account.
+    /// The vendor account: its SDKAppID.
     #[serde(rename = "sdkAppID")]
     #[schemars(range(min = 1, max = 4_294_967_295_i64))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("sdkAppID is immutable; create another app for another account"))]
     pub sdk_app_id: i64,
-    /// Data centre of the account. There is no default: a wrong region gives strange errors.
+    /// Data centre of the account. There is no default, because a wrong region produces misleading errors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<Region>,
-    /// https URL without path, query or user, instead of a region. Used only if the operator was started with
-    /// --allow-endpoint for its host; http is accepted for loopback hosts only.
+    /// An https URL without path, query or user, used instead of a region. It works only if the operator was started
+    /// with --allow-endpoint for its host. http is accepted for loopback hosts only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 300))]
-    #[x_kube(validation = Rule::new("self.matches('^https?://[!\"$-.0->A-~]+/?$')").message("endpoint must be a URL of scheme and host only, like https://chat.example.com, without path, query or user"))]
+    #[x_kube(validation = Rule::new("self.matches('^https?://[!\"$-.0->A-~]+/?$')").message("endpoint must be a URL with scheme and host only, like https://chat.example.com, without path, query or user"))]
     pub endpoint: Option<String>,
-    /// An administrator of the account, in whose name the operator signs.
-    #[serde(default = "administrator")]
+    /// UserID of an administrator of the account. The operator signs calls as this user.
+    #[serde(default = "default_identifier")]
     #[schemars(length(min = 1, max = 32))]
-    #[x_kube(validation = Rule::new("self.matches('^[!-~]+$')").message("identifier may hold printable ASCII characters without blanks only; write the administrator's UserID as the chat console shows it"))]
+    #[x_kube(validation = Rule::new("self.matches('^[!-~]+$')").message("identifier may contain only printable ASCII characters and no spaces; enter the administrator's UserID as shown in the chat console"))]
     pub identifier: String,
-    /// Where the account's key is.
+    /// Where the account's key is stored.
     pub credentials: AppCredentials,
-    /// The account's budget.
+    /// Rate limits of the account.
     #[serde(default)]
     pub limits: AppLimits,
-    /// Stop switch: no calls for this object.
+    /// Stop switch: while true, the operator makes no calls for this object.
     #[serde(default)]
     pub suspend: bool,
 }
 
-/// A vendor account that a platform team opens to chosen namespaces.
+/// A vendor account that a platform team opens to selected namespaces.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "groupattr.dev",
@@ -88,7 +88,7 @@ pub struct ChatAppSpec {
     category = "chat",
     status = "AppStatus",
     derive = "PartialEq",
-    doc = "A Tencent Cloud Chat account that a platform team opens to chosen namespaces. Its key stays with the operator.",
+    doc = "A Tencent Cloud Chat account that a platform team opens to selected namespaces. Its key stays in the operator's namespace.",
     printcolumn(
         name = "Ready",
         type_ = "string",
@@ -112,24 +112,24 @@ pub struct ChatAppSpec {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterChatAppSpec {
-    /// The account, with the fields of a ChatApp. Its Secret is in the operator's namespace.
+    /// The account, with the same fields as a ChatApp. Its Secret is in the operator's namespace.
     #[serde(flatten)]
     pub app: ChatAppSpec,
-    /// Which namespaces may refer to it. Closed until somebody opens it.
+    /// Which namespaces may use this app. Default: none.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
 }
 
 impl ChatAppSpec {
-    /// Whether [`identifier`](Self::identifier) is one that the CRD takes. It goes into the signed text, where a line break
-    /// would begin another field; an older CRD let it pass.
+    /// Whether [`identifier`](Self::identifier) passes the rules of the current CRD: 1 to 32 printable ASCII characters
+    /// without spaces. An older CRD accepted line breaks, which would start another field in the signed text.
     #[must_use]
     pub fn has_valid_identifier(&self) -> bool {
         (1..=32).contains(&self.identifier.len()) && self.identifier.bytes().all(|b| b.is_ascii_graphic())
     }
 }
 
-fn administrator() -> String {
+fn default_identifier() -> String {
     "administrator".to_owned()
 }
 
@@ -147,75 +147,79 @@ pub enum Region {
     Mumbai,
 }
 
-/// Where the account's key is.
+/// Where the account's key is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AppCredentials {
-    /// The Secret with the key.
+    /// The Secret that contains the key.
     pub secret_key_ref: SecretKeyRef,
 }
 
-/// One entry of a Secret: of the ChatApp's own namespace, or of the operator's for a ClusterChatApp.
+/// One entry of a Secret. The Secret is in the ChatApp's namespace, or in the operator's for a ClusterChatApp.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretKeyRef {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
-    /// Key in it. The value is 64 hexadecimal digits; white space around it is ignored.
-    #[serde(default = "secret_key")]
+    /// Key within the Secret. Its value is 64 hexadecimal digits; surrounding white space is ignored.
+    #[serde(default = "default_secret_key")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub key: String,
 }
 
-fn secret_key() -> String {
+fn default_secret_key() -> String {
     "secretKey".to_owned()
 }
 
-/// The account's budget at the vendor.
+/// Rate limits of the account at the vendor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AppLimits {
-    /// Calls a second, for clears and for reads each. Apps that name one account share one limit, the lowest.
-    #[serde(default = "two_hundred")]
+    /// Calls per second, separately for clears and for reads. Apps that use the same account share the lowest limit.
+    #[serde(default = "default_calls_per_second")]
     #[schemars(range(min = 1, max = 200))]
     pub calls_per_second: i32,
-    /// Least time between two writes to one group. The people in the room share the vendor's limit of 5 a second.
-    #[serde(default = "a_second")]
+    /// Minimum time between two writes to one group. The members of the group share the vendor's limit of 5 writes per
+    /// second.
+    #[serde(default = "default_group_interval")]
     #[schemars(range(min = 200, max = 60_000))]
     pub group_interval_milliseconds: i32,
 }
 
-fn two_hundred() -> i32 {
+fn default_calls_per_second() -> i32 {
     200
 }
 
-fn a_second() -> i32 {
+fn default_group_interval() -> i32 {
     1000
 }
 
 impl Default for AppLimits {
     fn default() -> Self {
-        Self { calls_per_second: two_hundred(), group_interval_milliseconds: a_second() }
+        Self {
+            calls_per_second: default_calls_per_second(),
+            group_interval_milliseconds: default_group_interval(),
+        }
     }
 }
 
-/// Which namespaces may refer to a ClusterChatApp.
+/// Which namespaces may use a ClusterChatApp.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("(self.from == 'Selector') == has(self.selector)")
-    .message("selector goes with from: Selector, and only with it"))]
+    .message("selector must be set if from is Selector, and only then"))]
 pub struct AllowedNamespaces {
-    /// None, All, or those whose labels match the selector.
+    /// None, All, or Selector for the namespaces whose labels match the selector.
     #[serde(default)]
     pub from: NamespacesFrom,
-    /// Labels of the namespaces. Who may label a namespace may admit it: prefer kubernetes.io/metadata.name. NotIn and
-    /// DoesNotExist alone admit every namespace without the label.
+    /// Labels of the namespaces. Anyone who may label a namespace can admit it, so prefer kubernetes.io/metadata.name.
+    /// NotIn and DoesNotExist alone admit every namespace without the label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "label_selector")]
     pub selector: Option<LabelSelector>,
 }
 
-/// The three ways to open a ClusterChatApp.
+/// How a ClusterChatApp is opened to namespaces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum NamespacesFrom {
     /// No namespace.
@@ -223,23 +227,23 @@ pub enum NamespacesFrom {
     None,
     /// Every namespace.
     All,
-    /// Namespaces whose labels match.
+    /// Namespaces whose labels match the selector.
     Selector,
 }
 
-/// A selector selects something: an empty one would be read as all namespaces, and a misspelt field leaves an empty one.
-const SELECTS: &str = "(has(self.matchLabels) && size(self.matchLabels) > 0) || \
-                       (has(self.matchExpressions) && size(self.matchExpressions) > 0)";
+/// A selector must not be empty: an empty one would match all namespaces, and a misspelled field leaves an empty one.
+const SELECTOR_NOT_EMPTY: &str = "(has(self.matchLabels) && size(self.matchLabels) > 0) || \
+                                  (has(self.matchExpressions) && size(self.matchExpressions) > 0)";
 const LABEL_KEY: &str = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
 const LABEL_VALUE: &str = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
 
 fn label_selector(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
-        "description": "A label selector over namespaces. An empty one is refused, and selects nothing.",
+        "description": "A label selector for namespaces. An empty selector is rejected, and matches nothing.",
         "x-kubernetes-validations": [{
-            "rule": SELECTS,
-            "message": "selector must hold matchLabels or matchExpressions; name labels of the namespaces, or write from: All without a selector for all of them"
+            "rule": SELECTOR_NOT_EMPTY,
+            "message": "selector must contain matchLabels or matchExpressions; to admit all namespaces, set from: All and omit the selector"
         }],
         "properties": {
             "matchLabels": {
@@ -256,7 +260,7 @@ fn label_selector(_: &mut SchemaGenerator) -> Schema {
                     "required": ["key", "operator"],
                     "x-kubernetes-validations": [{
                         "rule": "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
-                        "message": "In and NotIn need values, Exists and DoesNotExist take none; add or remove values"
+                        "message": "In and NotIn require values, Exists and DoesNotExist take none; add or remove values"
                     }],
                     "properties": {
                         "key": { "type": "string", "minLength": 1, "maxLength": 317, "pattern": LABEL_KEY },
@@ -274,18 +278,18 @@ fn label_selector(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Whether the account works, proved by a harmless read.
+/// Whether the account works, verified by a harmless read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AppStatus {
-    /// Generation of the spec that the conditions speak about; -1 before anybody looked.
+    /// Generation of the spec that the conditions refer to; -1 until the operator has processed the object.
     #[serde(default = "never_observed")]
     pub observed_generation: i64,
-    /// Ready.
+    /// The condition Ready.
     #[serde(default)]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// The vendor's code that made it not ready.
+    /// The vendor's error code that made the app not ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error_code: Option<i64>,
     /// When the vendor last accepted a probe.
@@ -294,7 +298,7 @@ pub struct AppStatus {
     pub last_verified_time: Option<Timestamp>,
 }
 
-/// A status that nobody has written.
+/// A status that the operator has not written yet.
 impl Default for AppStatus {
     fn default() -> Self {
         Self {
@@ -307,7 +311,7 @@ impl Default for AppStatus {
 }
 
 impl AppStatus {
-    /// Reason of the condition `Ready`; `Pending` where there is none.
+    /// Reason of the condition `Ready`; `Pending` if there is none.
     #[must_use]
     pub fn reason(&self) -> AppReason {
         let ready = self.conditions.iter().find(|c| c.type_ == "Ready");

@@ -1,4 +1,4 @@
-//! How an app is identified within a cluster.
+//! How an app is identified within the cluster.
 
 use kube::ResourceExt as _;
 

@@ -7,90 +7,90 @@ use serde::{Deserialize, Serialize};
 use super::schema::required_date_time;
 use crate::text::visible;
 
-/// One statement about an object, in the form of `metav1.Condition`.
+/// One aspect of the state of an object, in the format of `metav1.Condition`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// What is stated: `Succeeded`, `Ready`, `Finished`, `Reconciling` or `Stalled`.
+    /// Type of the condition: `Succeeded`, `Ready`, `Finished`, `Reconciling` or `Stalled`.
     #[serde(rename = "type")]
     #[schemars(length(min = 1, max = 64))]
     pub type_: String,
-    /// Whether it holds.
+    /// Whether the condition holds.
     pub status: ConditionStatus,
-    /// One word for programs.
+    /// Machine-readable reason, in CamelCase.
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z][A-Za-z0-9]*$"))]
     pub reason: String,
-    /// One or two sentences for people: the cause and the remedy.
+    /// Cause and remedy, in one or two sentences.
     #[schemars(length(max = 512))]
     pub message: String,
     /// When `status` last changed, in whole seconds.
     #[schemars(schema_with = "required_date_time")]
     pub last_transition_time: Timestamp,
-    /// The generation of the spec that this speaks about.
+    /// The generation of the spec that this condition refers to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 }
 
-/// The three answers a condition can give.
+/// The three values of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ConditionStatus {
-    /// It holds.
+    /// The condition holds.
     True,
-    /// It does not hold.
+    /// The condition does not hold.
     False,
-    /// Nobody knows yet.
+    /// Not known yet.
     Unknown,
 }
 
-/// Why a reset stands where it stands. The reason decides the status of every condition.
+/// The state of a reset. The reason determines the status of every condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Reason {
-    /// Nothing has happened yet.
+    /// Not started yet.
     Pending,
-    /// The `ChatApp` it names does not exist.
+    /// The referenced `ChatApp` does not exist.
     AppNotFound,
-    /// The `ClusterChatApp` it names is missing, closed to this namespace, or switched off.
+    /// The referenced `ClusterChatApp` is missing, not open to this namespace, or suspended.
     AppNotAllowed,
     /// The account does not work at the moment.
     AppNotReady,
     /// The account's stop switch is on.
     AppSuspended,
-    /// The intent is stored and the call under way.
+    /// The intent is stored and the call is in flight.
     Sending,
-    /// A limit of the vendor makes it wait.
+    /// Waiting because of one of the vendor's rate limits.
     RateLimited,
-    /// An attempt failed and is repeated later.
+    /// An attempt failed and will be retried.
     RetryScheduled,
-    /// A call's outcome was not seen; the group is read back.
+    /// The outcome of a call is unknown; the group is read back.
     Verifying,
     /// `spec.suspend` is true.
     Suspended,
     /// The vendor confirmed the clear.
     Cleared,
-    /// The outcome was not seen, and the group was read back empty.
+    /// The outcome of the call is unknown, and the read-back found the group empty.
     VerifiedEmpty,
     /// The group does not exist and `onGroupNotFound` is `Succeed`.
     GroupGone,
-    /// The request itself is wrong.
+    /// The request itself is invalid.
     InvalidRequest,
     /// The group does not exist.
     GroupNotFound,
-    /// The group's type has no attributes that this account may clear.
+    /// This account cannot clear attributes of groups of this type.
     GroupTypeNotSupported,
     /// Too many failed attempts.
     BackoffLimitExceeded,
-    /// `activeDeadlineSeconds` have passed.
+    /// `activeDeadlineSeconds` has passed.
     DeadlineExceeded,
     /// `notAfter` has passed.
     Expired,
-    /// A call may or may not have cleared the group, and nobody can tell any more.
+    /// A call may or may not have cleared the group, and this can no longer be determined.
     OutcomeUnknown,
     /// Another `requestID` replaced this one before it ended.
     Superseded,
 }
 
 impl Reason {
-    /// Status of the condition `Succeeded` with this reason.
+    /// Status of the condition `Succeeded` for this reason.
     #[must_use]
     pub fn succeeded(self) -> ConditionStatus {
         match self {
@@ -116,7 +116,7 @@ impl Reason {
         }
     }
 
-    /// The reason as it stands in conditions and metrics.
+    /// The reason as written in conditions and metrics.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -144,13 +144,13 @@ impl Reason {
         }
     }
 
-    /// Whether a reset with this reason has ended.
+    /// Whether a reset with this reason is finished.
     #[must_use]
     pub fn is_final(self) -> bool {
         self.succeeded() != ConditionStatus::Unknown
     }
 
-    /// The reason as it stands in a condition, if it is one of ours.
+    /// Parses the reason of a condition; `None` if this version does not know it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         serde_json::from_value(serde_json::Value::String(text.to_owned())).ok()
@@ -166,23 +166,23 @@ impl fmt::Display for Reason {
 /// Why the condition `Ready` of a `ChatApp` or `ClusterChatApp` is what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AppReason {
-    /// Not proved yet.
+    /// Not verified yet.
     Pending,
     /// The vendor accepted a signed read.
     Verified,
-    /// The Secret does not exist, or may not be read.
+    /// The Secret does not exist, or the operator may not read it.
     SecretNotFound,
     /// The Secret has no such entry.
     SecretKeyMissing,
-    /// The Secret's entry is no key.
+    /// The Secret's entry is not a valid key.
     SecretKeyInvalid,
-    /// The vendor does not accept key, identifier or account.
+    /// The vendor rejects the key, the identifier or the account.
     CredentialsRejected,
-    /// The vendor does not serve this account now.
+    /// The vendor does not serve this account at the moment.
     AccountUnavailable,
-    /// The account lives in another data centre.
+    /// The account is hosted in another data centre.
     WrongRegion,
-    /// The operator was not started with this endpoint.
+    /// The operator was not started with `--allow-endpoint` for this endpoint.
     EndpointNotAllowed,
     /// No usable answer from the host.
     Unreachable,
@@ -191,7 +191,7 @@ pub enum AppReason {
 }
 
 impl AppReason {
-    /// Status of the condition `Ready` with this reason.
+    /// Status of the condition `Ready` for this reason.
     #[must_use]
     pub fn ready(self) -> ConditionStatus {
         match self {
@@ -201,22 +201,22 @@ impl AppReason {
         }
     }
 
-    /// The reason as it stands in a condition, if it is one of ours.
+    /// Parses the reason of a condition; `None` if this version does not know it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         serde_json::from_value(serde_json::Value::String(text.to_owned())).ok()
     }
 }
 
-/// The words are the variants' names.
+/// Prints the name of the variant.
 impl fmt::Display for AppReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
     }
 }
 
-/// Puts `next` in the place of the condition of its type. Its transition time is kept if the status is the same,
-/// unless that time is the constant which the CRD writes by default.
+/// Replaces the condition of the same type with `next`, or adds it. Keeps the transition time if the status is
+/// unchanged, unless that time is the epoch, which is the CRD's default. Cuts the message to one line of 512 bytes.
 pub fn set_condition(conditions: &mut Vec<Condition>, mut next: Condition) {
     next.message = cut(visible(&next.message).into_owned(), 512);
     match conditions.iter_mut().find(|c| c.type_ == next.type_) {
@@ -230,7 +230,7 @@ pub fn set_condition(conditions: &mut Vec<Condition>, mut next: Condition) {
     }
 }
 
-/// At most `max` bytes of `text`, whole characters.
+/// At most `max` bytes of `text`, cut at a character boundary.
 fn cut(mut text: String, max: usize) -> String {
     if text.len() > max {
         let end = (0..=max - '…'.len_utf8()).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
@@ -259,7 +259,7 @@ mod tests {
     fn the_transition_time_moves_only_with_the_status() {
         let mut all = vec![condition(ConditionStatus::Unknown, 0)];
         set_condition(&mut all, condition(ConditionStatus::Unknown, 10));
-        assert_eq!(all[0].last_transition_time.as_second(), 10, "the default's constant is replaced");
+        assert_eq!(all[0].last_transition_time.as_second(), 10, "the CRD's default time is replaced");
         set_condition(&mut all, condition(ConditionStatus::Unknown, 20));
         assert_eq!(all[0].last_transition_time.as_second(), 10);
         set_condition(&mut all, condition(ConditionStatus::True, 30));
@@ -273,7 +273,7 @@ mod tests {
         assert!(text.len() <= 512 && text.ends_with('…'));
     }
 
-    /// Whoever put them there: an object, the API server, an older version of the status.
+    /// Messages quote objects, the API server and statuses of older versions.
     #[test]
     fn a_message_has_one_line_and_nothing_hidden() {
         let mut all = Vec::new();

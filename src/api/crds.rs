@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{ChatApp, ClusterChatApp, GroupAttributeReset};
 
-/// The definitions of all kinds, as they are installed. They are JSON because two things in them cannot be said
-/// by types: the default of a status, and that null means absent.
+/// The CRDs of all kinds, as they are installed. They are JSON because the types cannot express two things: the default
+/// of a status, and that null means absent.
 #[must_use]
 pub fn crds() -> Vec<Value> {
     vec![
@@ -15,7 +15,10 @@ pub fn crds() -> Vec<Value> {
     ]
 }
 
-/// The definitions as one YAML stream, or an explanation of what cannot be written as YAML.
+/// The CRDs as one YAML stream.
+///
+/// # Errors
+/// A value cannot be written as YAML.
 pub fn crds_yaml() -> Result<String, serde_saphyr::ser::Error> {
     let mut text = String::new();
     for crd in crds() {
@@ -28,7 +31,8 @@ pub fn crds_yaml() -> Result<String, serde_saphyr::ser::Error> {
     Ok(text)
 }
 
-/// `condition` is the one whose default says that nobody has looked yet, so that a new object reads as in progress.
+/// `condition` is the type of the condition that a new object has by default, so that tools see it as in progress
+/// before the operator has processed it.
 fn finish(crd: &CustomResourceDefinition, condition: &str) -> Value {
     let mut crd = serde_json::to_value(crd).unwrap_or_default();
     let schema = &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
@@ -39,7 +43,7 @@ fn finish(crd: &CustomResourceDefinition, condition: &str) -> Value {
             "type": condition,
             "status": "Unknown",
             "reason": "Pending",
-            "message": "Waiting for groupattr-operator. If this stays, check that the operator runs.",
+            "message": "Waiting for groupattr-operator. If this persists, check that the operator is running.",
             "lastTransitionTime": "1970-01-01T00:00:00Z",
         }],
     });
@@ -49,8 +53,8 @@ fn finish(crd: &CustomResourceDefinition, condition: &str) -> Value {
     crd
 }
 
-/// Without `nullable` the API server drops a null, so that `requestID: null` means no requestID. Bounds are whole
-/// numbers and are written as such.
+/// Removes `nullable`, so that the API server drops nulls and `requestID: null` means no requestID. Writes bounds that
+/// are whole numbers as integers.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {

@@ -1,7 +1,6 @@
-//! The words: the three kinds of object, their conditions and reasons, and the validated ids inside them.
+//! The API types: the three kinds, their conditions and reasons, and validated IDs.
 //!
-//! Nothing here does I/O or reads a clock. The `CustomResourceDefinitions` in `crds/` are generated from these
-//! types by [`crds()`].
+//! No I/O and no clock. The `CustomResourceDefinitions` in `crds/` are generated from these types by [`crds()`].
 
 mod app;
 mod app_key;
@@ -25,5 +24,5 @@ pub use reset_status::{Attempt, Outcome, PastRequest, PendingAttempt, ResetStatu
 
 /// API group of all kinds.
 pub const GROUP: &str = "groupattr.dev";
-/// The one served version.
+/// The only served version.
 pub const VERSION: &str = "v1alpha1";

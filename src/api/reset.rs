@@ -1,4 +1,4 @@
-// The schema derive repeats each struct inside a function, where `pub` reaches nobody.
+// The schema derive repeats each struct inside a function, where `pub` items are unreachable.
 #![allow(unreachable_pub)]
 
 use kube::{CustomResource, KubeSchema};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::reset_status::ResetStatus;
 
-/// What is asked for: clear all custom attributes of one group, once.
+/// A request to clear all custom attributes of one group, once.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "groupattr.dev",
@@ -19,7 +19,7 @@ use super::reset_status::ResetStatus;
     namespaced,
     status = "ResetStatus",
     derive = "PartialEq",
-    doc = "Clears all custom attributes of one Tencent Cloud Chat group, once. The result stands in status.",
+    doc = "Clears all custom attributes of one Tencent Cloud Chat group, once. The result is in status.",
     selectable = ".spec.groupID",
     selectable = ".spec.appRef.name",
     printcolumn(name = "App", type_ = "string", json_path = ".spec.appRef.name"),
@@ -54,17 +54,17 @@ use super::reset_status::ResetStatus;
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(oldSelf.requestID) || has(self.requestID)")
-    .message("requestID cannot be removed once set; give it a new value to ask for a new reset"))]
+    .message("requestID cannot be removed once set; set a new value to request another reset"))]
 pub struct ResetSpec {
-    /// The group to clear. Quote it in YAML: a plain scalar cannot start with @.
+    /// The group to clear. Quote it in YAML, where a plain scalar cannot start with @.
     #[serde(rename = "groupID")]
     #[schemars(length(min = 1, max = 96))]
     #[x_kube(
         validation = Rule::new("self == oldSelf").message("groupID is immutable; create another GroupAttributeReset for another group"),
-        validation = Rule::new("self.matches('^[ -~]+$')").message("groupID may hold printable ASCII characters only; copy it from the chat console"),
-        validation = Rule::new("size(self) <= 48 || self.startsWith('@TGS#')").message("groupID may be longer than 48 characters only if it starts with @TGS#; check for text pasted twice"),
-        validation = Rule::new("!self.startsWith('@TGS#_')").message("groupID names a Community, which has no group attributes; name an audio-video room or another group type"),
-        validation = Rule::new("!self.contains('@TOPIC#_')").message("groupID names a topic of a Community, which has no group attributes; name an audio-video room or another group type")
+        validation = Rule::new("self.matches('^[ -~]+$')").message("groupID may contain only printable ASCII characters; copy it from the chat console"),
+        validation = Rule::new("size(self) <= 48 || self.startsWith('@TGS#')").message("groupID may be longer than 48 characters only if it starts with @TGS#; check whether it was pasted twice"),
+        validation = Rule::new("!self.startsWith('@TGS#_')").message("groupID names a Community, which has no group attributes; use an audio-video group or another group type"),
+        validation = Rule::new("!self.contains('@TOPIC#_')").message("groupID names a topic of a Community, which has no group attributes; use an audio-video group or another group type")
     )]
     pub group_id: String,
 
@@ -73,34 +73,35 @@ pub struct ResetSpec {
     #[x_kube(validation = Rule::new("self == oldSelf").message("appRef is immutable; create another GroupAttributeReset to use another app"))]
     pub app_ref: AppRef,
 
-    /// Identity of the request: one request, one reset. A new value asks for a new reset of the same object.
-    /// Without it the object itself is the request, once and for ever.
+    /// Identifies the request: one request, one reset. A new value requests another reset of the same group. Without a
+    /// requestID, the object itself is the only request.
     #[serde(rename = "requestID", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9._:/-]*$')").message("requestID must start with a letter or digit, followed by letters, digits and . _ : / -; for example show-2026-11-23"))]
     pub request_id: Option<String>,
 
-    /// While true no attempt starts; one in flight ends normally.
+    /// While true, no attempt starts. An attempt in flight ends normally.
     #[serde(default)]
     pub suspend: bool,
 
-    /// No attempt starts after this moment, e.g. "2026-12-31T23:00:00Z". It survives restore and re-creation.
+    /// No attempt starts after this time, e.g. "2026-12-31T23:00:00Z". As part of the spec, it still applies after a
+    /// restore from backup or a re-creation of the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time", "maxLength" = 40, "pattern" = NOT_AFTER))]
     pub not_after: Option<String>,
 
-    /// Seconds from status.startTime within which attempts may start, waiting included.
-    #[serde(default = "an_hour")]
+    /// Seconds after status.startTime within which attempts may start, including all waiting.
+    #[serde(default = "default_active_deadline")]
     #[schemars(range(min = 1, max = 604_800))]
     pub active_deadline_seconds: i64,
 
-    /// Failed attempts that may be repeated. Waiting for limits or for a broken account does not count.
-    #[serde(default = "six")]
+    /// How many failed attempts are retried. Waiting for rate limits or for a broken account does not count.
+    #[serde(default = "default_backoff_limit")]
     #[schemars(range(min = 0, max = 20))]
     pub backoff_limit: i32,
 
-    /// What to do when a call's outcome was not seen and the group, read back, still has attributes:
-    /// Retry sends again, Stop ends as OutcomeUnknown.
+    /// What to do when the outcome of a call is unknown and the read-back finds that the group still has attributes:
+    /// Retry sends again, Stop ends the request as OutcomeUnknown.
     #[serde(default)]
     pub on_unknown_outcome: OnUnknownOutcome,
 
@@ -108,32 +109,33 @@ pub struct ResetSpec {
     #[serde(default)]
     pub on_group_not_found: OnGroupNotFound,
 
-    /// Delete the object this many seconds after its end. Skipped for objects that a tool would create again.
+    /// Delete the object this many seconds after it finished. Ignored for objects that a GitOps tool or Helm would
+    /// create again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub ttl_seconds_after_finished: Option<i32>,
 }
 
-/// RFC 3339 with seconds and `Z` or an offset up to 14 hours: the API server itself lets `+99:99` pass.
+/// RFC 3339 with seconds, and `Z` or an offset of up to 14 hours. The API server itself accepts even `+99:99`.
 const NOT_AFTER: &str =
     r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-](0\d|1[0-3]):[0-5]\d|[+-]14:00)$";
 
-fn an_hour() -> i64 {
+fn default_active_deadline() -> i64 {
     3600
 }
 
-fn six() -> i32 {
+fn default_backoff_limit() -> i32 {
     6
 }
 
-/// Names the account.
+/// Reference to the app whose account is used.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AppRef {
-    /// ChatApp: in this object's namespace. ClusterChatApp: kept by the platform team.
+    /// ChatApp: in this object's namespace. ClusterChatApp: cluster-scoped, managed by the platform team.
     #[serde(default)]
     pub kind: AppKind,
-    /// Its name.
+    /// Name of the app.
     #[serde(default = "default_name")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
@@ -149,7 +151,7 @@ impl Default for AppRef {
     }
 }
 
-/// The two kinds of account.
+/// The two kinds of app.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -167,22 +169,22 @@ impl std::fmt::Display for AppKind {
     }
 }
 
-/// Policy for a call whose outcome nobody saw.
+/// What to do when the outcome of a call is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnUnknownOutcome {
-    /// Send again if the group, read back, is not empty.
+    /// Send again if the read-back finds that the group is not empty.
     #[default]
     Retry,
-    /// End as `OutcomeUnknown`.
+    /// End the request as `OutcomeUnknown`.
     Stop,
 }
 
-/// Policy for a group that does not exist.
+/// What to do when the group does not exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnGroupNotFound {
-    /// It is a failure.
+    /// The request fails.
     #[default]
     Fail,
-    /// It counts as cleared.
+    /// The group counts as cleared.
     Succeed,
 }

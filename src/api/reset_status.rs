@@ -5,17 +5,17 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::conditions::{Condition, Reason};
 use super::schema::{date_time, never_observed, required_date_time};
 
-/// What came of it.
-// Atomic, since it has one writer: a record of who set which of its thirty fields would be a quarter of the object, and a
-// fifth of what each write costs the API server.
+/// The progress and the result of a reset.
+// Atomic, because it has a single writer: managedFields for its thirty fields would make up a quarter of the object,
+// and a fifth of the cost of each write on the API server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct ResetStatus {
-    /// Generation of the spec that the conditions speak about; -1 before anybody looked.
+    /// Generation of the spec that the conditions refer to; -1 until the operator has processed the object.
     #[serde(default = "never_observed")]
     pub observed_generation: i64,
-    /// Succeeded, Ready, Finished, and while they hold Reconciling or Stalled.
+    /// Succeeded, Ready and Finished, plus Reconciling or Stalled while they apply.
     #[serde(default)]
     #[schemars(length(max = 8), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -23,11 +23,11 @@ pub struct ResetStatus {
     #[serde(rename = "requestID", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub request_id: Option<String>,
-    /// Start of the request's clock.
+    /// When the request started; activeDeadlineSeconds counts from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "date_time")]
     pub start_time: Option<Timestamp>,
-    /// When the request ended.
+    /// When the request finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "date_time")]
     pub completion_time: Option<Timestamp>,
@@ -39,45 +39,45 @@ pub struct ResetStatus {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub failures: i32,
-    /// The earliest moment of the next attempt.
+    /// The next attempt does not start before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "date_time")]
     pub next_attempt_time: Option<Timestamp>,
-    /// The attempt that is under way, or whose outcome is not settled yet.
+    /// The attempt that is in flight, or whose outcome is not settled yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending_attempt: Option<PendingAttempt>,
-    /// The last attempt whose outcome is recorded.
+    /// The most recent attempt with a recorded outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_attempt: Option<Attempt>,
-    /// Earlier requests of this object, the newest first.
+    /// Earlier requests of this object, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5), extend("x-kubernetes-list-type" = "atomic"))]
     pub history: Vec<PastRequest>,
 }
 
-/// The committed intent of one call.
+/// The stored intent of one call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PendingAttempt {
-    /// Identity of the attempt.
+    /// Unique ID of the attempt.
     #[schemars(length(max = 64))]
     pub id: String,
     /// 1 for the first call of the request.
     #[schemars(range(min = 1))]
     pub number: i32,
-    /// When it was planned.
+    /// When the attempt was planned.
     #[schemars(schema_with = "required_date_time")]
     pub start_time: Timestamp,
     /// When the process stops waiting for an answer.
     #[schemars(schema_with = "required_date_time")]
     pub deadline: Timestamp,
-    /// The process that makes it.
+    /// The process that makes the call.
     #[schemars(length(max = 320))]
     pub holder: String,
-    /// The vendor account.
+    /// SDKAppID of the vendor account.
     #[serde(rename = "sdkAppID")]
     pub sdk_app_id: i64,
-    /// Host and port it goes to.
+    /// Host and port that the call goes to.
     #[schemars(length(max = 300))]
     pub host: String,
 }
@@ -85,50 +85,51 @@ pub struct PendingAttempt {
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Outcome {
-    /// The vendor executed it.
+    /// The vendor executed the call.
     Succeeded,
-    /// The vendor said that it did not execute it.
+    /// The vendor reported that it did not execute the call.
     Rejected,
-    /// The call never left.
+    /// The call was never sent.
     NotSent,
-    /// Nobody saw what came of it.
+    /// It is unknown whether the call was executed.
     Unknown,
 }
 
-/// An attempt as it is remembered.
+/// An attempt with its recorded outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
-    /// Identity of the attempt.
+    /// Unique ID of the attempt.
     #[schemars(length(max = 64))]
     pub id: String,
     /// 1 for the first call of the request.
     #[schemars(range(min = 1))]
     pub number: i32,
-    /// When it was planned.
+    /// When the attempt was planned.
     #[schemars(schema_with = "required_date_time")]
     pub start_time: Timestamp,
-    /// When its outcome was known.
+    /// When the outcome became known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "date_time")]
     pub completion_time: Option<Timestamp>,
-    /// How it ended. One that only a later version knows is read as Unknown: the object must stay readable.
+    /// How the attempt ended. Outcomes that only a later version knows are read as Unknown, so that the object stays
+    /// readable after a rollback.
     #[serde(deserialize_with = "known_outcome")]
     pub outcome: Outcome,
-    /// Status of the HTTP answer, if one came.
+    /// HTTP status code of the answer, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_status: Option<i32>,
-    /// The vendor's error code, 0 for success, if one came.
+    /// The vendor's error code, 0 for success, if the answer had one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<i64>,
-    /// The vendor's text, filtered and cut.
+    /// The vendor's error text, sanitized and truncated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub error_info: Option<String>,
-    /// The vendor account.
+    /// SDKAppID of the vendor account.
     #[serde(rename = "sdkAppID")]
     pub sdk_app_id: i64,
-    /// Host and port it went to.
+    /// Host and port that the call went to.
     #[schemars(length(max = 300))]
     pub host: String,
 }
@@ -142,27 +143,27 @@ fn known_outcome<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Outcome, 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PastRequest {
-    /// Its requestID; empty for the request that the object itself was.
+    /// requestID of the request; absent if the object itself was the request.
     #[serde(rename = "requestID", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub request_id: Option<String>,
-    /// Its final reason; Superseded if it had not ended. A text, since a later version may know reasons that this one does
-    /// not, and the object must stay readable.
+    /// Final reason of the request; Superseded if it had not finished. Free text, because a later version may know more
+    /// reasons, and the object must stay readable after a rollback.
     #[schemars(length(max = 64))]
     pub reason: String,
     /// The vendor's last error code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_code: Option<i64>,
-    /// Calls sent for it.
+    /// Calls sent for the request.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub attempts: i32,
-    /// When it ended or was replaced.
+    /// When the request finished or was superseded.
     #[schemars(schema_with = "required_date_time")]
     pub completion_time: Timestamp,
 }
 
-/// A status that nobody has written.
+/// A status that the operator has not written yet.
 impl Default for ResetStatus {
     fn default() -> Self {
         Self {
@@ -182,13 +183,13 @@ impl Default for ResetStatus {
 }
 
 impl ResetStatus {
-    /// Whether anybody ever wrote this status; the CRD's default carries generation -1.
+    /// Whether this status was ever written; the CRD's default has generation -1.
     #[must_use]
     pub fn is_written(&self) -> bool {
         self.observed_generation >= 0 || self.pending_attempt.is_some() || self.is_final()
     }
 
-    /// Reason of the condition `Succeeded`; `Pending` where there is none.
+    /// Reason of the condition `Succeeded`; `Pending` if there is none.
     #[must_use]
     pub fn reason(&self) -> Reason {
         self.condition("Succeeded").and_then(|c| Reason::parse(&c.reason)).unwrap_or(Reason::Pending)
@@ -200,8 +201,8 @@ impl ResetStatus {
         self.conditions.iter().find(|c| c.type_ == type_)
     }
 
-    /// Whether the request this status is about has ended. The time of the end counts too: a later version of the
-    /// operator may have ended it for a reason that this one does not know.
+    /// Whether the request in this status is finished. A completion time counts too, because a later version of the
+    /// operator may have used a reason that this version does not know.
     #[must_use]
     pub fn is_final(&self) -> bool {
         self.reason().is_final() || self.completion_time.is_some()

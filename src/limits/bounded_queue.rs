@@ -1,85 +1,85 @@
-//! A queue that one namespace cannot fill: bounded in all and for each namespace, and namespaces take turns.
+//! A queue that one namespace cannot monopolize: bounded in total and per namespace, round-robin over namespaces.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Within a namespace the first that came is the first to go, and one at a time.
+/// FIFO within a namespace, with one item of a namespace in service at a time.
 #[derive(Debug)]
 pub struct BoundedQueue<T> {
     bound: usize,
-    bound_of_each: usize,
+    bound_per_namespace: usize,
     len: usize,
-    waiting: BTreeMap<String, VecDeque<T>>,
-    /// Namespaces with something that waits and nothing that is being served, in the order of their turns.
-    round: VecDeque<String>,
-    served: BTreeSet<String>,
+    queued_items: BTreeMap<String, VecDeque<T>>,
+    /// Namespaces with queued items and none in service, in round-robin order.
+    ready: VecDeque<String>,
+    in_service: BTreeSet<String>,
 }
 
 impl<T> BoundedQueue<T> {
-    /// At most `bound` wait in all, and `bound_of_each` of one namespace.
+    /// Holds at most `bound` items in total and `bound_per_namespace` per namespace.
     #[must_use]
-    pub fn new(bound: usize, bound_of_each: usize) -> Self {
+    pub fn new(bound: usize, bound_per_namespace: usize) -> Self {
         Self {
             bound,
-            bound_of_each,
+            bound_per_namespace,
             len: 0,
-            waiting: BTreeMap::new(),
-            round: VecDeque::new(),
-            served: BTreeSet::new(),
+            queued_items: BTreeMap::new(),
+            ready: VecDeque::new(),
+            in_service: BTreeSet::new(),
         }
     }
 
-    /// Joins the queue of its namespace. Returns what had to be dropped for want of room, if anything: `item` itself,
-    /// or the last one of the namespace of which the most wait.
+    /// Adds `item` to the queue of its namespace. Returns the item that was dropped because the queue is full, if any:
+    /// `item` itself, or the last item of the namespace with the longest queue.
     #[must_use]
     pub fn push(&mut self, namespace: &str, item: T) -> Option<T> {
-        let queued = self.waiting.get(namespace).map_or(0, VecDeque::len);
-        if queued >= self.bound_of_each {
+        let queued = self.queued_items.get(namespace).map_or(0, VecDeque::len);
+        if queued >= self.bound_per_namespace {
             return Some(item);
         }
         let mut dropped = None;
         if self.len >= self.bound {
-            let longest = self.waiting.values_mut().max_by_key(|queue| queue.len());
+            let longest = self.queued_items.values_mut().max_by_key(|queue| queue.len());
             match longest.filter(|longest| longest.len() > queued + 1) {
                 Some(longest) => dropped = longest.pop_back(),
                 None => return Some(item),
             }
             self.len -= 1;
         }
-        if queued == 0 && !self.served.contains(namespace) {
-            self.round.push_back(namespace.to_owned());
+        if queued == 0 && !self.in_service.contains(namespace) {
+            self.ready.push_back(namespace.to_owned());
         }
-        self.waiting.entry(namespace.to_owned()).or_default().push_back(item);
+        self.queued_items.entry(namespace.to_owned()).or_default().push_back(item);
         self.len += 1;
         dropped
     }
 
-    /// The next one, with its namespace, which has no other turn until [`FairQueue::done`].
+    /// Takes the next item, with its namespace. The namespace gets no other until [`done`](Self::done).
     pub fn pop(&mut self) -> Option<(String, T)> {
-        let namespace = self.round.pop_front()?;
-        let queue = self.waiting.get_mut(&namespace)?;
+        let namespace = self.ready.pop_front()?;
+        let queue = self.queued_items.get_mut(&namespace)?;
         let item = queue.pop_front()?;
         if queue.is_empty() {
-            self.waiting.remove(&namespace);
+            self.queued_items.remove(&namespace);
         }
         self.len -= 1;
-        self.served.insert(namespace.clone());
+        self.in_service.insert(namespace.clone());
         Some((namespace, item))
     }
 
-    /// What was taken of this namespace is served; the next one of it waits for its turn.
+    /// The item in service of this namespace is done; its next one may be taken in round-robin order.
     pub fn done(&mut self, namespace: &str) {
-        if self.served.remove(namespace) && self.waiting.contains_key(namespace) {
-            self.round.push_back(namespace.to_owned());
+        if self.in_service.remove(namespace) && self.queued_items.contains_key(namespace) {
+            self.ready.push_back(namespace.to_owned());
         }
     }
 
-    /// How many wait.
+    /// Number of queued items.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether nothing waits.
+    /// Whether no item is queued.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -92,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes and serves one after the other.
+    /// Takes all items, finishing each before the next.
     fn drain(queue: &mut BoundedQueue<u32>) -> Vec<(String, u32)> {
         std::iter::from_fn(|| {
             let next = queue.pop()?;
@@ -119,12 +119,12 @@ mod tests {
         for namespace in ["a", "b"] {
             (0..4).for_each(|item| assert_eq!(queue.push(namespace, item), None));
         }
-        assert_eq!(queue.push("c", 9), Some(3), "the last one of the longest queue goes");
+        assert_eq!(queue.push("c", 9), Some(3), "the last item of the longest queue is dropped");
         assert_eq!(queue.len(), 8);
         assert_eq!(queue.push("c", 10), Some(3));
-        assert_eq!(queue.push("c", 11), Some(11), "all have the same part now");
-        let served: Vec<u32> = drain(&mut queue).into_iter().map(|(_, item)| item).collect();
-        assert_eq!(served, [0, 0, 9, 1, 1, 10, 2, 2]);
+        assert_eq!(queue.push("c", 11), Some(11), "all namespaces have an equal share now");
+        let order: Vec<u32> = drain(&mut queue).into_iter().map(|(_, item)| item).collect();
+        assert_eq!(order, [0, 0, 9, 1, 1, 10, 2, 2]);
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(queue.pop(), Some(("slow".into(), 1)));
         assert_eq!(drain(&mut queue), [("fast".into(), 3), ("fast".into(), 4)]);
         assert_eq!(queue.push("slow", 5), None);
-        assert_eq!(queue.pop(), None, "one at a time of each namespace");
+        assert_eq!(queue.pop(), None, "one at a time per namespace");
         queue.done("slow");
         queue.done("slow");
         assert_eq!(drain(&mut queue), [("slow".into(), 2), ("slow".into(), 5)]);
@@ -148,25 +148,25 @@ mod tests {
             steps in prop::collection::vec((0_u8..5, 0_u8..8), 0..200),
         ) {
             let mut queue = BoundedQueue::new(12, 5);
-            let (mut pushed, mut gone, mut served) = (0, 0, Vec::new());
+            let (mut pushed, mut gone, mut in_service) = (0, 0, Vec::new());
             for (step, name) in steps {
                 match step {
-                    0 => gone += u32::from(queue.pop().map(|(name, _)| served.push(name)).is_some()),
-                    1 => served.pop().into_iter().for_each(|name| queue.done(&name)),
+                    0 => gone += u32::from(queue.pop().map(|(name, _)| in_service.push(name)).is_some()),
+                    1 => in_service.pop().into_iter().for_each(|name| queue.done(&name)),
                     _ => {
                         pushed += 1;
                         gone += u32::from(queue.push(&name.to_string(), pushed).is_some());
                     }
                 }
-                prop_assert!(queue.len() <= 12 && queue.waiting.values().all(|queue| queue.len() <= 5));
-                prop_assert_eq!(queue.waiting.values().map(VecDeque::len).sum::<usize>(), queue.len());
+                prop_assert!(queue.len() <= 12 && queue.queued_items.values().all(|queue| queue.len() <= 5));
+                prop_assert_eq!(queue.queued_items.values().map(VecDeque::len).sum::<usize>(), queue.len());
             }
-            for name in &served {
+            for name in &in_service {
                 queue.done(name);
             }
             gone += u32::try_from(drain(&mut queue).len()).unwrap();
             prop_assert_eq!(gone, pushed);
-            prop_assert!(queue.is_empty() && queue.round.is_empty() && queue.served.is_empty());
+            prop_assert!(queue.is_empty() && queue.ready.is_empty() && queue.in_service.is_empty());
         }
     }
 }

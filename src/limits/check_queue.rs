@@ -1,12 +1,12 @@
-//! Which app is looked at next of those that were never verified.
+//! Which unverified app is checked next.
 //!
-//! Anybody who may create an app makes the operator read a Secret and ask the vendor. So all apps that were never
-//! verified share one budget, however many there are and however long they stay broken; namespaces take turns, and
-//! within a namespace those that nobody has looked at go first. The apps of one account share one call in 5 s
-//! besides: whoever names somebody else's account must neither burden it nor keep its owner waiting.
+//! Anybody who may create an app makes the operator read a Secret and call the vendor. So all unverified apps share one
+//! rate limit, however many there are and however long they stay broken. Namespaces are served round-robin, and within
+//! a namespace the apps that were never checked go first. In addition, the apps of one account share one call per 5 s:
+//! an app that uses somebody else's account must neither load that account nor delay its owner.
 //!
-//! A namespace whose app was accepted may take a few more steps at once, so that a platform with a thousand accounts is
-//! not kept waiting for minutes. Nobody gets that without the vendor's word.
+//! A namespace whose app was accepted may take a few extra steps at once, so that a platform with a thousand accounts
+//! does not wait for minutes. These steps are granted only after the vendor accepted an app.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -15,48 +15,50 @@ use std::time::Duration;
 use super::fair_queue::FairQueue;
 use crate::chat::AccountId;
 
-/// Between two steps of all apps: five a second, with a little left for those that arrive closer together than they left.
+/// Between two steps of all apps: five per second, with some margin for calls that arrive closer together than they
+/// were sent.
 pub const CHECK_SPACING: Duration = Duration::from_millis(210);
 /// Between two calls for apps of one account.
 pub const PROBE_SPACING: Duration = Duration::from_secs(5);
-/// A namespace whose turn at an account it is, and which has others to look at first, loses it to the next one after this.
+/// A namespace that is first in the queue of an account, but is busy checking other apps, loses its position to the
+/// next namespace after this.
 const HEAD_OF_LINE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Steps besides the budget that a namespace may take after an app of it was accepted: the two that this took, and one
-/// more, so that they become more for as long as all is well.
+/// Extra steps that a namespace may take after one of its apps was accepted: the two that the check took, and one more,
+/// so that they accumulate as long as checks succeed.
 const BONUS_STEPS: usize = 3;
-/// No namespace has more of them than this.
+/// The most extra steps that a namespace can accumulate.
 const MAX_BONUS_STEPS: usize = 16;
-/// If none of those that wait may go, it is not looked again before this, whatever happens meanwhile.
+/// If no queued app may go, the queue is not searched again before this, whatever happens meanwhile.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The two steps of a check; an app that has taken the first goes before those that have not.
+/// The two steps of a check. An app that has taken the first step goes before those that have not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CheckStep {
-    /// One call to the vendor.
+    /// The second step: one call to the vendor.
     Probe,
-    /// One read of the Secret, to sign with its key.
+    /// The first step: one read of the Secret, whose key signs the call.
     ReadSecret,
 }
 
 /// What an app waits for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CheckRequest {
-    /// It was looked at before, and does not work.
+    /// It was checked before, and does not work.
     pub is_broken: bool,
     /// The step that it waits for.
     pub step: CheckStep,
-    /// Its account.
+    /// The account that it uses.
     pub account: AccountId,
 }
 
-/// What is to be done.
+/// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NextCheck<A> {
-    /// It is this app's turn; it waits on until it is [taken](Checks::take).
+    /// This app is next. It stays in the queue until [`CheckQueue::start`].
     Go(A),
-    /// Nobody may go before this moment.
+    /// No app may go before this moment.
     At(Duration),
-    /// Nobody waits.
+    /// No app is queued.
     Nobody,
 }
 
@@ -69,14 +71,14 @@ struct CheckKey<A> {
     account: AccountId,
 }
 
-/// The calls for one account.
+/// The probes for one account.
 #[derive(Debug)]
 struct AccountQueue<A> {
     free_at: Duration,
     queue: FairQueue<CheckKey<A>>,
 }
 
-/// The apps that were never verified and wait for a step of their check. Moments are durations since the process started.
+/// The unverified apps that wait for a step of their check. Moments are durations since the process started.
 #[derive(Debug)]
 pub struct CheckQueue<A> {
     keys: HashMap<A, (String, CheckKey<A>)>,
@@ -101,9 +103,10 @@ impl<A> Default for CheckQueue<A> {
 }
 
 impl<A: Clone + Ord + Hash> CheckQueue<A> {
-    /// Lets an app wait for a step, and tells since when it does. If it waits for that already, it keeps its place.
-    pub fn push(&mut self, namespace: &str, app: &A, wish: CheckRequest, now: Duration) -> Duration {
-        let CheckRequest { is_broken, step, account } = wish;
+    /// Queues an app for a step. Returns since when it has been waiting: if it is queued for the same step already, it
+    /// keeps its position.
+    pub fn push(&mut self, namespace: &str, app: &A, request: CheckRequest, now: Duration) -> Duration {
+        let CheckRequest { is_broken, step, account } = request;
         if let Some((_, key)) = self.keys.get(app) {
             if key.is_broken == is_broken && key.step == step && key.account == account {
                 return key.since;
@@ -119,24 +122,24 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
         now
     }
 
-    /// The app waits for nothing any more. True if it did: whoever is behind it may go earlier now.
+    /// Removes an app from the queue. True if it was queued, so that those behind it may go earlier now.
     pub fn remove(&mut self, app: &A) -> bool {
         let Some((namespace, key)) = self.keys.remove(app) else { return false };
         self.queue.remove(&namespace, &key);
-        if let Some(queue_of_account) = self.accounts.get_mut(&key.account) {
-            queue_of_account.queue.remove(&namespace, &key);
+        if let Some(account_queue) = self.accounts.get_mut(&key.account) {
+            account_queue.queue.remove(&namespace, &key);
         }
         true
     }
 
-    /// When it is worth asking whose turn it is, because somebody has joined or left.
+    /// When to call [`next`](Self::next) after an app was queued or removed; before that, no app could go.
     #[must_use]
     pub fn next_opportunity(&self, now: Duration) -> Duration {
         let moment = if self.bonus.is_empty() { self.free_at } else { now };
         moment.max(self.recheck_at).max(now)
     }
 
-    /// Whose turn it is.
+    /// Which app takes its step next.
     #[must_use]
     pub fn next(&mut self, now: Duration) -> NextCheck<A> {
         let is_free = self.free_at <= now;
@@ -160,14 +163,14 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
         NextCheck::At(soonest.max(self.recheck_at))
     }
 
-    /// The app takes the step that it waits for.
+    /// The app takes its step: removes it from the queue and uses up the rate limit, or an extra step of its namespace.
     pub fn start(&mut self, app: &A, now: Duration) {
         let Some((namespace, key)) = self.keys.remove(app) else { return };
         if self.free_at <= now {
             self.free_at = now + CHECK_SPACING;
-        } else if let Some(earned) = self.bonus.get_mut(&namespace) {
-            *earned -= 1;
-            if *earned == 0 {
+        } else if let Some(steps) = self.bonus.get_mut(&namespace) {
+            *steps -= 1;
+            if *steps == 0 {
                 self.bonus.remove(&namespace);
             }
         }
@@ -178,31 +181,30 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
         }
     }
 
-    /// The vendor has accepted an app of this namespace.
+    /// The vendor accepted an app of this namespace: grants it extra steps.
     pub fn on_accepted(&mut self, namespace: &str) {
-        let earned = self.bonus.entry(namespace.to_owned()).or_default();
-        *earned = (*earned + BONUS_STEPS).min(MAX_BONUS_STEPS);
+        let steps = self.bonus.entry(namespace.to_owned()).or_default();
+        *steps = (*steps + BONUS_STEPS).min(MAX_BONUS_STEPS);
     }
 
-    /// No app of this account that was never verified is called for before `moment`.
+    /// No unverified app of this account is probed before `moment`.
     pub fn hold_account_until(&mut self, account: &AccountId, moment: Duration) {
-        let queue_of_account = self.account(account);
-        queue_of_account.free_at = queue_of_account.free_at.max(moment);
+        let account_queue = self.account(account);
+        account_queue.free_at = account_queue.free_at.max(moment);
     }
 
-    /// How many apps wait that nobody has ever looked at.
+    /// Number of queued apps that were never checked.
     #[must_use]
     pub fn never_checked(&self) -> usize {
         self.keys.values().filter(|(_, key)| !key.is_broken).count()
     }
 
-    /// Forgets the accounts that nobody waits for and that may be called at once, and what namespaces have earned of which
-    /// nobody waits.
+    /// Forgets accounts that no app waits for and that may be called at once, and the extra steps of namespaces without
+    /// a queued app.
     pub fn forget_idle(&mut self, now: Duration) {
         self.bonus.retain(|namespace, _| self.queue.has_namespace(namespace));
-        self.accounts.retain(|_, queue_of_account| {
-            !queue_of_account.queue.is_empty() || queue_of_account.free_at > now
-        });
+        self.accounts
+            .retain(|_, account_queue| !account_queue.queue.is_empty() || account_queue.free_at > now);
     }
 
     fn account(&mut self, account: &AccountId) -> &mut AccountQueue<A> {
@@ -211,12 +213,13 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
             .or_insert_with(|| AccountQueue { free_at: Duration::ZERO, queue: FairQueue::default() })
     }
 
-    /// A namespace that has others to look at first does not keep an account for which the next one waits.
+    /// When this app may take its step. A namespace that is busy with other apps does not block an account for the
+    /// namespaces behind it: each gets `HEAD_OF_LINE_TIMEOUT`.
     fn eligible_at(&self, namespace: &str, key: &CheckKey<A>) -> Duration {
         match (key.step, self.accounts.get(&key.account)) {
-            (CheckStep::Probe, Some(queue_of_account)) => {
-                let ahead = u32::try_from(queue_of_account.queue.ahead_of(namespace)).unwrap_or(u32::MAX);
-                queue_of_account.free_at.saturating_add(HEAD_OF_LINE_TIMEOUT.saturating_mul(ahead))
+            (CheckStep::Probe, Some(account_queue)) => {
+                let ahead = u32::try_from(account_queue.queue.ahead_of(namespace)).unwrap_or(u32::MAX);
+                account_queue.free_at.saturating_add(HEAD_OF_LINE_TIMEOUT.saturating_mul(ahead))
             }
             _ => Duration::ZERO,
         }

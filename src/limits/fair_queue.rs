@@ -1,19 +1,19 @@
-//! Whose turn it is: namespaces take turns, and within a namespace the oldest goes first.
+//! A fair queue: round-robin over namespaces, and oldest first within a namespace.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use jiff::Timestamp;
 
-/// A place in the queue: its age, then its uid so that equal ages have an order too.
+/// Sort key of a queued reset: its age, then its uid, so that the order is total.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueueKey {
-    /// When the request's clock started.
+    /// When the request started.
     pub since: Timestamp,
     /// uid of the reset.
     pub uid: String,
 }
 
-/// Whoever waits for the same thing; resets, unless told otherwise. In a namespace the least goes first.
+/// Items that wait for the same resource; resets by default. Within a namespace the least key goes first.
 #[derive(Debug)]
 pub struct FairQueue<P = QueueKey> {
     namespaces: VecDeque<String>,
@@ -27,7 +27,7 @@ impl<P> Default for FairQueue<P> {
 }
 
 impl<P: Ord> FairQueue<P> {
-    /// Joins the queue of its namespace; twice is once.
+    /// Adds a key to the queue of its namespace. Adding it again has no effect.
     pub fn push(&mut self, namespace: &str, key: P) {
         let queue = self.waiting.entry(namespace.to_owned()).or_insert_with(|| {
             self.namespaces.push_back(namespace.to_owned());
@@ -36,7 +36,7 @@ impl<P: Ord> FairQueue<P> {
         queue.insert(key);
     }
 
-    /// Leaves the queue.
+    /// Removes a key from the queue.
     pub fn remove(&mut self, namespace: &str, key: &P) {
         if let Some(queue) = self.waiting.get_mut(namespace) {
             queue.remove(key);
@@ -47,7 +47,7 @@ impl<P: Ord> FairQueue<P> {
         }
     }
 
-    /// Takes the next one out of the queue.
+    /// Takes the next key out of the queue.
     pub fn pop(&mut self) -> Option<P> {
         let namespace = self.namespaces.pop_front()?;
         let queue = self.waiting.get_mut(&namespace)?;
@@ -60,19 +60,20 @@ impl<P: Ord> FairQueue<P> {
         key
     }
 
-    /// The next one of these namespaces that may go, with its namespace. One of which none may go keeps its turn.
+    /// The next key that `may_go`, in the namespaces selected by `is_selected`, with its namespace. A namespace with no
+    /// such key keeps its position.
     pub fn first_eligible(
         &self,
-        is_one: impl Fn(&str) -> bool,
+        is_selected: impl Fn(&str) -> bool,
         mut may_go: impl FnMut(&str, &P) -> bool,
     ) -> Option<(&str, &P)> {
-        self.namespaces.iter().filter(|namespace| is_one(namespace)).find_map(|namespace| {
+        self.namespaces.iter().filter(|namespace| is_selected(namespace)).find_map(|namespace| {
             let key = self.waiting.get(namespace)?.iter().find(|key| may_go(namespace, key))?;
             Some((namespace.as_str(), key))
         })
     }
 
-    /// Takes this one out of the queue, whoever else waits; its namespace has had its turn.
+    /// Takes this key out of the queue, whatever its position, and moves its namespace to the back.
     pub fn take(&mut self, namespace: &str, key: &P) {
         self.remove(namespace, key);
         if self.waiting.contains_key(namespace) {
@@ -81,25 +82,25 @@ impl<P: Ord> FairQueue<P> {
         }
     }
 
-    /// How many namespaces have their turn before this one.
+    /// How many namespaces come before this one.
     #[must_use]
     pub fn ahead_of(&self, namespace: &str) -> usize {
         self.namespaces.iter().take_while(|other| *other != namespace).count()
     }
 
-    /// Whether somebody of this namespace waits.
+    /// Whether a key of this namespace is queued.
     #[must_use]
     pub fn has_namespace(&self, namespace: &str) -> bool {
         self.waiting.contains_key(namespace)
     }
 
-    /// Whether nobody waits.
+    /// Whether the queue is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.namespaces.is_empty()
     }
 
-    /// How many wait.
+    /// Number of queued keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.waiting.values().map(BTreeSet::len).sum()

@@ -1,14 +1,14 @@
-//! The vendor's limit per group. The people in the room share it, so we use a small part: one write an interval,
-//! counted from the answer of one write to the send of the next.
+//! The vendor's rate limit per group. The members of the group share it, so the operator uses a small part: one write
+//! per interval, measured from the answer of one write to the sending of the next.
 
 use std::time::Duration;
 
-/// After this long without a write, a group's doubled interval is forgotten.
+/// After this long without a write, a group's increased interval is forgotten.
 const FORGET_AFTER: Duration = Duration::from_mins(10);
-/// Longest interval, however often the vendor says "too frequent".
+/// The longest interval, however often the vendor throttles.
 const MAX_INTERVAL: Duration = Duration::from_mins(1);
 
-/// One group at one account. Moments are durations since the process started.
+/// One group of one account. Moments are durations since the process started.
 #[derive(Clone, Debug, Default)]
 pub struct GroupInterval {
     busy: bool,
@@ -19,11 +19,11 @@ pub struct GroupInterval {
 /// Whether a group may be written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupReadiness {
-    /// Now.
+    /// It may be written to now.
     Ready,
     /// Not before this moment.
     At(Duration),
-    /// After the write that is under way.
+    /// After the write in flight has ended.
     AfterWriteInFlight,
 }
 
@@ -39,7 +39,7 @@ impl GroupInterval {
         self.last_write = Some(moment).max(self.last_write);
     }
 
-    /// The interval in force.
+    /// The current interval.
     #[must_use]
     pub fn interval(&self, base: Duration) -> Duration {
         base.saturating_mul(1 << self.doublings.min(16)).min(MAX_INTERVAL.max(base))
@@ -57,28 +57,29 @@ impl GroupInterval {
         }
     }
 
-    /// A write begins.
+    /// A write starts.
     pub fn start_write(&mut self) {
         self.busy = true;
     }
 
-    /// The write was answered at `moment`, or its deadline was then; `None` if nothing was sent.
+    /// The write was answered, or its deadline passed, at `moment`; `None` if nothing was sent.
     pub fn end_write(&mut self, moment: Option<Duration>) {
         self.busy = false;
         self.last_write = moment.max(self.last_write);
     }
 
-    /// The vendor said "too frequent" for this group.
+    /// The vendor throttled a write to this group: the interval doubles.
     pub fn on_throttled(&mut self) {
         self.doublings = (self.doublings + 1).min(16);
     }
 
-    /// A write went through: the interval relaxes again.
+    /// A write succeeded: the interval halves again, down to its base.
     pub fn on_success(&mut self) {
         self.doublings = self.doublings.saturating_sub(1);
     }
 
-    /// Whether there is nothing left to remember.
+    /// Whether this state can be dropped, because the group may be written to and its interval is back to normal or
+    /// old.
     #[must_use]
     pub fn is_forgettable(&self, base: Duration, now: Duration) -> bool {
         let is_old = self.last_write.is_none_or(|last| last + FORGET_AFTER < now);
@@ -123,7 +124,7 @@ mod tests {
         assert_eq!(
             group.readiness(BASE, s(11)),
             GroupReadiness::At(s(12)),
-            "an earlier one gives nothing away"
+            "an earlier moment does not shorten the wait"
         );
     }
 

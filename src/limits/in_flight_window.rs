@@ -1,12 +1,13 @@
-//! How many clears may be out while the vendor says nothing. Each that is sent to an endpoint that has stopped
-//! answering leaves a group of which nobody knows whether it was cleared; so it is found out with a few of them, and not
-//! with all that the permits allow.
+//! How many clears may be in flight while the vendor does not answer. Each clear sent to an endpoint that has stopped
+//! answering leaves a group with an unknown outcome. So an outage costs a few of them, not as many as the permits
+//! allow.
 
-/// So many may be out before anything is heard. It is enough for 200 a second at a vendor that answers within 80 ms.
+/// How many clears may be in flight before the first answer. This is enough for 200 per second if the vendor answers
+/// within 80 ms.
 const INITIAL_WINDOW: usize = 16;
 
-/// The clears of one account that have begun and not ended, and how many more may begin before the next answer: as many as
-/// are out, so that a slow vendor is sent twice as many with each round trip, until the permits are the limit.
+/// The clears of one account in flight, and how many more may start before the next answer: as many as are in flight.
+/// So for a slow vendor the window doubles with each round trip, until the permits are the limit.
 #[derive(Debug)]
 pub struct InFlightWindow {
     in_flight: usize,
@@ -20,36 +21,37 @@ impl Default for InFlightWindow {
 }
 
 impl InFlightWindow {
-    /// Whether another clear may begin before the vendor answers.
+    /// Whether another clear may start before the vendor answers.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.allowance > 0
     }
 
-    /// A clear has begun.
+    /// A clear started.
     pub fn on_start(&mut self) {
         self.in_flight += 1;
         self.allowance = self.allowance.saturating_sub(1);
     }
 
-    /// It was answered, whatever the answer says.
+    /// A clear was answered, whatever the answer says.
     pub fn on_answer(&mut self) {
         self.allowance = self.in_flight.max(INITIAL_WINDOW);
         self.finish_one();
     }
 
-    /// It was sent, and no answer came in its time. That is no reason to send another one.
+    /// A clear was sent and timed out without an answer. This does not allow another one.
     pub fn on_timeout(&mut self) {
         self.finish_one();
     }
 
-    /// It was not sent after all.
+    /// A clear was not sent after all.
     pub fn on_not_sent(&mut self) {
         self.allowance += 1;
         self.finish_one();
     }
 
-    /// With none out there is nothing to wait for; whether the app still works is the circuit's to say.
+    /// With none in flight the window resets, as no answer can come. The circuit breaker decides whether the app still
+    /// works.
     fn finish_one(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if self.in_flight == 0 {
@@ -67,77 +69,77 @@ mod tests {
 
     use super::*;
 
-    fn begin_all(window: &mut InFlightWindow, most: usize) -> usize {
-        let mut begun = 0;
-        while begun < most && window.has_room() {
+    fn start_all(window: &mut InFlightWindow, most: usize) -> usize {
+        let mut started = 0;
+        while started < most && window.has_room() {
             window.on_start();
-            begun += 1;
+            started += 1;
         }
-        begun
+        started
     }
 
     #[test]
     fn a_vendor_that_says_nothing_is_sent_a_few_and_a_few_again_once_all_of_them_are_over() {
         let mut window = InFlightWindow::default();
-        assert_eq!(begin_all(&mut window, 1000), INITIAL_WINDOW);
+        assert_eq!(start_all(&mut window, 1000), INITIAL_WINDOW);
         for _ in 1..INITIAL_WINDOW {
             window.on_timeout();
             assert!(!window.has_room());
         }
         window.on_timeout();
-        assert_eq!(begin_all(&mut window, 1000), INITIAL_WINDOW);
+        assert_eq!(start_all(&mut window, 1000), INITIAL_WINDOW);
     }
 
     #[test]
     fn what_was_not_sent_makes_room_for_another() {
         let mut window = InFlightWindow::default();
-        begin_all(&mut window, 1000);
+        start_all(&mut window, 1000);
         window.on_not_sent();
-        assert_eq!(begin_all(&mut window, 1000), 1);
+        assert_eq!(start_all(&mut window, 1000), 1);
     }
 
-    /// Rounds of 5 ms each, in which one call may begin: 200 a second.
-    fn out_after(rounds: usize, round_trip: usize) -> usize {
-        let (mut window, mut out) = (InFlightWindow::default(), VecDeque::new());
+    /// The number in flight after rounds of 5 ms, with at most one call started per round: 200 per second.
+    fn in_flight_after(rounds: usize, round_trip: usize) -> usize {
+        let (mut window, mut in_flight) = (InFlightWindow::default(), VecDeque::new());
         for round in 0..rounds {
-            while out.front().is_some_and(|begun: &usize| *begun + round_trip <= round) {
-                out.pop_front();
+            while in_flight.front().is_some_and(|started: &usize| *started + round_trip <= round) {
+                in_flight.pop_front();
                 window.on_answer();
             }
-            if begin_all(&mut window, 1) == 1 {
-                out.push_back(round);
+            if start_all(&mut window, 1) == 1 {
+                in_flight.push_back(round);
             }
         }
-        out.len()
+        in_flight.len()
     }
 
     #[test]
     fn a_vendor_that_is_slow_but_answers_is_sent_as_much_as_any_other() {
         // Within 80 ms from the first call on, and with a round trip of a second after four of them.
-        assert_eq!(out_after(100, 10), 10);
-        assert_eq!(out_after(1000, 200), 200);
+        assert_eq!(in_flight_after(100, 10), 10);
+        assert_eq!(in_flight_after(1000, 200), 200);
     }
 
     proptest! {
-        /// Whatever happens, no more begin between two answers than were out at the first of them, or a few; and nobody
-        /// waits for an answer that nobody owes.
+        /// Between two answers no more start than were in flight at the first of them, or [`INITIAL_WINDOW`]. With none
+        /// in flight, another may start.
         #[test]
         fn between_two_answers_no_more_begin_than_were_out(steps in vec(0..6_u8, 0..400)) {
             let mut window = InFlightWindow::default();
-            let (mut out, mut allowed, mut since) = (0_usize, INITIAL_WINDOW, 0_isize);
+            let (mut in_flight, mut allowed, mut since) = (0_usize, INITIAL_WINDOW, 0_isize);
             for step in steps {
                 if step > 2 {
                     if window.has_room() {
                         window.on_start();
-                        out += 1;
+                        in_flight += 1;
                         since += 1;
                     }
                     prop_assert!(since <= allowed.cast_signed(), "{since} of {allowed}");
-                } else if out > 0 {
+                } else if in_flight > 0 {
                     match step {
                         0 => {
                             window.on_answer();
-                            (allowed, since) = (out.max(INITIAL_WINDOW), 0);
+                            (allowed, since) = (in_flight.max(INITIAL_WINDOW), 0);
                         }
                         1 => window.on_timeout(),
                         _ => {
@@ -145,8 +147,8 @@ mod tests {
                             since -= 1;
                         }
                     }
-                    out -= 1;
-                    if out == 0 {
+                    in_flight -= 1;
+                    if in_flight == 0 {
                         (allowed, since) = (INITIAL_WINDOW, 0);
                         prop_assert!(window.has_room());
                     }

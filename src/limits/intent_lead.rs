@@ -1,17 +1,17 @@
-//! How long before its permit an attempt is begun: as long as it takes to store its intent. So permits never wait for
+//! How long before its permit an attempt starts: as long as it takes to store its intent. So permits never wait for
 //! intents, and hardly any intent waits for its permit.
 
 use std::time::Duration;
 
-/// Before anything was measured.
+/// The lead before the first measurement.
 const INITIAL_LEAD: Duration = Duration::from_millis(50);
-/// An API server that is slower than this cannot be run ahead of; it is the limit then.
+/// The longest lead. A slower API server becomes the limiting factor.
 const MAX_LEAD: Duration = Duration::from_millis(500);
-/// The longest time of late counts, because a permit that waits is lost. It is forgotten by this part of itself with
-/// each shorter one.
+/// The lead follows the longest recent time, because a permit that waits is lost. Each shorter measurement reduces it
+/// by 1/256.
 const DECAY_DIVISOR: u32 = 256;
 
-/// From the begin of an attempt until its intent is stored, as measured of late.
+/// The time from the start of an attempt until its intent is stored, as measured recently.
 #[derive(Debug)]
 pub struct IntentLead {
     lead: Duration,
@@ -24,16 +24,16 @@ impl Default for IntentLead {
 }
 
 impl IntentLead {
-    /// How long before its permit the next attempt is begun.
+    /// How long before its permit the next attempt starts.
     #[must_use]
     pub fn lead(&self) -> Duration {
         self.lead
     }
 
-    /// An intent was stored after this long.
+    /// Records that storing an intent took this long.
     pub fn observe(&mut self, took: Duration) {
-        let faded = self.lead.saturating_sub(self.lead / DECAY_DIVISOR);
-        self.lead = took.max(faded).min(MAX_LEAD);
+        let decayed = self.lead.saturating_sub(self.lead / DECAY_DIVISOR);
+        self.lead = took.max(decayed).min(MAX_LEAD);
     }
 }
 

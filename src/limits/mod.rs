@@ -1,4 +1,4 @@
-//! How much may be sent, and who is next. Pure: no I/O, no clock; the time is an argument.
+//! How much may be sent, and what is next. Pure: no I/O, no clock; the time is an argument.
 //!
 //! | question | file |
 //! |---|---|
@@ -7,9 +7,9 @@
 //! | how many clears may be in flight while the vendor does not answer? | [`in_flight_window`] |
 //! | how long before its permit is an attempt started? | [`intent_lead`] |
 //! | does the watch keep up with our own writes? | [`watch_lag`] |
-//! | how long to wait after failures in a row? | [`backoff`] |
-//! | who is next? | [`fair_queue`]; with a bound, [`bounded_queue`] |
-//! | which app that was never verified is checked next? | [`check_queue`] |
+//! | how long to wait after consecutive failures? | [`backoff`] |
+//! | what is next in a queue? | [`fair_queue`]; with a bound, [`bounded_queue`] |
+//! | which unverified app is checked next? | [`check_queue`] |
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 

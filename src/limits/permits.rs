@@ -1,8 +1,8 @@
-//! The vendor's limit per account and command, as arithmetic over moments.
+//! The vendor's rate limit per account and command.
 //!
-//! A permit is held from before the send until one second after the answer. With N permits the (i+N)-th call is
-//! sent at least one second after the i-th was answered, and a call arrives between its send and its answer: so no
-//! window of one second sees more than N arrivals, whatever the network does to them.
+//! A permit is held from before the call is sent until one second after its answer. With N permits, call i+N is sent at
+//! least one second after call i was answered. A call arrives between its sending and its answer, so no window of one
+//! second has more than N arrivals, whatever the network delays.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,23 +10,23 @@ use std::time::Duration;
 use super::adaptive_rate::AdaptiveRate;
 
 const WINDOW: Duration = Duration::from_secs(1);
-/// A process that wakes up this late keeps its rate; after a longer pause it begins to space its calls anew, so that an
-/// idle account does not begin with a burst.
+/// A process that wakes up at most this late catches up. After a longer pause the spacing of calls restarts, so that an
+/// idle account does not start with a burst.
 const MAX_WAKEUP_DELAY: Duration = Duration::from_millis(10);
 
-/// Permits of one account for one command. Moments are durations since the process started.
+/// The permits of one account for one command. Moments are durations since the process started.
 #[derive(Debug)]
 pub struct Permits {
     limit: f64,
     adaptive: AdaptiveRate,
     in_flight: usize,
-    /// When the permits of answered calls come back, earliest first.
+    /// When the permits of answered calls become free, earliest first.
     returning: VecDeque<Duration>,
     next_start: Duration,
 }
 
 impl Permits {
-    /// `calls_per_second` permits, none of them usable before `not_before`.
+    /// `calls_per_second` permits (at least one), none of them usable before `not_before`.
     #[must_use]
     pub fn new(calls_per_second: u32, not_before: Duration) -> Self {
         Self {
@@ -38,24 +38,24 @@ impl Permits {
         }
     }
 
-    /// Calls a second that are allowed when the vendor asks for no fewer.
+    /// The configured limit in calls per second, before adapting to the vendor.
     #[must_use]
     pub fn limit(&self) -> f64 {
         self.limit
     }
 
-    /// Changes the number of permits; those in use stay in use.
+    /// Changes the number of permits. Permits in use stay in use.
     pub fn set_limit(&mut self, calls_per_second: u32) {
         self.limit = f64::from(calls_per_second.max(1));
     }
 
-    /// Calls a second that are tried for at this moment.
+    /// The current rate in calls per second.
     #[must_use]
     pub fn rate(&self, now: Duration) -> f64 {
         self.adaptive.rate(self.limit, now)
     }
 
-    /// Permits in use, those of answered calls included until their second is over.
+    /// Number of permits in use, including those of calls answered less than a second ago.
     pub fn in_use(&mut self, now: Duration) -> usize {
         while self.returning.front().is_some_and(|until| *until <= now) {
             self.returning.pop_front();
@@ -63,14 +63,14 @@ impl Permits {
         self.in_flight + self.returning.len()
     }
 
-    /// Whether no permit is in use and the vendor's last "too many" is made up for.
+    /// Whether no permit is in use and the rate has recovered from the last throttling.
     pub fn is_idle(&mut self, now: Duration) -> bool {
         self.in_use(now) == 0 && self.next_start <= now && self.rate(now) >= self.limit
     }
 
-    /// When a call may start after `ahead` others that are about to: not later than `now` means now. A permit that
-    /// waits for an answer comes back a second after it, so it is a second away at least, and the answer comes as an
-    /// event of its own.
+    /// When a call may start, if `ahead` others start before it. A moment not after `now` means now. The permit of a
+    /// call in flight is at least a second away, because it becomes free a second after the answer; ask again when the
+    /// answer arrives.
     pub fn available_at(&mut self, ahead: usize, now: Duration) -> Duration {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let permits = self.rate(now).floor().max(1.0) as usize;
@@ -82,7 +82,7 @@ impl Permits {
         returned.max(self.spaced_from(now) + spacing)
     }
 
-    /// Takes a permit; call it when one is free.
+    /// Takes a permit. Call it only if one is available.
     pub fn acquire(&mut self, now: Duration) {
         self.next_start = self.spaced_from(now) + WINDOW.div_f64(self.rate(now));
         self.in_flight += 1;
@@ -92,19 +92,19 @@ impl Permits {
         self.next_start.max(now.saturating_sub(MAX_WAKEUP_DELAY))
     }
 
-    /// The call was answered at `moment`, or its deadline was then and nobody knows.
+    /// The call was answered at `moment`, or its deadline passed then without an answer.
     pub fn release_after_answer(&mut self, moment: Duration) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.schedule_return(moment + WINDOW);
     }
 
-    /// Nothing was sent: the permit is free at once.
+    /// Nothing was sent: the permit becomes free at once.
     pub fn release_unused(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// Holds a permit for a call of another process until its `deadline`, and a second longer. Never more than there
-    /// are: who says that there was such a call may not be telling the truth.
+    /// Holds a permit for a call of another process until one second after its `deadline`. Never holds more permits
+    /// than there are, because the status that records such a call may be forged.
     pub fn hold_for_predecessor(&mut self, deadline: Duration, now: Duration) {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let permits = self.limit as usize;
@@ -114,11 +114,11 @@ impl Permits {
     }
 
     fn schedule_return(&mut self, moment: Duration) {
-        let place = self.returning.partition_point(|other| *other <= moment);
-        self.returning.insert(place, moment);
+        let index = self.returning.partition_point(|other| *other <= moment);
+        self.returning.insert(index, moment);
     }
 
-    /// The vendor said "too many" to a call sent at `sent`.
+    /// The vendor throttled a call sent at `sent`.
     pub fn on_throttled(&mut self, sent: Duration, now: Duration) {
         self.adaptive.on_throttled(self.limit, sent, now);
     }

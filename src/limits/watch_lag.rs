@@ -1,20 +1,21 @@
-//! Whether the watch keeps up with our own writes. An API server at the end of its strength still takes writes, but
-//! tells its watchers later and later: a new reset, or a `suspend: true`, would be seen when the rest is long over. So
-//! nothing is begun while the watch is behind, and the API server can catch up.
+//! Whether the watch keeps up with our own writes. An overloaded API server still accepts writes, but delivers watch
+//! events later and later: the operator would see a new reset, or a `suspend: true`, only after the other calls were
+//! made. So no attempt starts while the watch lags, which lets the API server catch up.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// A watch that shows a write later than this is behind.
+/// A watch that has not delivered a write after this long is lagging.
 const LAGGING_AFTER: Duration = Duration::from_millis(250);
-/// A watch that shows nothing for this long is not slow but dead, and will be replaced; waiting for it is of no use.
+/// A watch that has not delivered a write after this long is stalled, not slow. It will be replaced, so there is no
+/// point in waiting for it.
 const STALLED_AFTER: Duration = Duration::from_secs(5);
 
-/// The write whose echo we listen for: one at a time is enough to know.
+/// The write that the watch is expected to deliver. Tracking one at a time is enough.
 #[derive(Debug, Default)]
 pub struct WatchLag {
     expected: Option<ExpectedWrite>,
-    /// Watches that did not show the last one. There is no other of theirs until they show something.
+    /// Watches that did not deliver the last expected write. None is expected of them until they deliver an event.
     stalled: HashSet<String>,
 }
 
@@ -27,7 +28,7 @@ struct ExpectedWrite {
 }
 
 impl WatchLag {
-    /// A write of this object came back with this resourceVersion. `watch` names the one that will show it.
+    /// A write of this object returned this resourceVersion. `watch` names the watch that will deliver it.
     pub fn expect(&mut self, watch: &str, uid: &str, version: u64, now: Duration) {
         if self.expected.is_none() && !self.stalled.contains(watch) {
             let (watch, uid) = (watch.to_owned(), uid.to_owned());
@@ -35,19 +36,20 @@ impl WatchLag {
         }
     }
 
-    /// The watch showed this object. Returns how long it took, if it is the one that we listen for.
+    /// The watch delivered this version of an object. If this is the expected write or a later version, returns how
+    /// long it took.
     pub fn observed(&mut self, watch: &str, uid: &str, version: u64, now: Duration) -> Option<Duration> {
         self.stalled.remove(watch);
-        let came = self.expected.take_if(|expected| expected.uid == uid && expected.version <= version)?;
-        Some(now.saturating_sub(came.written))
+        let seen = self.expected.take_if(|expected| expected.uid == uid && expected.version <= version)?;
+        Some(now.saturating_sub(seen.written))
     }
 
-    /// The object is gone, or cannot be read. True if it is the one that we listen for.
+    /// The object is gone, or cannot be read. True if its write was expected.
     pub fn forget(&mut self, uid: &str) -> bool {
         self.expected.take_if(|expected| expected.uid == uid).is_some()
     }
 
-    /// While the watch is behind: until when to wait for it at the longest.
+    /// While the watch is lagging, the latest moment until which to wait for it.
     pub fn lagging_until(&mut self, now: Duration) -> Option<Duration> {
         let written = self.expected.as_ref()?.written;
         let waited = now.saturating_sub(written);
@@ -107,9 +109,9 @@ mod tests {
         assert_eq!(lag.lagging_until(ms(5000)), None);
         assert_eq!(lag.observed("other", "c", 8, ms(5001)), None);
         lag.expect("dead", "b", 9, ms(5002));
-        assert_eq!(lag.lagging_until(ms(6000)), None, "nobody waits for it again");
+        assert_eq!(lag.lagging_until(ms(6000)), None, "a stalled watch is not waited for again");
         lag.expect("other", "c", 10, ms(6001));
-        assert_eq!(lag.lagging_until(ms(6500)), Some(ms(11_001)), "but for the other");
+        assert_eq!(lag.lagging_until(ms(6500)), Some(ms(11_001)), "the other watch is waited for");
     }
 
     #[test]

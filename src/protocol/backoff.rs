@@ -1,4 +1,4 @@
-//! Waiting after a failed attempt: 2 s, doubled each time, at most 300 s, with jitter on the upper half.
+//! Backoff after failed attempts: 2 s, doubled with each failure, at most 300 s, with jitter over the upper half.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ const MIN_WAIT: Duration = Duration::from_secs(2);
 /// Upper bound of every wait.
 const MAX_WAIT: Duration = Duration::from_mins(5);
 
-/// Longest wait after this many failures.
+/// The longest backoff after this many failures, without jitter.
 #[must_use]
 pub fn longest(failures: i32) -> Duration {
     exponential(MIN_WAIT, MAX_WAIT, failures.max(1).unsigned_abs())
 }
 
-/// Wait after this many failures; `dice` is uniform in 0..1.
+/// The backoff after this many failures; `jitter` is uniform in 0..1.
 #[must_use]
-pub fn wait(failures: i32, dice: f64) -> Duration {
-    longest(failures).mul_f64(0.5 + dice.clamp(0.0, 1.0) / 2.0)
+pub fn wait(failures: i32, jitter: f64) -> Duration {
+    longest(failures).mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
 }
 
-/// `now + wait` as a status says it: whole seconds, never earlier than the wait is over.
+/// `now + wait` for the status: rounded up to whole seconds, so that it is never before the end of the wait.
 #[must_use]
 pub fn next_attempt_time(now: Now, wait: Duration) -> Timestamp {
     let end = now.wall + wait;
@@ -32,9 +32,9 @@ pub fn next_attempt_time(now: Now, wait: Duration) -> Timestamp {
     if second < end { Timestamp::from_second(end.as_second() + 1).unwrap_or(end) } else { second }
 }
 
-/// Moment on the process's own clock until which `next` holds the reset back, at most `longest` from now: a clock that
-/// was wrong when `next` was written must not delay the attempt by more than what was computed then. The second more
-/// is for rounding.
+/// Until when, on the monotonic clock, `next` delays the attempt: at most `longest` from now, so that a wrong wall
+/// clock at the time `next` was written cannot delay the attempt by more than the backoff. One extra second allows for
+/// rounding.
 #[must_use]
 pub fn hold_until(next: Timestamp, longest: Duration, now: Now) -> Duration {
     let left = Duration::try_from(next.duration_since(now.wall)).unwrap_or_default();

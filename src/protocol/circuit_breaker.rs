@@ -1,5 +1,5 @@
-//! Whether an app's account works. While its circuit is open nothing is sent for it but probes: one harmless read
-//! after 5 s, then doubling up to 60 s.
+//! Whether an app's account works. While the circuit breaker of an app is open, only probes are sent for it: one
+//! harmless read after 5 s, then at intervals that double up to 60 s.
 
 use std::time::Duration;
 
@@ -8,28 +8,28 @@ use super::messages;
 use crate::api::AppReason;
 use crate::chat::{AccountFailure, Class};
 
-/// Faults in a row that open the circuit.
+/// Consecutive faults that open the circuit.
 const FAULTS_TO_OPEN: u32 = 3;
 const MIN_PROBE_INTERVAL: Duration = Duration::from_secs(5);
-/// No circuit is open for longer without a probe.
+/// The longest time between two probes of an open circuit.
 pub const MAX_PROBE_INTERVAL: Duration = Duration::from_mins(1);
-/// A key that Kubernetes did not hand out is asked for again after this long.
+/// How long after a failed read of the Secret the key is requested again.
 const KEY_RETRY: Duration = Duration::from_secs(2);
-/// "Failing signatures asked too often": the vendor wants a minute of silence.
+/// "Too many requests with invalid signatures": the vendor asks for one minute without calls.
 const TOO_MANY_BAD_SIGNATURES: i64 = 70050;
 
 /// Why an app does not work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppFailure {
-    /// One word.
+    /// Reason of the condition `Ready`.
     pub reason: AppReason,
-    /// The vendor's code, if one came.
+    /// The vendor's error code, if there was one.
     pub code: Option<i64>,
     /// Cause and remedy.
     pub message: String,
 }
 
-/// The reason of an app whose account the vendor refuses.
+/// The reason of an app whose account the vendor rejects.
 #[must_use]
 pub fn app_reason(failure: AccountFailure) -> AppReason {
     match failure {
@@ -39,7 +39,7 @@ pub fn app_reason(failure: AccountFailure) -> AppReason {
     }
 }
 
-/// The circuit of one app. Moments are durations since the process started.
+/// The circuit breaker of one app. Moments are durations since the process started.
 #[derive(Clone, Debug)]
 pub struct CircuitBreaker {
     state: State,
@@ -48,8 +48,8 @@ pub struct CircuitBreaker {
     unknown: u32,
     expired: u32,
     expired_at: Duration,
-    /// How long the probe that closed it was waited for, until the vendor accepts a clear.
-    last_wait: Option<Duration>,
+    /// The probe interval when the circuit last closed. Cleared once the vendor accepts a clear.
+    interval_before_close: Option<Duration>,
 }
 
 #[derive(Clone, Debug)]
@@ -58,19 +58,19 @@ enum State {
     Open { failure: Option<AppFailure>, wait: Duration, probe_at: Duration },
 }
 
-/// What an event did to the circuit.
+/// How an event changed the circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CircuitChange {
-    /// Nothing that others need to know.
+    /// No change that others need to know about.
     None,
-    /// It opened, or is open for another reason.
+    /// It opened, or is open for a different reason now.
     Opened,
     /// It closed.
     Closed,
 }
 
 impl CircuitBreaker {
-    /// Of an app that was proved since its last spec change.
+    /// The circuit of an app that was verified since its last spec change.
     #[must_use]
     pub fn closed() -> Self {
         Self {
@@ -80,15 +80,16 @@ impl CircuitBreaker {
             unknown: 0,
             expired: 0,
             expired_at: Duration::ZERO,
-            last_wait: None,
+            interval_before_close: None,
         }
     }
 
-    /// Of an app that has to be proved, with the trouble it was last seen in.
+    /// The circuit of an app that has yet to be verified, with the failure that it last had. The first probe is due at
+    /// once, or after a minute if the vendor asked for that.
     #[must_use]
     pub fn unverified(last: Option<AppFailure>, now: Duration) -> Self {
-        let silence = last.as_ref().is_some_and(|failure| failure.code == Some(TOO_MANY_BAD_SIGNATURES));
-        let probe_at = if silence { now + MAX_PROBE_INTERVAL } else { now };
+        let must_pause = last.as_ref().is_some_and(|failure| failure.code == Some(TOO_MANY_BAD_SIGNATURES));
+        let probe_at = if must_pause { now + MAX_PROBE_INTERVAL } else { now };
         let state = State::Open { failure: last, wait: MIN_PROBE_INTERVAL, probe_at };
         Self { state, since: now, ..Self::closed() }
     }
@@ -99,7 +100,7 @@ impl CircuitBreaker {
         matches!(self.state, State::Closed)
     }
 
-    /// What is wrong, if that is known.
+    /// Why the app does not work, if known.
     #[must_use]
     pub fn failure(&self) -> Option<&AppFailure> {
         match &self.state {
@@ -108,7 +109,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// When the next probe is due.
+    /// When the next probe is due; `None` while closed.
     #[must_use]
     pub fn next_probe_at(&self) -> Option<Duration> {
         match self.state {
@@ -117,14 +118,14 @@ impl CircuitBreaker {
         }
     }
 
-    /// A probe begins; the next one is due after the wait even if this one never ends.
+    /// A probe started. The next one is due after the interval, even if this one never ends.
     pub fn on_probe_started(&mut self, now: Duration) {
         if let State::Open { wait, probe_at, .. } = &mut self.state {
             *probe_at = now + *wait;
         }
     }
 
-    /// Kubernetes did not hand out the key of a working app: it has to be proved again, as soon as the key can be read.
+    /// The key of a working app could not be read from Kubernetes: the app is verified again as earliest as it can.
     pub fn on_key_unavailable(&mut self, now: Duration) {
         if self.is_closed() {
             *self = Self::unverified(None, now);
@@ -132,45 +133,46 @@ impl CircuitBreaker {
         }
     }
 
-    /// Something else than the vendor keeps the app from working: its Secret, for example.
+    /// Something other than the vendor keeps the app from working, for example its Secret.
     pub fn on_failure(&mut self, failure: AppFailure, now: Duration) -> CircuitChange {
         self.open(failure, next_interval(self.probe_interval()), now)
     }
 
-    /// A clear came to this. If the vendor took it, the account works for more than probes, also when that is heard only
-    /// after what another clear drew: the next probe then follows after the shortest wait. True if it is due earlier.
+    /// A clear ended with `result`. If the vendor accepted it, the account works for more than probes, even if another
+    /// clear has been rejected since: the next probe follows after the shortest interval. Returns true if it is now due
+    /// earlier.
     pub fn on_clear(&mut self, result: &CallResult) -> bool {
         if !result.accepts_account() {
             return false;
         }
-        self.last_wait = None;
-        let soon = self.since + MIN_PROBE_INTERVAL;
+        self.interval_before_close = None;
+        let earliest = self.since + MIN_PROBE_INTERVAL;
         match &mut self.state {
             State::Open { failure: Some(failure), wait, probe_at }
-                if failure.code != Some(TOO_MANY_BAD_SIGNATURES) && *probe_at > soon =>
+                if failure.code != Some(TOO_MANY_BAD_SIGNATURES) && *probe_at > earliest =>
             {
-                (*wait, *probe_at) = (MIN_PROBE_INTERVAL, soon);
+                (*wait, *probe_at) = (MIN_PROBE_INTERVAL, earliest);
                 true
             }
             _ => false,
         }
     }
 
-    /// A clear or a read that was begun, and signed, at `begun` came to this.
-    pub fn on_call(&mut self, result: &CallResult, begun: Duration, now: Duration) -> CircuitChange {
-        if !self.is_closed() || begun < self.since {
+    /// A clear or a read that was started and signed at `started_at` ended with `result`.
+    pub fn on_call(&mut self, result: &CallResult, started_at: Duration, now: Duration) -> CircuitChange {
+        if !self.is_closed() || started_at < self.since {
             return CircuitChange::None;
         }
         match result.delivery {
-            Delivery::Sent(Class::Account(failure)) => self.refused(failure, result, now),
-            // Calls that carried the same old signature say it once.
-            Delivery::Sent(Class::SignatureExpired) if self.expired > 0 && begun < self.expired_at => {
+            Delivery::Sent(Class::Account(failure)) => self.reject(failure, result, now),
+            // Calls that used the same old signature count once.
+            Delivery::Sent(Class::SignatureExpired) if self.expired > 0 && started_at < self.expired_at => {
                 CircuitChange::None
             }
             Delivery::Sent(Class::SignatureExpired) => {
                 (self.expired, self.expired_at) = (self.expired + 1, now);
                 if self.expired >= 2 {
-                    self.refused(AccountFailure::Credentials, result, now)
+                    self.reject(AccountFailure::Credentials, result, now)
                 } else {
                     CircuitChange::None
                 }
@@ -178,7 +180,7 @@ impl CircuitBreaker {
             Delivery::NotSent(NotSentCause::Network(_)) => {
                 self.network_faults += 1;
                 if self.network_faults >= FAULTS_TO_OPEN {
-                    self.unreachable(result, now)
+                    self.mark_unreachable(result, now)
                 } else {
                     CircuitChange::None
                 }
@@ -186,7 +188,7 @@ impl CircuitBreaker {
             Delivery::Sent(Class::Unknown) => {
                 self.unknown += 1;
                 if self.unknown >= FAULTS_TO_OPEN {
-                    self.unreachable(result, now)
+                    self.mark_unreachable(result, now)
                 } else {
                     CircuitChange::None
                 }
@@ -199,21 +201,21 @@ impl CircuitBreaker {
         }
     }
 
-    /// A probe came to this. Whatever shows that the vendor accepted the signature closes the circuit.
+    /// A probe ended with `result`. Any answer that shows that the vendor accepted the signature closes the circuit.
     pub fn on_probe(&mut self, result: &CallResult, now: Duration) -> CircuitChange {
         if self.is_closed() {
             return CircuitChange::None;
         }
         match result.delivery {
             Delivery::Sent(Class::Success | Class::GroupNotFound | Class::NotSupported | Class::Invalid) => {
-                *self = Self { since: now, last_wait: self.probe_interval(), ..Self::closed() };
+                *self = Self { since: now, interval_before_close: self.probe_interval(), ..Self::closed() };
                 CircuitChange::Closed
             }
-            Delivery::Sent(Class::Account(failure)) => self.refused(failure, result, now),
+            Delivery::Sent(Class::Account(failure)) => self.reject(failure, result, now),
             Delivery::Sent(Class::SignatureExpired) => {
                 self.expired += 1;
                 if self.expired >= 2 {
-                    return self.refused(AccountFailure::Credentials, result, now);
+                    return self.reject(AccountFailure::Credentials, result, now);
                 }
                 self.probe_again_at(now);
                 CircuitChange::None
@@ -223,7 +225,7 @@ impl CircuitBreaker {
                 CircuitChange::None
             }
             Delivery::Sent(Class::Unknown) | Delivery::NotSent(NotSentCause::Network(_)) => {
-                self.unreachable(result, now)
+                self.mark_unreachable(result, now)
             }
             Delivery::NotSent(NotSentCause::TooLate(_) | NotSentCause::IntentLost) => CircuitChange::None,
         }
@@ -235,25 +237,27 @@ impl CircuitBreaker {
         }
     }
 
-    fn refused(&mut self, failure: AccountFailure, result: &CallResult, now: Duration) -> CircuitChange {
-        // A vendor that takes reads and refuses clears would otherwise be asked every five seconds for ever.
-        let before = self.last_wait.filter(|_| now < self.since + MAX_PROBE_INTERVAL);
-        let is_told = result.code == Some(TOO_MANY_BAD_SIGNATURES);
-        let wait = if is_told { MAX_PROBE_INTERVAL } else { next_interval(self.probe_interval().or(before)) };
-        let message = format!("The vendor refuses the account, {}", messages::result(result));
+    fn reject(&mut self, failure: AccountFailure, result: &CallResult, now: Duration) -> CircuitChange {
+        // Continue with the earlier interval: otherwise a vendor that accepts reads and rejects clears would get a
+        // probe every five seconds forever.
+        let before = self.interval_before_close.filter(|_| now < self.since + MAX_PROBE_INTERVAL);
+        let must_pause = result.code == Some(TOO_MANY_BAD_SIGNATURES);
+        let wait =
+            if must_pause { MAX_PROBE_INTERVAL } else { next_interval(self.probe_interval().or(before)) };
+        let message = format!("The vendor rejects the account, {}", messages::result(result));
         self.open(AppFailure { reason: app_reason(failure), code: result.code, message }, wait, now)
     }
 
-    fn unreachable(&mut self, result: &CallResult, now: Duration) -> CircuitChange {
+    fn mark_unreachable(&mut self, result: &CallResult, now: Duration) -> CircuitChange {
         let message = format!(
-            "No usable answer from the vendor. {} Check the region or endpoint, DNS, and the network policy for port 443.",
+            "No usable answer from the vendor. {} Check the region or endpoint, DNS, and network policies for port 443.",
             messages::capital(&messages::result(result))
         );
         let wait = next_interval(self.probe_interval());
         self.open(AppFailure { reason: AppReason::Unreachable, code: result.code, message }, wait, now)
     }
 
-    /// How long its next probe is waited for, while it is in trouble.
+    /// The current probe interval, while the app has a known failure.
     fn probe_interval(&self) -> Option<Duration> {
         match &self.state {
             State::Open { failure: Some(_), wait, .. } => Some(*wait),
@@ -270,7 +274,7 @@ impl CircuitBreaker {
     }
 }
 
-/// The wait that follows this one.
+/// The probe interval that follows `last`.
 fn next_interval(last: Option<Duration>) -> Duration {
     last.map_or(MIN_PROBE_INTERVAL, |last| (last * 2).min(MAX_PROBE_INTERVAL))
 }

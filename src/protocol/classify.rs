@@ -1,43 +1,43 @@
-//! From an answer, or the lack of one, to what it means. "Not executed" is a closed list: the vendor's word, or the
-//! proof that nothing left. Whatever is not on it is an unknown outcome.
+//! What an answer means, or a missing one. "Not executed" is a closed list: the vendor reported it, or it is certain
+//! that nothing was sent. Everything else is an unknown outcome.
 
 use super::send_check::NotSentReason;
 use crate::chat::{Answer, Class, NetworkError};
 
-/// What became of one call.
+/// Whether a call was sent, and how it was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// It was sent; the class says whether it was executed.
+    /// It was sent; the class tells whether it was executed.
     Sent(Class),
-    /// It provably never left.
+    /// It was certainly not sent.
     NotSent(NotSentCause),
 }
 
-/// Why a call never left.
+/// Why a call was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotSentCause {
     /// No connection to the host.
     Network(NetworkError),
-    /// The last look before sending said no.
+    /// The check right before sending failed.
     TooLate(NotSentReason),
-    /// The intent's own write went astray, so the call was not made.
+    /// The answer to the write of the intent was lost, so the call was not made.
     IntentLost,
 }
 
-/// A ruling with what the status and the logs say about it.
+/// The result of a call, with the details for status and logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallResult {
-    /// What became of the call.
+    /// Whether it was sent, and how it was answered.
     pub delivery: Delivery,
-    /// Status of the HTTP answer, if one came.
+    /// HTTP status code of the answer, if there was one.
     pub http_status: Option<u16>,
-    /// The vendor's code, if one came.
+    /// The vendor's error code, if the answer had one.
     pub code: Option<i64>,
-    /// The vendor's text, already filtered.
+    /// The vendor's error text, already sanitized.
     pub error_info: String,
-    /// A plain sentence about a fault without a code; empty otherwise.
+    /// Description of a fault without a code; empty otherwise.
     pub fault: String,
-    /// Attributes in the answer of a read.
+    /// Number of attributes in the answer to a read.
     pub attributes: usize,
 }
 
@@ -62,19 +62,19 @@ impl CallResult {
         let fault = match why {
             NotSentCause::Network(fault) => fault.to_string(),
             NotSentCause::TooLate(NotSentReason::NotLeader) => {
-                "another replica may be leading by now".to_owned()
+                "another replica may be the leader by now".to_owned()
             }
             NotSentCause::TooLate(NotSentReason::Attempt) => {
-                "too little time was left of the attempt".to_owned()
+                "too little time was left for the attempt".to_owned()
             }
             NotSentCause::TooLate(NotSentReason::App) => {
-                "its app was changed, suspended or found broken".to_owned()
+                "its app was changed, was suspended or stopped working".to_owned()
             }
-            NotSentCause::TooLate(NotSentReason::Reset) => "the reset's own time was over".to_owned(),
+            NotSentCause::TooLate(NotSentReason::Reset) => "notAfter or the deadline of the reset has passed".to_owned(),
             NotSentCause::TooLate(NotSentReason::NoPermit) => {
-                "no permit was given, as the operator stops or its app is not open to it any more".to_owned()
+                "no permit was granted, because the operator is stopping or the app is no longer open to this namespace".to_owned()
             }
-            NotSentCause::IntentLost => "the answer to the intent's write was lost".to_owned(),
+            NotSentCause::IntentLost => "the answer to the write of the intent was lost".to_owned(),
         };
         Self {
             delivery: Delivery::NotSent(why),
@@ -86,20 +86,20 @@ impl CallResult {
         }
     }
 
-    /// A call of a process that is no more: nobody saw what came of it.
+    /// A call of a process that has ended: its outcome is unknown.
     #[must_use]
     pub fn unseen() -> Self {
         let fault = "the process that made it ended".to_owned();
         Self { delivery: Delivery::Sent(Class::Unknown), fault, ..Self::not_sent(NotSentCause::IntentLost) }
     }
 
-    /// Whether an answer of any kind came: then nothing of this call arrives any more.
+    /// Whether any answer arrived. If so, nothing of this call can reach the vendor any more.
     #[must_use]
     pub fn is_answered(&self) -> bool {
         self.http_status.is_some()
     }
 
-    /// Whether the vendor accepted the signature: it answered about the group, and not about the account.
+    /// Whether the vendor accepted the signature: the answer is about the group, not about the account.
     #[must_use]
     pub fn accepts_account(&self) -> bool {
         use Class::{GroupNotFound, Invalid, NotSupported, Success, ThrottledGroup};
@@ -109,7 +109,7 @@ impl CallResult {
         )
     }
 
-    /// The vendor's code, or the fault, for a message: "code 10010" or "HTTP 502".
+    /// The vendor's code or the fault, for messages: "code 10010" or "HTTP 502".
     #[must_use]
     pub fn cause(&self) -> String {
         match (self.code, self.http_status) {
@@ -119,7 +119,7 @@ impl CallResult {
         }
     }
 
-    /// Word for logs and metrics.
+    /// Label for logs and metrics.
     #[must_use]
     pub fn label(&self) -> &'static str {
         match self.delivery {
@@ -137,11 +137,11 @@ impl CallResult {
     }
 }
 
-/// Judges an answer.
+/// Classifies an answer.
 #[must_use]
 pub fn classify(answer: &Answer) -> CallResult {
     let result = |delivery, http_status, fault: String| CallResult {
-        delivery: delivery,
+        delivery,
         http_status,
         code: None,
         error_info: String::new(),

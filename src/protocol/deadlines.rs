@@ -1,4 +1,4 @@
-//! When a reset's time is over: `notAfter`, its deadline, and the time to live after its end.
+//! When a reset's time runs out: `notAfter`, the deadline, and the time to live after it finished.
 
 use std::collections::BTreeMap;
 
@@ -8,19 +8,21 @@ use kube::api::ObjectMeta;
 use super::status::seen;
 use crate::api::{ConditionStatus, GroupAttributeReset, GroupId, ResetStatus};
 
-/// The moments that bound a reset.
+/// The time limits of a reset.
 pub struct Deadlines {
-    /// No attempt starts from here on, whatever the clock of the request says.
+    /// `spec.notAfter`: no attempt starts from then on, whenever the request started.
     pub not_after: Option<Timestamp>,
-    /// No attempt starts from here on: `notAfter` or the deadline, whichever comes first.
+    /// `notAfter` or the deadline, whichever comes first: no attempt starts from then on.
     pub ends: Option<Timestamp>,
 }
 
-/// The moments that bound this reset. A spec that no CRD of ours would have let pass can still be stored, by an older
-/// or a loosened one; the error says what is wrong with it.
+/// The time limits of this reset.
+///
+/// # Errors
+/// What is wrong with the spec. An older or a modified CRD may have accepted what the current one rejects.
 pub fn deadlines(reset: &GroupAttributeReset, status: &ResetStatus) -> Result<Deadlines, String> {
     GroupId::parse(&reset.spec.group_id)
-        .map_err(|why| format!("{why}. Create a reset with a valid groupID."))?;
+        .map_err(|why| format!("{why}. Create a new GroupAttributeReset with a valid groupID."))?;
     let not_after = not_after(reset)?;
     let length = SignedDuration::from_secs(reset.spec.active_deadline_seconds);
     let deadline = status.start_time.and_then(|start| start.checked_add(length).ok());
@@ -31,22 +33,24 @@ pub fn deadlines(reset: &GroupAttributeReset, status: &ResetStatus) -> Result<De
 fn not_after(reset: &GroupAttributeReset) -> Result<Option<Timestamp>, String> {
     let parse = |text: &String| match text.parse() {
         Ok(moment) => Ok(moment),
-        // The end of time, as people write it, lies a day beyond what a `Timestamp` can hold.
+        // 9999-12-31, commonly used for "never", is a day beyond the range of a `Timestamp`.
         Err(_) if text.starts_with("9999-12-3") => Ok(Timestamp::MAX),
-        Err(_) => Err("notAfter is not a date and time. Write it like 2026-12-31T23:00:00Z.".to_owned()),
+        Err(_) => {
+            Err("notAfter is not a valid date and time. Use the format 2026-12-31T23:00:00Z.".to_owned())
+        }
     };
     reset.spec.not_after.as_ref().map(parse).transpose()
 }
 
-/// The moment at which this reset's own time is over: `notAfter` or its deadline. For a spec that names no valid
-/// moment there is none, and `plan` ends such a reset.
+/// When this reset's time runs out: `notAfter` or the deadline. `None` if the spec is invalid; `plan` ends such a
+/// reset.
 #[must_use]
 pub fn ends_at(reset: &GroupAttributeReset) -> Option<Timestamp> {
     deadlines(reset, &seen(reset)).ok().and_then(|deadlines| deadlines.ends)
 }
 
-/// When a finished reset is to be deleted. Its end is the moment since which it is finished, as that of a Job is: what
-/// came of an earlier request and is shown again was completed long before.
+/// When a finished reset is deleted. As for a Job, the time to live counts from when the object became finished. That
+/// can be long after `completionTime`, if the status shows the result of an earlier request again.
 #[must_use]
 pub fn expires_at(reset: &GroupAttributeReset, status: &ResetStatus) -> Option<Timestamp> {
     let ttl = i64::from(reset.spec.ttl_seconds_after_finished?.max(0));
@@ -56,12 +60,12 @@ pub fn expires_at(reset: &GroupAttributeReset, status: &ResetStatus) -> Option<T
     end.checked_add(SignedDuration::from_secs(ttl)).ok()
 }
 
-/// Marks of the tools that would create an object again.
+/// Annotations and labels set by tools that would re-create a deleted object.
 const ANNOTATIONS: [&str; 2] = ["argocd.argoproj.io/tracking-id", "meta.helm.sh/release-name"];
 const LABELS: [&str; 3] =
     ["argocd.argoproj.io/instance", "kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name"];
 
-/// The mark of a tool that would create the object again if it were deleted, and so clear the room again.
+/// The annotation or label of a tool that would re-create a deleted object, and so clear the group again.
 #[must_use]
 pub fn gitops_owner(reset: &GroupAttributeReset) -> Option<&'static str> {
     let has = |map: &Option<BTreeMap<String, String>>, key: &str| {
@@ -71,8 +75,8 @@ pub fn gitops_owner(reset: &GroupAttributeReset) -> Option<&'static str> {
     annotation.or_else(|| LABELS.into_iter().find(|key| has(&reset.metadata.labels, key)))
 }
 
-/// Drops from an object's metadata what nothing here asks about. Whoever makes an object chooses how much that is, up
-/// to a megabyte, and what has not ended is kept in memory.
+/// Drops the metadata that the operator does not use. Unfinished resets are kept in memory, and the author of an object
+/// can attach up to a megabyte.
 pub fn prune_metadata(meta: &mut ObjectMeta) {
     let keep = |map: Option<BTreeMap<String, String>>, keys: &[&str]| {
         let mut map = map?;

@@ -1,32 +1,32 @@
-//! What a drain does about the lease: it wants to be the one who holds it, so that nobody leads, and takes it from nobody
-//! who may have something in flight.
+//! What a drain does about the lease. It acquires the lease itself, so that no process leads, but never takes it from a
+//! holder that may have calls in flight.
 
-/// The lease as a drain finds it.
+/// The lease as the drain reads it.
 #[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
-    /// Who holds it; empty if nobody does.
+    /// The lease holder; empty if there is none.
     pub holder: &'a str,
-    /// The drain that has asked for it, or that it was given to; empty if there is none.
+    /// The drain that requested the lease, or that it was handed to; empty if there is none.
     pub drain: &'a str,
-    /// Its holder has been silent for its whole span.
+    /// The holder has not renewed the lease for its whole duration.
     pub is_silent: bool,
 }
 
-/// What to do about it.
+/// What the drain does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing: nobody leads, and nobody will.
+    /// Nothing: a drain holds the lease, so no process leads or will lead.
     Held,
-    /// Write it in one's own name.
+    /// Write itself as the holder.
     Take,
-    /// Write into it who asks for it.
+    /// Record in the lease that this drain requests it.
     Ask,
-    /// Look again later: its holder knows, or will with its next renewal.
+    /// Read it again later. The holder sees the request at its next renewal, at the latest.
     Wait,
 }
 
-/// The next step of the drain `me`. `had_it` is whether the lease was its own before: another drain that has taken it
-/// since sees to the same.
+/// The next step of the drain `me`. `had_it` is whether `me` held the lease before: another drain that has taken it
+/// since prevents leading just as well.
 #[must_use]
 pub fn step(me: &str, found: Found<'_>, had_it: bool) -> Step {
     let Found { holder, drain, is_silent } = found;
@@ -60,13 +60,13 @@ mod tests {
 
     #[test]
     fn a_lease_that_is_free_silent_or_another_drains_is_taken() {
-        for one in [
+        for lease in [
             found("", "", false),
             found("", "gone", false),
             found("dead", "me", true),
             found("drain", "drain", false),
         ] {
-            assert_eq!(step("me", one, false), Step::Take, "{one:?}");
+            assert_eq!(step("me", lease, false), Step::Take, "{lease:?}");
         }
     }
 

@@ -1,26 +1,26 @@
-//! Which change of a status is worth an event. None for a clean success: two writes are two.
+//! Which status changes are worth an event. A clean success emits none, so that a reset costs two writes, not three.
 
 use super::status::{is_replayed, message};
 use crate::api::{Reason, ResetStatus};
 
-/// What an event says.
+/// The content of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventText {
-    /// One word.
+    /// The CamelCase reason.
     pub reason: &'static str,
-    /// Whether it is a warning.
+    /// Whether the type is Warning rather than Normal.
     pub warning: bool,
-    /// A sentence without counters, so that repeats form one series.
+    /// A sentence without counters, so that repeated events form one series.
     pub note: String,
 }
 
-/// The event that belongs to the write from `before` to `after`.
+/// The event for the status change from `before` to `after`, if any.
 #[must_use]
 pub fn event_for(before: &ResetStatus, after: &ResetStatus) -> Option<EventText> {
-    let news = before.reason() != after.reason() || before.request_id != after.request_id;
+    let has_changed = before.reason() != after.reason() || before.request_id != after.request_id;
     let event = |reason, warning, note: &str| Some(EventText { reason, warning, note: note.to_owned() });
     match after.reason() {
-        _ if !news || is_replayed(before, after) => None,
+        _ if !has_changed || is_replayed(before, after) => None,
         Reason::RetryScheduled if after.failures == 1 => event("RetryScheduled", true, message(after)),
         Reason::OutcomeUnknown => event("OutcomeUnknown", true, message(after)),
         Reason::Cleared | Reason::VerifiedEmpty | Reason::GroupGone if after.attempts > 1 => {

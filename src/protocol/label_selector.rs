@@ -1,12 +1,12 @@
-//! Label selectors, read as strictly as the API server reads those of its own objects. (`kube::core::Selector` is more
-//! lenient, and takes an empty one for everything.)
+//! Label selectors, validated as strictly as the API server validates those in built-in objects.
+//! (`kube::core::Selector` is more lenient, and an empty one matches everything.)
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
-/// Why a selector is not used. It matches nothing then: it decides who may use an account, and a slip in it must not
-/// open that to everybody.
+/// Why a selector is invalid. An invalid selector matches nothing: it decides who may use an account, and a typo must
+/// not open the account to everybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSelector {
     /// Neither labels nor expressions.
@@ -17,15 +17,15 @@ pub enum InvalidSelector {
     Operator,
     /// `In` or `NotIn` without values, or `Exists` or `DoesNotExist` with some.
     #[error(
-        "an expression has the wrong values for its operator: In and NotIn need some, the others take none"
+        "an expression has the wrong values for its operator: In and NotIn require values, the others take none"
     )]
     Values,
-    /// A key or value that no label can have.
-    #[error("a key or value in it can be no label")]
+    /// A key or value that is not valid for a label.
+    #[error("it contains a key or value that is not valid for a label")]
     Label,
 }
 
-/// Whether labels match a selector. One that cannot be used matches nothing.
+/// Whether labels match a selector. An invalid selector matches nothing.
 #[must_use]
 pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
     if invalid(selector).is_some() {
@@ -46,7 +46,7 @@ pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> b
     wanted && expressions
 }
 
-/// Why a selector cannot be used, if it cannot.
+/// Why a selector is invalid; `None` if it is valid.
 #[must_use]
 pub fn invalid(selector: &LabelSelector) -> Option<InvalidSelector> {
     let labels = selector.match_labels.iter().flatten();
@@ -58,10 +58,10 @@ pub fn invalid(selector: &LabelSelector) -> Option<InvalidSelector> {
     if !labels.into_iter().all(is_label) {
         return Some(InvalidSelector::Label);
     }
-    expressions.into_iter().find_map(wrong_with)
+    expressions.into_iter().find_map(invalid_expression)
 }
 
-fn wrong_with(expression: &LabelSelectorRequirement) -> Option<InvalidSelector> {
+fn invalid_expression(expression: &LabelSelectorRequirement) -> Option<InvalidSelector> {
     let values = expression.values.as_deref().unwrap_or_default();
     let fits = match expression.operator.as_str() {
         "In" | "NotIn" => !values.is_empty(),
@@ -132,7 +132,7 @@ mod tests {
         }
     }
 
-    /// Each of them would admit a namespace that nobody meant, if it were read as far as it can be read.
+    /// Read leniently, each of these would admit namespaces by mistake.
     #[test]
     fn a_selector_that_is_empty_or_cannot_be_read_matches_nothing() {
         let one = |key: &str, operator: &str, values: Value| json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]});
@@ -179,7 +179,7 @@ mod tests {
         }
     }
 
-    /// Kubernetes means it so: both admit every namespace without the label.
+    /// As in Kubernetes: `NotIn` and `DoesNotExist` match every namespace without the label.
     #[test]
     fn a_selector_of_exclusions_alone_is_used_as_it_stands() {
         let selector = selector(json!({"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]}));

@@ -1,4 +1,4 @@
-//! What the messages say: the cause and the remedy, in one or two plain sentences.
+//! Texts of status messages and events: the cause and the remedy, in one or two plain sentences.
 
 use jiff::Timestamp;
 
@@ -6,7 +6,7 @@ use super::classify::CallResult;
 use crate::api::{AppKind, AppReason, AppRef, Reason};
 use crate::chat::codes::lookup;
 
-/// A vendor code in plain words: "code 10010: The group does not exist. Check the id."
+/// A vendor code with its explanation and remedy: "code 10010: The group does not exist. Check the id."
 #[must_use]
 pub fn vendor_code(number: i64) -> String {
     format!("code {number}: {}", explained(number))
@@ -17,7 +17,7 @@ fn explained(number: i64) -> String {
     format!("{}. {}.", code.explanation.trim_end_matches('.'), code.remedy.trim_end_matches('.'))
 }
 
-/// What a verdict says about an attempt.
+/// Describes the result of a call.
 #[must_use]
 pub fn result(result: &CallResult) -> String {
     match result.code {
@@ -26,22 +26,23 @@ pub fn result(result: &CallResult) -> String {
     }
 }
 
-/// The end by the vendor's word. The spec may be mended, but only another request makes the operator look again.
+/// The vendor rejected the request for good. Fixing the spec is not enough: only a new request is sent again.
 #[must_use]
 pub fn rejected(result: &CallResult) -> String {
-    format!("{} Then ask again with a new requestID, or with a new object.", capital(&self::result(result)))
+    format!("{} Then set a new requestID, or create a new object.", capital(&self::result(result)))
 }
 
 /// The app does not exist.
 #[must_use]
 pub fn app_not_found(app: &AppRef) -> String {
     format!(
-        "ChatApp {} does not exist in this namespace. Create it, or name another in a new GroupAttributeReset.",
+        "ChatApp {} does not exist in this namespace. Create it, or create a new GroupAttributeReset that refers to another app.",
         app.name
     )
 }
 
-/// The cluster's app is not for this namespace; a missing, a closed and a switched-off one read alike.
+/// The `ClusterChatApp` cannot be used from this namespace. Missing, not open and suspended read the same, so that a
+/// tenant cannot tell them apart.
 #[must_use]
 pub fn app_not_allowed(app: &AppRef) -> String {
     format!(
@@ -50,32 +51,32 @@ pub fn app_not_allowed(app: &AppRef) -> String {
     )
 }
 
-/// The account is being proved.
+/// The account has not been verified yet.
 #[must_use]
 pub fn app_checking(app: &AppRef) -> String {
     format!(
-        "Waiting until {} {} is checked. Its Ready condition says what that waits for.",
+        "Waiting for the check of {} {}. See its Ready condition for what the check is waiting for.",
         app.kind, app.name
     )
 }
 
-/// The app's stop switch is on.
+/// The app is suspended.
 #[must_use]
 pub fn app_suspended(app: &AppRef) -> String {
-    format!("ChatApp {} is suspended. Set its spec.suspend to false to go on.", app.name)
+    format!("ChatApp {} is suspended. Set its spec.suspend to false to resume.", app.name)
 }
 
-/// The app does not work. A tenant learns only reason and code of a `ClusterChatApp`.
+/// The app does not work. For a `ClusterChatApp` the tenant gets only the reason and the code.
 #[must_use]
 pub fn app_not_ready(app: &AppRef, reason: AppReason, number: Option<i64>) -> String {
     let name = &app.name;
     match (app.kind, number) {
         (AppKind::ChatApp, Some(number)) => format!(
-            "ChatApp {name} is not ready ({reason}, code {number}): {} The reset goes on by itself once it is.",
+            "ChatApp {name} is not ready ({reason}, code {number}): {} The reset continues automatically once it is.",
             explained(number)
         ),
         (AppKind::ChatApp, None) => format!(
-            "ChatApp {name} is not ready ({reason}). Its Ready condition says why: kubectl describe chatapp {name}"
+            "ChatApp {name} is not ready ({reason}). See its Ready condition: kubectl describe chatapp {name}"
         ),
         (AppKind::ClusterChatApp, number) => {
             let number = of_code(number);
@@ -84,8 +85,8 @@ pub fn app_not_ready(app: &AppRef, reason: AppReason, number: Option<i64>) -> St
     }
 }
 
-/// The event about an app that stopped working. Events about a `ClusterChatApp` stand in the namespace `default`, where
-/// tenants may read them, so they too name only reason and code.
+/// The event about an app that stopped working. Events about a `ClusterChatApp` are in the namespace `default`, where
+/// tenants may be able to read them, so they contain only the reason and the code.
 #[must_use]
 pub fn circuit_opened(
     kind: AppKind,
@@ -97,7 +98,7 @@ pub fn circuit_opened(
     match kind {
         AppKind::ChatApp => text.to_owned(),
         AppKind::ClusterChatApp => format!(
-            "Not ready ({reason}{}), so nothing is sent. Its Ready condition says why: kubectl describe clusterchatapp {name}",
+            "Not ready ({reason}{}), so nothing is sent. See its Ready condition: kubectl describe clusterchatapp {name}",
             of_code(number)
         ),
     }
@@ -107,48 +108,49 @@ fn of_code(number: Option<i64>) -> String {
     number.map(|number| format!(", code {number}")).unwrap_or_default()
 }
 
-/// The end by deadline, with what it was waiting for; of that no more than leaves room for the remedy.
+/// `activeDeadlineSeconds` has passed. Quotes at most 360 bytes of the message about what the reset was waiting for, to
+/// leave room for the remedy.
 #[must_use]
 pub fn deadline_exceeded(seconds: i64, waiting_for: &str) -> String {
     let last = &waiting_for[..waiting_for.floor_char_boundary(360)];
     format!(
         "Not cleared within activeDeadlineSeconds ({seconds} s). Last: {last} \
-         Remove the cause and ask again with a new requestID or a new object."
+         Fix the cause, then set a new requestID or create a new object."
     )
 }
 
-/// The end by `notAfter`.
+/// `notAfter` has passed.
 #[must_use]
 pub fn expired(not_after: Timestamp) -> String {
     format!(
-        "notAfter ({not_after}) has passed, so nothing is sent. Ask again with a later notAfter and a new requestID."
+        "notAfter ({not_after}) has passed, so nothing is sent. Set a later notAfter and a new requestID to try again."
     )
 }
 
-/// An end that somebody else had erased or changed in the status.
+/// Restores the end of a request that somebody else erased from the status or changed.
 #[must_use]
 pub fn end_restored(reason: Reason, number: Option<i64>) -> String {
     format!(
-        "Ended before ({reason}{}). The status was changed by somebody else and has been written back; only the operator \
+        "Already finished ({reason}{}). The status was changed by somebody else and has been restored; only the operator \
          may write it. Set a new requestID for a new reset.",
         of_code(number)
     )
 }
 
-/// What the event about a status says that somebody else has written.
-pub const STATUS_RESTORED: &str = "The status was changed by somebody else and has been written back. Find out who may \
-                                   write it; only the operator should.";
+/// Note of the event about a status that somebody else wrote.
+pub const STATUS_RESTORED: &str = "The status was changed by somebody else and has been restored. Check who may write \
+                                   it; only the operator should.";
 
-/// An unsettled attempt that can no longer be settled.
+/// The outcome of an attempt can no longer be determined.
 #[must_use]
 pub fn outcome_unknown(why: &str) -> String {
     format!(
-        "A call was perhaps executed and perhaps not: {why}. Look at the room, and ask again with a new requestID if it \
-         must be cleared."
+        "A call may or may not have been executed: {why}. Check the group, and set a new requestID if it still has to be \
+         cleared."
     )
 }
 
-/// A sentence begins with a capital letter.
+/// Capitalizes the first letter.
 #[must_use]
 pub fn capital(text: &str) -> String {
     let mut letters = text.chars();

@@ -1,27 +1,22 @@
-//! Pure decisions. No I/O, no clock, no async: what time it is, and how the dice fell, are arguments.
+//! Pure decisions. No I/O, no clock, no async, no randomness: the time and the jitter are arguments.
 //!
 //! | question | file |
 //! |---|---|
-//! | what is the next step for this reset? | `plan`; with an unsettled attempt `settle` |
-//! | when is its time over? | `ends` |
-//! | what does this answer mean? | `judge` |
-//! | what does the status say after an attempt or a read-back? | `outcome` |
-//! | how is a status written, and what does it say? | `status`, `words` |
-//! | which change is worth an event? | `notice` |
-//! | is a stored status our own, and what counts if it is not? | `ownership` |
-//! | may this call go now? | `pace` and `throttle` (account), `group_pace` (group), `last_look` (just before sending) |
-//! | how long before that is its attempt begun? | `runway` |
-//! | may it be begun while earlier ones are not answered? | `silence` |
-//! | does the watch keep up, so that more may be begun? | `echo` |
-//! | whose turn is it? | `turns` |
-//! | which event is written next, and which are dropped? | `fair_queue` |
-//! | which event repeats an earlier one? | `series` |
-//! | which app that was never verified is looked at next? | `checks` |
-//! | how long until the next attempt? | `backoff` |
-//! | does this app work? | `circuit` |
-//! | is it open to this namespace? | `labels` |
-//! | could a process that waits for the lease take over? | `standby` |
-//! | what does a drain do about the lease? | `drain` |
+//! | what is the next step for this reset? | [`plan`]; with an unsettled attempt [`recovery`] |
+//! | when does its time run out? | [`deadlines`] |
+//! | may this call still be sent? | [`send_check`] |
+//! | what does this answer mean? | [`classify`] |
+//! | what is the status after an attempt or a read-back? | [`outcome`] |
+//! | how is a status written, and what does it say? | [`status`], [`messages`] |
+//! | which change is worth an event? | [`event_policy`] |
+//! | did we write the stored status, and what counts if not? | [`ownership`] |
+//! | how long until the next attempt? | [`backoff`] |
+//! | does this app work? | [`circuit_breaker`] |
+//! | is it open to this namespace? | [`label_selector`] |
+//! | could a standby take over the lease? | [`standby`] |
+//! | what does a drain do about the lease? | [`drain`] |
+//!
+//! Rate limits and queues are in [`limits`](crate::limits).
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -45,31 +40,31 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// One moment on both clocks.
+/// The current time on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
-    /// The clock on the wall, which users and other processes share, and which can jump.
+    /// Wall clock. Shared with users and other processes; it can jump.
     pub wall: Timestamp,
-    /// Time since this process started, which cannot.
+    /// Time since this process started. Monotonic; it cannot jump.
     pub mono: Duration,
 }
 
 impl Now {
-    /// When `moment` comes, on this process's own clock: at most a minute from now, because the wall clock can be
-    /// set and looking once more costs nothing.
+    /// When `moment` comes, on the monotonic clock. At most one minute from now: the wall clock can be set meanwhile,
+    /// and an early recheck costs nothing.
     #[must_use]
     pub fn until(self, moment: Timestamp) -> Duration {
         let left = Duration::try_from(moment.duration_since(self.wall)).unwrap_or_default();
         self.mono + left.min(Duration::from_mins(1))
     }
 
-    /// The wall clock in microseconds, as attempts are stamped.
+    /// The wall clock in microseconds, the precision of attempt timestamps.
     #[must_use]
     pub fn microsecond(self) -> Timestamp {
         Timestamp::from_microsecond(self.wall.as_microsecond()).unwrap_or(self.wall)
     }
 
-    /// The wall clock in whole seconds, as conditions are stamped.
+    /// The wall clock in whole seconds, the precision of condition timestamps.
     #[must_use]
     pub fn second(self) -> Timestamp {
         Timestamp::from_second(self.wall.as_second()).unwrap_or(self.wall)

@@ -1,5 +1,4 @@
-//! What the status says once something is known about an attempt: after its intent, after its answer, and after
-//! the group was read back.
+//! The status at each stage of an attempt: with its intent, after its answer, and after the group was read back.
 
 use std::time::Duration;
 
@@ -14,32 +13,32 @@ use crate::api::{
 };
 use crate::chat::Class;
 
-/// What the writer of an outcome knows besides the verdict.
+/// What is needed to write an outcome, besides the result of the call.
 #[derive(Clone, Copy, Debug)]
 pub struct WriteContext {
-    /// The moment of the write.
+    /// The time of the write.
     pub now: Now,
     /// Uniform in 0..1, for the backoff's jitter.
     pub jitter: f64,
-    /// How long a limit of the vendor holds the next attempt back.
+    /// How long the vendor's rate limits delay the next attempt.
     pub throttle: Duration,
 }
 
-/// The status that commits to one call.
+/// The status that stores the intent of one call.
 #[must_use]
 pub fn intent(reset: &GroupAttributeReset, attempt: PendingAttempt, now: Now) -> ResetStatus {
     let mut next = status::seen(reset);
     let generation = reset.metadata.generation.unwrap_or_default();
     next.start_time = next.start_time.or(Some(now.second()));
     next.next_attempt_time = None;
-    let message = format!("Attempt {} is under way.", attempt.number);
+    let message = format!("Attempt {} is in progress.", attempt.number);
     next.pending_attempt = Some(attempt);
     status::set_reason(&mut next, generation, Reason::Sending, &message, now);
     next
 }
 
-/// The status after `verdict` about the pending attempt. An unknown outcome keeps the attempt pending, so that
-/// nobody forgets it. If the spec asks for another request by now, the same write begins that one.
+/// The status after the pending attempt ended with `result`. After an unknown outcome the attempt stays pending, so
+/// that it cannot be forgotten. If the spec has another requestID by now, the same write starts that request.
 #[must_use]
 pub fn after_attempt(
     reset: &GroupAttributeReset,
@@ -49,10 +48,10 @@ pub fn after_attempt(
 ) -> ResetStatus {
     let mut next = status::seen(reset);
     let generation = reset.metadata.generation.unwrap_or_default();
-    next.last_attempt = Some(compact(reset, pending, result, at.now));
+    next.last_attempt = Some(recorded(reset, pending, result, at.now));
     next.attempts = match result.delivery {
         Delivery::Sent(_) => next.attempts.max(pending.number),
-        // Another process may have counted it meanwhile, as one of which nobody knew that.
+        // Another process may have counted it meanwhile, not knowing that it was never sent.
         Delivery::NotSent(_) => next.attempts.min(pending.number.saturating_sub(1)),
     };
     if result.delivery == Delivery::Sent(Class::Unknown) {
@@ -67,7 +66,7 @@ pub fn after_attempt(
 
 fn apply_result(next: &mut ResetStatus, reset: &GroupAttributeReset, result: &CallResult, at: WriteContext) {
     let generation = reset.metadata.generation.unwrap_or_default();
-    let said = messages::result(result);
+    let cause = messages::result(result);
     let (reason, message) = match result.delivery {
         Delivery::Sent(Class::Success) => {
             (Reason::Cleared, "All attributes of the group were cleared.".to_owned())
@@ -79,36 +78,37 @@ fn apply_result(next: &mut ResetStatus, reset: &GroupAttributeReset, result: &Ca
             next.next_attempt_time = Some(backoff::next_attempt_time(at.now, at.throttle));
             (
                 Reason::RateLimited,
-                format!("The vendor asks for fewer calls: {said} It is tried again by itself."),
+                format!("The vendor throttles calls: {cause} It will be retried automatically."),
             )
         }
         Delivery::Sent(Class::SignatureExpired) => (
             Reason::RetryScheduled,
-            "The vendor took the signature for expired; a fresh one follows at once.".to_owned(),
+            "The vendor rejected the signature as expired. The call will be retried at once with a new signature."
+                .to_owned(),
         ),
-        // The words with which the open circuit will explain itself, so that no other write has to follow.
-        Delivery::Sent(Class::Account(trouble)) => {
-            let text = messages::app_not_ready(&reset.spec.app_ref, app_reason(trouble), result.code);
+        // The same message as the open circuit breaker writes, so that no further write follows.
+        Delivery::Sent(Class::Account(failure)) => {
+            let text = messages::app_not_ready(&reset.spec.app_ref, app_reason(failure), result.code);
             (Reason::AppNotReady, text)
         }
         Delivery::NotSent(NotSentCause::Network(_)) => {
-            return failed(next, reset, &format!("Nothing was sent: {said}"), at);
+            return failed(next, reset, &format!("Nothing was sent: {cause}"), at);
         }
         Delivery::NotSent(NotSentCause::TooLate(_) | NotSentCause::IntentLost) => {
-            (Reason::Pending, format!("Nothing was sent: {said} It is planned anew."))
+            (Reason::Pending, format!("Nothing was sent: {cause} It will be retried automatically."))
         }
         Delivery::Sent(Class::Unknown) => return, // Handled by the caller: the attempt stays pending.
     };
     status::set_reason(next, generation, reason, &message, at.now);
 }
 
-/// Counts a failure: another attempt after the backoff, or the end.
+/// Counts a failure, then schedules another attempt after the backoff, or ends the request.
 fn failed(next: &mut ResetStatus, reset: &GroupAttributeReset, why: &str, at: WriteContext) {
     let generation = reset.metadata.generation.unwrap_or_default();
     next.failures = next.failures.saturating_add(1);
     if next.failures > reset.spec.backoff_limit {
         let message = format!(
-            "{} attempts failed, more than backoffLimit ({}). Last: {why} Remove the cause and set a new requestID.",
+            "{} attempts failed, more than backoffLimit ({}). Last: {why} Fix the cause and set a new requestID.",
             next.failures, reset.spec.backoff_limit
         );
         status::set_reason(next, generation, Reason::BackoffLimitExceeded, &message, at.now);
@@ -120,7 +120,7 @@ fn failed(next: &mut ResetStatus, reset: &GroupAttributeReset, why: &str, at: Wr
         next,
         generation,
         Reason::RetryScheduled,
-        &format!("{why} It is tried again by itself."),
+        &format!("{why} It will be retried automatically."),
         at.now,
     );
 }
@@ -128,17 +128,17 @@ fn failed(next: &mut ResetStatus, reset: &GroupAttributeReset, why: &str, at: Wr
 fn group_missing(reset: &GroupAttributeReset, result: &CallResult) -> (Reason, String) {
     match reset.spec.on_group_not_found {
         OnGroupNotFound::Fail => (Reason::GroupNotFound, messages::rejected(result)),
-        OnGroupNotFound::Succeed => (Reason::GroupGone, "The group does not exist any more.".to_owned()),
+        OnGroupNotFound::Succeed => (Reason::GroupGone, "The group no longer exists.".to_owned()),
     }
 }
 
-fn compact(reset: &GroupAttributeReset, pending: &PendingAttempt, result: &CallResult, now: Now) -> Attempt {
-    // What the vendor says about the platform's account is the platform's.
+fn recorded(reset: &GroupAttributeReset, pending: &PendingAttempt, result: &CallResult, now: Now) -> Attempt {
+    // The vendor's text about the platform's account is not for tenants.
     let hide_text = reset.spec.app_ref.kind == AppKind::ClusterChatApp;
     Attempt {
         id: pending.id.clone(),
         number: pending.number,
-        // A stored year before our era passes for a time here, and not at the API server.
+        // A year BCE in a stored status parses here, but the API server would reject it.
         start_time: pending.start_time.max(Timestamp::UNIX_EPOCH),
         completion_time: Some(now.microsecond()),
         outcome: match result.delivery {
@@ -155,27 +155,27 @@ fn compact(reset: &GroupAttributeReset, pending: &PendingAttempt, result: &CallR
     }
 }
 
-/// What the condition says while a group waits to be read back.
+/// The message of the condition while a group waits to be read back.
 fn verifying(cause: &str) -> String {
-    format!("The outcome of the call was not seen ({cause}). The group is read back to find out.")
+    format!("The outcome of the call is unknown ({cause}). The group will be read back to determine it.")
 }
 
-/// The status as a starting point for settling `pending`. An attempt of another process, which may have been sent,
-/// counts as sent.
-fn with_unseen(reset: &GroupAttributeReset, pending: &PendingAttempt, now: Now) -> ResetStatus {
+/// The stored status as the basis for settling `pending`. An attempt of another process counts as sent, because it may
+/// have been.
+fn count_as_sent(reset: &GroupAttributeReset, pending: &PendingAttempt, now: Now) -> ResetStatus {
     let mut next = status::seen(reset);
     next.attempts = next.attempts.max(pending.number);
     if next.last_attempt.as_ref().is_none_or(|last| last.id != pending.id) {
-        let attempt = compact(reset, pending, &CallResult::unseen(), now);
+        let attempt = recorded(reset, pending, &CallResult::unseen(), now);
         next.last_attempt = Some(Attempt { completion_time: None, ..attempt });
     }
     next
 }
 
-/// The status of a reset whose pending attempt waits to be settled.
+/// The status of a reset while its pending attempt waits to be settled.
 #[must_use]
 pub fn awaiting_settlement(reset: &GroupAttributeReset, pending: &PendingAttempt, now: Now) -> ResetStatus {
-    let mut next = with_unseen(reset, pending, now);
+    let mut next = count_as_sent(reset, pending, now);
     let generation = reset.metadata.generation.unwrap_or_default();
     status::set_reason(
         &mut next,
@@ -187,7 +187,7 @@ pub fn awaiting_settlement(reset: &GroupAttributeReset, pending: &PendingAttempt
     next
 }
 
-/// The status after the group of an unsettled attempt was read back. `None` if the answer settles nothing.
+/// The status after the group of an unsettled attempt was read back. `None` if the answer does not settle it.
 #[must_use]
 pub fn after_read_back(
     reset: &GroupAttributeReset,
@@ -195,7 +195,7 @@ pub fn after_read_back(
     read: &CallResult,
     at: WriteContext,
 ) -> Option<ResetStatus> {
-    let mut next = with_unseen(reset, pending, at.now);
+    let mut next = count_as_sent(reset, pending, at.now);
     let generation = reset.metadata.generation.unwrap_or_default();
     let end = |next: &mut ResetStatus, reason, message: &str| {
         status::set_reason(next, generation, reason, message, at.now);
@@ -205,12 +205,12 @@ pub fn after_read_back(
             end(
                 &mut next,
                 Reason::VerifiedEmpty,
-                "The call's outcome was not seen, and the group was read back empty.",
+                "The outcome of the call is unknown, but the read-back found the group empty.",
             );
         }
         Delivery::Sent(Class::Success) => {
             let found = format!(
-                "A call's outcome was not seen, and the group, read back, still has {} attributes",
+                "The outcome of a call is unknown, and the read-back found that the group still has {} attributes",
                 read.attributes
             );
             next.pending_attempt = None;
@@ -220,7 +220,7 @@ pub fn after_read_back(
                     end(
                         &mut next,
                         Reason::OutcomeUnknown,
-                        &messages::outcome_unknown(&format!("{found}, set before or after it")),
+                        &messages::outcome_unknown(&format!("{found}, set before or after the call")),
                     );
                 }
             }
@@ -239,7 +239,7 @@ pub fn after_read_back(
     Some(begin_other_request(reset, next, at.now))
 }
 
-/// The end of a reset whose pending attempt nobody can settle any more.
+/// The final status of a reset whose pending attempt can no longer be settled.
 #[must_use]
 pub fn unrecoverable(
     reset: &GroupAttributeReset,
@@ -247,7 +247,7 @@ pub fn unrecoverable(
     why: &str,
     now: Now,
 ) -> ResetStatus {
-    let mut next = with_unseen(reset, pending, now);
+    let mut next = count_as_sent(reset, pending, now);
     let generation = reset.metadata.generation.unwrap_or_default();
     status::set_reason(&mut next, generation, Reason::OutcomeUnknown, &messages::outcome_unknown(why), now);
     begin_other_request(reset, next, now)

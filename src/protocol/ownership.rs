@@ -1,8 +1,8 @@
-//! Which stored status is believed. While a process leads, it is the only one that writes statuses; whatever it did not
-//! write itself was written by somebody who must not, or comes from a backup of the cluster. Then counts what the
-//! process knows, so that nobody can make it forget an end or an attempt and send again.
+//! Which stored status is trusted. Only the leader writes statuses. A status that it did not write comes from somebody
+//! who must not write it, or from a backup of the cluster. In that case the leader relies on its own record, so that
+//! nobody can make it forget an end or an attempt and send again.
 //!
-//! A process that has just taken over also believes what its predecessor may still write.
+//! A process that has just taken over also trusts what its predecessor may still be writing.
 
 use jiff::Timestamp;
 
@@ -10,7 +10,7 @@ use super::status::set_reason;
 use super::{Now, messages};
 use crate::api::{GroupAttributeReset, PastRequest, Reason, ResetStatus};
 
-/// What is remembered of a reset that has ended: enough to know its end again, and to write it back.
+/// What is remembered of a finished reset: enough to recognize its end, and to restore it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownEnd {
     request_id: Option<String>,
@@ -22,7 +22,7 @@ pub struct KnownEnd {
 }
 
 impl KnownEnd {
-    /// The end that a final status tells.
+    /// The end recorded in a final status.
     #[must_use]
     pub fn of(status: &ResetStatus) -> Self {
         Self {
@@ -35,13 +35,13 @@ impl KnownEnd {
         }
     }
 
-    /// Whether `stored` tells the same end, and nothing else.
+    /// Whether `stored` records the same end, and nothing beyond it.
     #[must_use]
     pub fn matches(&self, stored: &ResetStatus) -> bool {
         stored.is_final() && stored.pending_attempt.is_none() && Self::of(stored) == *self
     }
 
-    /// Whether `stored` is about a later request and remembers this end.
+    /// Whether `stored` is about a later request and has this end in its history.
     #[must_use]
     pub fn is_in_history_of(&self, stored: &ResetStatus) -> bool {
         stored.request_id != self.request_id
@@ -52,7 +52,7 @@ impl KnownEnd {
             })
     }
 
-    /// The status that says so again, when somebody has changed it.
+    /// The status that restores this end after somebody changed it.
     #[must_use]
     pub fn status(&self, reset: &GroupAttributeReset, now: Now) -> ResetStatus {
         let mut next = ResetStatus {
@@ -74,8 +74,8 @@ impl KnownEnd {
     }
 }
 
-/// Whether the predecessor of a process that took over lately may have written `stored` over `known`. `has_written` is
-/// whether the process itself has written this status since then, `identity` its own.
+/// For a process that took over recently: whether its predecessor may have written `stored` over `known`. `has_written`
+/// is whether the process itself has written this status since it took over; `identity` is its own identity.
 #[must_use]
 pub fn predecessor_may_have_written(
     known: &ResetStatus,
@@ -90,7 +90,7 @@ pub fn predecessor_may_have_written(
     !has_written || settles_attempt_of_another(known, stored, identity)
 }
 
-/// Whether `stored` records what came of the attempt that `known` shows pending, and that another process made.
+/// Whether `stored` records the outcome of an attempt of another process that is pending in `known`.
 fn settles_attempt_of_another(known: &ResetStatus, stored: &ResetStatus, identity: &str) -> bool {
     let Some(pending) = known.pending_attempt.as_ref().filter(|pending| pending.holder != identity) else {
         return false;
@@ -135,7 +135,7 @@ mod tests {
         assert!(end.matches(&ended("one", "Cleared")));
         let mut relabelled = ended("one", "Cleared");
         relabelled.observed_generation = 7;
-        assert!(end.matches(&relabelled), "what an edit of the spec brings with it");
+        assert!(end.matches(&relabelled), "an edit of the spec changes the generation");
         for other in [
             ResetStatus::default(),
             ended("two", "Cleared"),
@@ -179,10 +179,10 @@ mod tests {
         let may = |known: &ResetStatus, stored: &ResetStatus, has_written| {
             predecessor_may_have_written(known, stored, has_written, "me")
         };
-        assert!(may(&pending("before"), &settled, true), "its attempt was at work when it lost the lease");
-        assert!(!may(&pending("me"), &settled, true), "nobody else knows what came of ours");
+        assert!(may(&pending("before"), &settled, true), "its attempt was in flight when it lost the lease");
+        assert!(!may(&pending("me"), &settled, true), "no other process knows the outcome of our attempt");
         assert!(!may(&pending("before"), &ResetStatus::default(), true), "erased");
-        assert!(may(&ResetStatus::default(), &pending("before"), false), "an intent that was on its way");
+        assert!(may(&ResetStatus::default(), &pending("before"), false), "an intent that was being written");
         assert!(!may(&ResetStatus::default(), &pending("before"), true));
         for has_written in [false, true] {
             assert!(!may(&settled, &ResetStatus::default(), has_written), "erased");

@@ -1,4 +1,4 @@
-//! The next step for one reset, from what its object says, what its app is able to, and what this process remembers.
+//! The next step for one reset, given its object, the state of its app, and what this process remembers.
 
 use std::time::Duration;
 
@@ -9,30 +9,30 @@ use super::{Now, messages};
 use crate::api::{AppReason, AppRef, GroupAttributeReset, PendingAttempt, Reason, ResetStatus};
 use crate::chat::AccountId;
 
-/// Waiting for a limit is explained in the status after this long.
+/// After this long, the status explains that the reset waits for rate limits.
 pub const EXPLAIN_LIMITS_AFTER: Duration = Duration::from_secs(10);
-/// Waiting for the proof of an account is explained after this long.
+/// After this long, the status explains that the reset waits for the check of its app.
 const EXPLAIN_CHECKS_AFTER: Duration = Duration::from_secs(5);
 
-/// What a reset sees of its app.
+/// The app as seen by a reset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppView {
-    /// Whether it can be used.
+    /// Whether the app can be used.
     pub state: AppState,
-    /// The account it names, whether it works or not.
+    /// The account of the app, whether it works or not.
     pub account: Option<AccountId>,
 }
 
 /// Whether an app can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AppState {
-    /// There is none of this name.
+    /// The `ChatApp` does not exist.
     Missing,
-    /// The cluster's app is missing, closed to this namespace, or switched off.
+    /// The `ClusterChatApp` is missing, not open to this namespace, or suspended.
     NotAllowed,
-    /// Its stop switch is on.
+    /// It is suspended.
     Suspended,
-    /// It is being proved; soon it works or does not.
+    /// It is being verified.
     Checking,
     /// It does not work.
     NotReady(AppReason, Option<i64>),
@@ -40,38 +40,38 @@ pub enum AppState {
     Working,
 }
 
-/// What this process remembers of a reset, in its own time.
+/// What this process remembers of a reset. Moments are on the monotonic clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalState {
     /// When the group of the pending attempt may be read back.
     pub read_back_at: Option<Duration>,
-    /// Until when `nextAttemptTime` holds it back.
+    /// Until when `nextAttemptTime` delays the next attempt.
     pub hold_until: Option<Duration>,
-    /// Since when it could go but for the limits.
+    /// Since when only rate limits have delayed it.
     pub eligible_since: Option<Duration>,
 }
 
 /// The next step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// Nothing before this moment of the process's own clock, unless something changes.
+    /// Do nothing until this moment on the monotonic clock, unless something changes.
     Wait(Option<Duration>),
     /// Store this status.
     Record(Box<ResetStatus>),
-    /// Make a call as soon as the limits allow.
+    /// Start an attempt as soon as the rate limits allow.
     Send,
-    /// Read the group of the pending attempt back.
+    /// Read back the group of the pending attempt.
     ReadBack(Box<PendingAttempt>),
-    /// Delete the object; its time after the end is over.
+    /// Delete the object: its time to live has passed.
     Delete,
 }
 
-/// A step, and what the status should say meanwhile if that is not what it says.
+/// A step, and an update of the status to explain the wait.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// What to do.
+    /// The next step.
     pub step: Step,
-    /// An explanation to store when there is time for it.
+    /// A status with an explanation, to be stored with low priority. `None` if the stored status is up to date.
     pub explain: Option<Box<ResetStatus>>,
 }
 
@@ -84,19 +84,24 @@ impl From<Step> for Plan {
 /// Plans the next step.
 #[must_use]
 pub fn plan(reset: &GroupAttributeReset, app: &AppView, local: &LocalState, now: Now) -> Plan {
+    // 1. An object that is being deleted starts nothing.
     if reset.metadata.deletion_timestamp.is_some() {
         return Step::Wait(None).into();
     }
     let status = seen(reset);
+    // 2. An unsettled attempt is settled before anything else, even before another request.
     if let Some(pending) = status.pending_attempt.clone() {
         return recover_pending(reset, &status, pending, app, local, now);
     }
+    // 3. A new requestID is recorded before anything is sent for it.
     if is_other_request(reset, &status) {
         return store(other_request(reset, &status, now));
     }
+    // 4. A finished request only waits for its time to live.
     if status.is_final() {
         return finished(reset, &status, now);
     }
+    // 5. Everything else may end, wait, or send.
     unfinished(reset, status, app, local, now)
 }
 
@@ -117,6 +122,7 @@ fn unfinished(
     now: Now,
 ) -> Plan {
     let generation = reset.metadata.generation.unwrap_or_default();
+    // 1. A spec that is invalid, or whose notAfter has passed, ends the request even while it is suspended.
     let deadlines = match deadlines(reset, &status) {
         Ok(deadlines) => deadlines,
         Err(why) => return end(status, generation, Reason::InvalidRequest, &messages::capital(&why), now),
@@ -124,18 +130,27 @@ fn unfinished(
     if let Some(last) = deadlines.not_after.filter(|last| *last <= now.wall) {
         return end(status, generation, Reason::Expired, &messages::expired(last), now);
     }
+    // 2. Suspending stops the clock of the deadline; resuming restarts it.
     if reset.spec.suspend {
         return suspended(reset, status, &deadlines, now);
     }
     if status.reason() == Reason::Suspended {
         status.start_time = Some(now.second());
-        set_reason(&mut status, generation, Reason::Pending, "Resumed; its clock starts anew.", now);
+        set_reason(
+            &mut status,
+            generation,
+            Reason::Pending,
+            "Resumed; activeDeadlineSeconds starts over.",
+            now,
+        );
         return store(status);
     }
+    // 3. The deadline.
     if deadlines.ends.is_some_and(|end| end <= now.wall) {
         let text = messages::deadline_exceeded(reset.spec.active_deadline_seconds, message(&status));
         return end(status, generation, Reason::DeadlineExceeded, &text, now);
     }
+    // 4. The app: wait until it works, then until the backoff is over, then send.
     let until_end = deadlines.ends.map(|end| now.until(end));
     let app_ref = &reset.spec.app_ref;
     let waiting = |reason, message: String| Plan {
@@ -173,7 +188,7 @@ fn suspended(reset: &GroupAttributeReset, mut status: ResetStatus, deadlines: &D
     store(status)
 }
 
-/// An account is proved within a moment as a rule; only a reset that waits longer says that it waits for that.
+/// Checking an app usually takes only a moment, so the status explains the wait only after `EXPLAIN_CHECKS_AFTER`.
 fn waiting_for_check(
     status: &ResetStatus,
     generation: i64,
@@ -181,8 +196,8 @@ fn waiting_for_check(
     until_end: Option<Duration>,
     now: Now,
 ) -> Plan {
-    let told = status.start_time.and_then(|start| start.checked_add(EXPLAIN_CHECKS_AFTER).ok());
-    if let Some(moment) = told.filter(|moment| *moment > now.wall) {
+    let explain_at = status.start_time.and_then(|start| start.checked_add(EXPLAIN_CHECKS_AFTER).ok());
+    if let Some(moment) = explain_at.filter(|moment| *moment > now.wall) {
         let moment = now.until(moment);
         let step = Step::Wait(Some(until_end.map_or(moment, |end| end.min(moment))));
         return Plan { step, explain: with_generation(status, generation) };
@@ -192,18 +207,18 @@ fn waiting_for_check(
     Plan { step: Step::Wait(until_end), explain }
 }
 
-/// A reset that waits for its next attempt must not go on saying that it waits for its app.
+/// While a reset waits for its next attempt, its status must not still say that it waits for its app.
 fn held_explanation(status: &ResetStatus, generation: i64, now: Now) -> Option<Box<ResetStatus>> {
     match status.reason() {
         Reason::RetryScheduled | Reason::RateLimited => with_generation(status, generation),
         _ => {
-            let text = "The app works; the next attempt follows at nextAttemptTime.";
+            let text = "The app works. The next attempt starts at nextAttemptTime.";
             explanation(status, generation, Reason::RetryScheduled, text, now)
         }
     }
 }
 
-/// What the status should say, if it says something else.
+/// The status with this reason and message, if it does not have them already.
 fn explanation(
     status: &ResetStatus,
     generation: i64,
@@ -219,7 +234,7 @@ fn explanation(
     Some(Box::new(next))
 }
 
-/// The same words about the present spec, if the status speaks about an older one.
+/// The same status for the current generation, if it refers to an older one.
 pub(super) fn with_generation(status: &ResetStatus, generation: i64) -> Option<Box<ResetStatus>> {
     (status.is_written() && status.observed_generation != generation)
         .then(|| Box::new(for_generation(status, generation)))
@@ -238,7 +253,7 @@ fn limits_explanation(
     if status.reason() == Reason::RateLimited {
         return with_generation(status, generation);
     }
-    let text = "Ready to go, and waiting for its turn under the limits of the account and the group.";
+    let text = "Ready to send; waiting for the rate limits of the account and the group.";
     explanation(status, generation, Reason::RateLimited, text, now)
 }
 

@@ -1,4 +1,4 @@
-//! The step for a reset whose pending attempt is not settled: its group is read back, when that may be done.
+//! The next step for a reset with an unsettled attempt: read back its group, as soon as that is safe.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::{Now, outcome};
 use crate::api::{GroupAttributeReset, GroupId, PendingAttempt, Reason, ResetStatus};
 use crate::chat::AccountId;
 
-/// The vendor's backend may work on a call for this long after nobody waits for it any more.
+/// The vendor's backend may still work on a call for this long after its caller stopped waiting.
 pub const SETTLE_TIME: Duration = Duration::from_secs(5);
 
-/// Plans the settlement of `pending`.
+/// Plans how to settle `pending`.
 pub(super) fn recover_pending(
     reset: &GroupAttributeReset,
     status: &ResetStatus,
@@ -24,15 +24,17 @@ pub(super) fn recover_pending(
     now: Now,
 ) -> Plan {
     let ends = deadlines(reset, status).ok().and_then(|deadlines| deadlines.ends);
-    // Until then another process may be about to make the call, and no call may come after the end.
-    let over = local.read_back_at.map(|at| at.saturating_sub(SETTLE_TIME));
-    if let Some(over) = over.filter(|over| *over > now.mono) {
-        return Plan { step: Step::Wait(Some(over)), explain: waiting(reset, status, &pending, now) };
+    // 1. Wait until no process can make the call any more: no call may follow the end of the request.
+    let attempt_over = local.read_back_at.map(|at| at.saturating_sub(SETTLE_TIME));
+    if let Some(attempt_over) = attempt_over.filter(|attempt_over| *attempt_over > now.mono) {
+        return Plan { step: Step::Wait(Some(attempt_over)), explain: waiting(reset, status, &pending, now) };
     }
+    // 2. If the group cannot be read back, the request ends as OutcomeUnknown.
     let is_due = local.read_back_at.is_some_and(|at| at <= now.mono);
     if let Some(why) = unrecoverable(reset, ends, &pending, app, is_due, now) {
         return store(outcome::unrecoverable(reset, &pending, why, now));
     }
+    // 3. Read the group back once the vendor's backend has settled and the app works.
     let explain = waiting(reset, status, &pending, now);
     let until_end = ends.map(|end| now.until(end));
     let wait = |moment: Option<Duration>| Step::Wait(moment.into_iter().chain(until_end).min());
@@ -44,7 +46,7 @@ pub(super) fn recover_pending(
     Plan { step, explain }
 }
 
-/// Why the attempt will never be settled, if that is certain.
+/// Why the attempt can never be settled, if that is certain.
 fn unrecoverable(
     reset: &GroupAttributeReset,
     ends: Option<Timestamp>,
@@ -56,19 +58,19 @@ fn unrecoverable(
     let same_account =
         |account: &AccountId| account.sdk_app_id == pending.sdk_app_id && account.host == pending.host;
     if GroupId::parse(&reset.spec.group_id).is_err() {
-        Some("its groupID is not valid any more")
+        Some("its groupID is no longer valid")
     } else if ends.is_some_and(|end| end <= now.wall) {
-        Some("its time was over before the group could be read back")
+        Some("its time ran out before the group could be read back")
     } else if app.account.as_ref().is_some_and(|account| !same_account(account)) {
-        Some("the app names another account or host by now, so the group cannot be read back")
+        Some("the app now uses another account or host, so the group cannot be read back")
     } else if app.state == AppState::Missing && is_due {
-        Some("its app does not exist any more, so the group cannot be read back")
+        Some("its app no longer exists, so the group cannot be read back")
     } else {
         None
     }
 }
 
-/// What the status should say meanwhile, if it says something else.
+/// The status to show while waiting, if it differs from the stored one.
 fn waiting(
     reset: &GroupAttributeReset,
     status: &ResetStatus,
@@ -82,14 +84,14 @@ fn waiting(
     }
 }
 
-/// When the group of an attempt of another process may be read back: the attempt's own length and the settling time
-/// from first sight on this process's clock, so that no skew between clocks matters.
+/// When the group of another process's attempt may be read back: the length of the attempt plus the settle time, from
+/// when this process first saw it. Uses only this process's monotonic clock, so clock skew does not matter.
 #[must_use]
 pub fn read_back_of_foreign(pending: &PendingAttempt, first_sight: Duration) -> Duration {
     first_sight + attempt_length(pending) + SETTLE_TIME
 }
 
-/// How long an attempt may take, as its intent says; never more than twice our own attempts take.
+/// How long an attempt may take, by its intent; at most twice the timeout of our own attempts.
 #[must_use]
 pub fn attempt_length(pending: &PendingAttempt) -> Duration {
     Duration::try_from(pending.deadline.duration_since(pending.start_time))
@@ -117,7 +119,7 @@ mod tests {
         };
         let first_sight = Duration::from_secs(3);
         assert_eq!(read_back_of_foreign(&pending(10), first_sight), Duration::from_secs(3 + 10 + 5));
-        // Whatever the intent says, it does not take for ever.
+        // The length is bounded, whatever the intent says.
         assert_eq!(
             read_back_of_foreign(&pending(3600), first_sight),
             first_sight + 2 * ATTEMPT_TIMEOUT + SETTLE_TIME

@@ -1,4 +1,4 @@
-//! The last statement before a call is sent.
+//! The check right before a call is sent.
 
 use std::time::Duration;
 
@@ -6,46 +6,50 @@ use jiff::Timestamp;
 
 use super::Now;
 
-/// How long one attempt may take, from its plan to its answer.
+/// How long one attempt may take, from planning to its answer.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What must be left of it when the call is sent: the vendor's own timeout is 3 s.
+/// How much of it must be left when the call is sent: the vendor's own timeout is 3 s.
 pub const MIN_TIME_LEFT: Duration = Duration::from_secs(4);
 
-/// Until when an attempt may still be sent.
+/// The time limits for sending an attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct SendBounds {
-    /// Its deadline on the process's own clock.
+    /// Deadline of the attempt on the monotonic clock.
     pub deadline_mono: Duration,
-    /// Its deadline on the wall clock, as the intent says it.
+    /// Deadline of the attempt on the wall clock, as written in the intent.
     pub deadline_wall: Timestamp,
     /// `notAfter` or the reset's deadline, whichever comes first.
     pub reset_ends: Option<Timestamp>,
 }
 
 impl SendBounds {
-    /// How long a call that is sent now may take. Its permit, its group and its read-back count on its end.
+    /// Timeout for a call that is sent now. Its permit, its group and its read-back rely on the call being over by
+    /// then.
     #[must_use]
     pub fn left(&self, now: Now) -> Duration {
         self.deadline_mono.saturating_sub(now.mono)
     }
 }
 
-/// Why an attempt that was planned is not sent.
+/// Why a planned attempt is not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotSentReason {
     /// Another process may be the leader by now.
     NotLeader,
-    /// The app was changed, suspended or found broken since the attempt was planned.
+    /// The app was changed, was suspended or stopped working since the attempt was planned.
     App,
-    /// Less than four seconds are left of the attempt.
+    /// Less than four seconds of the attempt are left ([`MIN_TIME_LEFT`]).
     Attempt,
-    /// `notAfter` or the reset's deadline has come.
+    /// `notAfter` or the deadline of the reset has passed.
     Reset,
-    /// It got no permit: the operator is stopping, its object is gone, or its app is not open to it any more.
+    /// It got no permit: the operator is stopping, the reset is gone, or the app is no longer open to its namespace.
     NoPermit,
 }
 
-/// Whether a call may be sent now.
+/// Checks whether a call may be sent now.
+///
+/// # Errors
+/// The first reason why it may not.
 pub fn check_before_send(
     bounds: SendBounds,
     is_leader: bool,

@@ -1,9 +1,9 @@
-//! Whether a process that waits for the lease would get it. One that could never take over is no standby, and an update
-//! that waits for it must not pass.
+//! Whether a process that waits for the lease could take over. If it could not, it is not a working standby, and a
+//! rolling update must not proceed.
 
 use std::time::Duration;
 
-/// What the looks at the lease came to so far.
+/// Tracks whether attempts to read the lease succeed.
 #[derive(Debug)]
 pub struct Standby {
     span: Duration,
@@ -11,14 +11,14 @@ pub struct Standby {
 }
 
 impl Standby {
-    /// Nothing is known yet. `span` is how long the looks may fail before that counts.
+    /// A standby that has not read the lease yet. Reads may fail for less than `span` without consequence.
     #[must_use]
     pub fn new(span: Duration) -> Self {
         Self { span, worked_at: None }
     }
 
-    /// Takes the look at `now` into account, and says whether the process could take over: once a look has worked, until
-    /// none has for a whole span.
+    /// Records a read of the lease at `now` that succeeded if `works`. Returns whether the process could take over:
+    /// true from the first success on, until no read has succeeded for a whole span.
     pub fn observe(&mut self, works: bool, now: Duration) -> bool {
         if works {
             self.worked_at = Some(now);

@@ -1,4 +1,4 @@
-//! How a status is written: every condition follows from one reason.
+//! How a status is written: all conditions follow from one reason.
 
 use jiff::Timestamp;
 
@@ -7,19 +7,19 @@ use crate::api::{
     AppKind, Condition, ConditionStatus, GroupAttributeReset, PastRequest, Reason, ResetStatus, set_condition,
 };
 
-/// What a suspended reset says.
-pub const SUSPENDED: &str = "Suspended. Set spec.suspend to false to go on.";
-/// Earlier requests that a status remembers.
+/// Message of a suspended reset.
+pub const SUSPENDED: &str = "Suspended. Set spec.suspend to false to resume.";
+/// How many earlier requests a status keeps.
 const MAX_HISTORY: usize = 5;
 
-/// The status as a starting point: what stands there, or for an object nobody has looked at yet, the start of its
-/// first request. The clock of a first request that begins suspended starts when it is resumed.
+/// The status to plan from: the stored one, or for a new object the start of its first request. If the first request
+/// starts suspended, its clock starts when it is resumed.
 #[must_use]
 pub fn seen(reset: &GroupAttributeReset) -> ResetStatus {
     match &reset.status {
         Some(status) if status.is_written() => without_foreign_text(reset, status.clone()),
-        unseen => ResetStatus {
-            conditions: unseen.as_ref().map(|s| s.conditions.clone()).unwrap_or_default(),
+        unwritten => ResetStatus {
+            conditions: unwritten.as_ref().map(|s| s.conditions.clone()).unwrap_or_default(),
             request_id: reset.spec.request_id.clone(),
             start_time: reset.metadata.creation_timestamp.as_ref().map(|time| time.0),
             ..ResetStatus::default()
@@ -27,7 +27,8 @@ pub fn seen(reset: &GroupAttributeReset) -> ResetStatus {
     }
 }
 
-/// The text about a `ClusterChatApp` is not the tenant's; what an older version wrote goes with the next write.
+/// The vendor's text about a `ClusterChatApp` is not for tenants. If an older version stored it, the next write removes
+/// it.
 fn without_foreign_text(reset: &GroupAttributeReset, mut status: ResetStatus) -> ResetStatus {
     if let Some(last) =
         status.last_attempt.as_mut().filter(|_| reset.spec.app_ref.kind == AppKind::ClusterChatApp)
@@ -37,13 +38,13 @@ fn without_foreign_text(reset: &GroupAttributeReset, mut status: ResetStatus) ->
     status
 }
 
-/// Whether the spec asks for another request than the status is about.
+/// Whether the spec requests something other than the request in the status.
 #[must_use]
 pub fn is_other_request(reset: &GroupAttributeReset, status: &ResetStatus) -> bool {
     reset.spec.request_id.is_some() && reset.spec.request_id != status.request_id
 }
 
-/// Writes all conditions from one reason.
+/// Sets all conditions from one reason.
 pub fn set_reason(status: &mut ResetStatus, generation: i64, reason: Reason, message: &str, now: Now) {
     use ConditionStatus::{False, True, Unknown};
     let succeeded = reason.succeeded();
@@ -86,7 +87,7 @@ pub fn message(status: &ResetStatus) -> &str {
     status.condition("Succeeded").map_or("", |c| c.message.as_str())
 }
 
-/// The same state, said about the present generation.
+/// The same status for the current generation.
 #[must_use]
 pub fn for_generation(status: &ResetStatus, generation: i64) -> ResetStatus {
     let mut next = status.clone();
@@ -97,8 +98,8 @@ pub fn for_generation(status: &ResetStatus, generation: i64) -> ResetStatus {
     next
 }
 
-/// The status after the spec asked for another request: the present one, `old`, moves to the history. A request that
-/// stands there already is not run again; what came of it is shown again.
+/// The status after the spec got another requestID: the current one, `old`, moves to the history. A request that is
+/// already in the history is not sent again; its result is shown again.
 #[must_use]
 pub fn other_request(reset: &GroupAttributeReset, old: &ResetStatus, now: Now) -> ResetStatus {
     let generation = reset.metadata.generation.unwrap_or_default();
@@ -109,7 +110,7 @@ pub fn other_request(reset: &GroupAttributeReset, old: &ResetStatus, now: Now) -
     history.insert(0, past(old, now.second()));
     history.truncate(MAX_HISTORY);
     let mut next = ResetStatus {
-        // As stored: what `old` went through on the way here was never seen by anybody.
+        // From the stored status: the intermediate states in `old` were never visible to clients.
         conditions: seen(reset).conditions,
         request_id: wanted,
         history,
@@ -121,7 +122,13 @@ pub fn other_request(reset: &GroupAttributeReset, old: &ResetStatus, now: Now) -
         }
         None => {
             next.start_time = Some(now.second());
-            set_reason(&mut next, generation, Reason::Pending, "Recorded; the first attempt follows.", now);
+            set_reason(
+                &mut next,
+                generation,
+                Reason::Pending,
+                "Request recorded; the first attempt follows.",
+                now,
+            );
         }
         Some(PastRequest { request_id, reason, error_code, attempts, completion_time }) => {
             // One of a later version: it has ended, and nothing more is known of it here.
@@ -130,7 +137,7 @@ pub fn other_request(reset: &GroupAttributeReset, old: &ResetStatus, now: Now) -
             next.completion_time = Some(completion_time);
             let code = error_code.map(|code| format!(", code {code}")).unwrap_or_default();
             let message = format!(
-                "requestID {} ended before ({reason}{code}) and is not sent again. Set a new requestID for a new reset.",
+                "requestID {} already finished ({reason}{code}) and is not sent again. Set a new requestID for a new reset.",
                 request_id.unwrap_or_default()
             );
             set_reason(&mut next, generation, known.unwrap_or(Reason::OutcomeUnknown), &message, now);
@@ -139,7 +146,7 @@ pub fn other_request(reset: &GroupAttributeReset, old: &ResetStatus, now: Now) -
     next
 }
 
-/// Whether `after` shows again what came of an earlier request.
+/// Whether `after` shows the result of an earlier request again.
 #[must_use]
 pub fn is_replayed(before: &ResetStatus, after: &ResetStatus) -> bool {
     before.request_id != after.request_id

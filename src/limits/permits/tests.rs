@@ -12,7 +12,7 @@ fn a_permit_comes_back_one_second_after_the_answer() {
     let mut permits = Permits::new(1, ms(0));
     assert!(permits.available_at(0, ms(0)) <= ms(0));
     permits.acquire(ms(0));
-    assert_eq!(permits.available_at(0, ms(1500)), ms(2500), "no answer yet, so a second from now at least");
+    assert_eq!(permits.available_at(0, ms(1500)), ms(2500), "no answer yet, so at least a second from now");
     permits.release_after_answer(ms(1600));
     assert_eq!(permits.available_at(0, ms(1700)), ms(2600));
     assert!(permits.available_at(0, ms(2600)) <= ms(2600));
@@ -56,7 +56,11 @@ fn who_comes_after_others_is_told_its_own_moment() {
         permits.release_after_answer(ms(answer));
     }
     assert_eq!(permits.available_at(0, ms(800)), ms(800));
-    assert_eq!(permits.available_at(1, ms(800)), ms(1100), "the one that is answered first comes back first");
+    assert_eq!(
+        permits.available_at(1, ms(800)),
+        ms(1100),
+        "the permit of the first answer becomes free first"
+    );
     assert_eq!(permits.available_at(2, ms(800)), ms(1290));
     assert_eq!(permits.available_at(3, ms(800)), ms(1540));
 }
@@ -71,7 +75,7 @@ fn too_many_halves_the_permits() {
 }
 
 proptest! {
-    /// Whatever the network does between send and answer, no second sees more arrivals than permits.
+    /// Whatever the network delays between sending and answer, no second has more arrivals than permits.
     #[test]
     fn no_second_sees_more_arrivals_than_permits(
         limit in 1u32..20,
@@ -107,41 +111,42 @@ proptest! {
     }
 }
 
-/// What came of a simulated minute in which there was always somebody who could go.
+/// The result of a simulated minute in which some reset was always ready to be sent.
 struct Minute {
     sent: Vec<Duration>,
-    longest_wait_of_an_intent: Duration,
+    longest_intent_wait: Duration,
 }
 
-/// The desk's two steps, looked at each millisecond: attempts begin when a permit will be free by the time that their
-/// intents are stored, and armed ones get the permits that are free.
+/// Simulates the controller's two steps in each millisecond: attempts start early enough that their intents are stored
+/// when a permit becomes free, and attempts with a stored intent get the free permits.
 fn busy_minute(limit: u32, round_trip: Duration, intents: &[u64]) -> Minute {
     let (mut permits, mut lead) = (Permits::new(limit, ms(0)), IntentLead::default());
-    let mut minute = Minute { sent: Vec::new(), longest_wait_of_an_intent: ms(0) };
+    let mut minute = Minute { sent: Vec::new(), longest_intent_wait: ms(0) };
     let mut writes: Vec<(Duration, Duration)> = Vec::new();
-    let mut armed: VecDeque<Duration> = VecDeque::new();
+    let mut stored_intents: VecDeque<Duration> = VecDeque::new();
     let mut answers: VecDeque<Duration> = VecDeque::new();
     let mut intents = intents.iter().cycle();
     for now in (0..60_000).map(ms) {
         while answers.front().is_some_and(|answer| *answer <= now) {
             permits.release_after_answer(answers.pop_front().unwrap());
         }
-        writes.retain(|(begun, stored)| {
+        writes.retain(|(started, stored)| {
             if *stored <= now {
-                lead.observe(stored.saturating_sub(*begun));
-                armed.push_back(*stored);
+                lead.observe(stored.saturating_sub(*started));
+                stored_intents.push_back(*stored);
             }
             *stored > now
         });
-        while !armed.is_empty() && permits.available_at(0, now) <= now {
-            let stored = armed.pop_front().unwrap();
-            minute.longest_wait_of_an_intent =
-                minute.longest_wait_of_an_intent.max(now.saturating_sub(stored));
+        while !stored_intents.is_empty() && permits.available_at(0, now) <= now {
+            let stored = stored_intents.pop_front().unwrap();
+            minute.longest_intent_wait = minute.longest_intent_wait.max(now.saturating_sub(stored));
             permits.acquire(now);
             minute.sent.push(now);
             answers.push_back(now + round_trip);
         }
-        while permits.available_at(writes.len() + armed.len(), now).saturating_sub(lead.lead()) <= now {
+        while permits.available_at(writes.len() + stored_intents.len(), now).saturating_sub(lead.lead())
+            <= now
+        {
             writes.push((now, now + ms(*intents.next().unwrap())));
         }
     }
@@ -151,8 +156,8 @@ fn busy_minute(limit: u32, round_trip: Duration, intents: &[u64]) -> Minute {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// However long the network and the API server take, at least 97 % of the calls that the permits allow are made;
-    /// and no intent waits long for its call, which a crash in between would make an unknown outcome of.
+    /// However slow the network and the API server are, at least 97 % of the permitted calls are made, and no intent
+    /// waits long for its call, because a crash in between would make it an unknown outcome.
     #[test]
     fn permits_do_not_wait_for_intents_nor_intents_for_permits(
         limit in 1u32..=200,
@@ -161,17 +166,17 @@ proptest! {
     ) {
         let minute = busy_minute(limit, ms(round_trip), &intents);
         let permitted = f64::from(limit) / (1.0 + ms(round_trip).as_secs_f64());
-        // The first second is spread as evenly as the others, without any permit that comes back.
+        // Skip the start: in the first second no permit is returned yet.
         let sent = minute.sent.iter().filter(|moment| **moment >= ms(2000)).count();
         let sent = f64::from(u32::try_from(sent).unwrap());
-        // Up to one call more or less lies at each end of the span.
+        // The ends of the interval may add or remove one call.
         prop_assert!(sent + 1.0 >= 0.97 * permitted * 58.0, "{sent} calls of {}", permitted * 58.0);
-        let waited = minute.longest_wait_of_an_intent;
+        let waited = minute.longest_intent_wait;
         prop_assert!(waited <= ms(150), "an intent waited {waited:?} for its permit");
     }
 }
 
-/// Whoever says that other processes have calls under way may not be telling the truth.
+/// Statuses that record calls of other processes may be forged.
 #[test]
 fn attempts_of_other_processes_hold_no_more_permits_than_there_are() {
     let mut permits = Permits::new(3, ms(0));

@@ -6,7 +6,7 @@ const fn s(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-fn refused(code: i64) -> CallResult {
+fn rejected(code: i64) -> CallResult {
     CallResult::answered(Class::Account(AccountFailure::Credentials), code)
 }
 
@@ -26,12 +26,12 @@ fn an_unproved_app_is_probed_at_once_and_closes_on_acceptance() {
 #[test]
 fn one_refusal_opens_it_and_probes_double_up_to_a_minute() {
     let mut circuit = CircuitBreaker::closed();
-    assert_eq!(circuit.on_call(&refused(70003), s(0), s(10)), CircuitChange::Opened);
+    assert_eq!(circuit.on_call(&rejected(70003), s(0), s(10)), CircuitChange::Opened);
     let mut now = s(10);
     for wait in [5, 10, 20, 40, 60, 60] {
         assert_eq!(circuit.next_probe_at(), Some(now + s(wait)));
         now += s(wait);
-        assert_eq!(circuit.on_probe(&refused(70003), now), CircuitChange::None, "same trouble, no news");
+        assert_eq!(circuit.on_probe(&rejected(70003), now), CircuitChange::None, "same failure, no change");
     }
 }
 
@@ -40,48 +40,48 @@ fn an_account_that_takes_reads_and_refuses_clears_is_asked_less_and_less() {
     let mut circuit = CircuitBreaker::closed();
     let mut now = s(0);
     for wait in [5, 10, 20, 40, 60, 60] {
-        assert_eq!(circuit.on_call(&refused(10026), now, now), CircuitChange::Opened);
+        assert_eq!(circuit.on_call(&rejected(10026), now, now), CircuitChange::Opened);
         assert_eq!(circuit.next_probe_at(), Some(now + s(wait)));
         now += s(wait);
         assert_eq!(
             circuit.on_probe(&CallResult::answered(Class::GroupNotFound, 10010), now),
             CircuitChange::Closed
         );
-        circuit.on_clear(&refused(10026));
+        circuit.on_clear(&rejected(10026));
     }
-    // A clear that the vendor takes ends that, and so does a minute in which none was refused.
+    // An accepted clear resets the interval, and so does a minute without a rejected one.
     let mut quiet = circuit.clone();
     circuit.on_clear(&CallResult::answered(Class::Success, 0));
-    circuit.on_call(&refused(10026), now, now);
-    quiet.on_call(&refused(10026), now + s(60), now + s(60));
+    circuit.on_call(&rejected(10026), now, now);
+    quiet.on_call(&rejected(10026), now + s(60), now + s(60));
     assert_eq!((circuit.next_probe_at(), quiet.next_probe_at()), (Some(now + s(5)), Some(now + s(65))));
 }
 
-/// Answers of one round overtake each other.
+/// Answers of concurrent calls can arrive in any order.
 #[test]
 fn a_clear_that_was_taken_shortens_the_wait_also_when_it_is_heard_after_a_refusal() {
     let mut circuit = CircuitBreaker::closed();
     for now in [s(0), s(5)] {
-        circuit.on_call(&refused(10026), now, now);
+        circuit.on_call(&rejected(10026), now, now);
         circuit.on_probe(&CallResult::answered(Class::GroupNotFound, 10010), now + s(5));
     }
-    circuit.on_call(&refused(10026), s(10), s(10));
+    circuit.on_call(&rejected(10026), s(10), s(10));
     assert_eq!(circuit.next_probe_at(), Some(s(30)));
-    assert!(!circuit.on_clear(&refused(10026)));
+    assert!(!circuit.on_clear(&rejected(10026)));
     assert!(circuit.on_clear(&CallResult::answered(Class::Success, 0)));
     assert_eq!(circuit.next_probe_at(), Some(s(15)));
     assert!(!circuit.on_clear(&CallResult::answered(Class::Success, 0)), "once");
-    // Nor does it cut short the minute of silence that the vendor asks for.
-    let mut told = CircuitBreaker::closed();
-    told.on_call(&refused(70050), s(0), s(0));
-    assert!(!told.on_clear(&CallResult::answered(Class::Success, 0)));
-    assert_eq!(told.next_probe_at(), Some(s(60)));
+    // It does not shorten the one-minute pause that the vendor asks for.
+    let mut paused = CircuitBreaker::closed();
+    paused.on_call(&rejected(70050), s(0), s(0));
+    assert!(!paused.on_clear(&CallResult::answered(Class::Success, 0)));
+    assert_eq!(paused.next_probe_at(), Some(s(60)));
 }
 
 #[test]
 fn the_code_that_asks_for_a_minute_gets_a_minute() {
     let mut circuit = CircuitBreaker::closed();
-    circuit.on_call(&refused(70050), s(0), s(0));
+    circuit.on_call(&rejected(70050), s(0), s(0));
     assert_eq!(circuit.next_probe_at(), Some(s(60)));
 }
 
@@ -101,7 +101,7 @@ fn a_working_app_whose_key_is_not_handed_out_is_proved_anew_without_being_in_tro
     assert!(!circuit.is_closed() && circuit.failure().is_none());
     assert_eq!(circuit.next_probe_at(), Some(s(12)));
     circuit.on_key_unavailable(s(11));
-    assert_eq!(circuit.next_probe_at(), Some(s(12)), "told once");
+    assert_eq!(circuit.next_probe_at(), Some(s(12)), "counted once");
     circuit.on_probe_started(s(12));
     assert_eq!(circuit.next_probe_at(), Some(s(17)));
     assert_eq!(
@@ -132,7 +132,7 @@ fn an_expired_signature_is_forgiven_once() {
         circuit.on_call(&CallResult::answered(Class::SignatureExpired, 70001), s(1), s(1)),
         CircuitChange::None
     );
-    // Whoever was begun before signed with the same signature, however much later it was sent.
+    // A call that started earlier used the same signature, however late it was sent.
     assert_eq!(
         circuit.on_call(&CallResult::answered(Class::SignatureExpired, 70001), s(0), s(2)),
         CircuitChange::None
@@ -147,6 +147,6 @@ fn an_expired_signature_is_forgiven_once() {
 fn answers_to_calls_from_before_the_last_change_say_nothing() {
     let mut circuit = CircuitBreaker::unverified(None, s(0));
     circuit.on_probe(&CallResult::answered(Class::Success, 0), s(9));
-    assert_eq!(circuit.on_call(&refused(70003), s(8), s(10)), CircuitChange::None);
+    assert_eq!(circuit.on_call(&rejected(70003), s(8), s(10)), CircuitChange::None);
     assert!(circuit.is_closed());
 }

@@ -1,4 +1,4 @@
-//! The protocol without any I/O: a reset, an app and a clock are a few plain values.
+//! Tests of the protocol without I/O: resets, apps and times are plain values.
 
 mod random;
 mod steps;
@@ -50,7 +50,7 @@ fn attempt(number: i32, now: Now) -> PendingAttempt {
 
 fn result(delivery: Delivery) -> CallResult {
     CallResult {
-        delivery: delivery,
+        delivery,
         http_status: Some(200),
         code: Some(1),
         error_info: String::new(),

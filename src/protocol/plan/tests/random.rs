@@ -1,5 +1,5 @@
-//! Random sequences of edits, answers, lost answers, restarts and time run through `plan` and `outcome`. A small
-//! reference model says what must never happen.
+//! Runs random sequences of edits, answers, lost answers, restarts and passing time through `plan` and `outcome`. A
+//! small reference model checks the invariants.
 
 use proptest::prelude::*;
 
@@ -19,14 +19,14 @@ enum Fate {
     NotSent,
     LostBefore,
     LostAfter,
-    /// The process dies before it can write down what came of it.
+    /// The process dies before it can store the outcome.
     Crashed {
         executed: bool,
     },
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Move {
+enum Action {
     Pass(u64),
     Call(Fate),
     Seat,
@@ -35,7 +35,7 @@ enum Move {
     App(AppState),
 }
 
-fn moves() -> impl Strategy<Value = Move> {
+fn actions() -> impl Strategy<Value = Action> {
     let class = prop_oneof![
         Just(Class::ThrottledGroup),
         Just(Class::ThrottledAccount),
@@ -52,26 +52,26 @@ fn moves() -> impl Strategy<Value = Move> {
         2 => any::<bool>().prop_map(|executed| Fate::Crashed { executed }),
     ];
     prop_oneof![
-        4 => (1u64..40).prop_map(Move::Pass),
-        6 => fate.prop_map(Move::Call),
-        2 => Just(Move::Seat),
-        1 => (0u8..3).prop_map(Move::Request),
-        1 => any::<bool>().prop_map(Move::Suspend),
-        1 => prop_oneof![Just(AppState::Working), Just(AppState::Missing), Just(AppState::Checking)].prop_map(Move::App),
+        4 => (1u64..40).prop_map(Action::Pass),
+        6 => fate.prop_map(Action::Call),
+        2 => Just(Action::Seat),
+        1 => (0u8..3).prop_map(Action::Request),
+        1 => any::<bool>().prop_map(Action::Suspend),
+        1 => prop_oneof![Just(AppState::Working), Just(AppState::Missing), Just(AppState::Checking)].prop_map(Action::App),
     ]
 }
 
-/// The world outside: what is really the case, whatever the status says.
+/// The real state, whatever the status says.
 struct Model {
     object: GroupAttributeReset,
     app: AppView,
     local: LocalState,
-    noted: Option<String>,
+    noted_attempt: Option<String>,
     seconds: u64,
     seats: usize,
-    /// Requests that have ended, which must never be called for again.
+    /// Finished requests. No call may be made for them again.
     ended: Vec<Option<String>>,
-    /// Calls of the present request whose outcome was never seen and not yet read back.
+    /// Whether the current request has a call with an unknown outcome that has not been read back.
     unsettled: bool,
     calls: u32,
 }
@@ -81,14 +81,14 @@ impl Model {
         at(self.seconds)
     }
 
-    fn circumstances(&self) -> WriteContext {
+    fn write_context(&self) -> WriteContext {
         WriteContext { now: self.now(), jitter: 0.5, throttle: Duration::from_secs(2) }
     }
 
     fn store(&mut self, next: ResetStatus) {
         let before = self.object.status.clone().unwrap_or_default();
         if before.is_written() && before.is_final() && next.request_id == before.request_id {
-            assert_eq!(before.reason(), next.reason(), "an end is never taken back");
+            assert_eq!(before.reason(), next.reason(), "an end is never revoked");
         }
         let reasons = [
             next.reason(),
@@ -107,15 +107,16 @@ impl Model {
         self.ended.extend(next.history.iter().map(|past| past.request_id.clone()));
         assert!(serde_json::to_vec(&next).unwrap().len() < 8192);
         self.object.status = Some(next);
-        self.note();
+        self.update_local_state();
     }
 
-    /// What a process remembers after it saw the object: an attempt that it did not settle is foreign.
-    fn note(&mut self) {
+    /// Updates what a process remembers after it saw the object. It treats an attempt that it did not settle as
+    /// foreign.
+    fn update_local_state(&mut self) {
         let status = seen(&self.object);
         let id = status.pending_attempt.as_ref().map(|pending| pending.id.clone());
-        if id != self.noted {
-            self.noted = id;
+        if id != self.noted_attempt {
+            self.noted_attempt = id;
             self.local.read_back_at =
                 status.pending_attempt.as_ref().map(|pending| read_back_of_foreign(pending, self.now().mono));
         }
@@ -128,7 +129,7 @@ impl Model {
         });
     }
 
-    /// Takes steps until nothing is to be done now; a call meets `fate`, and further ones succeed.
+    /// Takes steps until there is nothing to do now. The first call meets `fate`; then it stops before the next.
     fn settle_down(&mut self, fate: Option<Fate>) {
         let mut fate = fate;
         for _ in 0..20 {
@@ -143,13 +144,13 @@ impl Model {
                 },
             }
         }
-        panic!("steps without end: {:?}", self.object.status);
+        panic!("endless steps: {:?}", self.object.status);
     }
 
     fn call(&mut self, fate: Fate) {
         let before = seen(&self.object);
-        assert!(!self.ended.contains(&before.request_id), "called for a request that has ended");
-        assert!(!self.unsettled, "called before an unseen outcome was settled");
+        assert!(!self.ended.contains(&before.request_id), "called for a finished request");
+        assert!(!self.unsettled, "called before an unknown outcome was settled");
         assert!(!self.object.spec.suspend, "called while suspended");
         let pending = attempt(before.attempts + 1, self.now());
         self.store(intent(&self.object, pending.clone(), self.now()));
@@ -165,12 +166,12 @@ impl Model {
             Fate::LostBefore | Fate::LostAfter => Delivery::Sent(Class::Unknown),
             Fate::Crashed { .. } => {
                 self.unsettled = true;
-                self.noted = None;
-                return self.note();
+                self.noted_attempt = None;
+                return self.update_local_state();
             }
         };
         self.unsettled = delivery == Delivery::Sent(Class::Unknown);
-        self.store(after_attempt(&self.object, &pending, &result(delivery), self.circumstances()));
+        self.store(after_attempt(&self.object, &pending, &result(delivery), self.write_context()));
         if self.unsettled {
             self.local.read_back_at = Some(self.now().mono + SETTLE_TIME);
         }
@@ -178,7 +179,7 @@ impl Model {
 
     fn read_back(&mut self, pending: &PendingAttempt) {
         let read = CallResult { attributes: self.seats, ..result(Delivery::Sent(Class::Success)) };
-        let next = after_read_back(&self.object, pending, &read, self.circumstances()).unwrap();
+        let next = after_read_back(&self.object, pending, &read, self.write_context()).unwrap();
         self.unsettled = false;
         if self.seats > 0 && self.object.spec.on_unknown_outcome == OnUnknownOutcome::Stop {
             let reasons = [
@@ -190,14 +191,14 @@ impl Model {
         self.store(next);
     }
 
-    fn make(&mut self, step: Move) {
+    fn apply(&mut self, step: Action) {
         match step {
-            Move::Pass(seconds) => self.seconds += seconds,
-            Move::Call(fate) => return self.settle_down(Some(fate)),
-            Move::Seat => self.seats += 1,
-            Move::Request(number) => self.edit(|spec| spec.request_id = Some(format!("request-{number}"))),
-            Move::Suspend(suspend) => self.edit(|spec| spec.suspend = suspend),
-            Move::App(state) => self.app.state = state,
+            Action::Pass(seconds) => self.seconds += seconds,
+            Action::Call(fate) => return self.settle_down(Some(fate)),
+            Action::Seat => self.seats += 1,
+            Action::Request(number) => self.edit(|spec| spec.request_id = Some(format!("request-{number}"))),
+            Action::Suspend(suspend) => self.edit(|spec| spec.suspend = suspend),
+            Action::App(state) => self.app.state = state,
         }
         self.settle_down(None);
     }
@@ -211,13 +212,13 @@ impl Model {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
-    /// Whatever happens in whatever order: no call after the end, none before an unseen outcome is settled, no end
-    /// taken back, and once the faults stop the request ends.
+    /// For any order of events: no call after the end, none before an unknown outcome is settled, no end revoked, and
+    /// once the faults stop, the request finishes.
     #[test]
     fn no_order_of_events_breaks_the_protocol(
         stop in any::<bool>(),
         succeed in any::<bool>(),
-        moves in prop::collection::vec(moves(), 1..40),
+        actions in prop::collection::vec(actions(), 1..40),
     ) {
         let spec = ResetSpec {
             on_unknown_outcome: if stop { OnUnknownOutcome::Stop } else { OnUnknownOutcome::Retry },
@@ -229,15 +230,15 @@ proptest! {
             object: reset(spec),
             app: works(),
             local: LocalState::default(),
-            noted: None,
+            noted_attempt: None,
             seconds: 1,
             seats: 2,
             ended: Vec::new(),
             unsettled: false,
             calls: 0,
         };
-        for step in moves {
-            model.make(step);
+        for step in actions {
+            model.apply(step);
         }
         model.edit(|spec| spec.suspend = false);
         model.app = works();

@@ -62,14 +62,18 @@ fn of_not_after_and_the_deadline_the_earlier_one_ends_it() {
     let (by_deadline, by_moment) = (bounded("30:00", 5), bounded("00:05", 1800));
     for object in [&by_deadline, &by_moment] {
         assert_eq!(step(object, &works(), at(4)), Step::Send);
-        assert_eq!(ends_at(&begun(object)), Some(at(5).wall), "the last look asks the same");
+        assert_eq!(
+            ends_at(&with_stored_intent(object)),
+            Some(at(5).wall),
+            "the check before sending uses the same time"
+        );
     }
     assert_eq!(recorded(step(&by_deadline, &works(), at(5))).reason(), Reason::DeadlineExceeded);
     assert_eq!(recorded(step(&by_moment, &works(), at(5))).reason(), Reason::Expired);
 }
 
-/// As it stands once its first intent is stored.
-fn begun(object: &GroupAttributeReset) -> GroupAttributeReset {
+/// The object once its first intent is stored.
+fn with_stored_intent(object: &GroupAttributeReset) -> GroupAttributeReset {
     let status = intent(object, attempt(1, at(0)), at(0));
     GroupAttributeReset { status: Some(status), ..object.clone() }
 }
@@ -125,7 +129,7 @@ fn another_request_is_recorded_before_it_is_sent_and_an_old_one_is_never_sent_ag
     assert_eq!(reverted.history[0].request_id.as_deref(), Some("two"));
     object.status = Some(reverted);
     assert_eq!(step(&object, &works(), at(5)), Step::Wait(None));
-    // Its time to live counts from the moment since which it is finished, not from when it was so before.
+    // Its time to live counts from when it became finished now, not from when it first finished.
     object.spec.ttl_seconds_after_finished = Some(10);
     assert_eq!(step(&object, &works(), at(12)), Step::Wait(Some(Duration::from_secs(13))));
     assert_eq!(step(&object, &works(), at(13)), Step::Delete);
@@ -163,7 +167,7 @@ fn an_account_that_is_another_by_now_cannot_be_asked() {
     assert_eq!(recorded(step(&object, &moved, at(2))).reason(), Reason::OutcomeUnknown);
 }
 
-/// Its process may make the call until its ten seconds are over.
+/// Its process may make the call until its ten seconds have passed.
 #[test]
 fn an_attempt_of_another_process_is_not_given_up_while_that_may_be_at_work() {
     let mut object = reset(ResetSpec { active_deadline_seconds: 1, ..spec() });
@@ -180,7 +184,7 @@ fn an_attempt_of_another_process_is_not_given_up_while_that_may_be_at_work() {
     }
 }
 
-/// Whoever made it may still say that nothing was sent.
+/// The process that made it may still report that nothing was sent.
 #[test]
 fn an_attempt_that_was_counted_as_unseen_counts_no_more_once_it_is_known_that_nothing_was_sent() {
     let mut object = reset(spec());
@@ -223,10 +227,10 @@ fn a_status_that_says_what_nobody_would_have_written_is_no_reason_to_panic() {
     assert_eq!((next.reason(), next.attempts), (Reason::Cleared, i32::MAX));
 }
 
-/// Of the platform's account a tenant learns reason and code, whatever became of a call.
+/// Of the platform's account a tenant sees only reason and code, whatever the result of a call.
 #[test]
 fn the_vendors_text_about_a_cluster_app_is_not_kept_whatever_became_of_the_call() {
-    let rulings = [
+    let deliveries = [
         Delivery::Sent(Class::Success),
         Delivery::Sent(Class::GroupNotFound),
         Delivery::Sent(Class::NotSupported),
@@ -239,23 +243,23 @@ fn the_vendors_text_about_a_cluster_app_is_not_kept_whatever_became_of_the_call(
         Delivery::NotSent(NotSentCause::Network(NetworkError::Refused)),
     ];
     for kind in [AppKind::ChatApp, AppKind::ClusterChatApp] {
-        let (is_told, read) = (kind == AppKind::ChatApp, result(Delivery::Sent(Class::Success)));
-        for delivery in rulings {
+        let (is_visible, read) = (kind == AppKind::ChatApp, result(Delivery::Sent(Class::Success)));
+        for delivery in deliveries {
             let mut reset = reset(spec());
             reset.spec.app_ref.kind = kind;
             let pending = attempt(1, at(10));
             reset.status = Some(intent(&reset, pending.clone(), at(10)));
-            let said = CallResult { error_info: "canary".to_owned(), ..result(delivery) };
-            let circumstances = WriteContext { now: at(11), jitter: 0.0, throttle: Duration::from_secs(1) };
-            let next = after_attempt(&reset, &pending, &said, circumstances);
+            let call_result = CallResult { error_info: "canary".to_owned(), ..result(delivery) };
+            let write_context = WriteContext { now: at(11), jitter: 0.0, throttle: Duration::from_secs(1) };
+            let next = after_attempt(&reset, &pending, &call_result, write_context);
             let text = serde_json::to_string(&next).unwrap();
-            assert_eq!(text.contains("canary"), is_told, "{kind} {delivery:?}: {text}");
+            assert_eq!(text.contains("canary"), is_visible, "{kind} {delivery:?}: {text}");
             let last = next.last_attempt.clone().unwrap();
             assert_eq!((last.sdk_app_id, last.host.as_str()), (1, "chat:443"), "the read-back needs them");
             if delivery == Delivery::Sent(Class::Unknown) {
                 reset.status = Some(next);
-                let settled = after_read_back(&reset, &pending, &read, circumstances).unwrap();
-                assert_eq!(serde_json::to_string(&settled).unwrap().contains("canary"), is_told, "{kind}");
+                let settled = after_read_back(&reset, &pending, &read, write_context).unwrap();
+                assert_eq!(serde_json::to_string(&settled).unwrap().contains("canary"), is_visible, "{kind}");
             }
         }
     }
@@ -264,10 +268,11 @@ fn the_vendors_text_about_a_cluster_app_is_not_kept_whatever_became_of_the_call(
 #[test]
 fn a_text_about_a_cluster_app_that_an_older_version_stored_goes_with_the_next_write() {
     let mut reset = reset(spec());
-    let said = CallResult { error_info: "canary".to_owned(), ..result(Delivery::Sent(Class::GroupNotFound)) };
+    let call_result =
+        CallResult { error_info: "canary".to_owned(), ..result(Delivery::Sent(Class::GroupNotFound)) };
     let pending = attempt(1, at(10));
-    let circumstances = WriteContext { now: at(11), jitter: 0.0, throttle: Duration::ZERO };
-    reset.status = Some(after_attempt(&reset, &pending, &said, circumstances));
+    let write_context = WriteContext { now: at(11), jitter: 0.0, throttle: Duration::ZERO };
+    reset.status = Some(after_attempt(&reset, &pending, &call_result, write_context));
     reset.spec.app_ref.kind = AppKind::ClusterChatApp;
     reset.metadata.generation = Some(2);
     let Step::Record(next) = plan(&reset, &works(), &LocalState::default(), at(20)).step else {

@@ -1,4 +1,4 @@
-//! Objects as others can make them: with the longest message, with metadata without end.
+//! Objects with extreme content: the longest message, huge metadata.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::*;
 use crate::api::{Condition, ConditionStatus};
 use crate::protocol::deadlines::{gitops_owner, prune_metadata};
 
-/// The end quotes what it was waiting for, which may be as long as a message can be.
+/// The final message quotes what the reset was waiting for, which can be as long as a message may be.
 #[test]
 fn an_end_that_quotes_the_longest_message_can_be_stored_and_still_says_what_to_do() {
     let waiting = Condition {
@@ -31,7 +31,7 @@ fn an_end_that_quotes_the_longest_message_can_be_stored_and_still_says_what_to_d
     };
     assert_eq!(end.reason(), Reason::DeadlineExceeded);
     assert!(end.conditions.iter().all(|condition| condition.message.len() <= 512));
-    assert!(end.conditions[0].message.ends_with("a new requestID or a new object."), "{end:?}");
+    assert!(end.conditions[0].message.ends_with("set a new requestID or create a new object."), "{end:?}");
 }
 
 #[test]
