@@ -1,7 +1,7 @@
 //! Clears the attributes of Tencent Cloud Chat groups: the library behind `groupattr-operator`.
 //!
-//! A `GroupAttributeReset` names one group. The operator makes the vendor's call for it and records the outcome in the
-//! object's status.
+//! A `GroupAttributeReset` names one group. The operator makes the vendor's call for it and records the outcome in
+//! the object's status.
 //!
 //! # Modules
 //!

@@ -54,8 +54,8 @@ impl From<LastSeen> for AttemptEnd {
     }
 }
 
-/// Makes the attempt and reports its end. The event loop has reserved the group and grants a permit once the intent is
-/// stored. [`TaskResult::CallEnded`] returns both as soon as the call is over, before its outcome is stored.
+/// Makes the attempt and reports its end. The event loop has reserved the group and grants a permit once the intent
+/// is stored. [`TaskResult::CallEnded`] returns both as soon as the call is over, before its outcome is stored.
 pub async fn attempt(ctx: Arc<Context>, order: AttemptOrder) {
     let uid = order.reset.uid().unwrap_or_default();
     let AttemptEnd { seen, read_back_at, revoked_attempt } = run_steps(&ctx, &order).await;

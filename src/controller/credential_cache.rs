@@ -56,7 +56,8 @@ impl CredentialCache {
     ///
     /// # Errors
     ///
-    /// [`CredentialsError`] if the Secret cannot be read or holds no usable key; repeated for 2 s without another read.
+    /// [`CredentialsError`] if the Secret cannot be read or holds no usable key; repeated for 2 s without another
+    /// read.
     pub async fn usersig(
         &self,
         client: &Client,
@@ -113,7 +114,8 @@ impl CredentialCache {
         }
     }
 
-    /// When the current signature expires, in Unix seconds. `None` if there is none, or while the Secret is being read.
+    /// When the current signature expires, in Unix seconds. `None` if there is none, or while the Secret is being
+    /// read.
     pub fn expires(&self) -> Option<i64> {
         Some(self.cached.try_lock().ok()?.usersig.as_ref()?.expires())
     }

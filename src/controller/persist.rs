@@ -87,10 +87,10 @@ pub async fn get_until_answered(ctx: &Context, seen: &GroupAttributeReset) -> La
     }
 }
 
-/// Stores the status that `next` computes from the object, whose status this process knows. Retries for as long as the
-/// process lives, because the outcome is known nowhere else. Only the process that made an attempt, or a later leader,
-/// may settle it: while this process leads, a status without the attempt was written by an unauthorized client and is
-/// overwritten.
+/// Stores the status that `next` computes from the object, whose status this process knows. Retries for as long as
+/// the process lives, because the outcome is known nowhere else. Only the process that made an attempt, or a later
+/// leader, may settle it: while this process leads, a status without the attempt was written by an unauthorized
+/// client and is overwritten.
 pub async fn record_attempt(
     ctx: &Context,
     seen: Arc<GroupAttributeReset>,

@@ -32,7 +32,8 @@ pub struct ResetEntry {
     pub write_at: Option<Duration>,
     /// It is queued for a write slot.
     pub in_backlog: bool,
-    /// The full object while work may be left, else just enough to delete it in time and to recognize its final status.
+    /// The full object while work may be left, else just enough to delete it in time and to recognize its final
+    /// status.
     pub stage: Stage,
 }
 
@@ -65,8 +66,8 @@ pub enum Freshness {
     MaybeStale,
     /// The answer to a write of this process: the status is our own. It, too, may be older than the cached object.
     OwnWrite,
-    /// From a list, or a GET that no watch event overtook: the current state, even if its resourceVersion is lower, for
-    /// example after a restore from backup.
+    /// From a list, or a GET that no watch event overtook: the current state, even if its resourceVersion is lower,
+    /// for example after a restore from backup.
     Consistent,
 }
 
@@ -266,8 +267,8 @@ impl Stage {
     }
 }
 
-/// Whether `version` is older than `known`. Since Kubernetes 1.35 resourceVersions may be compared as numbers. If they
-/// are not numbers, every version counts as newer, and the resourceVersion check of the next write decides.
+/// Whether `version` is older than `known`. Since Kubernetes 1.35 resourceVersions may be compared as numbers. If
+/// they are not numbers, every version counts as newer, and the resourceVersion check of the next write decides.
 #[must_use]
 pub fn is_older(version: &str, known: &str) -> bool {
     matches!((version.parse::<u64>(), known.parse::<u64>()), (Ok(version), Ok(known)) if version < known)

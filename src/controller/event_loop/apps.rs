@@ -195,9 +195,9 @@ impl Controller {
         self.reconcile_resets_of_app(key);
     }
 
-    /// The lowest rate and the longest interval of the apps that name the account and have a say in it. While none has,
-    /// as after a restart, apps that work by a stored proof keep to limits of their own, and the account allows what the
-    /// most generous of them does.
+    /// The lowest rate and the longest interval of the apps that name the account and have a say in it. While none
+    /// has, as after a restart, apps that work by a stored proof keep to limits of their own, and the account allows
+    /// what the most generous of them does.
     pub(super) fn recompute_limits(&mut self, name: &AccountId) {
         self.dirty_accounts.insert(name.clone());
         let now = self.now().mono;
@@ -243,8 +243,8 @@ fn is_newer_of(object: &AnyChatApp, known: &AnyChatApp) -> bool {
         && !is_older(&version(object), &version(known))
 }
 
-/// What a Secret that cannot be used means for the app. If Kubernetes just did not hand it out, that is no trouble of the
-/// app, and the error says why it did not.
+/// What a Secret that cannot be used means for the app. If Kubernetes just did not hand it out, that is no trouble of
+/// the app, and the error says why it did not.
 fn failure(fault: CredentialsError) -> Result<AppFailure, String> {
     let (reason, message) = match fault {
         CredentialsError::NotFound(message) => (AppReason::SecretNotFound, message),

@@ -1,8 +1,8 @@
 //! Who goes now: the limits of each account, and whose turn it is.
 //!
-//! A clear goes in two steps. When it will be its turn by the time that its intent is stored, its attempt is begun; when
-//! its intent is stored and a permit is free, it gets the permit. So no permit waits for the API server, and no intent
-//! is stored long before its call.
+//! A clear goes in two steps. When it will be its turn by the time that its intent is stored, its attempt is begun;
+//! when its intent is stored and a permit is free, it gets the permit. So no permit waits for the API server, and no
+//! intent is stored long before its call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +18,9 @@ use crate::limits::group_interval::GroupReadiness;
 use crate::protocol::Now;
 use crate::protocol::plan::{AppState, Step};
 
-/// So many intents of one account are under way to the API server at most. It is enough for 200 a second at an API server
-/// that takes 80 ms; one that is slower is the limit, and who waits then waits here, where turns are kept, and not in
-/// a line at the API server, where the last who came is the last to be served.
+/// So many intents of one account are under way to the API server at most. It is enough for 200 a second at an API
+/// server that takes 80 ms; one that is slower is the limit, and who waits then waits here, where turns are kept, and
+/// not in a line at the API server, where the last who came is the last to be served.
 const MAX_CONCURRENT_INTENTS: usize = 16;
 
 /// When leadership is in doubt, it is looked at again after this long.
@@ -161,8 +161,8 @@ impl Controller {
         self.tasks.spawn(attempt(ctx, order));
     }
 
-    /// An app that works by a stored proof has no say in its account's limits yet, but keeps to its own from the start:
-    /// until when those hold its next clear back. If they do not, its next one counts from now.
+    /// An app that works by a stored proof has no say in its account's limits yet, but keeps to its own from the
+    /// start: until when those hold its next clear back. If they do not, its next one counts from now.
     fn held_by_own_limits(
         &mut self,
         name: &AccountId,

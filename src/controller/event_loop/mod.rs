@@ -73,7 +73,8 @@ pub struct Controller {
     app_writes_in_flight: usize,
     app_write_queue: FairQueue<(bool, AppKey)>,
     namespaces: HashMap<String, BTreeMap<String, String>>,
-    /// Stored objects that cannot be decoded, by kind and uid, and the queue of those whose status does not say so yet.
+    /// Stored objects that cannot be decoded, by kind and uid, and the queue of those whose status does not say so
+    /// yet.
     malformed: HashMap<(&'static str, String), Malformed>,
     unexplained: Unexplained,
     series: AppSeries,

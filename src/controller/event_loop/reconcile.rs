@@ -166,8 +166,9 @@ impl Controller {
         self.wake_at(uid, explain_at);
     }
 
-    /// The group may be written to again, or soon: the one that waits longest for it is looked at, and if that one does
-    /// not want to go any more, the next. Not all of them, or many resets of one group would keep everybody else waiting.
+    /// The group may be written to again, or soon: the one that waits longest for it is looked at, and if that one
+    /// does not want to go any more, the next. Not all of them, or many resets of one group would keep everybody else
+    /// waiting.
     pub(super) fn next_for_group(&mut self, name: &AccountId, group: &GroupId) {
         let now = self.now().mono;
         loop {
@@ -180,7 +181,8 @@ impl Controller {
             }
             let Some(QueueKey { uid, .. }) = self.account(name).next_waiting_for_group(group) else { return };
             self.reconcile(&uid);
-            // A place in another line, of its app's new account say, leads to no end that would look who is next here.
+            // A place in another line, of its app's new account say, leads to no end that would look who is next
+            // here.
             let goes = |queued: &QueuePosition| !queued.read && queued.account == *name;
             if self.resets.active(&uid).is_some_and(|active| active.queued.as_ref().is_some_and(goes)) {
                 return;
@@ -231,8 +233,8 @@ impl Controller {
 }
 
 /// Its place in every line for a call: by the start of its request's clock. One that the vendor has refused as the
-/// account's fault more than once goes behind the others of its namespace, which may fare better: what it draws closes
-/// the way for all of them. Also behind those that come while the way is closed.
+/// account's fault more than once goes behind the others of its namespace, which may fare better: what it draws
+/// closes the way for all of them. Also behind those that come while the way is closed.
 fn queue_key(object: &GroupAttributeReset, uid: &str) -> QueueKey {
     let status = status::seen(object);
     let refused_again = status.last_attempt.as_ref().filter(|attempt| {

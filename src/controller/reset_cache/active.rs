@@ -182,8 +182,8 @@ impl ForeignAttempt {
     }
 }
 
-/// Longest time the result of the last attempt may delay the next one. The condition reason cannot decide this, because
-/// another one may have replaced it, for example that the app does not work.
+/// Longest time the result of the last attempt may delay the next one. The condition reason cannot decide this,
+/// because another one may have replaced it, for example that the app does not work.
 fn longest_wait(status: &ResetStatus) -> Duration {
     let was_throttled = status.last_attempt.as_ref().is_some_and(|last| {
         let class = last.error_code.map(|code| lookup(code).class);

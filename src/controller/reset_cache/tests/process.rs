@@ -32,7 +32,8 @@ enum Doing {
     Nothing,
     /// The intent is stored; the call comes next.
     Intent(Object, PendingAttempt, SendBounds),
-    /// Something is known about the attempt; it is written next. With the moment from which the group may be read back.
+    /// Something is known about the attempt; it is written next. With the moment from which the group may be read
+    /// back.
     Known(Object, PendingAttempt, CallResult, Option<Duration>),
     /// The group was read; that is written next.
     Read(Object, PendingAttempt, CallResult),
