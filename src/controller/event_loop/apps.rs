@@ -1,4 +1,4 @@
-//! What came of the checks of an app, what its status says, and which limits its account has.
+//! Apps: the results of their checks, their status, and the limits of their accounts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,13 +18,14 @@ use crate::protocol::circuit_breaker::{AppFailure, CircuitChange};
 use crate::protocol::classify::CallResult;
 use crate::protocol::messages;
 
-/// Status writes of apps under way.
+/// App status writes in flight at once.
 const MAX_CONCURRENT_APP_WRITES: usize = 16;
-/// After a status was written, so that one that does not take effect is not written without end.
+/// Minimum time between two status writes of one app, so that a write that does not take effect is not repeated in a
+/// busy loop.
 const APP_WRITE_SPACING: Duration = Duration::from_millis(500);
 
 impl Controller {
-    /// Checks an app if that is due, and writes its status if it should be another.
+    /// Checks an app if a check is due, and writes its status if it should change.
     pub(super) fn reconcile_app(&mut self, key: &AppKey) {
         if !self.is_listed() || self.ctx.stop.is_cancelled() {
             return;
@@ -44,7 +45,7 @@ impl Controller {
             return self.timers.set(app.next_write_at, Wake::App(key.clone()));
         }
         if self.app_writes_in_flight >= MAX_CONCURRENT_APP_WRITES {
-            // Of one namespace, those that were never verified go last.
+            // Within a namespace, never-verified apps go last.
             return self.app_write_queue.push(&key.namespace, (app.verified.is_none(), key.clone()));
         }
         self.app_writes_in_flight += 1;
@@ -66,7 +67,7 @@ impl Controller {
     }
 
     pub(super) fn on_app_written(&mut self, key: &AppKey, written: Result<AnyChatApp, WriteError>) {
-        self.note_app_written(key, written);
+        self.apply_app_write(key, written);
         self.app_writes_in_flight = self.app_writes_in_flight.saturating_sub(1);
         self.reconcile_app(key);
         while self.app_writes_in_flight < MAX_CONCURRENT_APP_WRITES {
@@ -75,7 +76,7 @@ impl Controller {
         }
     }
 
-    fn note_app_written(&mut self, key: &AppKey, written: Result<AnyChatApp, WriteError>) {
+    fn apply_app_write(&mut self, key: &AppKey, written: Result<AnyChatApp, WriteError>) {
         let now = self.now().mono;
         let Some(app) = self.apps.get_mut(key) else { return };
         app.writing = false;
@@ -86,12 +87,12 @@ impl Controller {
                 }
                 app.next_write_at = now + APP_WRITE_SPACING;
             }
-            // The watch brings what it changed to, or that it is gone.
+            // The watch will show the change or the deletion.
             Err(WriteError::Conflict | WriteError::Gone) => app.next_write_at = now + APP_WRITE_SPACING,
             Err(fault) => {
                 app.next_write_at = now + Duration::from_secs(2);
                 let AppKey { kind, namespace, name } = key;
-                tracing::warn!(%kind, namespace, name, "status not written, tried again: {fault}");
+                tracing::warn!(%kind, namespace, name, "the status could not be written; retrying: {fault}");
             }
         }
     }
@@ -110,7 +111,7 @@ impl Controller {
     ) {
         let now = self.now();
         let key = &config.key;
-        // A probe on other terms says nothing about the app as it is now, which has its own probe.
+        // A probe with an older configuration says nothing about the current one, which gets its own probe.
         let Some(app) = self.apps.get_mut(key).filter(|app| app.uses(config)) else { return };
         app.probe = ProbeState::Idle;
         let had_failure = app.circuit.failure().is_some();
@@ -121,7 +122,7 @@ impl Controller {
         }
         let was_confirmation = app.confirm_at.take().is_some();
         let change = match outcome {
-            // Of an app that works by a stored proof: the end of the call has told everybody what it came to.
+            // A confirmation of a stored verification: `on_call_ended` has already applied its result.
             Ok(_) if was_confirmation => {
                 app.confirm_at = app.is_unconfirmed().then_some(now.mono + PROBE_SPACING);
                 CircuitChange::None
@@ -156,7 +157,7 @@ impl Controller {
                 let change = app.circuit.on_failure(failure, now);
                 self.on_circuit_change(&config.key, change, false);
             }
-            // Those who have a signature go on; the others wait until the next probe has one.
+            // Attempts that have a signature continue; the others wait until the next probe has one.
             Err(why) => {
                 warn_without_key(&config.key, &why);
                 app.circuit.on_key_unavailable(now);
@@ -165,7 +166,7 @@ impl Controller {
         self.reconcile_app(&config.key);
     }
 
-    /// Tells everybody whom the change of a circuit concerns.
+    /// Applies a change of the circuit breaker: log, event, metrics, limits and the app's resets.
     pub(super) fn on_circuit_change(&mut self, key: &AppKey, change: CircuitChange, had_failure: bool) {
         let Some(app) = self.apps.get_mut(key) else { return };
         app.update_rejected();
@@ -175,14 +176,17 @@ impl Controller {
         match (change, app.circuit.failure()) {
             (CircuitChange::None, _) => return,
             (CircuitChange::Opened, Some(AppFailure { reason, code, message })) => {
-                tracing::warn!(%kind, namespace, name, %reason, code, "circuit open, nothing is sent: {message}");
+                tracing::warn!(
+                    %kind, namespace, name, %reason, code,
+                    "circuit breaker open, nothing is sent: {message}"
+                );
                 let note = messages::circuit_opened(*kind, name, *reason, *code, message);
                 self.ctx.event(reference, "CircuitOpened", true, note);
             }
             (CircuitChange::Opened, None) | (CircuitChange::Closed, _) => {
-                tracing::info!(%kind, namespace, name, "the account works");
+                tracing::info!(%kind, namespace, name, "circuit breaker closed, the account works");
                 if had_failure {
-                    let note = "The vendor accepts the account again; resets go on.".to_owned();
+                    let note = "The vendor accepts the account again; resets resume.".to_owned();
                     self.ctx.event(reference, "CircuitClosed", false, note);
                 }
             }
@@ -195,9 +199,9 @@ impl Controller {
         self.reconcile_resets_of_app(key);
     }
 
-    /// The lowest rate and the longest interval of the apps that name the account and have a say in it. While none
-    /// has, as after a restart, apps that work by a stored proof keep to limits of their own, and the account allows
-    /// what the most generous of them does.
+    /// Sets the account's limits: the lowest rate and the longest interval of the apps that name it and whose limits
+    /// apply. While no app's limits apply, as after a restart, apps with only a stored verification keep to their own
+    /// limits, and the account allows what the most generous of them does.
     pub(super) fn recompute_limits(&mut self, name: &AccountId) {
         self.dirty_accounts.insert(name.clone());
         let now = self.now().mono;
@@ -217,14 +221,15 @@ impl Controller {
                 app.confirm(now);
             }
         }
-        // The others are woken by their own circuits.
+        // The others are woken by their own circuit breakers.
         let is_due =
             |app: &&&mut AppEntry| app.is_unconfirmed() && app.probe_due_at().is_some_and(|due| due <= now);
         let due: Vec<AppKey> = sharers.iter().filter(is_due).map(|app| app.object.key()).collect();
-        let heard = sharers.iter().filter(|app| app.limits_apply()).map(|app| limits(app)).reduce(strictest);
+        let applied =
+            sharers.iter().filter(|app| app.limits_apply()).map(|app| limits(app)).reduce(strictest);
         let stored =
             || sharers.iter().filter(|app| app.is_unconfirmed()).map(|app| limits(app)).reduce(loosest);
-        if let Some(agreed) = heard.or_else(stored) {
+        if let Some(agreed) = applied.or_else(stored) {
             let calls = u32::try_from(agreed.calls_per_second).unwrap_or(1);
             let interval = u64::try_from(agreed.group_interval_milliseconds).unwrap_or(1000);
             self.account(name).set_limits(calls, Duration::from_millis(interval));
@@ -243,8 +248,8 @@ fn is_newer_of(object: &AnyChatApp, known: &AnyChatApp) -> bool {
         && !is_older(&version(object), &version(known))
 }
 
-/// What a Secret that cannot be used means for the app. If Kubernetes just did not hand it out, that is no trouble of
-/// the app, and the error says why it did not.
+/// What an unusable Secret means for the app. If Kubernetes merely did not return it, the app itself has not failed,
+/// and the error says why.
 fn failure(fault: CredentialsError) -> Result<AppFailure, String> {
     let (reason, message) = match fault {
         CredentialsError::NotFound(message) => (AppReason::SecretNotFound, message),
@@ -256,5 +261,8 @@ fn failure(fault: CredentialsError) -> Result<AppFailure, String> {
 }
 
 fn warn_without_key(AppKey { kind, namespace, name }: &AppKey, why: &str) {
-    tracing::warn!(%kind, namespace, name, "nothing can be signed for this app: {why}");
+    tracing::warn!(
+        %kind, namespace, name,
+        "the Secret could not be read, so nothing can be signed for this app: {why}"
+    );
 }
