@@ -89,7 +89,7 @@ impl ResetCache {
 
     /// Caches `object`, unless the cached one is newer. The first status seen of a reset is trusted; after that only
     /// statuses that this process wrote and, for a while, those of its predecessor.
-    pub fn upsert(&mut self, object: Arc<GroupAttributeReset>, origin: Freshness, now: Now) -> Upserted {
+    pub fn upsert(&mut self, object: Arc<GroupAttributeReset>, freshness: Freshness, now: Now) -> Upserted {
         let uid = object.uid().unwrap_or_default();
         let version = object.resource_version().unwrap_or_default();
         let entry = self.all.entry(uid.clone()).or_insert_with(|| ResetEntry {
@@ -105,10 +105,10 @@ impl ResetCache {
         let is_news = entry.version != version;
         let is_old = is_older(&version, &entry.version) || matches!(entry.stage, Stage::Gone) && !is_news;
         match &mut entry.stage {
-            Stage::Active(active) if is_old && origin == Freshness::OwnWrite => {
+            Stage::Active(active) if is_old && freshness == Freshness::OwnWrite => {
                 active.on_written(object, true)
             }
-            _ if is_old && origin != Freshness::Consistent => return Upserted::Stale,
+            _ if is_old && freshness != Freshness::Consistent => return Upserted::Stale,
             stage => {
                 if is_news {
                     entry.version = version;
@@ -116,11 +116,11 @@ impl ResetCache {
                     (entry.faults, entry.write_at) = (0, None);
                 }
                 match stage {
-                    Stage::Active(active) if origin == Freshness::OwnWrite => {
+                    Stage::Active(active) if freshness == Freshness::OwnWrite => {
                         active.on_written(object, false)
                     }
                     Stage::Active(active) => {
-                        active.seen_newer |= is_news && origin == Freshness::MaybeStale;
+                        active.seen_newer |= is_news && freshness == Freshness::MaybeStale;
                         active.update(object, &self.reader, now.mono);
                     }
                     Stage::Gone => *stage = Stage::Active(Box::new(ActiveReset::new(object))),

@@ -322,16 +322,12 @@ mod tests {
         let source = Source { kind: RESET, namespace: String::new() };
         let stream = futures::stream::iter(raw_events.map(Ok));
         forward(stream, source, reset, context(events)).await;
-        let mut freshness_of = Vec::new();
+        let mut seen = Vec::new();
         while let Some(event) = received.recv().await {
             if let WatchEvent::Reset(_, freshness) = event {
-                freshness_of.push(freshness);
+                seen.push(freshness);
             }
         }
-        assert!(
-            matches!(freshness_of[..], [Freshness::Consistent, Freshness::MaybeStale]),
-            "{}",
-            freshness_of.len()
-        );
+        assert!(matches!(seen[..], [Freshness::Consistent, Freshness::MaybeStale]), "{}", seen.len());
     }
 }
