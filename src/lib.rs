@@ -44,7 +44,7 @@
 //! | account | an `SDKAppID` at a host; apps that name the same one share its rate limit |
 //! | attempt | one try to clear a group: stored intent, permit, call, stored outcome |
 //! | intent | `status.pendingAttempt`, stored before the call so that a crash cannot hide that call |
-//! | permit | the right to send one call now, under the account's rate limit |
+//! | permit | permission to send one call now, under the account's rate limit |
 //! | unknown outcome | the call was sent and no answer came back |
 //! | read-back | a read of the group that decides what an unknown outcome was |
 //! | probe | a harmless read that shows whether the vendor accepts an app's credentials |

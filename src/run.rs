@@ -132,8 +132,8 @@ impl Process {
         wait_for_kinds(&self.clients.main, &needed, |line| self.health.not_ready(line)).await;
     }
 
-    /// Waits for leadership, then works. A standby reports ready, or a rolling update would wait forever, unless it
-    /// could never take over.
+    /// Waits for leadership, then works. A standby reports ready, so that a rolling update does not wait forever; one
+    /// that could never take over reports not ready.
     async fn lead(self, shutdown: &CancellationToken) -> Exit {
         if !self.settings.leader_elect {
             self.metrics.leader(true);
@@ -264,7 +264,7 @@ impl Process {
 }
 
 fn broken(exit: LoopExit) -> Exit {
-    tracing::error!(?exit, "the event loop ended unexpectedly; the process exits");
+    tracing::error!(ending = ?exit, "the event loop ended unexpectedly; the process exits");
     Exit::Broken
 }
 

@@ -57,7 +57,7 @@ impl AccountLimits {
         }
     }
 
-    /// Sets the limits that the verified apps of this account agree on.
+    /// Sets the limits in force: the strictest of this account's verified apps.
     pub fn set_limits(&mut self, calls_per_second: u32, interval: Duration) {
         self.clears.set_limit(calls_per_second);
         self.reads.set_limit(calls_per_second);
@@ -115,7 +115,7 @@ impl AccountLimits {
             && self.reads.is_idle(now)
     }
 
-    /// Evicts the groups whose interval is back to normal.
+    /// Evicts the groups whose state no longer matters.
     pub fn forget_idle_groups(&mut self, now: Duration) {
         let interval = self.interval;
         self.groups.retain(|_, group| !group.is_forgettable(interval, now));

@@ -100,17 +100,19 @@ pub enum ProbeState {
     Signed,
 }
 
-const QUEUED: &str = "Waiting to be checked: only a few never-verified apps are checked per second, round-robin across \
-                       namespaces, and those that name the same account share one check per 5 s. Apps with a wrong \
-                       key or without their Secret delay the others: fix or delete them.";
+const WAITING_FOR_CHECK: &str = "Waiting to be checked: only a few never-verified apps are checked per second, \
+                                 round-robin across namespaces, and those that name the same account share one check \
+                                 per 5 s. Apps with a wrong key or without their Secret delay the others: fix or \
+                                 delete them.";
 
-const NO_ACCOUNT: &str =
+const INVALID_SDK_APP_ID: &str =
     "spec.sdkAppID is not a valid SDKAppID of the vendor. Re-create the app with the account's own SDKAppID.";
-const NO_IDENTIFIER: &str = "spec.identifier is not 1 to 32 printable ASCII characters without blanks, so nothing is \
-                             signed for it. Set it to the administrator's UserID as shown in the chat console.";
+const INVALID_IDENTIFIER: &str = "spec.identifier is not 1 to 32 printable ASCII characters without blanks, so \
+                                  nothing is signed for it. Set it to the administrator's UserID as shown in the \
+                                  chat console.";
 
 /// A cached app.
-#[allow(clippy::struct_excessive_bools)] // Independent facts.
+#[allow(clippy::struct_excessive_bools)] // They are independent facts.
 pub struct AppEntry {
     /// The object as last seen.
     pub object: AnyChatApp,
@@ -306,7 +308,7 @@ impl AppEntry {
             None if self.circuit.is_closed() => {
                 (AppReason::Verified, "The vendor accepts the account's signature.".to_owned(), None)
             }
-            None if self.is_queued => (AppReason::Pending, QUEUED.to_owned(), None),
+            None if self.is_queued => (AppReason::Pending, WAITING_FOR_CHECK.to_owned(), None),
             None => (AppReason::Pending, self.key_error.clone()?, None),
         };
         let mut next = AppStatus {
@@ -379,9 +381,9 @@ fn call_config(
 ) -> Result<Arc<CallConfig>, AppFailure> {
     let spec = object.spec();
     let refused = |message: &str| failure(AppReason::CredentialsRejected, message.to_owned());
-    let sdk_app_id = u32::try_from(spec.sdk_app_id).map_err(|_| refused(NO_ACCOUNT))?;
+    let sdk_app_id = u32::try_from(spec.sdk_app_id).map_err(|_| refused(INVALID_SDK_APP_ID))?;
     if !spec.has_valid_identifier() {
-        return Err(refused(NO_IDENTIFIER));
+        return Err(refused(INVALID_IDENTIFIER));
     }
     let namespace = object.meta().namespace.clone().unwrap_or_else(|| rules.own_namespace.clone());
     let reference = spec.credentials.secret_key_ref.clone();

@@ -31,11 +31,11 @@ use crate::text::one_line;
 pub struct Context {
     /// For reads that have no wrapper in [`k8s`](crate::k8s).
     pub client: Client,
-    /// Status writes.
+    /// Reads resets and writes statuses.
     pub statuses: StatusWriter,
-    /// The vendor.
+    /// The client for the vendor's REST API.
     pub chat: ChatClient,
-    /// Kubernetes events.
+    /// Writes Kubernetes events.
     pub events: EventWriter,
     /// Metrics.
     pub metrics: Metrics,

@@ -48,11 +48,11 @@ fn after_a_restart(before: &AppEntry, generation: i64, spec: &Value) -> AppEntry
 #[test]
 fn an_app_has_a_say_from_its_proof_on_whatever_befalls_it() {
     assert!(!app(1, &json!({}), None).limits_apply());
-    let proved = verified();
-    assert!(proved.limits_apply());
+    let verified_app = verified();
+    assert!(verified_app.limits_apply());
     let suspended = json!({"suspend": true});
     let mut edited = app(2, &suspended, None);
-    edited.inherit(&proved);
+    edited.inherit(&verified_app);
     assert!(edited.limits_apply(), "an edit does not undo a verification");
 }
 
@@ -103,12 +103,12 @@ fn an_app_that_the_vendor_refused_has_no_say_until_it_is_proved_again() {
 /// Otherwise a valid key at one host could slow down an account at another.
 #[test]
 fn a_proof_is_no_proof_for_another_account() {
-    let proved = verified();
+    let verified_app = verified();
     let elsewhere = json!({"region": "China", "suspend": true});
-    let mut moved = app(2, &elsewhere, proved.due_status(at(101)));
-    moved.inherit(&proved);
+    let mut moved = app(2, &elsewhere, verified_app.due_status(at(101)));
+    moved.inherit(&verified_app);
     assert!(!moved.limits_apply());
-    assert!(!after_a_restart(&proved, 2, &elsewhere).works(), "edited while no operator was running");
+    assert!(!after_a_restart(&verified_app, 2, &elsewhere).works(), "edited while no operator was running");
 }
 
 #[test]

@@ -181,7 +181,7 @@ impl Controller {
         if let GroupReadiness::At(moment) = self.account(name).group(group).readiness(interval, now) {
             return Some(moment);
         }
-        // The account's own spacing is enough for an app that is no stricter than that.
+        // The account's own spacing is enough for an app whose limit is not stricter.
         if f64::from(calls) >= self.account(name).clears.limit() {
             return None;
         }

@@ -15,10 +15,10 @@ use crate::protocol::status;
 /// Most condition writes for malformed resets in flight at once.
 const MAX_CONCURRENT_EXPLANATIONS: usize = 4;
 
-/// Malformed resets whose conditions do not say so yet.
+/// Malformed resets whose conditions have not been written yet.
 #[derive(Default)]
 pub(super) struct Unexplained {
-    /// By uid; namespaces take turns.
+    /// By uid, round-robin across namespaces.
     queue: FairQueue<String>,
     /// The next one is explained no earlier than this.
     next: Duration,

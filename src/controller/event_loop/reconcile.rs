@@ -111,8 +111,8 @@ impl Controller {
             .then(|| status_without_call(&ctx, &active.object, pending))
     }
 
-    /// The app as this reset may see it. A `ClusterChatApp` that does not admit the namespace looks as if it were
-    /// missing.
+    /// The app as this reset may see it. A missing or suspended `ClusterChatApp` looks like one that does not admit
+    /// the namespace.
     pub(super) fn app_view(&self, reset: &GroupAttributeReset) -> AppView {
         let key = AppKey::of(reset);
         let of_cluster = key.kind == AppKind::ClusterChatApp;

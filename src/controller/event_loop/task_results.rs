@@ -143,7 +143,8 @@ impl Controller {
         self.reconcile(&uid);
     }
 
-    /// A deletion has ended. If the object has changed meanwhile, its failure no longer matters.
+    /// A deletion has ended. If the object has changed meanwhile, it is already being reconciled, and a failure no
+    /// longer matters.
     fn on_deleted_reset(&mut self, uid: &str, version: &str, outcome: Result<(), WriteError>) {
         let is_unchanged = self.resets.all.get(uid).is_some_and(|entry| entry.version == version);
         match outcome {

@@ -18,7 +18,7 @@ use crate::protocol::recovery::{attempt_length, read_back_of_foreign};
 use crate::protocol::{Now, backoff, status};
 
 /// Longest time a throttled group or account delays an attempt.
-const LONGEST_THROTTLE: Duration = Duration::from_mins(1);
+const MAX_THROTTLE_WAIT: Duration = Duration::from_mins(1);
 
 /// A reset that has not ended, or whose final status is not recorded completely.
 pub struct ActiveReset {
@@ -57,11 +57,11 @@ pub struct CacheOwner {
 
 /// A position in one of the queues of an account.
 pub struct QueuePosition {
-    /// Whose queue.
+    /// The account that owns the queue.
     pub account: AccountId,
-    /// For a read, not for a clear.
+    /// True in the read queue, false in the clear queue.
     pub read: bool,
-    /// Where in it.
+    /// The position in the queue.
     pub key: QueueKey,
 }
 
@@ -69,7 +69,7 @@ pub struct QueuePosition {
 pub struct ForeignAttempt {
     /// The account it names.
     pub account: AccountId,
-    /// Its deadline by our own clock.
+    /// Its deadline on this process's monotonic clock.
     pub deadline: Duration,
 }
 
@@ -190,5 +190,5 @@ fn longest_wait(status: &ResetStatus) -> Duration {
         matches!(class, Some(Class::ThrottledGroup | Class::ThrottledAccount))
             || last.http_status == Some(429)
     });
-    if was_throttled { LONGEST_THROTTLE } else { backoff::longest(status.failures) }
+    if was_throttled { MAX_THROTTLE_WAIT } else { backoff::longest(status.failures) }
 }
