@@ -57,7 +57,7 @@ impl AccountLimits {
         }
     }
 
-    /// Sets the limits in force: the strictest of this account's verified apps.
+    /// Sets the limits in force: the rate, and the minimum time between two writes to one group.
     pub fn set_limits(&mut self, calls_per_second: u32, interval: Duration) {
         self.clears.set_limit(calls_per_second);
         self.reads.set_limit(calls_per_second);

@@ -253,7 +253,7 @@ impl AppEntry {
     /// Whether its limits count for its account. They count only after this process has seen the vendor accept its
     /// key, or any tenant could slow down another tenant's account by naming it, if need be with a forged status.
     /// From then on they count until the vendor rejects the key, whatever else happens: the other apps must not go
-    /// faster while this one is edited, suspended or unreachable.
+    /// faster while this one is edited or suspended, or while its circuit breaker is open.
     #[must_use]
     pub fn limits_apply(&self) -> bool {
         self.config.is_ok() && self.accepted && !self.rejected
