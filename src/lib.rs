@@ -1,19 +1,54 @@
-//! Clears the attributes of live audio rooms: the library of `groupattr-operator`.
+//! Clears the attributes of Tencent Cloud Chat groups: the library behind `groupattr-operator`.
 //!
-//! A `GroupAttributeReset` names a group of Tencent Cloud Chat; the operator makes the vendor's call for it and writes
-//! into its status what came of it. Read one folder per layer; an arrow only ever points to an earlier line.
+//! A `GroupAttributeReset` names one group. The operator makes the vendor's call for it and records the outcome in
+//! the object's status.
 //!
-//! | folder | what lives there |
+//! # Modules
+//!
+//! In dependency order: a module uses only modules listed above it.
+//!
+//! | module | contents |
 //! |---|---|
-//! | [`text`] | what of a stranger's text may be shown |
-//! | [`api`] | the words: the kinds of object, conditions and reasons |
-//! | [`chat`] | the vendor: wire format, signature, error codes, the HTTP client |
-//! | [`decide`] | pure decisions: what is next, what does this answer mean, may it go now |
-//! | [`cluster`] | hands: one kind of Kubernetes I/O in each file |
-//! | [`operator`] | the desk where events come in and steps go out, and the memory of the process |
-//! | [`args`], [`admin`], [`telemetry`] | the process around it |
-//! | [`check`] | `groupattr-operator check`: are CRDs and rights there? |
-//! | [`drain`] | `groupattr-operator drain`: have the operator finish before it is removed |
+//! | [`text`] | makes untrusted text safe to show: one line, bounded length |
+//! | [`api`] | the custom resources, their conditions and reasons, and the CRD schemas |
+//! | [`chat`] | the vendor: wire format, `UserSig`, error codes, HTTP client |
+//! | [`limits`] | pure: permits, rate limits, in-flight window, fair queues, watch lag |
+//! | [`protocol`] | pure: the next step, what an answer means, the next status, circuit breaker, backoff |
+//! | [`observability`] | logging, metrics, the HTTP port for `/livez`, `/readyz` and `/metrics` |
+//! | [`k8s`] | Kubernetes I/O, one kind per file, no decisions |
+//! | [`controller`] | watches, cache, event loop, and the tasks that do the I/O |
+//! | [`cli`] | flags and subcommands |
+//! | [`run`] | `groupattr-operator run`: startup, leader election, graceful shutdown |
+//! | [`check`] | `groupattr-operator check`: are the CRDs and RBAC permissions in place? |
+//! | [`drain`] | `groupattr-operator drain`: lets the operator finish before it is removed |
+//!
+//! # Data flow
+//!
+//! ```text
+//!   API server                                                  Tencent Cloud Chat
+//!      |  watch events                                                  ^
+//!      v                                                                | clear, read
+//!   watches --> event loop (one task, owns the cache) --> tasks --------+
+//!                  ^   |                                  (attempt, read-back, probe, status write)
+//!                  |   +-- asks protocol and limits       |
+//!                  |                                      +--> API server (status, events, deletion)
+//!                  +------------- task results -----------+
+//! ```
+//!
+//! # Glossary
+//!
+//! | term | meaning |
+//! |---|---|
+//! | reset | a `GroupAttributeReset` object |
+//! | app | a `ChatApp` or `ClusterChatApp`: endpoint, credentials and limits for one account |
+//! | account | an `SDKAppID` at a host; apps that name the same one share its rate limit |
+//! | attempt | one try to clear a group: stored intent, permit, call, stored outcome |
+//! | intent | `status.pendingAttempt`, stored before the call so that a crash cannot hide that call |
+//! | permit | permission to send one call now, under the account's rate limit |
+//! | unknown outcome | the call was sent and no answer came back |
+//! | read-back | a read of the group that decides what an unknown outcome was |
+//! | probe | a harmless read that shows whether the vendor accepts an app's credentials |
+//! | lease holder | the process that won leader election; only it makes attempts |
 
 pub mod api;
 pub mod chat;

@@ -1,4 +1,4 @@
-//! From start to end: connect, be ready to be asked, wait for the kinds, lead, work, stop.
+//! The life of the process: connect, serve health checks, wait for the CRDs, become leader, work, shut down.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,49 +28,54 @@ use crate::k8s::status_writer::StatusWriter;
 use crate::observability::health_server::{self, BindError, Health, Limits, Pages};
 use crate::observability::metrics::Metrics;
 
-/// Events that may wait for the desk before the watches wait.
+/// Watch events buffered for the event loop; when the buffer is full, the watches wait.
 const WATCH_EVENT_BUFFER: usize = 1024;
-/// When nobody waits for the process to end, as after a lost lease: how much longer than its grace time it tries to record
-/// what is known of calls in flight. An API server that was away is mostly back by then, and what is not recorded the
-/// next leader reads back, which is the worse knowledge.
+/// When nothing is waiting for the process to exit, for example after it lost its lease: how long, in addition to the
+/// shutdown grace period, it keeps trying to record the outcomes of calls in flight. An API server that was
+/// unavailable is usually back by then. The next leader reads back whatever is not recorded, and a read-back says
+/// less than the answer itself.
 const EXTRA_RECORDING_TIME: Duration = Duration::from_secs(30);
-/// Longest that a write may be on its way after its process has ended.
+/// Longest time a write may still be in transit after its process has exited.
 const STATUS_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two outcomes that nobody waits for, of all accounts.
+/// Minimum time between two low-priority outcome writes, across all accounts.
 const LOW_PRIORITY_SPACING: Duration = Duration::from_millis(20);
-/// What giving the lease back may take.
+/// Time allowed for releasing the lease.
 const LEASE_RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why the operator could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// No way to Kubernetes.
+    /// The Kubernetes client could not be created.
     #[error(transparent)]
     Kubernetes(#[from] ConnectError),
-    /// No way to the vendor.
+    /// The HTTP client for the vendor could not be created.
     #[error(transparent)]
     Chat(#[from] ClientError),
-    /// No port.
+    /// The health and metrics port could not be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
 }
 
-/// How the operator ended.
+/// Why the operator exited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// It was told to, and everything in flight is recorded.
+    /// It received SIGTERM, and everything in flight is recorded.
     Shutdown,
-    /// A drain asked for its lease, and everything in flight is recorded.
+    /// A drain requested a hand-over, and everything in flight is recorded.
     HandedOver,
-    /// The time to stop was over before everything in flight was recorded.
+    /// The grace period ended before everything in flight was recorded.
     OutOfTime,
-    /// Another process may lead by now.
+    /// The lease was lost: another process may be leading by now.
     LeadershipLost,
-    /// Something broke that must not.
+    /// An internal failure: the event loop, a watch or a task ended unexpectedly.
     Broken,
 }
 
-/// Runs until `told` is cancelled, the lease is lost, or something breaks.
+/// Runs until `shutdown` is cancelled, a hand-over is requested, the lease is lost, or an internal task fails.
+///
+/// # Errors
+///
+/// [`StartError`] if a client cannot be created or the port cannot be bound. Later failures are an [`Exit`].
 pub async fn run(settings: Run, shutdown: CancellationToken) -> Result<Exit, StartError> {
     let clients = connect().await?;
     let chat = ChatClient::new(&Settings {
@@ -89,7 +94,8 @@ pub async fn run(settings: Run, shutdown: CancellationToken) -> Result<Exit, Sta
     Ok(process.run(shutdown).await)
 }
 
-/// Pod name and a random part: what is "mine" must not survive a restart of the same pod.
+/// The lease holder identity: the pod name and a random part, so that a restarted pod does not mistake the attempts
+/// of its previous process for its own.
 #[must_use]
 pub fn identity() -> String {
     let pod = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
@@ -117,7 +123,7 @@ impl Process {
                 self.lead(&shutdown).await
             }
         };
-        tracing::info!(?exit, "ended");
+        tracing::info!(?exit, "exited");
         exit
     }
 
@@ -126,22 +132,22 @@ impl Process {
         wait_for_kinds(&self.clients.main, &needed, |line| self.health.not_ready(line)).await;
     }
 
-    /// Waits for its turn to lead, then works. Followers are ready, so that a rolling update does not wait for ever; but
-    /// not those that could never take over.
+    /// Waits for leadership, then works. A standby reports ready, so that a rolling update does not wait forever; one
+    /// that could never take over reports not ready.
     async fn lead(self, shutdown: &CancellationToken) -> Exit {
         if !self.settings.leader_elect {
             self.metrics.leader(true);
             return self.work(Leadership::alone(), &CancellationToken::new(), shutdown).await;
         }
-        self.health.not_ready("the lease has not been looked at yet");
+        self.health.not_ready("the lease has not been read yet");
         self.metrics.leader(false);
         let leases = Api::namespaced(self.clients.lease.clone(), &self.settings.namespace);
         let waiting = beat(Arc::clone(&self.health));
-        let stands_by = |could: Result<(), &str>| match could {
+        let on_standby = |can_lead: Result<(), &str>| match can_lead {
             Ok(()) => self.health.ready(),
             Err(why) => self.health.not_ready(why),
         };
-        let held = acquire(leases, &self.identity, self.settings.lease_timing(), shutdown, stands_by).await;
+        let held = acquire(leases, &self.identity, self.settings.lease_timing(), shutdown, on_standby).await;
         waiting.abort();
         let Some(held) = held else { return Exit::Shutdown };
         if shutdown.is_cancelled() {
@@ -149,19 +155,21 @@ impl Process {
             return Exit::Shutdown;
         }
         self.metrics.leader(true);
-        let (leadership, asked) = (held.leadership(), held.hand_over_requested());
+        let (leadership, hand_over) = (held.leadership(), held.hand_over_requested());
         let done = CancellationToken::new();
-        let keeper = tokio::spawn(keep(held, done.clone()));
-        let exit = self.work(leadership, &asked, shutdown).await;
-        if asked.is_cancelled() && exit == Exit::OutOfTime {
-            // Whoever asked would take what it gets for the word that all is recorded.
-            keeper.abort();
+        let lease_task = tokio::spawn(hold_lease(held, done.clone()));
+        let exit = self.work(leadership, &hand_over, shutdown).await;
+        if hand_over.is_cancelled() && exit == Exit::OutOfTime {
+            // A released lease would tell the drain that everything is recorded, so it is left to expire.
+            lease_task.abort();
             return exit;
         }
         done.cancel();
-        // The lease goes back after the last write, so that the successor need not wait for it to run out.
-        if timeout(LEASE_RELEASE_TIMEOUT, keeper).await.is_err() {
-            tracing::warn!("the lease could not be given back in time; others wait until it runs out");
+        // The lease is released after the last write, so that the successor need not wait for it to expire.
+        if timeout(LEASE_RELEASE_TIMEOUT, lease_task).await.is_err() {
+            tracing::warn!(
+                "the lease could not be released in time; the next leader must wait until it expires"
+            );
         }
         exit
     }
@@ -169,15 +177,15 @@ impl Process {
     async fn work(
         self,
         leadership: Leadership,
-        asked: &CancellationToken,
+        hand_over: &CancellationToken,
         shutdown: &CancellationToken,
     ) -> Exit {
-        self.health.not_ready("the objects are being listed");
-        let (reports, heard) = mpsc::unbounded_channel();
-        let (events, observed) = mpsc::channel(WATCH_EVENT_BUFFER);
+        self.health.not_ready("the initial lists are not complete yet");
+        let (reports, task_results) = mpsc::unbounded_channel();
+        let (events, watch_events) = mpsc::channel(WATCH_EVENT_BUFFER);
         let stop = CancellationToken::new();
         let Self { clients, chat, metrics, health, clock, identity, settings } = self;
-        let leads = metrics.clone();
+        let leader_metrics = metrics.clone();
         let ctx = Arc::new(Context {
             statuses: StatusWriter::new(clients.main.clone()),
             chat,
@@ -196,9 +204,9 @@ impl Process {
             stop: stop.clone(),
             reports,
         });
-        let mut watching = JoinSet::new();
+        let mut watch_tasks = JoinSet::new();
         let sources =
-            watches::start(&ctx.client, &settings.watch_namespaces, &mut watching, &events, &ctx.metrics);
+            watches::start(&ctx.client, &settings.watch_namespaces, &mut watch_tasks, &events, &ctx.metrics);
         drop(events);
         let rules = AppRules {
             own_namespace: settings.namespace,
@@ -206,39 +214,39 @@ impl Process {
             predecessor_writes: EXTRA_RECORDING_TIME + settings.shutdown_grace + STATUS_WRITE_TIMEOUT,
             key_format: settings.key_format,
         };
-        let alive = Arc::clone(&health);
+        let loop_health = Arc::clone(&health);
         let mut controller = Controller::new(Arc::clone(&ctx), rules, health, sources);
         let exit = {
-            let working = controller.run(observed, heard);
+            let working = controller.run(watch_events, task_results);
             tokio::pin!(working);
             let why = tokio::select! {
-                ending = &mut working => return broken(ending),
-                ended = watching.join_next() => {
-                    tracing::error!(?ended, "a watch ended");
+                loop_exit = &mut working => return broken(loop_exit),
+                ended = watch_tasks.join_next() => {
+                    tracing::error!(?ended, "a watch ended unexpectedly; the process exits");
                     Exit::Broken
                 }
                 () = shutdown.cancelled() => Exit::Shutdown,
-                () = asked.cancelled() => Exit::HandedOver,
+                () = hand_over.cancelled() => Exit::HandedOver,
                 () = leadership.lost() => Exit::LeadershipLost,
             };
             tracing::info!(
                 ?why,
-                "stopping: nothing new is started, what is in flight is finished and recorded"
+                "shutting down: nothing new is started; calls in flight are finished and recorded"
             );
             stop.cancel();
             if why == Exit::LeadershipLost {
-                leads.leader(false);
+                leader_metrics.leader(false);
             }
-            let patience = async {
+            let grace_period = async {
                 if why != Exit::Shutdown {
                     let _ = timeout(EXTRA_RECORDING_TIME, shutdown.cancelled()).await;
                 }
                 sleep(settings.shutdown_grace).await;
             };
-            let waiting = beat(alive);
+            let waiting = beat(loop_health);
             let exit = tokio::select! {
-                ending = &mut working => if ending == LoopExit::Stopped { why } else { Exit::Broken },
-                () = patience => Exit::OutOfTime,
+                loop_exit = &mut working => if loop_exit == LoopExit::Stopped { why } else { Exit::Broken },
+                () = grace_period => Exit::OutOfTime,
             };
             waiting.abort();
             exit
@@ -248,26 +256,26 @@ impl Process {
             ctx.unrecorded.log_all();
             tracing::error!(
                 left,
-                "the time to stop is over; what is unrecorded is read back by the next leader"
+                "the grace period is over; the next leader reads back what is not recorded"
             );
         }
         exit
     }
 }
 
-fn broken(ending: LoopExit) -> Exit {
-    tracing::error!(?ending, "the desk ended");
+fn broken(exit: LoopExit) -> Exit {
+    tracing::error!(ending = ?exit, "the event loop ended unexpectedly; the process exits");
     Exit::Broken
 }
 
-async fn keep(mut held: HeldLease, done: CancellationToken) {
+async fn hold_lease(mut held: HeldLease, done: CancellationToken) {
     tokio::select! {
         () = held.renew_until_lost() => {}
         () = done.cancelled() => held.release().await,
     }
 }
 
-/// While there is no desk yet, waiting is a sign of life.
+/// Keeps the liveness probe satisfied while the event loop is not running.
 fn beat(health: Arc<Health>) -> JoinHandle<()> {
     tokio::spawn(async move {
         loop {

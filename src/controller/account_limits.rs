@@ -1,4 +1,4 @@
-//! The limits of the accounts, as the desk keeps them.
+//! The limits of each account, as the event loop keeps them.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -10,25 +10,25 @@ use crate::limits::group_interval::{GroupInterval, GroupReadiness};
 use crate::limits::in_flight_window::InFlightWindow;
 use crate::limits::permits::Permits;
 
-/// The limits of one account at the vendor, and who waits for them.
+/// The limits of one account at the vendor, and the resets that wait for them.
 pub struct AccountLimits {
     /// Permits for clears.
     pub clears: Permits,
     /// Permits for reads.
     pub reads: Permits,
-    /// Resets that could be sent.
+    /// Resets that are ready to be sent.
     pub clear_queue: FairQueue,
-    /// Attempts that wait for their permit, in the order in which they get it.
+    /// Attempts with a stored intent that wait for their permit, in the order in which they get it.
     pub awaiting_permit: VecDeque<IntentStored>,
-    /// Attempts that have begun and have no permit yet, the armed ones among them.
+    /// Attempts that have started and have no permit yet, including those in `awaiting_permit`.
     pub uncommitted: usize,
-    /// Clears that are out, and whether the vendor answers them.
+    /// Clears in flight, and whether the vendor answers them.
     pub in_flight: InFlightWindow,
-    /// Resets whose group could be read back.
+    /// Resets whose group is ready to be read back.
     pub read_queue: FairQueue,
-    /// Least time between two writes to one group.
+    /// Minimum time between two writes to one group.
     pub interval: Duration,
-    /// When its queues are looked at again.
+    /// When its queues are dispatched again.
     pub timer: Option<Duration>,
     groups: HashMap<GroupId, GroupInterval>,
     waiting_for_group: HashMap<GroupId, BTreeSet<QueueKey>>,
@@ -36,7 +36,7 @@ pub struct AccountLimits {
 }
 
 impl AccountLimits {
-    /// An account that another process may have used until `took_over`: its first call waits a second, and each
+    /// An account that another process may have used until `took_over`: its first call waits one second, and each
     /// group waits for its interval.
     #[must_use]
     pub fn new(took_over: Duration) -> Self {
@@ -57,25 +57,25 @@ impl AccountLimits {
         }
     }
 
-    /// Sets the limits that the verified apps of this account agree on.
+    /// Sets the limits in force: the rate, and the minimum time between two writes to one group.
     pub fn set_limits(&mut self, calls_per_second: u32, interval: Duration) {
         self.clears.set_limit(calls_per_second);
         self.reads.set_limit(calls_per_second);
         self.interval = interval;
     }
 
-    /// Lets the armed attempts of apps that do not work any more end without a permit.
+    /// Drops the waiting attempts of apps that no longer work; they end without a permit.
     pub fn drop_attempts_of_failed_apps(&mut self) {
-        self.awaiting_permit.retain(|armed| armed.app.gate.allows_clear());
+        self.awaiting_permit.retain(|waiting| waiting.app.gate.allows_clear());
     }
 
-    /// Attempts that have begun and whose intent is not stored yet.
+    /// Attempts that have started and whose intent is not stored yet.
     #[must_use]
     pub fn intents_in_flight(&self) -> usize {
         self.uncommitted.saturating_sub(self.awaiting_permit.len())
     }
 
-    /// The memory of one group. A group nobody remembers may have been written to by the process before us.
+    /// The write interval of one group. An unknown group may have been written to by our predecessor.
     pub fn group(&mut self, group: &GroupId) -> &mut GroupInterval {
         let took_over = self.took_over;
         self.groups.entry(group.clone()).or_insert_with(|| GroupInterval::written_at(took_over))
@@ -87,16 +87,16 @@ impl AccountLimits {
         self.group(group).readiness(interval, now)
     }
 
-    /// A reset waits until its group may be written to.
-    pub fn wait_for_group(&mut self, group: &GroupId, place: QueueKey) {
-        self.waiting_for_group.entry(group.clone()).or_default().insert(place);
+    /// Queues a reset until its group may be written to.
+    pub fn wait_for_group(&mut self, group: &GroupId, key: QueueKey) {
+        self.waiting_for_group.entry(group.clone()).or_default().insert(key);
     }
 
-    /// The reset that waits longest for this group; it does not wait there any more.
+    /// Removes and returns the reset that has waited longest for this group.
     pub fn next_waiting_for_group(&mut self, group: &GroupId) -> Option<QueueKey> {
-        let line = self.waiting_for_group.get_mut(group)?;
-        let first = line.pop_first();
-        if line.is_empty() {
+        let queue = self.waiting_for_group.get_mut(group)?;
+        let first = queue.pop_first();
+        if queue.is_empty() {
             self.waiting_for_group.remove(group);
         }
         first
@@ -108,20 +108,20 @@ impl AccountLimits {
         self.waiting_for_group.contains_key(group)
     }
 
-    /// Whether nothing about this account need be remembered: nobody waits, nothing is under way, and it may do what
-    /// one may that nobody has used yet.
+    /// Whether the account can be evicted: nothing is queued or in flight, and its limits are as permissive as those
+    /// of an unused account.
     pub fn is_forgettable(&mut self, now: Duration) -> bool {
-        let nobody_waits = self.clear_queue.is_empty() && self.read_queue.is_empty();
-        let nothing_is_under_way =
+        let nothing_is_queued = self.clear_queue.is_empty() && self.read_queue.is_empty();
+        let nothing_is_in_flight =
             self.uncommitted == 0 && self.groups.is_empty() && self.waiting_for_group.is_empty();
-        nobody_waits
-            && nothing_is_under_way
+        nothing_is_queued
+            && nothing_is_in_flight
             && self.timer.is_none()
             && self.clears.is_idle(now)
             && self.reads.is_idle(now)
     }
 
-    /// Forgets the groups that nothing needs to be remembered of.
+    /// Evicts the groups whose state no longer matters.
     pub fn forget_idle_groups(&mut self, now: Duration) {
         let interval = self.interval;
         self.groups.retain(|_, group| !group.is_forgettable(interval, now));

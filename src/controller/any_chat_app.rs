@@ -8,9 +8,9 @@ use crate::api::{AllowedNamespaces, AppKey, AppKind, AppStatus, ChatApp, ChatApp
 /// Either kind of app.
 #[derive(Clone, Debug)]
 pub enum AnyChatApp {
-    /// Of a namespace.
+    /// A namespaced `ChatApp`.
     Chat(Box<ChatApp>),
-    /// Of the cluster.
+    /// A `ClusterChatApp`.
     Cluster(Box<ClusterChatApp>),
 }
 
@@ -24,7 +24,7 @@ impl AnyChatApp {
         }
     }
 
-    /// What both kinds have in common.
+    /// The part of the spec that both kinds share.
     #[must_use]
     pub fn spec(&self) -> &ChatAppSpec {
         match self {
@@ -42,7 +42,7 @@ impl AnyChatApp {
         }
     }
 
-    /// Which namespaces may refer to it; only the cluster kind has such a list.
+    /// Which namespaces may refer to it; only the cluster kind has this field.
     #[must_use]
     pub fn allowed(&self) -> Option<&AllowedNamespaces> {
         match self {
@@ -51,7 +51,7 @@ impl AnyChatApp {
         }
     }
 
-    /// As an event refers to it.
+    /// A reference for an event.
     #[must_use]
     pub fn reference(&self) -> k8s_openapi::api::core::v1::ObjectReference {
         match self {
@@ -60,7 +60,7 @@ impl AnyChatApp {
         }
     }
 
-    /// Its name.
+    /// Its kind, namespace and name.
     #[must_use]
     pub fn key(&self) -> AppKey {
         let kind = match self {

@@ -1,4 +1,4 @@
-//! The apps, as the desk remembers them.
+//! A cached app: its call configuration, circuit breaker and verification.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,35 +17,35 @@ use crate::protocol::Now;
 use crate::protocol::circuit_breaker::{AppFailure, CircuitBreaker};
 use crate::protocol::classify::CallResult;
 
-/// What the command line says about deciding.
+/// Command-line settings that affect apps and leadership.
 pub struct AppRules {
-    /// Where the Secrets of `ClusterChatApps` are.
+    /// The namespace that holds the Secrets of `ClusterChatApps`.
     pub own_namespace: String,
-    /// Hosts that apps may name.
+    /// Hosts that apps may name in `spec.endpoint`.
     pub allow_endpoints: Vec<AllowedEndpoint>,
-    /// For so long after a take-over the predecessor may still record what came of its calls.
+    /// How long after a take-over the predecessor may still record the outcomes of its calls.
     pub predecessor_writes: Duration,
-    /// What counts as an account's key.
+    /// What a valid account key looks like.
     pub key_format: KeyFormat,
 }
 
-/// What a task needs to call in the name of an app.
+/// What a task needs to call the vendor for an app. Replaced when the spec changes.
 pub struct CallConfig {
-    /// Which app.
+    /// The app.
     pub key: AppKey,
-    /// Where to.
+    /// The vendor host to call.
     pub endpoint: Endpoint,
-    /// The vendor's number of the account.
+    /// The vendor's account number (`SDKAppID`).
     pub sdk_app_id: u32,
-    /// In whose name.
+    /// The administrator's `UserID` that signs.
     pub identifier: String,
-    /// Signs.
+    /// Creates the signatures.
     pub credentials: CredentialCache,
-    /// The desk's last word, which tasks read just before they send.
+    /// Set by the event loop, read by tasks just before they send.
     pub gate: SendGate,
 }
 
-/// Whether tasks that are already under way may still send for an app.
+/// Whether tasks that are already running may still send for an app.
 #[derive(Debug, Default)]
 pub struct SendGate {
     withdrawn: AtomicBool,
@@ -54,18 +54,19 @@ pub struct SendGate {
 }
 
 impl SendGate {
-    /// The app was changed, suspended or deleted: nothing more is sent on these terms.
+    /// The app was changed, suspended or deleted: nothing more is sent with this configuration.
     pub fn withdraw(&self) {
         self.withdrawn.store(true, Ordering::SeqCst);
     }
 
-    /// Whether it works now, and whether it ever did.
+    /// Sets whether the app works now and whether it was ever verified.
     pub fn set(&self, works: bool, was_verified: bool) {
         self.works.store(works, Ordering::SeqCst);
         self.was_verified.store(was_verified, Ordering::SeqCst);
     }
 
-    /// Whether the vendor ever accepted it. What it needs then does not wait for apps that anybody can make.
+    /// Whether the vendor ever accepted it. If so, its reads do not queue behind never-verified apps, which any
+    /// tenant can create.
     pub fn was_verified(&self) -> bool {
         self.was_verified.load(Ordering::SeqCst)
     }
@@ -82,81 +83,85 @@ impl SendGate {
 }
 
 impl CallConfig {
-    /// Whose permits its calls hold.
+    /// The account whose permits its calls use.
     #[must_use]
     pub fn account(&self) -> AccountId {
         AccountId { sdk_app_id: i64::from(self.sdk_app_id), host: self.endpoint.authority() }
     }
 }
 
-/// How far the next probe of an app is.
+/// The progress of an app's next probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeState {
-    /// Nothing has been done for it.
+    /// Not started.
     Idle,
-    /// Its signature is being made, or it is under way.
+    /// Its signature is being created, or the probe is in flight.
     Busy,
-    /// Its signature could be made.
+    /// Its signature was created; the probe can be sent.
     Signed,
 }
 
-/// After a status was written, so that one that does not take effect is not written without end.
+/// Minimum time between two status writes of one app, so that a write that does not take effect is not repeated in a
+/// busy loop.
 const WRITE_SPACING: Duration = Duration::from_millis(500);
-/// Between two writes of the same status; doubled each time.
+/// Wait after the first rewrite of the same status; doubled with each further one.
 const MIN_REWRITE_SPACING: Duration = Duration::from_secs(1);
-/// Longest time between two writes of the same status.
+/// Longest wait between two rewrites of the same status.
 const MAX_REWRITE_SPACING: Duration = Duration::from_mins(1);
-/// After this long without a rewrite, the next ones follow quickly again.
+/// After this long without a rewrite, the backoff starts over.
 const REWRITES_FORGOTTEN_AFTER: Duration = Duration::from_mins(2);
 
-const QUEUED: &str = "Waiting to be checked: of the apps that were never verified only a few are looked at in a second, \
-                       namespaces in turn, and those that name the same account share one check in 5 s. Apps with a \
-                       wrong key or without their Secret keep the others waiting.";
+const WAITING_FOR_CHECK: &str = "Waiting to be checked: only a few never-verified apps are checked per second, \
+                                 round-robin across namespaces, and those that name the same account share one check \
+                                 per 5 s. Apps with a wrong key or without their Secret delay the others: fix or \
+                                 delete them.";
 
-const NO_ACCOUNT: &str =
-    "spec.sdkAppID is not a number that the vendor gives out. Create the app anew with the account's own.";
-const NO_IDENTIFIER: &str = "spec.identifier is not 1 to 32 printable ASCII characters without blanks, so nothing is signed in \
-                             its name. Write the administrator's UserID as the chat console shows it.";
+const INVALID_SDK_APP_ID: &str =
+    "spec.sdkAppID is not a valid SDKAppID of the vendor. Re-create the app with the account's own SDKAppID.";
+const INVALID_IDENTIFIER: &str = "spec.identifier is not 1 to 32 printable ASCII characters without blanks, so \
+                                  nothing is signed for it. Set it to the administrator's UserID as shown in the \
+                                  chat console.";
 
-/// What the process remembers of an app.
-#[allow(clippy::struct_excessive_bools)] // Facts that do not depend on one another.
+/// A cached app.
+#[allow(clippy::struct_excessive_bools)] // They are independent facts.
 pub struct AppEntry {
-    /// As last seen.
+    /// The object as last seen.
     pub object: AnyChatApp,
-    /// For tasks; or what is wrong with its spec.
+    /// The call configuration, or what is wrong with the spec.
     pub config: Result<Arc<CallConfig>, AppFailure>,
     /// The account that it names.
     pub account: Option<AccountId>,
-    /// Whether it works.
+    /// The circuit breaker of its account.
     pub circuit: CircuitBreaker,
-    /// When the vendor last accepted a probe, of this process or, as the stored status says, of an earlier one.
+    /// When the vendor last accepted a probe, by this process or, according to the stored status, by an earlier one.
     pub verified: Option<Timestamp>,
-    /// This process itself has seen the vendor accept a call or a probe. A stored status may be forged.
+    /// This process itself saw the vendor accept a call or a probe. A stored status may be forged.
     pub accepted: bool,
-    /// When an app that works by a stored proof is to be probed all the same, since others share its account.
+    /// When an app whose verification comes only from its stored status is to be probed anyway, because other apps
+    /// share its account.
     pub confirm_at: Option<Duration>,
-    /// While it is not accepted: not before this moment does its own limit allow the next clear.
+    /// While `accepted` is false: its own limit allows the next clear from this moment on.
     pub next_clear: Duration,
-    /// The vendor has refused its key since then.
+    /// The vendor has rejected its key since it was last verified.
     pub rejected: bool,
-    /// How far its next probe is.
+    /// The progress of its next probe.
     pub probe: ProbeState,
-    /// Its probe waits for those of other apps of the account.
+    /// Its check has waited long enough for the status to say so.
     pub is_queued: bool,
-    /// Why the last probe could not even be signed, if that was Kubernetes' fault and not the Secret's.
+    /// Why the last probe could not be signed, if the cause was Kubernetes and not the Secret.
     pub key_error: Option<String>,
     /// The status that this process wrote last.
     pub last_written: Option<AppStatus>,
-    /// How often in a row the same was written again, because somebody else had changed it.
+    /// Consecutive writes of the same status, because someone else keeps changing it.
     pub rewrites: u32,
-    /// A status write is under way.
+    /// A status write is in flight.
     pub writing: bool,
-    /// Not before this moment is a failed status write repeated.
+    /// No further status write before this moment.
     pub next_write_at: Duration,
 }
 
 impl AppEntry {
-    /// An app as it is first seen, or seen with a new spec.
+    /// An app seen for the first time, or with a new spec.
     #[must_use]
     pub fn new(object: AnyChatApp, rules: &AppRules, now: Now) -> Self {
         let spec = object.spec();
@@ -183,10 +188,11 @@ impl AppEntry {
             }
         };
         Self {
-            config: config,
+            config,
             account,
             circuit,
-            // A proof of an older spec may be of another account: `remember` knows, and after a restart nobody does.
+            // The verification of an older spec may be of another account: `inherit` knows, after a restart nothing
+            // does.
             verified: status.last_verified_time.filter(|_| is_current),
             accepted: false,
             confirm_at: None,
@@ -203,8 +209,8 @@ impl AppEntry {
         }
     }
 
-    /// Takes over what is known of the same object with its spec of before: a new one does not undo a proof, unless it
-    /// names another account.
+    /// Inherits what is known of the same object with its previous spec: a spec change does not undo a verification,
+    /// unless it names another account.
     pub fn inherit(&mut self, before: &Self) {
         if before.object.meta().uid == self.object.meta().uid && before.account == self.account {
             self.verified = before.verified.max(self.verified);
@@ -213,12 +219,12 @@ impl AppEntry {
         }
     }
 
-    /// Its circuit has opened or closed.
+    /// Updates `rejected` after the circuit breaker has opened or closed.
     pub fn update_rejected(&mut self) {
         match self.circuit.failure() {
             Some(failure) if is_rejection(failure.reason) => {
                 self.rejected = true;
-                // A stored proof that the vendor contradicts is worth nothing any more.
+                // A stored verification that the vendor contradicts is void.
                 self.verified = self.verified.filter(|_| self.accepted);
             }
             None if self.circuit.is_closed() => self.rejected = false,
@@ -226,12 +232,13 @@ impl AppEntry {
         }
     }
 
-    /// A call or a probe on its present terms came to this. True if it is the first that this process saw accepted.
+    /// Notes the result of a call or a probe with its current configuration. True if it is the first one that this
+    /// process saw accepted.
     pub fn on_accepted(&mut self, result: &CallResult, now: Now) -> bool {
         let is_first = result.accepts_account() && !self.accepted;
         if is_first {
             self.accepted = true;
-            // Of one whose circuit is open, the end of its probe says when.
+            // While the circuit is open, the end of the probe sets the time.
             if self.circuit.is_closed() {
                 self.verified = self.verified.or(Some(now.second()));
             }
@@ -239,21 +246,21 @@ impl AppEntry {
         is_first
     }
 
-    /// Whether it works by a stored proof alone, which nothing in this process has confirmed yet.
+    /// Whether it works only because its stored status says so, and nothing in this process has confirmed that yet.
     #[must_use]
     pub fn is_unconfirmed(&self) -> bool {
         self.circuit.is_closed() && !self.accepted
     }
 
-    /// Others share its account, so its limits matter to them: it is probed, if nothing else has confirmed it.
+    /// Other apps share its account, so its limits affect them: schedules a probe, unless it is already confirmed.
     pub fn confirm(&mut self, now: Duration) {
         if self.is_unconfirmed() && self.confirm_at.is_none() {
             self.confirm_at = Some(now);
         }
     }
 
-    /// `status` is about to be written. Returns how long to wait with the write after that, because somebody else keeps
-    /// changing what this process writes.
+    /// Counts a write of `status`. Returns how long to wait before the next one: longer and longer while someone else
+    /// keeps changing what this process writes.
     pub fn wait_after_write(&mut self, status: &AppStatus, now: Duration) -> Duration {
         let says = |status: &AppStatus| {
             let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
@@ -269,7 +276,7 @@ impl AppEntry {
         }
     }
 
-    /// When its circuit wants a probe, if it wants one and may have one.
+    /// When its next probe is due; `None` if no probe is needed or allowed.
     #[must_use]
     pub fn probe_due_at(&self) -> Option<Duration> {
         let may = self.config.is_ok() && self.probe != ProbeState::Busy && !self.object.spec().suspend;
@@ -277,31 +284,31 @@ impl AppEntry {
         self.circuit.next_probe_at().or(confirmation).filter(|_| may)
     }
 
-    /// Whether its limits count for its account. Not before this process has seen the vendor accept its key, or anybody
-    /// could slow down somebody else's account by naming it, with a forged status if need be; but from then on until the
-    /// vendor refuses it, whatever else befalls it: the other apps must not go faster while this one is edited,
-    /// suspended or cut off.
+    /// Whether its limits count for its account. They count only after this process has seen the vendor accept its
+    /// key, or any tenant could slow down another tenant's account by naming it, if need be with a forged status.
+    /// From then on they count until the vendor rejects the key, whatever else happens: the other apps must not go
+    /// faster while this one is edited or suspended, or while its circuit breaker is open.
     #[must_use]
     pub fn limits_apply(&self) -> bool {
         self.config.is_ok() && self.accepted && !self.rejected
     }
 
-    /// It is replaced or gone: tasks that are under way send nothing more on its terms.
+    /// It was replaced or deleted: running tasks send nothing more with its configuration.
     pub fn withdraw(&self) {
         if let Ok(config) = &self.config {
             config.gate.withdraw();
         }
     }
 
-    /// Tells the tasks that are under way what the desk knows by now.
+    /// Publishes the current state to the tasks that are already running.
     pub fn update_gate(&self) {
         if let Ok(config) = &self.config {
             config.gate.set(self.works(), self.verified.is_some());
         }
     }
 
-    /// Whether these are the terms that this app is used on: not those of another spec, or of another app that had
-    /// its name before.
+    /// Whether this is the app's current configuration, and not that of an earlier spec or of an earlier app with the
+    /// same name.
     #[must_use]
     pub fn uses(&self, config: &Arc<CallConfig>) -> bool {
         self.config.as_ref().is_ok_and(|own| Arc::ptr_eq(own, config))
@@ -313,20 +320,20 @@ impl AppEntry {
         self.config.is_ok() && !self.object.spec().suspend && self.circuit.is_closed()
     }
 
-    /// What keeps it from working; `None` while it works or is being proved.
+    /// Why it does not work; `None` while it works or is being checked.
     #[must_use]
     pub fn failure(&self) -> Option<AppFailure> {
         if let Err(failure) = &self.config {
             return Some(failure.clone());
         }
         if self.object.spec().suspend {
-            let message = "No calls are made while spec.suspend is true. Set it to false to go on.";
+            let message = "No calls are made while spec.suspend is true. Set it to false to resume.";
             return Some(failure(AppReason::Suspended, message.to_owned()));
         }
         self.circuit.failure().cloned()
     }
 
-    /// The status it should have, if that is another than it has.
+    /// The status it should have, if it differs from the stored one.
     #[must_use]
     pub fn due_status(&self, now: Now) -> Option<AppStatus> {
         let old = self.object.status().cloned().unwrap_or_default();
@@ -335,14 +342,15 @@ impl AppEntry {
             None if self.circuit.is_closed() => {
                 (AppReason::Verified, "The vendor accepts the account's signature.".to_owned(), None)
             }
-            None if self.is_queued => (AppReason::Pending, QUEUED.to_owned(), None),
+            None if self.is_queued => (AppReason::Pending, WAITING_FOR_CHECK.to_owned(), None),
             None => (AppReason::Pending, self.key_error.clone()?, None),
         };
         let mut next = AppStatus {
             observed_generation: self.object.generation(),
             conditions: old.conditions.clone(),
             last_error_code: code,
-            // A refusal that the reason does not tell any more takes the proof with it, so that the next process knows.
+            // If the reason no longer shows a rejection, the verification is dropped too, so that the next process
+            // knows.
             last_verified_time: self.verified.filter(|_| !self.rejected || is_rejection(reason)),
         };
         let condition = Condition {
@@ -358,7 +366,7 @@ impl AppEntry {
     }
 }
 
-/// Whether this says that the vendor knows the account and does not accept the key.
+/// Whether the vendor knows the account but does not accept the key.
 fn is_rejection(reason: AppReason) -> bool {
     matches!(reason, AppReason::CredentialsRejected | AppReason::WrongRegion)
 }
@@ -375,7 +383,7 @@ fn named_endpoint(spec: &ChatAppSpec) -> Option<Endpoint> {
     }
 }
 
-/// Only the vendor's own hosts, and those that the operator was started with, are ever called.
+/// Only the vendor's own hosts, and those given with `--allow-endpoint`, are ever called.
 fn endpoint(spec: &ChatAppSpec, allowed: &[AllowedEndpoint]) -> Result<Endpoint, AppFailure> {
     let refused = |message| Err(failure(AppReason::EndpointNotAllowed, message));
     match (spec.region, &spec.endpoint) {
@@ -390,7 +398,7 @@ fn endpoint(spec: &ChatAppSpec, allowed: &[AllowedEndpoint]) -> Result<Endpoint,
             }
             let authority = endpoint.authority();
             refused(format!(
-                "The operator was not started for this endpoint. Name a region, or start it with \
+                "The operator does not allow this endpoint. Set spec.region, or start the operator with \
                  --allow-endpoint {authority}"
             ))
         }
@@ -398,8 +406,8 @@ fn endpoint(spec: &ChatAppSpec, allowed: &[AllowedEndpoint]) -> Result<Endpoint,
     }
 }
 
-/// A spec that no CRD of ours would have let pass can still be stored, by an older or a loosened one. Nothing is signed
-/// for it.
+/// The spec is validated here too: an older or a loosened CRD may have let an invalid one be stored. Nothing is
+/// signed for such a spec.
 fn call_config(
     object: &AnyChatApp,
     endpoint: Endpoint,
@@ -407,9 +415,9 @@ fn call_config(
 ) -> Result<Arc<CallConfig>, AppFailure> {
     let spec = object.spec();
     let refused = |message: &str| failure(AppReason::CredentialsRejected, message.to_owned());
-    let sdk_app_id = u32::try_from(spec.sdk_app_id).map_err(|_| refused(NO_ACCOUNT))?;
+    let sdk_app_id = u32::try_from(spec.sdk_app_id).map_err(|_| refused(INVALID_SDK_APP_ID))?;
     if !spec.has_valid_identifier() {
-        return Err(refused(NO_IDENTIFIER));
+        return Err(refused(INVALID_IDENTIFIER));
     }
     let namespace = object.meta().namespace.clone().unwrap_or_else(|| rules.own_namespace.clone());
     let reference = spec.credentials.secret_key_ref.clone();
@@ -425,7 +433,7 @@ fn call_config(
         endpoint,
         sdk_app_id,
         identifier: spec.identifier.clone(),
-        credentials: credentials,
+        credentials,
     }))
 }
 

@@ -1,4 +1,4 @@
-//! One attempt: signature, intent, permit, last look, call, outcome. The order is the protocol.
+//! One attempt: signature, intent, permit, final check, call, outcome. The order is the protocol.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,50 +25,49 @@ use crate::protocol::send_check::{ATTEMPT_TIMEOUT, MIN_TIME_LEFT, SendBounds, ch
 use crate::protocol::status::seen as seen_status;
 use crate::text::one_line;
 
-/// What the desk decided to do.
+/// What the event loop decided to do.
 pub struct AttemptOrder {
-    /// The copy that was planned on.
+    /// The cached copy the plan was based on.
     pub reset: Arc<GroupAttributeReset>,
     /// The group to clear.
     pub group: GroupId,
-    /// The app to call for.
+    /// The call configuration of the app.
     pub app: Arc<CallConfig>,
-    /// What `nextAttemptTime` says if the vendor finds the writes to this group too frequent.
+    /// How far ahead `nextAttemptTime` is set if the vendor throttles writes to this group.
     pub group_wait: Duration,
-    /// When the attempt was begun.
+    /// When the attempt was started.
     pub started: Duration,
-    /// Since when the reset could go but for the limits.
+    /// Since when only the limits have held the reset back.
     pub eligible_since: Duration,
 }
 
-/// The end of one attempt.
+/// How one attempt ended.
 struct AttemptEnd {
     seen: LastSeen,
     read_back_at: Option<Duration>,
-    never_called: Option<String>,
+    revoked_attempt: Option<String>,
 }
 
 impl From<LastSeen> for AttemptEnd {
     fn from(seen: LastSeen) -> Self {
-        Self { seen, read_back_at: None, never_called: None }
+        Self { seen, read_back_at: None, revoked_attempt: None }
     }
 }
 
-/// Makes the attempt and reports its end. The desk has taken the group for it, and hands it a permit once its intent
-/// is stored; both are handed back by [`Report::CallEnded`], as soon as the call is over and before its outcome is
-/// stored.
+/// Makes the attempt and reports its end. The event loop has reserved the group and grants a permit once the intent
+/// is stored. [`TaskResult::CallEnded`] returns both as soon as the call is over, before its outcome is stored.
 pub async fn attempt(ctx: Arc<Context>, order: AttemptOrder) {
     let uid = order.reset.uid().unwrap_or_default();
-    let AttemptEnd { seen, read_back_at, never_called } = run_steps(&ctx, &order).await;
+    let AttemptEnd { seen, read_back_at, revoked_attempt } = run_steps(&ctx, &order).await;
     ctx.report(TaskResult::ResetDone(ResetDone {
         read_back_at,
-        revoked_attempt: never_called,
+        revoked_attempt,
         ..ResetDone::seen(&uid, seen)
     }));
 }
 
 async fn run_steps(ctx: &Context, order: &AttemptOrder) -> AttemptEnd {
-    // The signature comes first: without one there must be no intent.
+    // 1. Signature. Without one there must be no intent.
     let usersig = match ctx.usersig(&order.app).await {
         Ok(usersig) => usersig,
         Err(fault) => {
@@ -77,6 +76,7 @@ async fn run_steps(ctx: &Context, order: &AttemptOrder) -> AttemptEnd {
             return LastSeen::Unchanged.into();
         }
     };
+    // 2. Intent. It is stored before the call, so that a crash in between cannot hide the call.
     let planned = ctx.clock.now();
     let pending = PendingAttempt {
         id: Uuid::new_v4().to_string(),
@@ -90,7 +90,7 @@ async fn run_steps(ctx: &Context, order: &AttemptOrder) -> AttemptEnd {
     let committed = match commit(ctx, order, &pending).await {
         Ok(committed) => committed,
         Err(missed) => {
-            // Nothing is sent, so the limits need not wait for what is written down about it.
+            // Nothing is sent, so the limits need not wait until that is recorded.
             call_ended(ctx, order, PermitUse::None, None);
             return missed.end(ctx, order, &pending).await;
         }
@@ -100,17 +100,21 @@ async fn run_steps(ctx: &Context, order: &AttemptOrder) -> AttemptEnd {
         deadline_wall: pending.deadline,
         reset_ends: ends_at(&committed),
     };
+    // 3. Permit from the account's rate limit.
     let has_permit =
         wait_for_permit(ctx, order, &committed, bounds.deadline_mono.saturating_sub(MIN_TIME_LEFT)).await;
+    // 4. Final check: deadlines, leadership, app and permit, at the last moment before the call.
     let sent = ctx.clock.now();
     let works = order.app.gate.allows_clear();
     let result = match check_before_send(bounds, ctx.leads(), works, has_permit, sent) {
         Err(too_late) => CallResult::not_sent(NotSentCause::TooLate(too_late)),
+        // 5. Call.
         Ok(()) => classify(&call(ctx, order, &usersig, bounds.left(sent)).await),
     };
     if matches!(result.delivery, Delivery::Sent(Class::Account(_) | Class::SignatureExpired)) {
         order.app.credentials.reject(&usersig);
     }
+    // 6. Return the permit and the group. An unanswered call counts as in flight until its deadline.
     let over = if result.is_answered() { ctx.clock.now().mono } else { bounds.deadline_mono };
     let permit = match result.delivery {
         Delivery::Sent(_) => PermitUse::Used { sent: sent.mono, over },
@@ -119,25 +123,27 @@ async fn run_steps(ctx: &Context, order: &AttemptOrder) -> AttemptEnd {
     };
     call_ended(ctx, order, permit, Some(result.clone()));
     log(&committed, &pending, &result, sent.mono, ctx.clock.now().mono);
+    // 7. Outcome. It is known nowhere else, so it is retried until it is stored.
     let throttle = match result.delivery {
         Delivery::Sent(Class::ThrottledGroup) => order.group_wait,
         _ => Duration::from_secs(1),
     };
-    let dice = random();
+    let jitter = random();
     let next = |reset: &GroupAttributeReset| {
-        let at = WriteContext { now: ctx.clock.now(), jitter: dice, throttle };
+        let at = WriteContext { now: ctx.clock.now(), jitter, throttle };
         after_attempt(reset, &pending, &result, at)
     };
     let unknown = result.delivery == Delivery::Sent(Class::Unknown);
+    // A hanging endpoint times out hundreds of calls at once; their outcomes yield to other writes.
     if unknown {
         ctx.wait_for_low_priority().await;
     }
     let known = KnownOutcome { result: &result, by: "call" };
     let seen = record_attempt(ctx, committed, &pending, known, next).await;
-    AttemptEnd { seen, read_back_at: unknown.then_some(over + SETTLE_TIME), never_called: None }
+    AttemptEnd { seen, read_back_at: unknown.then_some(over + SETTLE_TIME), revoked_attempt: None }
 }
 
-/// Asks the desk for a permit; false if none comes by the moment after which it would be of no use.
+/// Requests a permit; false if none is granted by `latest`, after which there is no time left for the call.
 async fn wait_for_permit(
     ctx: &Context,
     order: &AttemptOrder,
@@ -156,18 +162,18 @@ async fn wait_for_permit(
     if let Ok(answer) = timeout_at(ctx.clock.instant(latest), &mut granted).await {
         return answer.is_ok();
     }
-    // The desk may have handed it over just now; after this it cannot any more.
+    // It may have been granted just now; once closed, it cannot be.
     granted.close();
     granted.try_recv().is_ok()
 }
 
-/// Why there is no intent that a call may follow.
+/// Why the intent does not permit a call.
 enum CommitError {
     /// It is not stored.
     NotStored(LastSeen),
-    /// The answer to its write was lost: it may be stored, and only we know that no call follows.
+    /// The answer to the write was lost: the intent may be stored, and only this process knows that no call follows.
     Lost(String),
-    /// It is stored in an object that is being deleted.
+    /// It is stored, but the object is being deleted.
     Deleted(Arc<GroupAttributeReset>),
 }
 
@@ -181,17 +187,17 @@ impl CommitError {
                     namespace = order.reset.metadata.namespace,
                     reset = order.reset.metadata.name,
                     attempt = pending.id,
-                    "no call is made, because nobody knows whether its intent was stored: {why}"
+                    "no call is made, because it is unknown whether the intent was stored: {why}"
                 );
                 let seen = revoke_intent(ctx, &order.reset, pending).await;
-                AttemptEnd { seen, read_back_at: None, never_called: Some(pending.id.clone()) }
+                AttemptEnd { seen, read_back_at: None, revoked_attempt: Some(pending.id.clone()) }
             }
         }
     }
 }
 
-/// Stores the intent. Only an object that came back with our uid, our attempt and no deletion under way is one that
-/// we may call for.
+/// Stores the intent. A call is permitted only if the stored object has the same uid, carries this attempt and is not
+/// being deleted.
 async fn commit(
     ctx: &Context,
     order: &AttemptOrder,
@@ -218,7 +224,7 @@ async fn commit(
     if committed.metadata.uid != order.reset.metadata.uid
         || stored.is_none_or(|stored| stored.id != pending.id)
     {
-        let why = "the intent was not stored whole: the CRD is older than the operator. Install its CRDs: \
+        let why = "the intent was not stored completely: the CRD is older than the operator. Install its CRDs: \
                    groupattr-operator crd | kubectl apply --server-side -f -";
         return Err(CommitError::NotStored(LastSeen::Fault(WriteError::Refused(why.to_owned()))));
     }
@@ -228,7 +234,7 @@ async fn commit(
     Ok(committed)
 }
 
-/// If the intent is stored after all, says in the status that no call followed it.
+/// If the intent was stored after all, records that no call followed it.
 async fn revoke_intent(ctx: &Context, seen: &GroupAttributeReset, pending: &PendingAttempt) -> LastSeen {
     let now = match get_until_answered(ctx, seen).await {
         LastSeen::Read(now) => now,
@@ -250,7 +256,7 @@ async fn record_without_call(
     record_attempt(ctx, seen, pending, known, |reset| status_without_call(ctx, reset, pending)).await
 }
 
-/// The status after an attempt whose intent is stored and whose call was never made.
+/// The status after an attempt whose intent was stored but whose call was never made.
 #[must_use]
 pub fn status_without_call(
     ctx: &Context,

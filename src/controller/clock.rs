@@ -1,4 +1,4 @@
-//! Time.
+//! The clocks.
 
 use std::time::Duration;
 
@@ -14,19 +14,19 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Starts with the process.
+    /// A clock whose monotonic time starts now.
     #[must_use]
     pub fn start() -> Self {
         Self { start: Instant::now() }
     }
 
-    /// This moment.
+    /// The current moment, on both clocks.
     #[must_use]
     pub fn now(self) -> Now {
         Now { wall: Timestamp::now(), mono: self.start.elapsed() }
     }
 
-    /// A moment of this process as the runtime's timers take it.
+    /// Converts a moment of this process into the `Instant` that the runtime's timers use.
     #[must_use]
     pub fn instant(self, moment: Duration) -> Instant {
         self.start + moment

@@ -1,4 +1,4 @@
-//! What a task holds in its hands.
+//! What every task shares.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,60 +24,64 @@ use crate::k8s::status_writer::{StatusWriter, WriteError};
 use crate::observability::metrics::Metrics;
 use crate::protocol::deadlines::{gitops_owner, prune_metadata};
 
-/// Everything a task needs to act for the desk.
+/// Clients, limits and state that the event loop shares with its tasks.
 pub struct Context {
-    /// For the few reads that have no hand of their own.
+    /// For reads that have no wrapper in [`k8s`](crate::k8s).
     pub client: Client,
-    /// Status writes.
+    /// Reads resets and writes statuses.
     pub statuses: StatusWriter,
-    /// The vendor.
+    /// The client for the vendor's REST API.
     pub chat: ChatClient,
-    /// Kubernetes events.
+    /// Writes Kubernetes events.
     pub events: EventWriter,
-    /// Counters.
+    /// Metrics.
     pub metrics: Metrics,
-    /// Whether this process may act.
+    /// Whether this process is the lease holder.
     pub leadership: Leadership,
-    /// The line of outcomes that nobody waits for.
+    /// Paces outcome writes of low priority.
     pub unhurried: Pacer,
-    /// The places for reads of Secrets.
+    /// Bounds concurrent reads of Secrets.
     pub secret_reads: SecretReads,
-    /// Outcomes that are not stored yet.
+    /// Outcomes that are known but not stored yet.
     pub unrecorded: Unrecorded,
-    /// Time.
+    /// The clock of this process.
     pub clock: Clock,
-    /// Pod name and a random part: what `holder` says in the attempts of this process.
+    /// Pod name and a random part: the `holder` in the attempts of this process.
     pub identity: String,
     /// Cancelled when nothing new may start.
     pub stop: CancellationToken,
-    /// Where tasks report to.
+    /// Where tasks send their results.
     pub reports: mpsc::UnboundedSender<TaskResult>,
 }
 
 impl Context {
-    /// Tells the desk. After the desk has ended nobody listens, and nothing is lost by that.
-    pub fn report(&self, report: TaskResult) {
-        let _ = self.reports.send(report);
+    /// Sends a task result to the event loop. After the loop has ended it is dropped, which loses nothing.
+    pub fn report(&self, result: TaskResult) {
+        let _ = self.reports.send(result);
     }
 
-    /// Whether this process leads at this moment.
+    /// Whether this process holds the lease at this moment.
     #[must_use]
     pub fn leads(&self) -> bool {
         self.leadership.holds(self.clock.instant(self.clock.now().mono))
     }
 
     /// A signature for an app.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialsError`] if the Secret cannot be read or holds no usable key.
     pub async fn usersig(&self, app: &CallConfig) -> Result<Arc<UserSig>, CredentialsError> {
         let was_verified = app.gate.was_verified();
         app.credentials.usersig(&self.client, &self.secret_reads, was_verified, self.clock).await
     }
 
-    /// Waits for the turn of an outcome that nobody waits for; not when the process is about to end.
+    /// Waits for the next slot for a low-priority write; returns at once when the process shuts down.
     pub async fn wait_for_low_priority(&self) {
         self.sleep_until(self.unhurried.next_slot(self.clock.now().mono)).await;
     }
 
-    /// Waits for a moment; not when the process is about to end.
+    /// Sleeps until `moment`; returns at once when the process shuts down.
     pub async fn sleep_until(&self, moment: Duration) {
         tokio::select! {
             () = sleep_until(self.clock.instant(moment)) => {}
@@ -85,7 +89,11 @@ impl Context {
         }
     }
 
-    /// Stores a status and counts the write. `kind` is for the metric.
+    /// Stores a status and counts the write. `kind` is the metric label.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] if Kubernetes did not store the status, or its answer was lost.
     pub async fn write_status(
         &self,
         kind: &'static str,
@@ -99,16 +107,17 @@ impl Context {
         Ok(Arc::new(stored))
     }
 
-    /// The event about a finished reset that is not deleted, though its time to live says so.
+    /// Emits the event for a finished reset that has a TTL but is not deleted.
     pub fn report_ttl_skipped(&self, finished: &GroupAttributeReset) {
         let ttl = finished.spec.ttl_seconds_after_finished;
-        if let (Some(_), Some(mark)) = (ttl, gitops_owner(finished)) {
-            let note = format!("Not deleted after its end: {mark} shows that a tool would create it again.");
+        if let (Some(_), Some(owner)) = (ttl, gitops_owner(finished)) {
+            let note =
+                format!("Not deleted after the TTL: {owner} shows that a GitOps tool would re-create it.");
             self.event(finished.object_ref(&()), "TTLSkipped", false, note);
         }
     }
 
-    /// Queues an event; a full queue is counted.
+    /// Queues an event; counts it as dropped if the queue is full.
     pub fn event(&self, regarding: ObjectReference, reason: &'static str, warning: bool, note: String) {
         if !self.events.send(NewEvent { reason, warning, note, regarding }) {
             self.metrics.event_dropped();

@@ -1,4 +1,4 @@
-//! Signatures, and the key behind them.
+//! Caches the key and the signature of an app.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::k8s::secrets::{CredentialsError, read_key};
 
 /// A key is kept in memory at most this long.
 const KEY_TTL: Duration = Duration::from_mins(1);
-/// A Secret that could not be used is not read again for this long.
+/// An unusable Secret is not read again for this long.
 const FAULT_TTL: Duration = Duration::from_secs(2);
 
-/// Signs for one app. Keeps the key for a minute and the signature for half of its validity.
+/// Signs for one app. Keeps the key for a minute and the signature for half of its validity period.
 pub struct CredentialCache {
     namespace: String,
     reference: SecretKeyRef,
@@ -31,17 +31,17 @@ pub struct CredentialCache {
 
 #[derive(Default)]
 struct Cached {
-    /// Kept for a minute, then forgotten, used or not.
+    /// The key and when it was read; dropped after a minute, used or not.
     key: Option<(SecretKey, Duration)>,
-    /// Tells whether the Secret still has the key that was signed with.
+    /// Digest of the key that signed, to detect a changed Secret.
     digest: Option<[u8; 32]>,
     usersig: Option<Arc<UserSig>>,
-    /// Who comes shortly after a failed read gets the same answer.
+    /// The last failure and its moment; repeated to callers that follow shortly after.
     failed: Option<(CredentialsError, Duration)>,
 }
 
 impl CredentialCache {
-    /// For the account `sdk_app_id`, in the name of `identifier`, with the key in a Secret of `namespace`.
+    /// Signs as `identifier` for the account `sdk_app_id`, with the key in a Secret in `namespace`.
     #[must_use]
     pub fn new(
         namespace: String,
@@ -61,7 +61,12 @@ impl CredentialCache {
         }
     }
 
-    /// A signature that is good for hours. Who comes while the Secret is being read waits for that one read.
+    /// A signature that stays valid for hours. Concurrent callers share one read of the Secret.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialsError`] if the Secret cannot be read or holds no usable key; repeated for 2 s without another
+    /// read.
     pub async fn usersig(
         &self,
         client: &Client,
@@ -71,7 +76,7 @@ impl CredentialCache {
     ) -> Result<Arc<UserSig>, CredentialsError> {
         let mut cached = self.cached.lock().await;
         let now = clock.now();
-        cached.forget_old_key(now.mono);
+        cached.drop_old_key(now.mono);
         cached.drop_rejected(&self.take_rejected());
         if let Some((fault, at)) = &cached.failed
             && now.mono < *at + FAULT_TTL
@@ -79,7 +84,7 @@ impl CredentialCache {
             return Err(fault.clone());
         }
         let key = match cached.key.take() {
-            Some(kept) => kept,
+            Some(cached_key) => cached_key,
             None => match self.read(client, reads, was_verified).await {
                 Ok(key) => (key, clock.now().mono),
                 Err(fault) => {
@@ -107,12 +112,12 @@ impl CredentialCache {
         reads: &SecretReads,
         was_verified: bool,
     ) -> Result<SecretKey, CredentialsError> {
-        let _place = reads.acquire(was_verified).await;
+        let _permit = reads.acquire(was_verified).await;
         read_key(client, &self.namespace, &self.reference, self.format).await
     }
 
-    /// The vendor did not accept `usersig`: it and its key are dropped before the next signature is asked for, unless others
-    /// are in use by then. Does not wait for a Secret that is being read.
+    /// The vendor rejected `usersig`: it and its key are dropped before the next signature is handed out, unless they
+    /// have been replaced by then. Does not wait for a Secret that is being read.
     pub fn reject(&self, usersig: &Arc<UserSig>) {
         self.rejected.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(usersig));
     }
@@ -121,33 +126,34 @@ impl CredentialCache {
         std::mem::take(&mut *self.rejected.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// When the signature in use ends, in seconds of the epoch. `None` also while the Secret is being read.
+    /// When the current signature expires, in Unix seconds. `None` if there is none, or while the Secret is being
+    /// read.
     pub fn expires(&self) -> Option<i64> {
         Some(self.cached.try_lock().ok()?.usersig.as_ref()?.expires())
     }
 
-    /// Forgets a key that was kept for its minute; for apps that nobody uses.
+    /// Drops a key whose minute is over, for apps that are not used.
     pub fn drop_expired_key(&self, now: Duration) {
         if let Ok(mut cached) = self.cached.try_lock() {
-            cached.forget_old_key(now);
+            cached.drop_old_key(now);
         }
     }
 }
 
 impl Cached {
-    /// The signature, if it was made with the key of this digest and is good for hours from `now`, in seconds of the epoch.
+    /// The signature, if the key with this digest made it and it stays valid for hours from `now`, in Unix seconds.
     fn fresh_usersig(&self, digest: [u8; 32], now: i64) -> Option<Arc<UserSig>> {
         self.usersig.clone().filter(|sig| self.digest == Some(digest) && !sig.is_stale(now))
     }
 
-    /// The vendor rejected these signatures: the one in use goes if it is among them, and its key with it.
+    /// Drops the current signature and its key if the signature is among these.
     fn drop_rejected(&mut self, rejected: &[Arc<UserSig>]) {
         if self.usersig.as_ref().is_some_and(|sig| rejected.iter().any(|one| Arc::ptr_eq(sig, one))) {
             *self = Self::default();
         }
     }
 
-    fn forget_old_key(&mut self, now: Duration) {
+    fn drop_old_key(&mut self, now: Duration) {
         if self.key.as_ref().is_some_and(|(_, read_at)| now >= *read_at + KEY_TTL) {
             self.key = None;
         }
@@ -168,9 +174,9 @@ mod tests {
     #[test]
     fn a_key_is_forgotten_after_a_minute() {
         let mut cached = cached(b"old", Duration::from_secs(5));
-        cached.forget_old_key(Duration::from_secs(64));
+        cached.drop_old_key(Duration::from_secs(64));
         assert!(cached.key.is_some());
-        cached.forget_old_key(Duration::from_secs(65));
+        cached.drop_old_key(Duration::from_secs(65));
         assert!(cached.key.is_none() && cached.usersig.is_some(), "the signature can still be used");
     }
 

@@ -1,16 +1,19 @@
-//! The operator: the desk where events come in and steps go out, the tasks that take the steps, and the memory of
-//! the process.
+//! The controller: one event loop that owns the state, the tasks that do the I/O, and the caches between them.
 //!
 //! | question | file |
 //! |---|---|
-//! | how does it start and end? | `lifecycle` |
-//! | where is it decided what happens next? | `desk` |
-//! | what are the steps of one attempt, in order? | `attempt` |
-//! | how is a group read back, and an app probed? | `read_back` |
-//! | how is an outcome stored, whatever happens? | `record`; when nobody waits for it: `unhurried`; if it cannot be: `unrecorded` |
-//! | how many Secrets are read at once? | `secret_reads` |
-//! | what is remembered? | `resets`, `apps` (and `app_object`), `accounts`, `timers` |
-//! | what comes in? | `watches`, `report` |
+//! | where is it decided what happens next? | [`event_loop`] |
+//! | what comes in? | [`watches`] (watch events), [`task_result`] |
+//! | what are the steps of one attempt, in order? | [`attempt`] |
+//! | how is a group read back, and an app probed? | [`read_back`] |
+//! | how is a status stored? | [`persist`]; low-priority writes are paced by [`pacer`] |
+//! | which outcomes are known but not stored yet? | [`unrecorded`] |
+//! | what is cached? | [`reset_cache`], [`app_entry`] (with [`any_chat_app`]), [`account_limits`] |
+//! | when is something due? | [`timers`], [`clock`] |
+//! | where do signatures come from? | [`credential_cache`]; [`secret_reads`] bounds the reads of Secrets |
+//! | what does every task share? | [`context`] |
+//!
+//! Startup, leader election and graceful shutdown are in [`crate::run`].
 
 pub mod account_limits;
 pub mod any_chat_app;

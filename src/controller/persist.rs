@@ -1,4 +1,4 @@
-//! Storing what is known: once for a step that can be planned anew, and as often as it takes for an attempt.
+//! Status writes: one try for a step that can be planned again, as many as it takes for the outcome of an attempt.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,18 +14,17 @@ use crate::k8s::status_writer::WriteError;
 use crate::limits::backoff::Backoff;
 use crate::protocol::deadlines::prune_metadata;
 
-/// Wait before the first retry of a call to the API server.
-const MIN_RETRY: Duration = Duration::from_millis(100);
-/// Longest wait between two retries.
-const MAX_RETRY: Duration = Duration::from_secs(5);
-/// Between two lines about the same outcome.
+const MIN_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
+/// Minimum time between two log lines about the same outcome.
 const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
-fn retries() -> Backoff {
-    Backoff::new(MIN_RETRY, MAX_RETRY)
+fn new_backoff() -> Backoff {
+    Backoff::new(MIN_BACKOFF, MAX_BACKOFF)
 }
 
-/// Stores a status that the desk planned. Who planned on an old copy gets the new one, and plans anew.
+/// Stores a status that the event loop planned. On a resourceVersion conflict it reports the current object, so that
+/// the loop can plan again.
 pub async fn record(
     ctx: Arc<Context>,
     kind: &'static str,
@@ -42,17 +41,19 @@ pub async fn record(
     ctx.report(TaskResult::ResetDone(ResetDone::written(&uid, seen)));
 }
 
-/// What the object was changed to. A conflict with an object that has not changed is worth a pause.
+/// Reads the object after a conflict. If it has not changed, reports a failure, so that the retry backs off.
 pub async fn get_after_conflict(ctx: &Context, seen: &GroupAttributeReset) -> LastSeen {
     match get(ctx, seen).await {
         LastSeen::Read(now) if now.metadata.resource_version == seen.metadata.resource_version => {
-            LastSeen::Fault(WriteError::Refused("conflict with an object that has not changed".to_owned()))
+            LastSeen::Fault(WriteError::Refused(
+                "resourceVersion conflict, although the object has not changed".to_owned(),
+            ))
         }
         other => other,
     }
 }
 
-/// The object as it stands now, if it is still the same one.
+/// Reads the current object; `Gone` if its uid has changed.
 pub async fn get(ctx: &Context, seen: &GroupAttributeReset) -> LastSeen {
     match ctx.statuses.get(seen.metadata.namespace.as_deref(), &seen.name_any()).await {
         Ok(mut now) if now.metadata.uid == seen.metadata.uid => {
@@ -64,9 +65,9 @@ pub async fn get(ctx: &Context, seen: &GroupAttributeReset) -> LastSeen {
     }
 }
 
-/// The same, asked until Kubernetes answers.
+/// Like [`get`], but retries until Kubernetes answers.
 pub async fn get_until_answered(ctx: &Context, seen: &GroupAttributeReset) -> LastSeen {
-    let mut backoff = retries();
+    let mut backoff = new_backoff();
     loop {
         match get(ctx, seen).await {
             LastSeen::Fault(WriteError::Unclear(_)) => sleep(backoff.next_wait()).await,
@@ -75,10 +76,10 @@ pub async fn get_until_answered(ctx: &Context, seen: &GroupAttributeReset) -> La
     }
 }
 
-/// Stores what `next` makes of the object, whose status this process knows. Repeats for as long as the process lives,
-/// because what it says is known nowhere else. Nobody but the process that made an attempt, or one that leads after it,
-/// may settle it: while we lead, a status from which the attempt is gone was written by somebody who must not, and what
-/// we know goes over it.
+/// Stores the status that `next` computes from the object, whose status this process knows. Retries for as long as
+/// the process lives, because the outcome is known nowhere else. Only the process that made an attempt, or a later
+/// leader, may settle it: while this process leads, a status without the attempt was written by an unauthorized
+/// client and is overwritten.
 pub async fn record_attempt(
     ctx: &Context,
     seen: Arc<GroupAttributeReset>,
@@ -99,17 +100,17 @@ async fn record_until_settled(
     known: KnownOutcome<'_>,
     next: impl Fn(&GroupAttributeReset) -> ResetStatus,
 ) -> LastSeen {
-    let mut backoff = retries();
+    let mut backoff = new_backoff();
     let known_status = seen.status.clone();
-    // Writes that perhaps went through.
+    // Writes that may have been stored although their answer was lost.
     let mut unclear = Vec::new();
-    let mut said_at: Option<Duration> = None;
-    let mut complain = |seen: &GroupAttributeReset, fault: &WriteError| {
+    let mut last_logged: Option<Duration> = None;
+    let mut log_failure = |seen: &GroupAttributeReset, fault: &WriteError| {
         let now = ctx.clock.now().mono;
-        if said_at.is_some_and(|at| now.saturating_sub(at) < LOG_INTERVAL) {
+        if last_logged.is_some_and(|at| now.saturating_sub(at) < LOG_INTERVAL) {
             return;
         }
-        said_at = Some(now);
+        last_logged = Some(now);
         tracing::warn!(
             namespace = seen.metadata.namespace,
             reset = seen.metadata.name,
@@ -117,7 +118,7 @@ async fn record_until_settled(
             known_by = known.by,
             class = known.result.label(),
             code = known.result.code,
-            "the outcome is not stored yet and is tried again: {fault}"
+            "the outcome is not stored yet; retrying: {fault}"
         );
     };
     loop {
@@ -128,7 +129,7 @@ async fn record_until_settled(
             Err(WriteError::Gone) => return LastSeen::Gone,
             Err(WriteError::Conflict) => is_conflict = true,
             Err(fault) => {
-                complain(&seen, &fault);
+                log_failure(&seen, &fault);
                 sleep(backoff.next_wait()).await;
                 if !matches!(fault, WriteError::Unclear(_)) {
                     // Nothing was stored. If the object has changed, the next write conflicts.
@@ -145,7 +146,7 @@ async fn record_until_settled(
                     return LastSeen::Fault(WriteError::Undecodable);
                 }
                 LastSeen::Fault(fault) => {
-                    complain(&seen, &fault);
+                    log_failure(&seen, &fault);
                     sleep(backoff.next_wait()).await;
                 }
                 gone => return gone,
@@ -158,7 +159,8 @@ async fn record_until_settled(
         if !is_pending(&now, pending) && (!leads || is_settled_by_another(ctx, &now, pending)) {
             return LastSeen::Read(now);
         }
-        // Somebody in between answers like that, an admission webhook say; it would be asked as fast as it answers.
+        // An intermediary, such as an admission webhook, can answer like this; without a pause this would be a
+        // busy loop.
         if is_conflict && now.metadata.resource_version == seen.metadata.resource_version {
             sleep(backoff.next_wait()).await;
         }
@@ -168,7 +170,7 @@ async fn record_until_settled(
                 namespace = seen.metadata.namespace,
                 reset = seen.metadata.name,
                 attempt = pending.id,
-                "somebody else has changed the status while the attempt was under way; that is not believed"
+                "another client changed the status during the attempt; the change is ignored and overwritten"
             );
             let stored = Arc::unwrap_or_clone(seen);
             seen = Arc::new(GroupAttributeReset { status: known_status.clone(), ..stored });
@@ -176,7 +178,7 @@ async fn record_until_settled(
     }
 }
 
-/// Whether the process that made the attempt has recorded its outcome, after this one took over.
+/// Whether the process that made the attempt recorded its outcome after this one took over.
 fn is_settled_by_another(ctx: &Context, now: &GroupAttributeReset, pending: &PendingAttempt) -> bool {
     let last = now.status.as_ref().and_then(|status| status.last_attempt.as_ref());
     pending.holder != ctx.identity && last.is_some_and(|last| last.id == pending.id)
@@ -189,7 +191,7 @@ pub fn is_pending(reset: &GroupAttributeReset, pending: &PendingAttempt) -> bool
     stored.is_some_and(|stored| stored.id == pending.id)
 }
 
-/// Deletes a reset whose time after its end is over.
+/// Deletes a finished reset whose TTL has expired.
 pub async fn delete(ctx: Arc<Context>, key: (String, String), uid: String, version: String) {
     let (namespace, name) = key;
     let deleted = ctx.statuses.delete(Some(&namespace), &name, &uid, &version).await;

@@ -1,4 +1,4 @@
-//! Reads at the vendor: the group of an attempt whose outcome nobody saw, and the reserved group of a probe.
+//! Reads from the vendor: the group of an attempt whose outcome is unknown, and the reserved group for probes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::protocol::outcome::{WriteContext, after_read_back, awaiting_settlemen
 use crate::protocol::recovery::SETTLE_TIME;
 use crate::protocol::send_check::{ATTEMPT_TIMEOUT, NotSentReason};
 
-/// Reads the group of `pending` back and stores what that shows.
+/// Reads the group of `pending` back and stores the result.
 pub async fn read_back(
     ctx: Arc<Context>,
     reset: Arc<GroupAttributeReset>,
@@ -32,8 +32,8 @@ pub async fn read_back(
         Ok(result) => result,
         Err(fault) => {
             ctx.report(TaskResult::CredentialsFailed(Arc::clone(&app), fault));
-            let again = Some(ctx.clock.now().mono + SETTLE_TIME);
-            let done = ResetDone { read_back_at: again, ..ResetDone::seen(&uid, LastSeen::Unchanged) };
+            let retry_at = Some(ctx.clock.now().mono + SETTLE_TIME);
+            let done = ResetDone { read_back_at: retry_at, ..ResetDone::seen(&uid, LastSeen::Unchanged) };
             return ctx.report(TaskResult::ResetDone(done));
         }
     };
@@ -47,9 +47,9 @@ pub async fn read_back(
         attributes = result.attributes,
         "group read back"
     );
-    let dice = random();
+    let jitter = random();
     let next = |reset: &GroupAttributeReset| {
-        let at = WriteContext { now: ctx.clock.now(), jitter: dice, throttle: Duration::ZERO };
+        let at = WriteContext { now: ctx.clock.now(), jitter, throttle: Duration::ZERO };
         after_read_back(reset, &pending, &result, at)
     };
     let done = if next(&reset).is_some() {
@@ -59,13 +59,13 @@ pub async fn read_back(
         let known = KnownOutcome { result: &result, by: "read_back" };
         ResetDone::seen(&uid, record_attempt(&ctx, reset, &pending, known, store).await)
     } else {
-        let again = Some(ctx.clock.now().mono + SETTLE_TIME);
-        ResetDone { read_back_at: again, ..ResetDone::seen(&uid, LastSeen::Unchanged) }
+        let retry_at = Some(ctx.clock.now().mono + SETTLE_TIME);
+        ResetDone { read_back_at: retry_at, ..ResetDone::seen(&uid, LastSeen::Unchanged) }
     };
     ctx.report(TaskResult::ResetDone(done));
 }
 
-/// Makes the signature for a probe. Whatever is wrong with the Secret shows here, and keeps nobody waiting.
+/// Creates the signature for a probe. Problems with the Secret show up here, before the probe takes a permit.
 pub async fn sign(ctx: Arc<Context>, app: Arc<CallConfig>) {
     let report = match ctx.usersig(&app).await {
         Ok(_) => TaskResult::Signed(app),
@@ -74,18 +74,18 @@ pub async fn sign(ctx: Arc<Context>, app: Arc<CallConfig>) {
     ctx.report(report);
 }
 
-/// Proves an app by one harmless read.
+/// Verifies an app with one harmless read.
 pub async fn probe(ctx: Arc<Context>, app: Arc<CallConfig>) {
     let result = read(&ctx, &app, &GroupId::reserved_for_probes()).await;
     ctx.report(TaskResult::Probed(app, result));
 }
 
-/// A read, or why it was not sent. The desk has taken a permit for it.
+/// A read, or why it was not sent. The event loop has acquired a permit for it.
 async fn read(ctx: &Context, app: &Arc<CallConfig>, group: &GroupId) -> Result<CallResult, CredentialsError> {
-    let begun = ctx.clock.now().mono;
+    let started = ctx.clock.now().mono;
     let ended = |permit, result| {
         let app = Arc::clone(app);
-        ctx.report(TaskResult::CallEnded(CallEnded { app, started: begun, group: None, permit, result }));
+        ctx.report(TaskResult::CallEnded(CallEnded { app, started, group: None, permit, result }));
     };
     let usersig = ctx.usersig(app).await.inspect_err(|_| ended(PermitUse::Unused, None))?;
     if ctx.stop.is_cancelled() || !ctx.leads() || !app.gate.allows_read() {

@@ -1,4 +1,4 @@
-//! The resets, as the desk remembers them; what it knows of one that is at work is in `open`.
+//! The cache of all resets. The entry of a reset with work left to do is in `active`.
 
 mod active;
 
@@ -16,88 +16,89 @@ use crate::protocol::deadlines::{expires_at, gitops_owner};
 use crate::protocol::ownership::KnownEnd;
 use crate::protocol::{Now, status};
 
-/// What the process remembers of a reset.
+/// A cached reset.
 pub struct ResetEntry {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// resourceVersion of what is remembered.
+    /// resourceVersion of the cached object.
     pub version: String,
-    /// When its timer rings.
+    /// When its timer fires.
     pub timer: Option<Duration>,
-    /// Kubernetes refused this many writes in a row.
+    /// Number of consecutive writes that Kubernetes rejected.
     pub faults: u32,
     /// No write before this moment.
     pub write_at: Option<Duration>,
-    /// How often its status was written back of late, because somebody else had changed it.
+    /// How often its status was restored recently, because someone else had changed it.
     pub restores: u32,
-    /// Its status is not written back before this moment.
+    /// Its status is not restored before this moment.
     pub restore_at: Duration,
-    /// It waits for a writer.
+    /// It is queued for a write slot.
     pub in_backlog: bool,
-    /// Whole while something may be left to do, else just enough to delete it in time and to know its end again.
+    /// The full object while work may be left, else just enough to delete it in time and to recognize its final
+    /// status.
     pub stage: Stage,
 }
 
-/// Whether something may be left to do.
+/// Whether work may be left to do.
 pub enum Stage {
-    /// Yes.
+    /// Work may be left.
     Active(Box<ActiveReset>),
-    /// No, except that it is deleted at this moment.
+    /// Nothing is left, except to delete it at this moment.
     Finished(Option<Timestamp>, Box<KnownEnd>),
-    /// Nobody can tell while it does not decode; this is the status that was known of it before.
+    /// Unknown, because the object cannot be decoded; holds the last known status.
     Unreadable(Option<Box<ResetStatus>>),
-    /// Kubernetes said that it is gone. The watch may be behind, and show for a while how it once was.
+    /// Kubernetes said that it is gone. A lagging watch may still show old versions for a while.
     Gone,
 }
 
-/// The memory of all resets, by uid.
+/// All resets, by uid.
 #[derive(Default)]
 pub struct ResetCache {
-    /// All of them.
+    /// All entries.
     pub all: HashMap<String, ResetEntry>,
-    /// uids of the open ones, so that an app's or a namespace's change looks at no others.
+    /// uids of the active ones by app, so that a change of an app or a namespace reconciles no others.
     by_app: HashMap<AppKey, HashSet<String>>,
     reader: CacheOwner,
 }
 
-/// Where an object was seen.
+/// Where an object came from, and so how fresh it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
-    /// In a watch: it may be older than what is remembered.
+    /// From a watch: it may be older than the cached object.
     MaybeStale,
-    /// As the answer to a write of this process: its status is the process's own. It may be older, too.
+    /// The answer to a write of this process: the status is our own. It, too, may be older than the cached object.
     OwnWrite,
-    /// In a list, or by a GET that no watch overtook: that is how it stands, even if resourceVersions went back, as
-    /// after a restore.
+    /// From a list, or a GET that no watch event overtook: the current state, even if its resourceVersion is lower,
+    /// for example after a restore from backup.
     Consistent,
 }
 
-/// What became of an object that was shown to the memory.
+/// The result of an upsert.
 #[must_use]
 pub enum Upserted {
-    /// It is older than what is remembered.
+    /// The object is older than the cached one and was ignored.
     Stale,
-    /// It is remembered.
+    /// The object is cached.
     Stored {
-        /// An attempt of another process that is seen for the first time.
+        /// An attempt of another process that was not seen before.
         foreign: Option<ForeignAttempt>,
-        /// Its status was written by this process.
+        /// The status was written by this process.
         is_own: bool,
     },
 }
 
 impl ResetCache {
-    /// Nothing is known yet.
+    /// An empty cache.
     #[must_use]
     pub fn new(reader: CacheOwner) -> Self {
         Self { all: HashMap::new(), by_app: HashMap::new(), reader }
     }
 
-    /// Remembers `object`, unless something newer is remembered. The first status that is seen of a reset is believed;
-    /// after that only those that this process has written, and for a while those of its predecessor.
-    pub fn upsert(&mut self, object: Arc<GroupAttributeReset>, origin: Freshness, now: Now) -> Upserted {
+    /// Caches `object`, unless the cached one is newer. The first status seen of a reset is trusted; after that only
+    /// statuses that this process wrote and, for a while, those of its predecessor.
+    pub fn upsert(&mut self, object: Arc<GroupAttributeReset>, freshness: Freshness, now: Now) -> Upserted {
         let uid = object.uid().unwrap_or_default();
         let version = object.resource_version().unwrap_or_default();
         let entry = self.all.entry(uid.clone()).or_insert_with(|| ResetEntry {
@@ -114,20 +115,20 @@ impl ResetCache {
         });
         let is_news = entry.version != version;
         let is_old = is_older(&version, &entry.version) || matches!(entry.stage, Stage::Gone) && !is_news;
-        let mut is_own = origin == Freshness::OwnWrite;
+        let mut is_own = freshness == Freshness::OwnWrite;
         match &mut entry.stage {
-            Stage::Active(active) if is_old && origin == Freshness::OwnWrite => {
+            Stage::Active(active) if is_old && freshness == Freshness::OwnWrite => {
                 active.on_written(object, true)
             }
-            _ if is_old && origin != Freshness::Consistent => return Upserted::Stale,
+            _ if is_old && freshness != Freshness::Consistent => return Upserted::Stale,
             stage => {
                 if is_news {
                     entry.version = version;
-                    // Whatever Kubernetes refused, it was about something else.
+                    // Earlier rejected writes were about another version.
                     (entry.faults, entry.write_at) = (0, None);
                 }
                 match stage {
-                    Stage::Active(active) if origin == Freshness::OwnWrite => {
+                    Stage::Active(active) if freshness == Freshness::OwnWrite => {
                         active.on_written(object, false)
                     }
                     Stage::Active(active) => {
@@ -158,7 +159,7 @@ impl ResetCache {
         Upserted::Stored { foreign, is_own }
     }
 
-    /// The reset, while something may be left to do.
+    /// The reset, while work may be left to do.
     pub fn active(&mut self, uid: &str) -> Option<&mut ActiveReset> {
         match self.all.get_mut(uid).map(|entry| &mut entry.stage) {
             Some(Stage::Active(active)) => Some(active),
@@ -166,7 +167,7 @@ impl ResetCache {
         }
     }
 
-    /// Whether a reset that is done with is deleted later; `None` for one that is not done with.
+    /// Whether a finished reset is due for deletion later; `None` if it is not finished.
     #[must_use]
     pub fn has_deletion_due(&self, uid: &str) -> Option<bool> {
         match self.all.get(uid)?.stage {
@@ -175,7 +176,7 @@ impl ResetCache {
         }
     }
 
-    /// Kubernetes said that it is gone. It is remembered until the watch says so too, or a list.
+    /// Kubernetes said that it is gone. The entry is kept until a watch or a list confirms it.
     pub fn mark_gone(&mut self, uid: &str) {
         if let Some(entry) = self.all.get_mut(uid)
             && let Stage::Active(active) = std::mem::replace(&mut entry.stage, Stage::Gone)
@@ -184,14 +185,14 @@ impl ResetCache {
         }
     }
 
-    /// The watch says so, too: nothing is remembered of it any more.
+    /// A watch or a list confirmed that it is gone: removes the entry.
     pub fn forget(&mut self, uid: &str) {
         self.mark_gone(uid);
         self.all.remove(uid);
     }
 
-    /// It does not decode any more. What is known of it is kept: whoever can make it unreadable must not make us forget
-    /// that it has ended, or that a call was made.
+    /// It cannot be decoded any more. The last known status is kept: a client that can make an object unreadable must
+    /// not make us forget that it has ended or that a call was made.
     pub fn mark_unreadable(&mut self, uid: &str) {
         if let Some(entry) = self.all.get_mut(uid)
             && let Stage::Active(active) = &entry.stage
@@ -202,13 +203,13 @@ impl ResetCache {
         }
     }
 
-    /// A task about it has ended: if nothing is left to do, most of it can be forgotten.
+    /// Drops most of the entry if no work is left.
     pub fn compact(&mut self, uid: &str) {
         if let Some(entry) = self.all.get_mut(uid)
             && let Stage::Active(active) = &entry.stage
             && !active.busy
             && !active.is_overwritten()
-            && is_done(&active.object)
+            && is_finished(&active.object)
         {
             let (app, end) = (active.app.clone(), Box::new(KnownEnd::of(&status::seen(&active.object))));
             entry.stage = Stage::Finished(deletion(&active.object), end);
@@ -232,7 +233,7 @@ impl ResetCache {
         }
     }
 
-    /// Attempts of other processes that are not settled, by the uid of their reset.
+    /// Unsettled attempts of other processes, by the uid of their reset.
     #[must_use]
     pub fn foreign_attempts(&self, now: Duration) -> Vec<(String, ForeignAttempt)> {
         let foreign = |(uid, active): (&String, &ActiveReset)| {
@@ -242,13 +243,13 @@ impl ResetCache {
         self.all_active().filter_map(foreign).collect()
     }
 
-    /// uids of the open resets that refer to this app.
+    /// uids of the active resets that refer to this app.
     #[must_use]
     pub fn of_app(&self, app: &AppKey) -> Vec<String> {
         self.by_app.get(app).into_iter().flatten().cloned().collect()
     }
 
-    /// uids of the open resets of this namespace that refer to an app of the cluster.
+    /// uids of the active resets in this namespace that refer to a `ClusterChatApp`.
     #[must_use]
     pub fn of_cluster_apps(&self, namespace: &str) -> Vec<String> {
         let of_cluster = self.by_app.iter().filter(|(app, _)| app.kind == AppKind::ClusterChatApp);
@@ -256,7 +257,7 @@ impl ResetCache {
         of_cluster.flat_map(|(_, uids)| uids).filter(is_inside).cloned().collect()
     }
 
-    /// All open resets.
+    /// All active resets.
     pub fn all_active(&self) -> impl Iterator<Item = (&String, &ActiveReset)> {
         self.all.iter().filter_map(|(uid, entry)| match &entry.stage {
             Stage::Active(active) => Some((uid, &**active)),
@@ -266,7 +267,7 @@ impl ResetCache {
 }
 
 impl Stage {
-    /// Of a reset that was not at work, and whose status was known to be `known`.
+    /// Reactivates a reset whose last known status is `known`.
     fn reopened(
         object: Arc<GroupAttributeReset>,
         known: Option<ResetStatus>,
@@ -280,21 +281,21 @@ impl Stage {
     }
 }
 
-/// Whether `version` is older than `known`. Since Kubernetes 1.35 the numbers may be compared; where they are
-/// none, every version counts as news, and the resourceVersion of the next write decides.
+/// Whether `version` is older than `known`. Since Kubernetes 1.35 resourceVersions may be compared as numbers. If
+/// they are not numbers, every version counts as newer, and the resourceVersion check of the next write decides.
 #[must_use]
 pub fn is_older(version: &str, known: &str) -> bool {
     matches!((version.parse::<u64>(), known.parse::<u64>()), (Ok(version), Ok(known)) if version < known)
 }
 
-/// The resourceVersion of an object, where it is a number.
+/// The resourceVersion of an object, if it is a number.
 #[must_use]
 pub fn version_number(object: &GroupAttributeReset) -> Option<u64> {
     object.metadata.resource_version.as_ref()?.parse().ok()
 }
 
-/// Ended, and written down for the present spec.
-fn is_done(object: &GroupAttributeReset) -> bool {
+/// Whether it has ended and its status covers the current spec.
+fn is_finished(object: &GroupAttributeReset) -> bool {
     let status = status::seen(object);
     status.is_final()
         && status.pending_attempt.is_none()
@@ -302,6 +303,7 @@ fn is_done(object: &GroupAttributeReset) -> bool {
         && !status::is_other_request(object, &status)
 }
 
+/// When it is to be deleted, if it has a TTL and no GitOps tool would re-create it.
 fn deletion(object: &GroupAttributeReset) -> Option<Timestamp> {
     let end = expires_at(object, &status::seen(object))?;
     (gitops_owner(object).is_none() && object.metadata.deletion_timestamp.is_none()).then_some(end)

@@ -1,21 +1,21 @@
-//! How many Secrets are read at once. An API server that is slow with them is asked for no more meanwhile, and apps that
-//! were never verified, which anybody can make, never take all of the places.
+//! Bounds how many Secrets are read at once, so that a slow API server is not flooded. Never-verified apps, which any
+//! tenant can create, cannot take all of the permits.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Reads under way in the whole process.
+/// Reads in flight in the whole process.
 const MAX_READS: usize = 32;
-/// Those of them that are for apps that were never verified.
+/// Reads in flight for never-verified apps.
 const MAX_UNVERIFIED_READS: usize = 16;
 
-/// The places for reads.
+/// The permits for reads of Secrets.
 #[derive(Debug)]
 pub struct SecretReads {
     all: Semaphore,
     never_verified: Semaphore,
 }
 
-/// A place; it is free again when this is dropped.
+/// A permit for one read; released on drop.
 #[derive(Debug)]
 pub struct SecretRead<'a> {
     _of_all: Option<SemaphorePermit<'a>>,
@@ -29,14 +29,14 @@ impl Default for SecretReads {
 }
 
 impl SecretReads {
-    /// Waits for a place.
+    /// Waits for a permit.
     pub async fn acquire(&self, was_verified: bool) -> SecretRead<'_> {
-        // They are never closed, so there is always a permit in the end.
+        // The semaphores are never closed, so `acquire` does not fail.
         let of_never_verified = if was_verified { None } else { self.never_verified.acquire().await.ok() };
         SecretRead { _of_all: self.all.acquire().await.ok(), _of_never_verified: of_never_verified }
     }
 
-    /// Reads that are under way.
+    /// Number of reads in flight.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         MAX_READS - self.all.available_permits()
@@ -52,14 +52,14 @@ mod tests {
     #[test]
     fn apps_that_were_never_verified_leave_places_for_the_others() {
         let reads = SecretReads::default();
-        let begin = |was_verified| reads.acquire(was_verified).now_or_never();
-        let strangers: Vec<_> = std::iter::from_fn(|| begin(false)).collect();
-        assert_eq!((strangers.len(), reads.in_flight()), (MAX_UNVERIFIED_READS, MAX_UNVERIFIED_READS));
-        let known: Vec<_> = std::iter::from_fn(|| begin(true)).collect();
-        assert_eq!((known.len(), reads.in_flight()), (MAX_READS - MAX_UNVERIFIED_READS, MAX_READS));
-        drop(strangers);
-        assert!(begin(false).is_some() && begin(true).is_some(), "places are given back");
-        drop(known);
+        let acquire = |was_verified| reads.acquire(was_verified).now_or_never();
+        let unverified: Vec<_> = std::iter::from_fn(|| acquire(false)).collect();
+        assert_eq!((unverified.len(), reads.in_flight()), (MAX_UNVERIFIED_READS, MAX_UNVERIFIED_READS));
+        let verified: Vec<_> = std::iter::from_fn(|| acquire(true)).collect();
+        assert_eq!((verified.len(), reads.in_flight()), (MAX_READS - MAX_UNVERIFIED_READS, MAX_READS));
+        drop(unverified);
+        assert!(acquire(false).is_some() && acquire(true).is_some(), "permits are released");
+        drop(verified);
         assert_eq!(reads.in_flight(), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! What tasks tell the desk.
+//! The results that tasks report to the event loop.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,69 +13,69 @@ use crate::k8s::secrets::CredentialsError;
 use crate::k8s::status_writer::WriteError;
 use crate::protocol::classify::CallResult;
 
-/// What tasks tell the desk.
+/// What a task reports to the event loop.
 pub enum TaskResult {
-    /// The intent of an attempt is stored, and it asks for its permit.
+    /// The intent of an attempt is stored; the attempt requests its permit.
     IntentStored(IntentStored),
-    /// A call has ended, or was not made: its permit and its group can be counted down.
+    /// A call has ended, or was not made: its permit and its group are free again.
     CallEnded(CallEnded),
-    /// The app's key could not be had.
+    /// The app's key could not be read.
     CredentialsFailed(Arc<CallConfig>, CredentialsError),
-    /// The signature for a probe on these terms could be made.
+    /// The signature for a probe with this configuration was created.
     Signed(Arc<CallConfig>),
-    /// A probe of the app on these terms has ended.
+    /// A probe of the app with this configuration has ended.
     Probed(Arc<CallConfig>, Result<CallResult, CredentialsError>),
-    /// A task about a reset is over.
+    /// A task for a reset has ended.
     ResetDone(ResetDone),
-    /// The deletion of a finished reset is over.
+    /// The deletion of a finished reset has ended.
     Deleted {
         /// uid of the reset.
         uid: String,
-        /// resourceVersion of what was to be deleted.
+        /// resourceVersion of the object to delete.
         version: String,
-        /// What came of it.
+        /// The result of the request.
         outcome: Result<(), WriteError>,
     },
-    /// A write of an app's status is over.
+    /// A write of an app's status has ended.
     AppDone(AppKey, Result<AnyChatApp, WriteError>),
-    /// A malformed reset was told that it is, or could not be.
+    /// The write of the conditions of a malformed reset has ended, successfully or not.
     MalformedExplained,
 }
 
-/// An attempt that waits for nothing but its permit.
+/// An attempt that waits only for its permit.
 pub struct IntentStored {
     /// uid of its reset.
     pub uid: String,
-    /// Its reset with the intent, as stored.
+    /// The reset as stored, with the intent.
     pub committed: Arc<GroupAttributeReset>,
-    /// For which app it is made.
+    /// The configuration it calls with.
     pub app: Arc<CallConfig>,
-    /// When it was begun.
+    /// When it was started.
     pub started: Duration,
-    /// Since when its reset could go but for the limits.
+    /// Since when only the limits have held the reset back.
     pub eligible_since: Duration,
-    /// Used to hand it its permit, and dropped to let it end without one.
+    /// Grants the permit; dropped to end the attempt without one.
     pub permit: oneshot::Sender<()>,
 }
 
-/// What became of the permit of a call.
+/// How the permit of a call was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PermitUse {
-    /// There was none yet.
+    /// No permit was granted.
     None,
-    /// Nothing was sent.
+    /// A permit was granted, but nothing was sent.
     Unused,
     /// A call was sent.
     Used {
-        /// When.
+        /// When it was sent.
         sent: Duration,
-        /// When it was answered; its deadline, if it was not.
+        /// When it was answered; its deadline if it was not.
         over: Duration,
     },
 }
 
 impl PermitUse {
-    /// When a call was sent, and when it was over.
+    /// When a call was sent and when it was over; `None` if nothing was sent.
     #[must_use]
     pub fn call(self) -> Option<(Duration, Duration)> {
         match self {
@@ -85,52 +85,52 @@ impl PermitUse {
     }
 }
 
-/// The end of a call, for limits and circuit.
+/// The end of a call, for the limits and the circuit breaker.
 pub struct CallEnded {
-    /// For which app it was made.
+    /// The configuration it was made with.
     pub app: Arc<CallConfig>,
-    /// When it was begun.
+    /// When it was started.
     pub started: Duration,
-    /// The group that was written to; none for a read.
+    /// The group that was written to; `None` for a read.
     pub group: Option<GroupId>,
-    /// What became of its permit.
+    /// How its permit was used.
     pub permit: PermitUse,
-    /// What it came to; `None` if nothing was tried.
+    /// The result; `None` if no call was attempted.
     pub result: Option<CallResult>,
 }
 
-/// The end of a task about a reset.
+/// The end of a task for a reset.
 #[derive(Debug)]
 pub struct ResetDone {
     /// uid of the reset.
     pub uid: String,
-    /// What the task last saw of the object.
+    /// The object as the task last saw it.
     pub seen: LastSeen,
     /// When the group may be read back, if the outcome of its call is unknown.
     pub read_back_at: Option<Duration>,
-    /// Id of an attempt whose intent may be stored, and whose call was never made.
+    /// Id of an attempt whose intent may be stored and whose call was never made.
     pub revoked_attempt: Option<String>,
-    /// It took one of the writers that are not part of an attempt.
+    /// It held one of the write slots for writes that are not part of an attempt.
     pub was_writer: bool,
 }
 
-/// What a task last saw of its object.
+/// The object as a task last saw it.
 #[derive(Debug)]
 pub enum LastSeen {
-    /// What was stored; a watch may have shown something newer.
+    /// The answer to a write; a watch may have shown something newer.
     Stored(Arc<GroupAttributeReset>),
-    /// What a GET answered: the truth, whatever the watches say.
+    /// The answer to a GET: authoritative, whatever the watches show.
     Read(Arc<GroupAttributeReset>),
-    /// Nothing newer than the desk knows.
+    /// Nothing newer than the cached object.
     Unchanged,
     /// It does not exist any more.
     Gone,
-    /// Kubernetes did not take or give something.
+    /// Kubernetes rejected a read or a write.
     Fault(WriteError),
 }
 
 impl ResetDone {
-    /// Nothing but what was seen.
+    /// The end of a task that has nothing to report but the object.
     #[must_use]
     pub fn seen(uid: &str, seen: LastSeen) -> Self {
         Self { uid: uid.to_owned(), seen, read_back_at: None, revoked_attempt: None, was_writer: false }

@@ -1,4 +1,4 @@
-//! What the desk looks at when.
+//! The timers of the event loop.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,55 +7,55 @@ use crate::api::AppKey;
 use crate::api::GroupId;
 use crate::chat::AccountId;
 
-/// Who is woken.
+/// What a timer wakes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wake {
     /// The reset with this uid.
     Reset(String),
     /// The queues of this account.
     Account(AccountId),
-    /// Whoever waits longest for this group of an account.
+    /// The reset that has waited longest for this group of an account.
     Group(AccountId, GroupId),
     /// This app.
     App(AppKey),
-    /// Whoever is next to be checked of the apps that were never verified.
+    /// The next check of a never-verified app.
     Check,
-    /// Whoever waits to explain itself.
+    /// The next reset whose status should explain why it waits.
     Explanation,
-    /// Whoever waits to say that it cannot be read.
+    /// The next reset whose conditions should say that it cannot be decoded.
     Malformed,
-    /// The gauges, and the forgetting.
+    /// Gauges and eviction.
     Housekeeping,
 }
 
-/// What happens when. Moments are durations since the process started.
+/// All timers, in order. Moments are durations since the process started.
 #[derive(Debug, Default)]
 pub struct Timers {
     queue: BTreeSet<(Duration, Wake)>,
 }
 
 impl Timers {
-    /// Wakes `who` at `moment`.
-    pub fn set(&mut self, moment: Duration, who: Wake) {
-        self.queue.insert((moment, who));
+    /// Wakes `target` at `moment`.
+    pub fn set(&mut self, moment: Duration, target: Wake) {
+        self.queue.insert((moment, target));
     }
 
-    /// Does not wake `who` at `moment` any more.
-    pub fn clear(&mut self, moment: Duration, who: Wake) {
-        self.queue.remove(&(moment, who));
+    /// Cancels the timer of `target` at `moment`.
+    pub fn clear(&mut self, moment: Duration, target: Wake) {
+        self.queue.remove(&(moment, target));
     }
 
-    /// When the next one is due.
+    /// When the next timer is due.
     #[must_use]
     pub fn next(&self) -> Option<Duration> {
         self.queue.first().map(|(moment, _)| *moment)
     }
 
-    /// The next one that is due by now.
+    /// Removes and returns the next timer that is due at `now`.
     pub fn due(&mut self, now: Duration) -> Option<Wake> {
         if self.next()? > now {
             return None;
         }
-        self.queue.pop_first().map(|(_, who)| who)
+        self.queue.pop_first().map(|(_, target)| target)
     }
 }

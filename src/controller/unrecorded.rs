@@ -1,5 +1,5 @@
-//! Outcomes that are known and not stored yet. They are known nowhere else: a process that has to end before Kubernetes
-//! takes them says each of them in its log, so that a person can see which groups were cleared.
+//! Outcomes that are known but not stored yet. They are known nowhere else, so a process that has to exit before
+//! Kubernetes accepts them logs each one; an administrator can then see which groups were cleared.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,12 +9,12 @@ use kube::ResourceExt as _;
 use crate::api::{GroupAttributeReset, PendingAttempt};
 use crate::protocol::classify::CallResult;
 
-/// What is known of an attempt.
+/// The known outcome of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct KnownOutcome<'a> {
-    /// What became of the call, or of the read.
+    /// The result of the call or of the read-back.
     pub result: &'a CallResult,
-    /// Where it is known from: the `call` itself, or a `read_back`.
+    /// The source: the `call` itself, or a `read_back`.
     pub by: &'static str,
 }
 
@@ -28,7 +28,7 @@ struct Entry {
     code: Option<i64>,
 }
 
-/// All of them, by the id of the attempt.
+/// All unrecorded outcomes, by attempt id.
 #[derive(Debug, Default)]
 pub struct Unrecorded(Mutex<BTreeMap<String, Entry>>);
 
@@ -37,7 +37,7 @@ impl Unrecorded {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on it is known.
+    /// Adds an outcome that has just become known.
     pub fn add(&self, reset: &GroupAttributeReset, pending: &PendingAttempt, known: KnownOutcome<'_>) {
         let entry = Entry {
             namespace: reset.namespace().unwrap_or_default(),
@@ -50,12 +50,12 @@ impl Unrecorded {
         self.all().insert(pending.id.clone(), entry);
     }
 
-    /// It is stored, or somebody else has settled the attempt.
+    /// Removes an outcome that is stored, or whose attempt another process has settled.
     pub fn remove(&self, pending: &PendingAttempt) {
         self.all().remove(&pending.id);
     }
 
-    /// Logs each of them.
+    /// Logs every unrecorded outcome.
     pub fn log_all(&self) {
         for (attempt, entry) in &*self.all() {
             entry.log(attempt);
@@ -81,7 +81,7 @@ impl Entry {
             known_by = by,
             class,
             code,
-            "this outcome could not be recorded: the status still says that the call is under way"
+            "this outcome could not be recorded: the status still shows the call as in flight"
         );
     }
 }

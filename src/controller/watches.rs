@@ -1,4 +1,4 @@
-//! What Kubernetes shows: a watch for each kind.
+//! The watches: one for each kind and, where namespaces are given, for each namespace.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Debug;
@@ -22,32 +22,32 @@ use crate::observability::metrics::Metrics;
 use crate::protocol::deadlines::prune_metadata;
 use crate::text::one_line;
 
-/// A watch: of what, and where. An empty namespace means all.
+/// What a watch covers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Source {
-    /// Of which kind.
+    /// The kind.
     pub kind: &'static str,
-    /// In which namespace.
+    /// The namespace; empty for all.
     pub namespace: String,
 }
 
-/// What the watches tell the desk.
+/// What the watches send to the event loop.
 pub enum WatchEvent {
-    /// A reset as it stands, or as it changed.
+    /// A reset from a list, or a change of one.
     Reset(Box<GroupAttributeReset>, Freshness),
-    /// An app as it stands.
+    /// An app, listed or changed.
     App(AnyChatApp),
     /// A namespace with its labels.
     Namespace(Identity, BTreeMap<String, String>),
     /// An object that cannot be decoded.
     Malformed(Malformed),
-    /// The object with this kind, uid, namespace and name is gone.
+    /// The object with this kind and identity was deleted.
     Gone(&'static str, Identity),
-    /// A list is complete; objects of this source that are not in it are gone.
+    /// A list is complete; objects of this source whose uid is not in it are gone.
     Listed(Source, HashSet<String>),
 }
 
-/// What is always known of an object.
+/// What is known of every object, even if it cannot be decoded.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// Its uid.
@@ -61,17 +61,17 @@ pub struct Identity {
 /// An object that cannot be decoded.
 #[derive(Clone, Debug)]
 pub struct Malformed {
-    /// Of which kind.
+    /// The kind.
     pub kind: &'static str,
-    /// Which one.
+    /// The object.
     pub identity: Identity,
     /// Generation of its spec.
     pub generation: i64,
-    /// What is wrong with it, in one line.
+    /// The decoding error, in one line.
     pub error: String,
 }
 
-/// Kinds, as events and metrics name them.
+/// The kind as used in logs and metrics.
 pub const RESET: &str = "GroupAttributeReset";
 /// See [`RESET`].
 pub const CHAT_APP: &str = "ChatApp";
@@ -80,8 +80,8 @@ pub const CLUSTER_CHAT_APP: &str = "ClusterChatApp";
 /// See [`RESET`].
 pub const NAMESPACE: &str = "Namespace";
 
-/// Starts all watches: of the given namespaces only, or of all with the cluster's kinds. Returns the sources, all of
-/// which have to be listed before anything is decided.
+/// Starts all watches: of the given namespaces only, or of all namespaces and the cluster-scoped kinds. Returns the
+/// sources, all of which have to be listed before anything is decided.
 pub fn start(
     client: &Client,
     namespaces: &[String],
@@ -90,8 +90,8 @@ pub fn start(
     metrics: &Metrics,
 ) -> Vec<Source> {
     let (events, metrics) = (events.clone(), metrics.clone());
-    let outlet = WatchContext { events, metrics, lists: Arc::new(Semaphore::new(MAX_CONCURRENT_LISTS)) };
-    let outlet = || outlet.clone();
+    let context = WatchContext { events, metrics, lists: Arc::new(Semaphore::new(MAX_CONCURRENT_LISTS)) };
+    let context = || context.clone();
     let mut sources = Vec::new();
     let mut begin = |kind, namespace: &str| {
         let source = Source { kind, namespace: namespace.to_owned() };
@@ -100,32 +100,33 @@ pub fn start(
     };
     if namespaces.is_empty() {
         let client = || client.clone();
-        tasks.spawn(watch_kind(Api::all(client()), begin(RESET, ""), reset, outlet()));
-        tasks.spawn(watch_kind(Api::all(client()), begin(CHAT_APP, ""), chat_app, outlet()));
-        tasks.spawn(watch_kind(Api::all(client()), begin(CLUSTER_CHAT_APP, ""), cluster_chat_app, outlet()));
+        tasks.spawn(watch_kind(Api::all(client()), begin(RESET, ""), reset, context()));
+        tasks.spawn(watch_kind(Api::all(client()), begin(CHAT_APP, ""), chat_app, context()));
+        tasks.spawn(watch_kind(Api::all(client()), begin(CLUSTER_CHAT_APP, ""), cluster_chat_app, context()));
         let labels = watcher(Api::<PartialObjectMeta<Namespace>>::all(client()), config());
-        tasks.spawn(forward(labels, begin(NAMESPACE, ""), namespace, outlet()));
+        tasks.spawn(forward(labels, begin(NAMESPACE, ""), namespace, context()));
     }
     for name in namespaces {
         let (resets, apps) = (Api::namespaced(client.clone(), name), Api::namespaced(client.clone(), name));
-        tasks.spawn(watch_kind(resets, begin(RESET, name), reset, outlet()));
-        tasks.spawn(watch_kind(apps, begin(CHAT_APP, name), chat_app, outlet()));
+        tasks.spawn(watch_kind(resets, begin(RESET, name), reset, context()));
+        tasks.spawn(watch_kind(apps, begin(CHAT_APP, name), chat_app, context()));
     }
     sources
 }
 
-/// A page is in memory as a whole, and people decide how large the objects are: up to a megabyte and a half each.
+/// Objects per list page. A page is held in memory as a whole, and users decide how large the objects are: up to
+/// 1.5 MB each.
 const LIST_PAGE_SIZE: u32 = 50;
-/// Lists under way; there is one of each kind, or two for each namespace.
+/// Lists in flight at once. There is one list per kind, or two per namespace.
 const MAX_CONCURRENT_LISTS: usize = 4;
 
-/// Watches die silently behind load balancers, so the server is asked to end them after a while.
+/// Watches can die silently behind load balancers, so the server is asked to end each one after 200 s.
 fn config() -> watcher::Config {
     watcher::Config::default().timeout(200).page_size(LIST_PAGE_SIZE)
 }
 
-fn reset(object: GroupAttributeReset, origin: Freshness) -> WatchEvent {
-    WatchEvent::Reset(Box::new(object), origin)
+fn reset(object: GroupAttributeReset, freshness: Freshness) -> WatchEvent {
+    WatchEvent::Reset(Box::new(object), freshness)
 }
 
 fn chat_app(object: ChatApp, _: Freshness) -> WatchEvent {
@@ -142,7 +143,7 @@ fn namespace(object: PartialObjectMeta<Namespace>, _: Freshness) -> WatchEvent {
     WatchEvent::Namespace(identity, object.metadata.labels.unwrap_or_default())
 }
 
-/// What all watches have in common.
+/// What all watches share.
 #[derive(Clone)]
 struct WatchContext {
     events: mpsc::Sender<WatchEvent>,
@@ -154,26 +155,26 @@ async fn watch_kind<K>(
     api: Api<DeserializeGuard<K>>,
     source: Source,
     event: fn(K, Freshness) -> WatchEvent,
-    outlet: WatchContext,
+    context: WatchContext,
 ) where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let kind = source.kind;
     let stream = watcher(api, config());
-    let event = move |DeserializeGuard(object), origin| decoded(kind, object, origin, event);
-    forward(stream, source, event, outlet).await;
+    let event = move |DeserializeGuard(object), freshness| decoded(kind, object, freshness, event);
+    forward(stream, source, event, context).await;
 }
 
 fn decoded<K: Resource<DynamicType = ()>>(
     kind: &'static str,
     object: Result<K, kube::core::error_boundary::InvalidObject>,
-    origin: Freshness,
+    freshness: Freshness,
     event: fn(K, Freshness) -> WatchEvent,
 ) -> WatchEvent {
     match object {
         Ok(mut object) => {
             prune_metadata(object.meta_mut());
-            event(object, origin)
+            event(object, freshness)
         }
         Err(invalid) => WatchEvent::Malformed(Malformed {
             kind,
@@ -188,28 +189,28 @@ fn decoded<K: Resource<DynamicType = ()>>(
     }
 }
 
-/// Hands events on for as long as somebody listens; the stream itself never ends.
+/// Forwards events until the receiver is dropped; the stream itself never ends.
 async fn forward<K>(
     stream: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
     source: Source,
     event: impl Fn(K, Freshness) -> WatchEvent,
-    outlet: WatchContext,
+    context: WatchContext,
 ) where
     K: ResourceExt,
 {
-    let WatchContext { events, metrics, lists } = outlet;
+    let WatchContext { events, metrics, lists } = context;
     metrics.watching(source.kind);
     let stream = stream.default_backoff();
     pin_mut!(stream);
     let mut listed = HashSet::new();
-    let mut turn = None;
+    let mut list_permit = None;
     while let Some(next) = stream.next().await {
         let event = match next {
             Ok(watcher::Event::Init) => {
                 listed.clear();
-                // The first page is asked for when the stream is looked at again.
-                drop(turn.take());
-                turn = lists.acquire().await.ok();
+                // The first page is requested when the stream is polled next, so this holds it back.
+                drop(list_permit.take());
+                list_permit = lists.acquire().await.ok();
                 continue;
             }
             Ok(watcher::Event::InitApply(object)) => {
@@ -217,7 +218,7 @@ async fn forward<K>(
                 event(object, Freshness::Consistent)
             }
             Ok(watcher::Event::InitDone) => {
-                turn = None;
+                list_permit = None;
                 WatchEvent::Listed(source.clone(), std::mem::take(&mut listed))
             }
             Ok(watcher::Event::Apply(object)) => event(object, Freshness::MaybeStale),
@@ -230,10 +231,15 @@ async fn forward<K>(
                 },
             ),
             Err(error) => {
-                turn = None;
+                list_permit = None;
                 let Source { kind, namespace } = &source;
                 metrics.watch_error(kind);
-                tracing::warn!(kind, namespace, "watch interrupted, goes on by itself: {}", trouble(&error));
+                tracing::warn!(
+                    kind,
+                    namespace,
+                    "watch interrupted, reconnecting automatically: {}",
+                    describe(&error)
+                );
                 continue;
             }
         };
@@ -243,8 +249,8 @@ async fn forward<K>(
     }
 }
 
-/// What is wrong with a watch; a missing right is named by the API server.
-fn trouble(error: &watcher::Error) -> String {
+/// Describes a watch error. The API server's message names a missing RBAC permission.
+fn describe(error: &watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)
@@ -260,7 +266,7 @@ mod tests {
 
     use super::*;
 
-    fn outlet(events: mpsc::Sender<WatchEvent>) -> WatchContext {
+    fn context(events: mpsc::Sender<WatchEvent>) -> WatchContext {
         WatchContext {
             events,
             metrics: Metrics::new().0,
@@ -268,61 +274,61 @@ mod tests {
         }
     }
 
-    /// One more than may be under way at once waits, until one of them is complete or has failed.
+    /// One list more than the limit waits until another one is complete or has failed.
     #[tokio::test]
     async fn a_few_lists_are_under_way_at_once() {
-        let (events, _heard) = mpsc::channel(8);
-        let outlet = outlet(events);
-        let lists = Arc::clone(&outlet.lists);
+        let (events, _received) = mpsc::channel(8);
+        let context = context(events);
+        let lists = Arc::clone(&context.lists);
         let mut watches = Vec::new();
-        let mut shows = Vec::new();
+        let mut senders = Vec::new();
         for number in 0..=MAX_CONCURRENT_LISTS {
-            let (show, stream) = futures::channel::mpsc::unbounded();
+            let (sender, stream) = futures::channel::mpsc::unbounded();
             let source = Source { kind: RESET, namespace: number.to_string() };
             let stream: futures::stream::BoxStream<'_, watcher::Result<watcher::Event<GroupAttributeReset>>> =
                 stream.boxed();
-            watches.push(Box::pin(forward(stream, source, reset, outlet.clone())));
-            show.unbounded_send(Ok(watcher::Event::Init)).expect("it listens");
-            shows.push(show);
+            watches.push(Box::pin(forward(stream, source, reset, context.clone())));
+            sender.unbounded_send(Ok(watcher::Event::Init)).expect("the stream is open");
+            senders.push(sender);
         }
-        let mut turn = || {
+        let mut poll_all = || {
             for watch in &mut watches {
                 assert!(watch.as_mut().now_or_never().is_none(), "a watch ended");
             }
             lists.available_permits()
         };
-        assert_eq!(turn(), 0);
-        for (done, show) in shows.iter().enumerate() {
-            show.unbounded_send(Ok(watcher::Event::InitDone)).expect("it listens");
-            // The last one takes the place of the first.
-            turn();
-            assert_eq!(turn(), done);
+        assert_eq!(poll_all(), 0);
+        for (done, sender) in senders.iter().enumerate() {
+            sender.unbounded_send(Ok(watcher::Event::InitDone)).expect("the stream is open");
+            // The waiting list takes over the permit of the first one.
+            poll_all();
+            assert_eq!(poll_all(), done);
         }
     }
 
-    /// What a list shows is so, even if it is older than what was known: somebody may have restored a backup.
+    /// A list is authoritative even if it is older than the cache: a backup may have been restored.
     #[tokio::test]
     async fn a_list_tells_the_truth_and_a_stream_only_news() {
         let object = || -> GroupAttributeReset {
             let json = serde_json::json!({"metadata": {"name": "a"}, "spec": {"groupID": "@TGS#a"}});
             serde_json::from_value(json).expect("a reset")
         };
-        let told = [
+        let raw_events = [
             watcher::Event::Init,
             watcher::Event::InitApply(object()),
             watcher::Event::InitDone,
             watcher::Event::Apply(object()),
         ];
-        let (events, mut heard) = mpsc::channel(8);
+        let (events, mut received) = mpsc::channel(8);
         let source = Source { kind: RESET, namespace: String::new() };
-        let stream = futures::stream::iter(told.map(Ok));
-        forward(stream, source, reset, outlet(events)).await;
-        let mut origins = Vec::new();
-        while let Some(event) = heard.recv().await {
-            if let WatchEvent::Reset(_, origin) = event {
-                origins.push(origin);
+        let stream = futures::stream::iter(raw_events.map(Ok));
+        forward(stream, source, reset, context(events)).await;
+        let mut seen = Vec::new();
+        while let Some(event) = received.recv().await {
+            if let WatchEvent::Reset(_, freshness) = event {
+                seen.push(freshness);
             }
         }
-        assert!(matches!(origins[..], [Freshness::Consistent, Freshness::MaybeStale]), "{}", origins.len());
+        assert!(matches!(seen[..], [Freshness::Consistent, Freshness::MaybeStale]), "{}", seen.len());
     }
 }

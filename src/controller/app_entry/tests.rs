@@ -30,7 +30,7 @@ fn app(generation: i64, spec: &Value, status: Option<AppStatus>) -> AppEntry {
     AppEntry::new(AnyChatApp::Chat(Box::new(object)), &rules(), at(100))
 }
 
-/// Verified at generation 1, and told so.
+/// Verified at generation 1.
 fn verified() -> AppEntry {
     let mut app = app(1, &json!({}), None);
     app.circuit.on_probe(&CallResult::answered(Class::GroupNotFound, 10010), at(100).mono);
@@ -39,7 +39,7 @@ fn verified() -> AppEntry {
     app
 }
 
-/// The app as another process sees it that has only its status.
+/// The app as seen by a new process, which knows only its status.
 fn after_a_restart(before: &AppEntry, generation: i64, spec: &Value) -> AppEntry {
     let status = before.due_status(at(200)).or_else(|| before.object.status().cloned());
     app(generation, spec, status)
@@ -48,20 +48,20 @@ fn after_a_restart(before: &AppEntry, generation: i64, spec: &Value) -> AppEntry
 #[test]
 fn an_app_has_a_say_from_its_proof_on_whatever_befalls_it() {
     assert!(!app(1, &json!({}), None).limits_apply());
-    let proved = verified();
-    assert!(proved.limits_apply());
+    let verified_app = verified();
+    assert!(verified_app.limits_apply());
     let suspended = json!({"suspend": true});
     let mut edited = app(2, &suspended, None);
-    edited.inherit(&proved);
-    assert!(edited.limits_apply(), "an edit does not undo a proof");
+    edited.inherit(&verified_app);
+    assert!(edited.limits_apply(), "an edit does not undo a verification");
 }
 
-/// Anybody who may write its status could have stored that proof.
+/// Any client that may write its status could have stored that verification.
 #[test]
 fn a_stored_proof_lets_an_app_work_and_gives_no_say_before_this_process_saw_it_accepted() {
     let mut stored = after_a_restart(&verified(), 1, &json!({}));
     assert!(stored.works() && stored.verified.is_some() && !stored.limits_apply());
-    assert_eq!(stored.probe_due_at(), None, "nobody else minds");
+    assert_eq!(stored.probe_due_at(), None, "no other app shares its account");
     stored.confirm(at(150).mono);
     assert_eq!(stored.probe_due_at(), Some(at(150).mono), "others share its account");
     let mut forged = after_a_restart(&verified(), 1, &json!({}));
@@ -73,7 +73,7 @@ fn a_stored_proof_lets_an_app_work_and_gives_no_say_before_this_process_saw_it_a
     forged.circuit.on_call(&refusal, at(150).mono, at(151).mono);
     forged.update_rejected();
     assert!(!forged.works() && !forged.limits_apply());
-    assert_eq!(forged.verified, None, "it waits in line with those that were never verified");
+    assert_eq!(forged.verified, None, "it queues with the never-verified apps");
 }
 
 #[test]
@@ -86,29 +86,29 @@ fn an_app_that_the_vendor_refused_has_no_say_until_it_is_proved_again() {
     );
     refused.update_rejected();
     assert!(!refused.limits_apply());
-    let told = refused.due_status(at(102)).unwrap();
-    assert_eq!(told.last_verified_time, refused.verified, "its status still says when it worked");
-    // Suspended, it is not asked any more, and its status tells of something else.
+    let rejected_status = refused.due_status(at(102)).unwrap();
+    assert_eq!(rejected_status.last_verified_time, refused.verified, "its status still says when it worked");
+    // While suspended it is not probed, and its status shows another reason.
     let suspended = json!({"suspend": true});
-    let mut edited = app(2, &suspended, Some(told));
+    let mut edited = app(2, &suspended, Some(rejected_status));
     edited.inherit(&refused);
     assert!(!edited.limits_apply());
-    let mut mended = app(3, &json!({}), edited.due_status(at(103)));
-    mended.inherit(&edited);
-    mended.circuit.on_probe(&CallResult::answered(Class::GroupNotFound, 10010), at(104).mono);
-    mended.update_rejected();
-    assert!(mended.limits_apply());
+    let mut restored = app(3, &json!({}), edited.due_status(at(103)));
+    restored.inherit(&edited);
+    restored.circuit.on_probe(&CallResult::answered(Class::GroupNotFound, 10010), at(104).mono);
+    restored.update_rejected();
+    assert!(restored.limits_apply());
 }
 
-/// Or whoever has a key at one host could slow down an account at another.
+/// Otherwise a valid key at one host could slow down an account at another.
 #[test]
 fn a_proof_is_no_proof_for_another_account() {
-    let proved = verified();
+    let verified_app = verified();
     let elsewhere = json!({"region": "China", "suspend": true});
-    let mut moved = app(2, &elsewhere, proved.due_status(at(101)));
-    moved.inherit(&proved);
+    let mut moved = app(2, &elsewhere, verified_app.due_status(at(101)));
+    moved.inherit(&verified_app);
     assert!(!moved.limits_apply());
-    assert!(!after_a_restart(&proved, 2, &elsewhere).works(), "edited while nobody looked");
+    assert!(!after_a_restart(&verified_app, 2, &elsewhere).works(), "edited while no operator was running");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn only_an_app_that_may_be_asked_wants_a_probe() {
     assert_eq!(verified().probe_due_at(), None);
 }
 
-/// As an older CRD let it be stored: a line break would add a field to the text that is signed.
+/// An older CRD may have let it be stored: a line break would add a field to the signed text.
 #[test]
 fn nothing_is_signed_in_the_name_of_an_identifier_that_breaks_the_rule() {
     for identifier in
@@ -153,5 +153,5 @@ fn an_app_whose_secret_held_no_key_begins_with_that_after_a_restart() {
     let known = after.failure().unwrap();
     assert_eq!((known.reason, known.message), (AppReason::SecretKeyInvalid, message));
     assert!(!after.works() && !after.limits_apply());
-    assert_eq!(after.due_status(at(201)), None, "it is told already");
+    assert_eq!(after.due_status(at(201)), None, "the status already says so");
 }

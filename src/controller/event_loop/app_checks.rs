@@ -1,7 +1,7 @@
 //! When an app is checked: a read of its Secret, and one harmless call to the vendor.
 //!
-//! One that was verified before is called for as soon as its own circuit wants it. Those that never were share one
-//! budget, which `decide::checks` hands out.
+//! An app that was verified before is probed as soon as its own circuit breaker is due. Never-verified apps share one
+//! budget, which [`CheckQueue`](crate::limits::check_queue::CheckQueue) hands out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::controller::app_entry::{AppEntry, CallConfig, ProbeState};
 use crate::controller::read_back::{probe, sign};
 use crate::limits::check_queue::{CheckRequest, CheckStep, NextCheck};
 
-/// An app that waits longer than this for its check says so.
+/// An app that waits longer than this for its check says so in its status.
 const REPORT_QUEUED_AFTER: Duration = Duration::from_secs(2);
 
 impl Controller {
-    /// Checks a verified app, and lets another wait for its turn, if that is due.
+    /// If a probe is due: probes a verified app at once, and queues a never-verified one.
     pub(super) fn check_if_due(&mut self, key: &AppKey) {
         let now = self.now().mono;
         let due = self.apps.get(key).and_then(AppEntry::probe_due_at);
@@ -24,7 +24,7 @@ impl Controller {
             self.timers.set(due, Wake::App(key.clone()));
         }
         match self.apps.get(key).filter(|_| due.is_some_and(|due| due <= now)) {
-            Some(app) if app.verified.is_none() => self.wait_for_check(key, now),
+            Some(app) if app.verified.is_none() => self.queue_check(key, now),
             Some(app) => {
                 let Ok(config) = &app.config else { return };
                 let config = Arc::clone(config);
@@ -40,22 +40,22 @@ impl Controller {
         }
     }
 
-    fn wait_for_check(&mut self, key: &AppKey, now: Duration) {
+    fn queue_check(&mut self, key: &AppKey, now: Duration) {
         let Some(app) = self.apps.get_mut(key) else { return };
         let Some(account) = app.account.clone() else { return };
         let is_broken = app.circuit.failure().is_some();
         let step = if app.probe == ProbeState::Signed { CheckStep::Probe } else { CheckStep::ReadSecret };
         let since =
             self.check_queue.push(&key.namespace, key, CheckRequest { is_broken, step, account }, now);
-        let tell_at = since + REPORT_QUEUED_AFTER;
-        app.is_queued = tell_at <= now;
+        let report_at = since + REPORT_QUEUED_AFTER;
+        app.is_queued = report_at <= now;
         if !app.is_queued && !is_broken {
-            self.timers.set(tell_at, Wake::App(key.clone()));
+            self.timers.set(report_at, Wake::App(key.clone()));
         }
         self.schedule_check(now);
     }
 
-    /// Looks who is next as soon as the budget allows it.
+    /// Sets the timer for the next check to the moment the budget allows it.
     pub(super) fn schedule_check(&mut self, now: Duration) {
         let moment = self.check_queue.next_opportunity(now);
         if self.check_timer.is_some_and(|timer| timer <= moment) {
@@ -67,7 +67,7 @@ impl Controller {
         self.timers.set(moment, Wake::Check);
     }
 
-    /// Lets the next app take a step of its check.
+    /// Starts the next step of the next app's check.
     pub(super) fn check_next(&mut self) {
         self.check_timer = None;
         loop {
@@ -84,9 +84,9 @@ impl Controller {
     }
 
     fn check(&mut self, key: &AppKey, now: Duration) {
-        let waits =
+        let is_waiting =
             |app: &&mut AppEntry| app.probe_due_at().is_some_and(|due| due <= now) && app.verified.is_none();
-        let app = self.apps.get_mut(key).filter(waits);
+        let app = self.apps.get_mut(key).filter(is_waiting);
         let Some((app, config)) = app.and_then(|app| app.config.clone().ok().map(|config| (app, config)))
         else {
             self.check_queue.remove(key);
@@ -107,7 +107,7 @@ impl Controller {
         self.probe(key, config, now);
     }
 
-    /// Calls the vendor for it; a permit is free.
+    /// Sends the probe; a permit must be available.
     fn probe(&mut self, key: &AppKey, config: Arc<CallConfig>, now: Duration) {
         self.account(&config.account()).reads.acquire(now);
         if let Some(app) = self.apps.get_mut(key) {

@@ -1,4 +1,4 @@
-//! What came of the checks of an app, what its status says, and which limits its account has.
+//! Apps: the results of their checks, their status, and the limits of their accounts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,15 +18,15 @@ use crate::protocol::circuit_breaker::{AppFailure, CircuitChange};
 use crate::protocol::classify::CallResult;
 use crate::protocol::messages;
 
-/// Status writes of apps under way.
+/// App status writes in flight at once.
 const MAX_CONCURRENT_APP_WRITES: usize = 16;
-/// After a write that the API server did not take.
+/// Wait after a write that the API server rejected or did not answer.
 const WRITE_RETRY: Duration = Duration::from_secs(2);
-/// The same status was written this often in a row, so somebody else keeps changing it.
-const WORTH_A_WARNING: u32 = 3;
+/// The same status was written this often in a row: someone else keeps changing it.
+const WARN_AFTER_REWRITES: u32 = 3;
 
 impl Controller {
-    /// Checks an app if that is due, and writes its status if it should be another.
+    /// Checks an app if a check is due, and writes its status if it should change.
     pub(super) fn reconcile_app(&mut self, key: &AppKey) {
         if !self.is_listed() || self.ctx.stop.is_cancelled() {
             return;
@@ -46,17 +46,17 @@ impl Controller {
             return self.timers.set(app.next_write_at, Wake::App(key.clone()));
         }
         if self.app_writes_in_flight >= MAX_CONCURRENT_APP_WRITES {
-            // Of one namespace, those that were never verified go last.
+            // Within a namespace, never-verified apps go last.
             return self.app_write_queue.push(&key.namespace, (app.verified.is_none(), key.clone()));
         }
         self.app_writes_in_flight += 1;
         app.writing = true;
         app.next_write_at = now.mono + app.wait_after_write(&status, now.mono);
-        if app.rewrites == WORTH_A_WARNING {
+        if app.rewrites == WARN_AFTER_REWRITES {
             let AppKey { kind, namespace, name } = key;
             tracing::warn!(
                 %kind, namespace, name,
-                "somebody else keeps changing the status of this app; only one operator should watch its namespace"
+                "someone else keeps changing the status of this app; only one operator may watch its namespace"
             );
         }
         app.last_written = Some(status.clone());
@@ -77,7 +77,7 @@ impl Controller {
     }
 
     pub(super) fn on_app_written(&mut self, key: &AppKey, written: Result<AnyChatApp, WriteError>) {
-        self.note_app_written(key, written);
+        self.apply_app_write(key, written);
         self.app_writes_in_flight = self.app_writes_in_flight.saturating_sub(1);
         self.reconcile_app(key);
         while self.app_writes_in_flight < MAX_CONCURRENT_APP_WRITES {
@@ -86,7 +86,7 @@ impl Controller {
         }
     }
 
-    fn note_app_written(&mut self, key: &AppKey, written: Result<AnyChatApp, WriteError>) {
+    fn apply_app_write(&mut self, key: &AppKey, written: Result<AnyChatApp, WriteError>) {
         let now = self.now().mono;
         let Some(app) = self.apps.get_mut(key) else { return };
         app.writing = false;
@@ -96,13 +96,13 @@ impl Controller {
                     app.object = object;
                 }
             }
-            // The watch brings what it changed to, or that it is gone.
+            // The watch will show the change or the deletion.
             Err(WriteError::Conflict | WriteError::Gone) => app.last_written = None,
             Err(fault) => {
                 app.last_written = None;
                 app.next_write_at = now + WRITE_RETRY;
                 let AppKey { kind, namespace, name } = key;
-                tracing::warn!(%kind, namespace, name, "status not written, tried again: {fault}");
+                tracing::warn!(%kind, namespace, name, "the status could not be written; retrying: {fault}");
             }
         }
     }
@@ -121,7 +121,7 @@ impl Controller {
     ) {
         let now = self.now();
         let key = &config.key;
-        // A probe on other terms says nothing about the app as it is now, which has its own probe.
+        // A probe with an older configuration says nothing about the current one, which gets its own probe.
         let Some(app) = self.apps.get_mut(key).filter(|app| app.uses(config)) else { return };
         app.probe = ProbeState::Idle;
         let had_failure = app.circuit.failure().is_some();
@@ -132,7 +132,7 @@ impl Controller {
         }
         let was_confirmation = app.confirm_at.take().is_some();
         let change = match outcome {
-            // Of an app that works by a stored proof: the end of the call has told everybody what it came to.
+            // A confirmation of a stored verification: `on_call_ended` has already applied its result.
             Ok(_) if was_confirmation => {
                 app.confirm_at = app.is_unconfirmed().then_some(now.mono + PROBE_SPACING);
                 CircuitChange::None
@@ -167,7 +167,7 @@ impl Controller {
                 let change = app.circuit.on_failure(failure, now);
                 self.on_circuit_change(&config.key, change, false);
             }
-            // Those who have a signature go on; the others wait until the next probe has one.
+            // Attempts that have a signature continue; the others wait until the next probe has one.
             Err(why) => {
                 warn_without_key(&config.key, &why);
                 app.circuit.on_key_unavailable(now);
@@ -176,7 +176,7 @@ impl Controller {
         self.reconcile_app(&config.key);
     }
 
-    /// Tells everybody whom the change of a circuit concerns.
+    /// Applies a change of the circuit breaker: log, event, metrics, limits and the app's resets.
     pub(super) fn on_circuit_change(&mut self, key: &AppKey, change: CircuitChange, had_failure: bool) {
         let Some(app) = self.apps.get_mut(key) else { return };
         app.update_rejected();
@@ -186,14 +186,17 @@ impl Controller {
         match (change, app.circuit.failure()) {
             (CircuitChange::None, _) => return,
             (CircuitChange::Opened, Some(AppFailure { reason, code, message })) => {
-                tracing::warn!(%kind, namespace, name, %reason, code, "circuit open, nothing is sent: {message}");
+                tracing::warn!(
+                    %kind, namespace, name, %reason, code,
+                    "circuit breaker open, nothing is sent: {message}"
+                );
                 let note = messages::circuit_opened(*kind, name, *reason, *code, message);
                 self.ctx.event(reference, "CircuitOpened", true, note);
             }
             (CircuitChange::Opened, None) | (CircuitChange::Closed, _) => {
-                tracing::info!(%kind, namespace, name, "the account works");
+                tracing::info!(%kind, namespace, name, "circuit breaker closed, the account works");
                 if had_failure {
-                    let note = "The vendor accepts the account again; resets go on.".to_owned();
+                    let note = "The vendor accepts the account again; resets resume.".to_owned();
                     self.ctx.event(reference, "CircuitClosed", false, note);
                 }
             }
@@ -206,9 +209,9 @@ impl Controller {
         self.reconcile_resets_of_app(key);
     }
 
-    /// The lowest rate and the longest interval of the apps that name the account and have a say in it. While none has,
-    /// as after a restart, apps that work by a stored proof keep to limits of their own, and the account allows what the
-    /// most generous of them does.
+    /// Sets the account's limits: the lowest rate and the longest interval of the apps that name it and whose limits
+    /// apply. While no app's limits apply, as after a restart, apps with only a stored verification keep to their own
+    /// limits, and the account allows what the most generous of them does.
     pub(super) fn recompute_limits(&mut self, name: &AccountId) {
         self.dirty_accounts.insert(name.clone());
         let now = self.now().mono;
@@ -228,14 +231,15 @@ impl Controller {
                 app.confirm(now);
             }
         }
-        // The others are woken by their own circuits.
+        // The others are woken by their own circuit breakers.
         let is_due =
             |app: &&&mut AppEntry| app.is_unconfirmed() && app.probe_due_at().is_some_and(|due| due <= now);
         let due: Vec<AppKey> = sharers.iter().filter(is_due).map(|app| app.object.key()).collect();
-        let heard = sharers.iter().filter(|app| app.limits_apply()).map(|app| limits(app)).reduce(strictest);
+        let applied =
+            sharers.iter().filter(|app| app.limits_apply()).map(|app| limits(app)).reduce(strictest);
         let stored =
             || sharers.iter().filter(|app| app.is_unconfirmed()).map(|app| limits(app)).reduce(loosest);
-        if let Some(agreed) = heard.or_else(stored) {
+        if let Some(agreed) = applied.or_else(stored) {
             let calls = u32::try_from(agreed.calls_per_second).unwrap_or(1);
             let interval = u64::try_from(agreed.group_interval_milliseconds).unwrap_or(1000);
             self.account(name).set_limits(calls, Duration::from_millis(interval));
@@ -254,8 +258,8 @@ fn is_newer_of(object: &AnyChatApp, known: &AnyChatApp) -> bool {
         && !is_older(&version(object), &version(known))
 }
 
-/// What a Secret that cannot be used means for the app. If Kubernetes just did not hand it out, that is no trouble of the
-/// app, and the error says why it did not.
+/// What an unusable Secret means for the app. If Kubernetes merely did not return it, the app itself has not failed,
+/// and the error says why.
 fn failure(fault: CredentialsError) -> Result<AppFailure, String> {
     let (reason, message) = match fault {
         CredentialsError::NotFound(message) => (AppReason::SecretNotFound, message),
@@ -267,5 +271,8 @@ fn failure(fault: CredentialsError) -> Result<AppFailure, String> {
 }
 
 fn warn_without_key(AppKey { kind, namespace, name }: &AppKey, why: &str) {
-    tracing::warn!(%kind, namespace, name, "nothing can be signed for this app: {why}");
+    tracing::warn!(
+        %kind, namespace, name,
+        "the Secret could not be read, so nothing can be signed for this app: {why}"
+    );
 }

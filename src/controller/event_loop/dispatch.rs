@@ -1,8 +1,11 @@
-//! Who goes now: the limits of each account, and whose turn it is.
+//! Dispatch: which attempt or read may go now under the limits of its account.
 //!
-//! A clear goes in two steps. When it will be its turn by the time that its intent is stored, its attempt is begun; when
-//! its intent is stored and a permit is free, it gets the permit. So no permit waits for the API server, and no intent
-//! is stored long before its call.
+//! A clear is dispatched in two steps:
+//!
+//! 1. Its attempt is started as soon as a permit is expected to be free by the time its intent is stored.
+//! 2. It gets the permit once its intent is stored and a permit is free.
+//!
+//! So no permit waits for the API server, and no intent is stored long before its call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +22,12 @@ use crate::limits::group_interval::GroupReadiness;
 use crate::protocol::Now;
 use crate::protocol::plan::{AppState, Step};
 
-/// So many intents of one account are under way to the API server at most. It is enough for 200 a second at an API server
-/// that takes 80 ms; one that is slower is the limit, and who waits then waits here, where turns are kept, and not in
-/// a line at the API server, where the last who came is the last to be served.
+/// Most intent writes of one account in flight at once. That is enough for 200/s if the API server takes 80 ms per
+/// write. A slower API server becomes the bottleneck; resets then wait here, in the fair queue, and not at the API
+/// server, where the last to come is the last to be served.
 const MAX_CONCURRENT_INTENTS: usize = 16;
 
-/// When leadership is in doubt, it is looked at again after this long.
+/// While the lease renewal is overdue, leadership is checked again after this long.
 const LEADERSHIP_RECHECK: Duration = Duration::from_secs(1);
 
 impl Controller {
@@ -34,7 +37,7 @@ impl Controller {
         }
     }
 
-    /// Whatever held back all accounts holds them back no more.
+    /// Dispatches all accounts again, after the cause that held all of them back is gone.
     pub(super) fn mark_all_dirty(&mut self) {
         self.dirty_accounts.extend(self.accounts.keys().cloned());
     }
@@ -46,15 +49,15 @@ impl Controller {
         let now = self.now();
         self.account(name).drop_attempts_of_failed_apps();
         if !self.ctx.leads() {
-            // The lease may just be renewed late; if it is lost, the process ends.
+            // The lease renewal may just be late; if the lease is lost, the process exits.
             return self.dispatch_at(name, now.mono + LEADERSHIP_RECHECK);
         }
-        self.hand_out_permits(name, now.mono);
+        self.grant_permits(name, now.mono);
         self.start_clears(name, now);
         self.start_reads(name, now);
     }
 
-    fn hand_out_permits(&mut self, name: &AccountId, now: Duration) {
+    fn grant_permits(&mut self, name: &AccountId, now: Duration) {
         loop {
             let account = self.account(name);
             if account.awaiting_permit.is_empty() {
@@ -64,18 +67,20 @@ impl Controller {
             if moment > now {
                 return self.dispatch_at(name, moment);
             }
-            let Some(armed) = account.awaiting_permit.pop_front() else { return };
-            // Who has lost its way meanwhile ends without a permit, and who waited too long is not there any more.
-            if self.may_still_go(&armed.uid) && armed.permit.send(()).is_ok() {
+            let Some(waiting) = account.awaiting_permit.pop_front() else { return };
+            // An attempt that may no longer go ends without a permit; one that waited too long has dropped its
+            // receiver.
+            if self.may_still_go(&waiting.uid) && waiting.permit.send(()).is_ok() {
                 let account = self.account(name);
                 account.clears.acquire(now);
                 account.uncommitted = account.uncommitted.saturating_sub(1);
-                self.ctx.metrics.permit_wait(now.saturating_sub(armed.eligible_since));
+                self.ctx.metrics.permit_wait(now.saturating_sub(waiting.eligible_since));
             }
         }
     }
 
-    /// Whether the object is still there, and its namespace still admitted; what concerns the app is in its gate.
+    /// Whether the object still exists and its namespace is still admitted. Whether the app still works is in its
+    /// gate.
     fn may_still_go(&mut self, uid: &str) -> bool {
         let Some(active) = self.resets.active(uid) else { return false };
         let object = Arc::clone(&active.object);
@@ -83,15 +88,15 @@ impl Controller {
     }
 
     fn start_clears(&mut self, name: &AccountId, now: Now) {
-        if let Some(longest) = self.watch_lag.lagging_until(now.mono) {
-            return self.dispatch_at(name, longest);
+        if let Some(lagging_until) = self.watch_lag.lagging_until(now.mono) {
+            return self.dispatch_at(name, lagging_until);
         }
         let ahead = self.intent_lead.lead();
         loop {
             let account = self.account(name);
-            let has_room =
+            let may_start =
                 account.intents_in_flight() < MAX_CONCURRENT_INTENTS && account.in_flight.has_room();
-            if account.clear_queue.is_empty() || !has_room {
+            if account.clear_queue.is_empty() || !may_start {
                 return;
             }
             let moment = account.clears.available_at(account.uncommitted, now.mono).saturating_sub(ahead);
@@ -118,21 +123,21 @@ impl Controller {
         }
     }
 
-    /// Looks at the queues again at `moment`; one timer for each account.
+    /// Dispatches the account again at `moment`; one timer per account.
     fn dispatch_at(&mut self, name: &AccountId, moment: Duration) {
         let account = self.account(name);
-        let last = account.timer;
-        if last.is_some_and(|last| last <= moment) {
+        let current = account.timer;
+        if current.is_some_and(|current| current <= moment) {
             return;
         }
         account.timer = Some(moment);
-        if let Some(last) = last {
-            self.timers.clear(last, Wake::Account(name.clone()));
+        if let Some(current) = current {
+            self.timers.clear(current, Wake::Account(name.clone()));
         }
         self.timers.set(moment, Wake::Account(name.clone()));
     }
 
-    /// It is this reset's turn. Much may have changed since it queued, so it is planned once more.
+    /// Starts the attempt of the next reset. Much may have changed since it was queued, so it is planned again.
     fn start_clear(&mut self, name: &AccountId, uid: &str, now: Now) {
         let Some((step, app, group)) = self.dequeue_and_plan(uid, now) else { return };
         if step != Step::Send || app.account() != *name {
@@ -155,15 +160,14 @@ impl Controller {
         let ctx = Arc::clone(&self.ctx);
         let Some(active) = self.resets.active(uid) else { return };
         active.start_task();
-        let waits_since = active.local.eligible_since.take().unwrap_or(now.mono);
+        let eligible_since = active.local.eligible_since.take().unwrap_or(now.mono);
         let reset = Arc::clone(&active.object);
-        let order =
-            AttemptOrder { reset, group, app, group_wait, started: now.mono, eligible_since: waits_since };
+        let order = AttemptOrder { reset, group, app, group_wait, started: now.mono, eligible_since };
         self.tasks.spawn(attempt(ctx, order));
     }
 
-    /// An app that works by a stored proof has no say in its account's limits yet, but keeps to its own from the start:
-    /// until when those hold its next clear back. If they do not, its next one counts from now.
+    /// The limits of an app with only a stored verification do not apply to its account yet, but the app keeps to
+    /// them from the start. Returns until when they delay its next clear; if they do not, notes a clear at `now`.
     fn held_by_own_limits(
         &mut self,
         name: &AccountId,
@@ -178,7 +182,7 @@ impl Controller {
         if let GroupReadiness::At(moment) = self.account(name).group(group).readiness(interval, now) {
             return Some(moment);
         }
-        // The account's own spacing is enough for an app that is no stricter than that.
+        // The account's own spacing is enough for an app whose limit is not stricter.
         if f64::from(calls) >= self.account(name).clears.limit() {
             return None;
         }
@@ -204,7 +208,8 @@ impl Controller {
         self.tasks.spawn(read_back(ctx, reset, *pending, group, app));
     }
 
-    /// Takes a reset out of its queue and plans it anew. `None` if it is at work, or was taken care of.
+    /// Takes a reset out of its queue and plans it again. `None` if a task is working on it, or the step was executed
+    /// here.
     fn dequeue_and_plan(&mut self, uid: &str, now: Now) -> Option<(Step, Arc<CallConfig>, GroupId)> {
         let active = self.resets.active(uid)?;
         let (position, object) = (active.queued.take(), Arc::clone(&active.object));

@@ -1,4 +1,4 @@
-//! Gauges, and forgetting what needs no remembering.
+//! Housekeeping: gauges, and eviction of what need not be cached.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -21,7 +21,7 @@ impl Controller {
         self.gauges(now);
     }
 
-    /// Forgets what needs no remembering.
+    /// Evicts what need not be cached.
     fn forget_idle(&mut self, now: Now) {
         for config in self.apps.values().filter_map(|app| app.config.as_ref().ok()) {
             config.credentials.drop_expired_key(now.mono);
@@ -34,7 +34,7 @@ impl Controller {
         });
     }
 
-    /// Sets everything that is looked at rather than counted.
+    /// Sets the gauges.
     fn gauges(&mut self, now: Now) {
         let mut waiting: HashMap<&AppKey, (usize, Duration)> = HashMap::new();
         for (_, active) in self.resets.all_active() {
@@ -44,7 +44,7 @@ impl Controller {
             }
             let (count, oldest) = waiting.entry(&active.app).or_default();
             *count += 1;
-            // A prepared one may lie there for months, and nobody is to be called for it.
+            // A suspended reset may have been prepared months ahead; its age must not raise an alert.
             if !active.object.spec.suspend {
                 let created = active.object.metadata.creation_timestamp.as_ref().map(|time| time.0);
                 let start = status.and_then(|status| status.start_time).or(created);
@@ -54,11 +54,11 @@ impl Controller {
         }
         let metrics = &self.ctx.metrics;
         metrics.accounts(self.accounts.len());
-        let homeless =
+        let without_app =
             waiting.iter().filter(|(key, _)| !self.apps.contains_key(key)).map(|(_, numbers)| numbers);
         let (count, oldest) =
-            homeless.fold((0, Duration::ZERO), |all, one| (all.0 + one.0, all.1.max(one.1)));
-        // There before the first is counted, or an alert on its increase would miss it.
+            without_app.fold((0, Duration::ZERO), |all, one| (all.0 + one.0, all.1.max(one.1)));
+        // The series must exist before the first increment, or an alert on its increase would miss that one.
         metrics.app(&AppLabel::unknown());
         metrics.waiting(&AppLabel::unknown(), count, oldest);
         let mut apps = Vec::with_capacity(self.apps.len());

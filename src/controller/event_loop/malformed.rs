@@ -1,4 +1,5 @@
-//! Stored objects that cannot be decoded. They must not stop the others; each is told once, counted, and left alone.
+//! Stored objects that cannot be decoded. They must not block the others: each one is logged once per generation and
+//! counted, a reset also gets a condition, and then it is left alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,17 +12,17 @@ use crate::controller::watches::{Identity, Malformed, RESET};
 use crate::limits::fair_queue::FairQueue;
 use crate::protocol::status;
 
-/// So many of them are explained at once.
+/// Most condition writes for malformed resets in flight at once.
 const MAX_CONCURRENT_EXPLANATIONS: usize = 4;
 
-/// Malformed resets whose conditions do not say so yet.
+/// Malformed resets whose conditions have not been written yet.
 #[derive(Default)]
 pub(super) struct Unexplained {
-    /// By uid; namespaces take turns.
+    /// By uid, round-robin across namespaces.
     queue: FairQueue<String>,
-    /// Not before this moment is the next one explained.
+    /// The next one is explained no earlier than this.
     next: Duration,
-    under_way: usize,
+    in_flight: usize,
 }
 
 impl Controller {
@@ -38,7 +39,7 @@ impl Controller {
             namespace,
             name,
             uid,
-            "the stored object cannot be read: {error}. Apply it again."
+            "the stored object cannot be decoded: {error}. Correct it and apply it again."
         );
         self.malformed.insert(key, malformed);
         if kind == RESET {
@@ -51,10 +52,11 @@ impl Controller {
         }
     }
 
-    /// Explains the next one, a few at once and twenty a second. What is malformed no more is passed over.
+    /// Writes the conditions of the next malformed reset: at most 4 at once and 20 per second. Resets that can be
+    /// decoded by now are skipped.
     pub(super) fn explain_malformed(&mut self) {
         let now = self.now();
-        if self.unexplained.under_way >= MAX_CONCURRENT_EXPLANATIONS || self.ctx.stop.is_cancelled() {
+        if self.unexplained.in_flight >= MAX_CONCURRENT_EXPLANATIONS || self.ctx.stop.is_cancelled() {
             return;
         }
         if now.mono < self.unexplained.next {
@@ -63,28 +65,32 @@ impl Controller {
         while let Some(uid) = self.unexplained.queue.pop() {
             let Some(malformed) = self.malformed.get(&(RESET, uid)) else { continue };
             let text = format!(
-                "The stored object cannot be read: {}. Mend its spec, or delete it and create it anew.",
+                "The stored object cannot be decoded: {}. Correct its spec, or delete and re-create it.",
                 malformed.error
             );
-            let mut said = ResetStatus::default();
-            status::set_reason(&mut said, -1, Reason::Pending, &text, now);
+            let mut status = ResetStatus::default();
+            status::set_reason(&mut status, -1, Reason::Pending, &text, now);
             let Identity { uid, namespace, name } = malformed.identity.clone();
             let ctx = Arc::clone(&self.ctx);
             self.tasks.spawn(async move {
-                let done = ctx.statuses.explain_malformed(&namespace, &name, &uid, &said.conditions).await;
+                let done = ctx.statuses.explain_malformed(&namespace, &name, &uid, &status.conditions).await;
                 if let Err(fault) = done {
-                    tracing::warn!(namespace, name, "its conditions could not say so: {fault}");
+                    tracing::warn!(
+                        namespace,
+                        name,
+                        "the conditions of this malformed reset could not be written: {fault}"
+                    );
                 }
                 ctx.report(TaskResult::MalformedExplained);
             });
-            self.unexplained.under_way += 1;
+            self.unexplained.in_flight += 1;
             self.unexplained.next = now.mono + EXPLANATION_SPACING;
             return self.timers.set(self.unexplained.next, Wake::Malformed);
         }
     }
 
     pub(super) fn on_malformed_explained(&mut self) {
-        self.unexplained.under_way = self.unexplained.under_way.saturating_sub(1);
+        self.unexplained.in_flight = self.unexplained.in_flight.saturating_sub(1);
         self.timers.set(self.unexplained.next, Wake::Malformed);
     }
 }

@@ -1,18 +1,19 @@
-//! The desk: one task that owns the memory of the process. Watches and tasks tell it what happened, it decides with
-//! the pure functions of `decide`, and hands the work to tasks. Nothing here waits for I/O.
+//! The event loop: one task that owns the state of the process. It receives watch events and task results, decides
+//! with the pure functions in [`protocol`](crate::protocol) and [`limits`](crate::limits), and spawns tasks for the
+//! work. Nothing here waits for I/O.
 //!
 //! | question | file |
 //! |---|---|
-//! | what did a watch show? | `observe` |
-//! | and if it cannot be decoded? | `malformed` |
-//! | what is next for a reset? | `look` |
-//! | who writes what is no part of an attempt? | `writing` |
-//! | who goes now under the limits? | `dispatch` |
+//! | what does a watch event change? | `watch_events` |
+//! | what if an object cannot be decoded? | `malformed` |
+//! | what is the next step for a reset? | `reconcile` |
+//! | which status writes and deletions are not part of an attempt? | `status_writes` |
+//! | which call may go now under the limits? | `dispatch` |
 //! | when is an app checked? | `app_checks` |
-//! | does it work, and what does its status say? | `app_steps` |
-//! | what came of a task? | `hear` |
-//! | what is said about a change of a status? | `announcements` |
-//! | gauges and forgetting | `housekeeping` |
+//! | does an app work, and what does its status say? | `apps` |
+//! | what does a task result change? | `task_results` |
+//! | which events, log lines and metrics follow from a status change? | `announcements` |
+//! | gauges and eviction | `housekeeping` |
 
 mod announcements;
 mod app_checks;
@@ -51,16 +52,16 @@ use crate::observability::log_throttle::LogThrottle;
 use crate::observability::metrics::AppSeries;
 use crate::protocol::Now;
 
-/// How the desk's work ended.
+/// How the event loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoopExit {
-    /// It was told to stop, and nothing is in flight.
+    /// It was asked to stop, and nothing is in flight.
     Stopped,
-    /// A task or a watch broke; the process must not go on.
+    /// A task or a watch failed; the process must exit.
     Broken,
 }
 
-/// The memory of the process.
+/// The state of the process.
 pub struct Controller {
     ctx: Arc<Context>,
     rules: AppRules,
@@ -68,15 +69,16 @@ pub struct Controller {
     resets: ResetCache,
     apps: HashMap<AppKey, AppEntry>,
     accounts: HashMap<AccountId, AccountLimits>,
-    /// Apps that were never verified and wait for a check, and when it is looked who is next.
+    /// Never-verified apps that wait for a check, and when the next one is selected.
     check_queue: CheckQueue<AppKey>,
     check_timer: Option<Duration>,
-    /// Status writes of apps that are under way, and apps that wait for one.
+    /// App status writes in flight, and apps that wait for one.
     app_writes_in_flight: usize,
     app_write_queue: FairQueue<(bool, AppKey)>,
     /// uid and labels of each namespace, by name.
     namespaces: HashMap<String, (String, BTreeMap<String, String>)>,
-    /// Stored objects that cannot be read, by kind and uid, and whose turn it is to say so in the object.
+    /// Stored objects that cannot be decoded, by kind and uid, and the queue of those whose status does not say so
+    /// yet.
     malformed: HashMap<(&'static str, String), Malformed>,
     unexplained: Unexplained,
     series: AppSeries,
@@ -86,34 +88,34 @@ pub struct Controller {
     tasks: JoinSet<()>,
     pending_lists: HashSet<Source>,
     took_over: Duration,
-    /// From then on no predecessor can be writing any more.
+    /// From this moment on no predecessor can still be writing.
     alone_from: Duration,
-    /// How far attempts run ahead of their permits.
+    /// How long before its permit an attempt is started.
     intent_lead: IntentLead,
-    /// Whether the watch keeps up, and whether each namespace has one of its own.
+    /// Whether the watches lag, and whether each namespace has its own.
     watch_lag: WatchLag,
     watches_per_namespace: bool,
-    /// Writes under way that are not part of an attempt, and resets that wait for one.
+    /// Status writes in flight that are not part of an attempt, and resets that wait for one.
     writes_in_flight: usize,
     write_queue: FairQueue,
-    /// Resets that wait for their turn to explain themselves, and when the next may.
+    /// Resets whose status should explain why they wait, and when the next one may be written.
     explanation_queue: FairQueue,
     explain_at: Duration,
-    /// Accounts whose queues have to be looked at before the desk rests.
+    /// Accounts whose queues have to be dispatched before the loop sleeps.
     dirty_accounts: BTreeSet<AccountId>,
 }
 
 impl Controller {
-    /// A desk that begins its work now, with everything still to be listed.
+    /// A controller that starts now and still has to receive the initial list of every source.
     #[must_use]
     pub fn new(ctx: Arc<Context>, rules: AppRules, health: Arc<Health>, sources: Vec<Source>) -> Self {
         let took_over = ctx.clock.now().mono;
         let alone_from = took_over + rules.predecessor_writes;
         let reader = CacheOwner { identity: ctx.identity.clone(), alone_from };
         let series = AppSeries::new(ctx.metrics.clone());
-        let one_watch_each = sources.iter().any(|source| !source.namespace.is_empty());
+        let watches_per_namespace = sources.iter().any(|source| !source.namespace.is_empty());
         Self {
-            ctx: ctx,
+            ctx,
             rules,
             health,
             resets: ResetCache::new(reader),
@@ -135,7 +137,7 @@ impl Controller {
             alone_from,
             intent_lead: IntentLead::default(),
             watch_lag: WatchLag::default(),
-            watches_per_namespace: one_watch_each,
+            watches_per_namespace,
             writes_in_flight: 0,
             write_queue: FairQueue::default(),
             explanation_queue: FairQueue::default(),
@@ -144,7 +146,7 @@ impl Controller {
         }
     }
 
-    /// Works until it is told to stop and nothing is in flight any more.
+    /// Runs until [`Context::stop`] is cancelled and nothing is in flight any more.
     pub async fn run(
         &mut self,
         mut events: mpsc::Receiver<WatchEvent>,
@@ -153,7 +155,7 @@ impl Controller {
         let stop = self.ctx.stop.clone();
         self.timers.set(self.took_over, Wake::Housekeeping);
         loop {
-            let ring = self.timers.next().map(|moment| self.ctx.clock.instant(moment));
+            let wake_at = self.timers.next().map(|moment| self.ctx.clock.instant(moment));
             let stopping = stop.is_cancelled();
             tokio::select! {
                 () = stop.cancelled(), if !stopping => {}
@@ -165,9 +167,9 @@ impl Controller {
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => if ended.is_err() {
                     return LoopExit::Broken;
                 },
-                () = ring_at(ring) => {}
+                () = sleep_until(wake_at) => {}
             }
-            // Whatever has piled up is looked at before anything is decided.
+            // Apply every queued task result before deciding anything.
             while let Ok(report) = reports.try_recv() {
                 self.on_task_result(report);
             }
@@ -177,7 +179,7 @@ impl Controller {
                     return LoopExit::Stopped;
                 }
                 self.timers = Timers::default();
-                // Attempts that have no permit yet are not sent any more.
+                // Attempts without a permit are not sent any more.
                 self.accounts.values_mut().for_each(|account| account.awaiting_permit.clear());
                 continue;
             }
@@ -186,7 +188,7 @@ impl Controller {
         }
     }
 
-    /// Waits for nothing any more: tasks that are still in flight are dropped.
+    /// Aborts the tasks that are still in flight and returns their number.
     pub fn abandon(&mut self) -> usize {
         let left = self.tasks.len();
         self.tasks.abort_all();
@@ -231,7 +233,8 @@ impl Controller {
     }
 }
 
-async fn ring_at(moment: Option<tokio::time::Instant>) {
+/// Sleeps until `moment`; forever if there is none.
+async fn sleep_until(moment: Option<tokio::time::Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment).await,
         None => std::future::pending().await,

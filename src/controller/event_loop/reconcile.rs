@@ -1,4 +1,4 @@
-//! What is next for a reset.
+//! Reconciles a reset: plans its next step and executes it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::protocol::plan::{AppState, AppView, EXPLAIN_LIMITS_AFTER, Plan, Step,
 use crate::protocol::{Now, status};
 
 impl Controller {
-    /// Plans the next step of a reset and takes it.
+    /// Plans the next step of a reset and executes it.
     pub(super) fn reconcile(&mut self, uid: &str) {
         if !self.is_listed() || self.ctx.stop.is_cancelled() {
             return;
@@ -76,7 +76,7 @@ impl Controller {
         }
     }
 
-    /// For those who ask why nothing happens; the status says it in words.
+    /// Logs at debug level why nothing happens; the status explains it to users.
     fn log_wait(&mut self, uid: &str, until: Option<Duration>, now: Now) {
         if !tracing::enabled!(tracing::Level::DEBUG) {
             return;
@@ -93,15 +93,16 @@ impl Controller {
         );
     }
 
-    fn reconcile_finished(&mut self, uid: &str, end: Option<jiff::Timestamp>, now: Now) {
-        match end {
-            Some(end) if end <= now.wall => self.delete(uid),
-            Some(end) => self.wake_at(uid, now.until(end)),
+    fn reconcile_finished(&mut self, uid: &str, delete_at: Option<jiff::Timestamp>, now: Now) {
+        match delete_at {
+            Some(moment) if moment <= now.wall => self.delete(uid),
+            Some(moment) => self.wake_at(uid, now.until(moment)),
             None => {}
         }
     }
 
-    /// An attempt of ours whose intent turned up after all, though its write seemed lost: it was never called.
+    /// The status for an own attempt whose intent was stored after all, although the write seemed lost: no call
+    /// followed it.
     fn revoked_status(&mut self, uid: &str) -> Option<ResetStatus> {
         let ctx = Arc::clone(&self.ctx);
         let active = self.resets.active(uid)?;
@@ -110,7 +111,8 @@ impl Controller {
             .then(|| status_without_call(&ctx, &active.object, pending))
     }
 
-    /// What a reset sees of its app.
+    /// The app as this reset may see it. A missing or suspended `ClusterChatApp` looks like one that does not admit
+    /// the namespace.
     pub(super) fn app_view(&self, reset: &GroupAttributeReset) -> AppView {
         let key = AppKey::of(reset);
         let of_cluster = key.kind == AppKind::ClusterChatApp;
@@ -145,7 +147,7 @@ impl Controller {
     fn queue_clear(&mut self, uid: &str, now: Now) {
         let Some(active) = self.resets.active(uid) else { return };
         let since = *active.local.eligible_since.get_or_insert(now.mono);
-        // Looks again when the limits have to be explained, however long the turn takes.
+        // Reconcile again when the status has to explain the limits, however long the queue takes.
         let first = since + EXPLAIN_LIMITS_AFTER;
         let explain_at = if first > now.mono { first } else { now.mono + EXPLAIN_LIMITS_AFTER };
         let object = Arc::clone(&active.object);
@@ -155,11 +157,11 @@ impl Controller {
         match self.account(&account).group_readiness(&group, now.mono) {
             GroupReadiness::Ready if !is_queued => self.enqueue(uid, account, false),
             GroupReadiness::Ready => {}
-            turn => {
+            not_ready => {
                 self.dequeue(uid);
                 self.account(&account).wait_for_group(&group, queue_key(&object, uid));
-                // After another write, its end looks who is next.
-                if let GroupReadiness::At(moment) = turn {
+                // While a write is in flight, its end wakes the next reset.
+                if let GroupReadiness::At(moment) = not_ready {
                     self.timers.set(moment, Wake::Group(account, group));
                 }
             }
@@ -167,8 +169,9 @@ impl Controller {
         self.wake_at(uid, explain_at);
     }
 
-    /// The group may be written to again, or soon: the one that waits longest for it is looked at, and if that one does
-    /// not want to go any more, the next. Not all of them, or many resets of one group would keep everybody else waiting.
+    /// The group may be written to again, or soon: reconciles the reset that has waited longest for it and, if that
+    /// one is not queued any more, the next one. It does not reconcile all of them, or many resets of one group would
+    /// delay all other resets.
     pub(super) fn next_for_group(&mut self, name: &AccountId, group: &GroupId) {
         let now = self.now().mono;
         loop {
@@ -181,9 +184,14 @@ impl Controller {
             }
             let Some(QueueKey { uid, .. }) = self.account(name).next_waiting_for_group(group) else { return };
             self.reconcile(&uid);
-            // A place in another line, of its app's new account say, leads to no end that would look who is next here.
-            let goes = |queued: &QueuePosition| !queued.read && queued.account == *name;
-            if self.resets.active(&uid).is_some_and(|active| active.queued.as_ref().is_some_and(goes)) {
+            // Being queued elsewhere, for example at the new account of its app, does not count: the end of that call
+            // would not wake the next reset of this group.
+            let is_queued_here = |queued: &QueuePosition| !queued.read && queued.account == *name;
+            if self
+                .resets
+                .active(&uid)
+                .is_some_and(|active| active.queued.as_ref().is_some_and(is_queued_here))
+            {
                 return;
             }
         }
@@ -234,7 +242,7 @@ impl Controller {
         }
     }
 
-    /// Looks at a reset again at `moment`; one timer each.
+    /// Reconciles a reset again at `moment`; one timer per reset.
     pub(super) fn wake_at(&mut self, uid: &str, moment: Duration) {
         let Some(entry) = self.resets.all.get_mut(uid) else { return };
         if let Some(old) = entry.timer.replace(moment) {
@@ -244,9 +252,10 @@ impl Controller {
     }
 }
 
-/// Its place in every line for a call: by the start of its request's clock. One that the vendor has refused as the
-/// account's fault more than once goes behind the others of its namespace, which may fare better: what it draws closes
-/// the way for all of them. Also behind those that come while the way is closed.
+/// The position of a reset in every queue for a call: by the start time of its request. A reset that the vendor has
+/// rejected more than once with an account error goes behind the others of its namespace, which may fare better,
+/// because its errors open the circuit breaker for all of them. It also goes behind those that are created while the
+/// circuit breaker is open.
 fn queue_key(object: &GroupAttributeReset, uid: &str) -> QueueKey {
     let status = status::seen(object);
     let refused_again = status.last_attempt.as_ref().filter(|attempt| {
@@ -270,20 +279,21 @@ mod tests {
     fn who_was_refused_again_goes_behind_those_that_come_while_the_way_is_closed() {
         let key = |status: serde_json::Value| {
             let object = json!({
-                "apiVersion": "groupattr.dev/v1alpha1", "kind": "GroupAttributeReset", "metadata": {"name": "room"},
-                "spec": {"groupID": "@TGS#room"}, "status": status,
+                "apiVersion": "groupattr.dev/v1alpha1", "kind": "GroupAttributeReset",
+                "metadata": {"name": "room"}, "spec": {"groupID": "@TGS#room"}, "status": status,
             });
             queue_key(&serde_json::from_value(object).unwrap(), "uid").since
         };
         let refused = |number: i32, code: i64| {
             key(json!({"observedGeneration": 1, "startTime": "1970-01-01T00:00:10Z", "lastAttempt": {
-                "id": "a", "number": number, "startTime": "1970-01-01T00:01:39Z", "completionTime": "1970-01-01T00:01:40Z",
-                "outcome": "Rejected", "errorCode": code, "sdkAppID": 7, "host": "chat:443",
+                "id": "a", "number": number, "startTime": "1970-01-01T00:01:39Z",
+                "completionTime": "1970-01-01T00:01:40Z", "outcome": "Rejected", "errorCode": code,
+                "sdkAppID": 7, "host": "chat:443",
             }}))
         };
         let second = |second| Timestamp::from_second(second).unwrap();
         assert_eq!(refused(1, 10026), second(10), "once may be an accident");
-        assert_eq!(refused(2, 10010), second(10), "not the account's fault");
+        assert_eq!(refused(2, 10010), second(10), "not an account error");
         assert_eq!(refused(2, 10026), second(100 + 60));
     }
 }

@@ -1,4 +1,4 @@
-//! Writes that are no part of an attempt: what is recorded, explained and deleted, by so many writers at a time.
+//! Writes that are not part of an attempt: records, explanations, restorations and deletions, under one limit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::limits::backoff::exponential;
 use crate::limits::fair_queue::QueueKey;
 use crate::protocol::messages;
 
-/// Writes under way that are not part of an attempt.
+/// Most writes in flight at once that are not part of an attempt.
 const MAX_CONCURRENT_WRITES: usize = 32;
-/// A deletion of which nothing was heard is tried again after this long.
+/// A deletion that has not been confirmed is retried after this long.
 const DELETE_RETRY: Duration = Duration::from_secs(30);
-/// Between two explanations: twenty a second, in all.
+/// Minimum time between two explanations: 20 per second in total.
 pub(super) const EXPLANATION_SPACING: Duration = Duration::from_millis(50);
 
 /// Between two restorations of one reset's status; doubled each time.
@@ -44,16 +44,16 @@ impl Controller {
         if !self.acquire_write_slot(uid) {
             return;
         }
-        let again = self.now().mono + DELETE_RETRY;
+        let retry_at = self.now().mono + DELETE_RETRY;
         let Some(entry) = self.resets.all.get_mut(uid) else { return };
-        entry.write_at = Some(again);
+        entry.write_at = Some(retry_at);
         let key = (entry.namespace.clone(), entry.name.clone());
         let deletion = persist::delete(Arc::clone(&self.ctx), key, uid.to_owned(), entry.version.clone());
         self.tasks.spawn(deletion);
-        self.wake_at(uid, again);
+        self.wake_at(uid, retry_at);
     }
 
-    /// Takes one of the writers for this reset, or puts it into the backlog, from where it is looked at again.
+    /// Takes a write slot for this reset, or queues it, to be reconciled again when a slot is free.
     fn acquire_write_slot(&mut self, uid: &str) -> bool {
         let Some(entry) = self.resets.all.get_mut(uid) else { return false };
         if self.writes_in_flight < MAX_CONCURRENT_WRITES {
@@ -67,7 +67,7 @@ impl Controller {
         false
     }
 
-    /// A writer is free: whoever waited for one is looked at, until all are at work again. Namespaces take turns.
+    /// A write slot is free: reconciles queued resets until all slots are taken again, round-robin across namespaces.
     pub(super) fn release_write_slot(&mut self) {
         self.writes_in_flight = self.writes_in_flight.saturating_sub(1);
         while self.writes_in_flight < MAX_CONCURRENT_WRITES {
@@ -79,8 +79,8 @@ impl Controller {
         }
     }
 
-    /// Whether the status is to be written back, but not yet: somebody who keeps changing it must not keep the operator
-    /// and the API server busy. Nothing is lost meanwhile, since the controller goes by what it knows.
+    /// Whether the status is to be restored, but not yet: someone who keeps changing it must not keep the operator and
+    /// the API server busy. Meanwhile the controller acts on what it knows, not on what is stored.
     fn is_restored_later(&mut self, uid: &str, now: Duration) -> bool {
         if self.resets.active(uid).is_none_or(|active| active.status_to_restore().is_none()) {
             return false;
@@ -101,7 +101,7 @@ impl Controller {
         false
     }
 
-    /// The status that is to be written back, and the event that says so.
+    /// Returns the status to restore, if any, and announces it by log and event.
     fn restoration(&mut self, uid: &str) -> Option<ResetStatus> {
         let active = self.resets.active(uid)?;
         let status = active.status_to_restore()?;
@@ -110,7 +110,7 @@ impl Controller {
             namespace = object.metadata.namespace,
             reset = object.metadata.name,
             uid,
-            "somebody else has changed this status; it is written back"
+            "another client changed this status; it is restored"
         );
         let note = messages::STATUS_RESTORED.to_owned();
         self.ctx.event(object.object_ref(&()), "StatusRestored", true, note);
@@ -125,8 +125,8 @@ impl Controller {
         self.timers.set(self.explain_at, Wake::Explanation);
     }
 
-    /// Lets the next reset explain itself, if it still has something to explain. Namespaces take turns, and an
-    /// explanation waits while other writes need all writers.
+    /// Writes the next explanation or restoration that is still needed, round-robin across namespaces. It waits while
+    /// other writes take all slots.
     pub(super) fn explain_next(&mut self) {
         let now = self.now();
         if now.mono < self.explain_at {

@@ -1,4 +1,4 @@
-//! What came of the tasks.
+//! Applies task results to the state.
 
 use std::time::Duration;
 
@@ -16,17 +16,18 @@ use crate::observability::metrics::{AppLabel, Code};
 use crate::protocol::circuit_breaker::CircuitChange;
 use crate::protocol::classify::{CallResult, Delivery};
 
-/// Wait after the first write that Kubernetes rejected.
-const MIN_WRITE_RETRY: Duration = Duration::from_secs(1);
-/// Longest pause after writes that Kubernetes refused.
-const MAX_WRITE_RETRY: Duration = Duration::from_secs(20);
-/// Longest pause without the right to delete: it may be kept back on purpose, for ever, and nobody waits.
-const MAX_DELETE_RETRY: Duration = Duration::from_hours(1);
+/// Backoff after the first write that Kubernetes rejected.
+const MIN_BACKOFF: Duration = Duration::from_secs(1);
+/// Longest backoff after writes that Kubernetes rejected.
+const MAX_BACKOFF: Duration = Duration::from_secs(20);
+/// Longest backoff without the RBAC permission to delete: it may be withheld on purpose, forever, and nothing waits
+/// for the deletion.
+const MAX_DELETION_BACKOFF: Duration = Duration::from_hours(1);
 
 impl Controller {
     pub(super) fn on_task_result(&mut self, report: TaskResult) {
         match report {
-            TaskResult::IntentStored(armed) => self.on_intent_stored(armed),
+            TaskResult::IntentStored(waiting) => self.on_intent_stored(waiting),
             TaskResult::CallEnded(ended) => self.on_call_ended(ended),
             TaskResult::CredentialsFailed(config, fault) => self.on_no_credentials(&config, fault),
             TaskResult::Signed(config) => self.on_signed(&config),
@@ -38,38 +39,38 @@ impl Controller {
         }
     }
 
-    fn on_intent_stored(&mut self, armed: IntentStored) {
-        self.intent_lead.observe(self.now().mono.saturating_sub(armed.started));
-        // Unless it is gone by now: the answer to an older write says nothing about that.
-        if self.resets.active(&armed.uid).is_some() {
-            let _ = self.upsert(&armed.committed, Freshness::OwnWrite);
+    fn on_intent_stored(&mut self, waiting: IntentStored) {
+        self.intent_lead.observe(self.now().mono.saturating_sub(waiting.started));
+        // Unless it is gone by now: the answer to an earlier write must not bring it back.
+        if self.resets.active(&waiting.uid).is_some() {
+            let _ = self.upsert(&waiting.committed, Freshness::OwnWrite);
         }
-        let name = armed.app.account();
-        self.account(&name).awaiting_permit.push_back(armed);
+        let name = waiting.app.account();
+        self.account(&name).awaiting_permit.push_back(waiting);
         self.dirty_accounts.insert(name);
     }
 
     fn on_call_ended(&mut self, ended: CallEnded) {
-        let CallEnded { app: config, started: begun, group, permit, result } = ended;
+        let CallEnded { app: config, started, group, permit, result } = ended;
         let sent = permit.call();
         let (name, key) = (config.account(), config.key.clone());
         let now = self.now().mono;
         if let (None, Some((at, _))) = (&group, sent)
             && !config.gate.allows_clear()
         {
-            // It counts from the send, which a slow Secret may have delayed.
+            // The spacing counts from the send, which a slow read of the Secret may have delayed.
             self.check_queue.hold_account_until(&name, at + PROBE_SPACING);
         }
         let account = self.account(&name);
-        let pace = if group.is_some() { &mut account.clears } else { &mut account.reads };
+        let permits = if group.is_some() { &mut account.clears } else { &mut account.reads };
         match permit {
             PermitUse::None => account.uncommitted = account.uncommitted.saturating_sub(1),
-            PermitUse::Unused => pace.release_unused(),
-            PermitUse::Used { over, .. } => pace.release_after_answer(over),
+            PermitUse::Unused => permits.release_unused(),
+            PermitUse::Used { over, .. } => permits.release_after_answer(over),
         }
         let delivery = result.as_ref().map(|result| result.delivery);
         if let (Some((at, _)), Some(Delivery::Sent(Class::ThrottledAccount))) = (sent, delivery) {
-            pace.on_throttled(at, now);
+            permits.on_throttled(at, now);
         }
         if let Some(group) = &group {
             match (sent, result.as_ref().is_some_and(CallResult::is_answered)) {
@@ -77,11 +78,11 @@ impl Controller {
                 (Some(_), true) => account.in_flight.on_answer(),
                 (Some(_), false) => account.in_flight.on_timeout(),
             }
-            let pace = account.group(group);
-            pace.end_write(sent.map(|(_, over)| over));
+            let interval = account.group(group);
+            interval.end_write(sent.map(|(_, over)| over));
             match delivery {
-                Some(Delivery::Sent(Class::ThrottledGroup)) => pace.on_throttled(),
-                Some(Delivery::Sent(Class::Success)) => pace.on_success(),
+                Some(Delivery::Sent(Class::ThrottledGroup)) => interval.on_throttled(),
+                Some(Delivery::Sent(Class::Success)) => interval.on_success(),
                 _ => {}
             }
         }
@@ -89,22 +90,22 @@ impl Controller {
             if group.is_some() {
                 self.count_attempt(&key, result, sent.map(|(at, _)| now.saturating_sub(at)));
             }
-            // What was heard on terms that are no more says nothing about the app as it is now.
+            // A result for an older configuration says nothing about the current one.
             let moment = self.now();
             let app = self.apps.get_mut(&key).filter(|app| app.uses(&config));
-            let (has_a_say_now, is_earlier, change) =
+            let (is_newly_accepted, probe_is_earlier, change) =
                 app.map_or((false, false, CircuitChange::None), |app| {
-                    let has_a_say_now = app.on_accepted(result, moment);
-                    let is_earlier = group.is_some() && app.circuit.on_clear(result);
-                    (has_a_say_now, is_earlier, app.circuit.on_call(result, begun, now))
+                    let is_newly_accepted = app.on_accepted(result, moment);
+                    let probe_is_earlier = group.is_some() && app.circuit.on_clear(result);
+                    (is_newly_accepted, probe_is_earlier, app.circuit.on_call(result, started, now))
                 });
-            if has_a_say_now {
+            if is_newly_accepted {
                 self.recompute_limits(&name);
             }
             if change != CircuitChange::None {
                 self.on_circuit_change(&key, change, false);
             }
-            if is_earlier || change != CircuitChange::None {
+            if probe_is_earlier || change != CircuitChange::None {
                 self.reconcile_app(&key);
             }
         }
@@ -115,12 +116,12 @@ impl Controller {
     }
 
     fn on_reset_done(&mut self, done: ResetDone) {
-        let ResetDone { uid, seen, read_back_at, revoked_attempt: never_called, was_writer } = done;
-        let mut origin = Freshness::Consistent;
+        let ResetDone { uid, seen, read_back_at, revoked_attempt, was_writer } = done;
+        let mut freshness = Freshness::Consistent;
         if let Some(active) = self.resets.active(&uid) {
-            origin = active.read_freshness();
+            freshness = active.read_freshness();
             active.busy = false;
-            active.revoked_attempt = never_called.or(active.revoked_attempt.take());
+            active.revoked_attempt = revoked_attempt.or(active.revoked_attempt.take());
         }
         if self.resets.all.contains_key(&uid) {
             match seen {
@@ -128,10 +129,10 @@ impl Controller {
                     self.expect_watch_event(&uid, &object);
                     let _ = self.upsert(&object, Freshness::OwnWrite);
                 }
-                LastSeen::Read(object) => drop(self.upsert(&object, origin)),
+                LastSeen::Read(object) => drop(self.upsert(&object, freshness)),
                 LastSeen::Unchanged => {}
                 LastSeen::Gone => self.reset_is_gone(&uid),
-                LastSeen::Fault(fault) => self.back_off(&uid, &fault, MAX_WRITE_RETRY),
+                LastSeen::Fault(fault) => self.back_off(&uid, &fault, MAX_BACKOFF),
             }
         }
         if let (Some(active), Some(moment)) = (self.resets.active(&uid), read_back_at) {
@@ -144,19 +145,20 @@ impl Controller {
         self.reconcile(&uid);
     }
 
-    /// A deletion is over. If its object has changed meanwhile, others are at work on it by now.
+    /// A deletion has ended. If the object has changed meanwhile, it is already being reconciled, and a failure no
+    /// longer matters.
     fn on_deleted_reset(&mut self, uid: &str, version: &str, outcome: Result<(), WriteError>) {
         let is_unchanged = self.resets.all.get(uid).is_some_and(|entry| entry.version == version);
         match outcome {
             Ok(()) | Err(WriteError::Gone) => self.reset_is_gone(uid),
-            Err(fault) if is_unchanged => self.back_off(uid, &fault, longest_before_deletion(&fault)),
+            Err(fault) if is_unchanged => self.back_off(uid, &fault, max_deletion_backoff(&fault)),
             Err(_) => {}
         }
         self.release_write_slot();
         self.reconcile(uid);
     }
 
-    /// The watch will show what was written, unless it was faster than the answer to the write.
+    /// Expects the watch to show what was written, unless it already has.
     fn expect_watch_event(&mut self, uid: &str, stored: &GroupAttributeReset) {
         let Some(version) = version_number(stored) else { return };
         let known = self.resets.all.get(uid).and_then(|entry| entry.version.parse::<u64>().ok());
@@ -165,27 +167,27 @@ impl Controller {
         }
     }
 
-    /// Kubernetes refused something about this reset; it is tried again after a pause that grows.
+    /// Kubernetes rejected a read or a write of this reset: backs off exponentially before the retry.
     fn back_off(&mut self, uid: &str, fault: &WriteError, longest: Duration) {
         let now = self.now().mono;
         let Some(entry) = self.resets.all.get_mut(uid) else { return };
         entry.faults = entry.faults.saturating_add(1);
         let pause = exponential(MIN_WRITE_RETRY, longest, entry.faults);
         entry.write_at = Some(now + pause);
-        // A missing RBAC permission concerns all resets of a namespace: one line a minute tells it.
+        // A missing RBAC permission affects all resets of a namespace: one line a minute is enough.
         let is_forbidden = matches!(fault, WriteError::Forbidden(_));
         if !is_forbidden || self.log_throttle.due(&entry.namespace, self.ctx.clock.instant(now)) {
             tracing::warn!(
                 namespace = entry.namespace,
                 reset = entry.name,
                 seconds = pause.as_secs(),
-                "Kubernetes did not take a step, tried again after a pause: {fault}"
+                "Kubernetes rejected a write; retrying after a backoff: {fault}"
             );
         }
         self.wake_at(uid, now + pause);
     }
 
-    /// As metrics name an app. Resets may name apps that never existed; those share one series.
+    /// The metric label of an app. Resets may name apps that never existed; those share one series.
     pub(super) fn label(&mut self, key: &AppKey) -> AppLabel {
         if self.apps.contains_key(key) { self.series.label(key) } else { AppLabel::unknown() }
     }
@@ -208,9 +210,10 @@ impl Controller {
     }
 }
 
-/// Longest pause after this fault of a deletion. Only a missing right is worth an hour: all else may pass soon.
-fn longest_before_deletion(fault: &WriteError) -> Duration {
-    if matches!(fault, WriteError::Forbidden(_)) { MAX_DELETE_RETRY } else { MAX_WRITE_RETRY }
+/// Longest backoff after this failure of a deletion. Only a missing RBAC permission justifies an hour; every other
+/// failure may be short-lived.
+fn max_deletion_backoff(fault: &WriteError) -> Duration {
+    if matches!(fault, WriteError::Forbidden(_)) { MAX_DELETION_BACKOFF } else { MAX_BACKOFF }
 }
 
 #[cfg(test)]
@@ -221,9 +224,9 @@ mod tests {
     fn only_a_missing_right_keeps_a_deletion_waiting_for_an_hour() {
         let text = || "why".to_owned();
         let missing = WriteError::Forbidden(text());
-        assert_eq!(longest_before_deletion(&missing), MAX_DELETE_RETRY);
+        assert_eq!(max_deletion_backoff(&missing), MAX_DELETION_BACKOFF);
         for fault in [WriteError::Refused(text()), WriteError::Unclear(text()), WriteError::Conflict] {
-            assert_eq!(longest_before_deletion(&fault), MAX_WRITE_RETRY, "{fault:?}");
+            assert_eq!(max_deletion_backoff(&fault), MAX_BACKOFF, "{fault:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the watches show.
+//! Applies watch events to the state.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::protocol::plan::AppState;
 impl Controller {
     pub(super) fn on_watch_event(&mut self, event: WatchEvent) {
         match event {
-            WatchEvent::Reset(object, origin) => self.on_reset(&Arc::new(*object), origin),
+            WatchEvent::Reset(object, freshness) => self.on_reset(&Arc::new(*object), freshness),
             WatchEvent::App(object) => self.on_app(object),
             WatchEvent::Namespace(Identity { uid, name, .. }, labels) => {
                 let known = self.namespaces.insert(name.clone(), (uid, labels.clone()));
@@ -32,52 +32,52 @@ impl Controller {
         }
     }
 
-    /// Notes an object, and looks what is next for it.
-    fn on_reset(&mut self, object: &Arc<GroupAttributeReset>, origin: Freshness) {
+    /// Caches an object and reconciles it.
+    fn on_reset(&mut self, object: &Arc<GroupAttributeReset>, freshness: Freshness) {
         let uid = object.metadata.uid.clone().unwrap_or_default();
         self.malformed.remove(&(RESET, uid.clone()));
         self.update_watch_lag(&uid, object);
-        if self.upsert(object, origin) {
+        if self.upsert(object, freshness) {
             self.reconcile(&uid);
         }
     }
 
-    /// A watch that was behind has caught up: whoever waited for it may go.
+    /// Updates the watch lag. If a lagging watch has caught up, all accounts are dispatched again.
     fn update_watch_lag(&mut self, uid: &str, object: &GroupAttributeReset) {
         let now = self.now().mono;
-        let was_behind = self.watch_lag.lagging_until(now).is_some();
+        let was_lagging = self.watch_lag.lagging_until(now).is_some();
         let Some(version) = version_number(object) else { return };
         if let Some(took) = self.watch_lag.observed(self.watch_of(object), uid, version, now) {
             self.ctx.metrics.watch_delay(took);
-            if was_behind {
+            if was_lagging {
                 self.mark_all_dirty();
             }
         }
     }
 
-    /// The watch that shows this object, by its namespace, which is empty for the one that shows all.
+    /// The watch that shows this object, named by its namespace; empty for the one watch of all namespaces.
     pub(super) fn watch_of<'a>(&self, object: &'a GroupAttributeReset) -> &'a str {
         object.metadata.namespace.as_deref().filter(|_| self.watches_per_namespace).unwrap_or_default()
     }
 
-    /// Remembers an object; false if something newer is remembered. An attempt of another process, seen for the
-    /// first time, holds a permit and its group.
-    pub(super) fn upsert(&mut self, object: &Arc<GroupAttributeReset>, origin: Freshness) -> bool {
+    /// Caches an object; false if the cached one is newer. An attempt of another process, seen for the first time,
+    /// holds a permit and its group.
+    pub(super) fn upsert(&mut self, object: &Arc<GroupAttributeReset>, freshness: Freshness) -> bool {
         let uid = object.metadata.uid.clone().unwrap_or_default();
         let now = self.now();
-        let was_to_go = self.resets.has_deletion_due(&uid) == Some(true);
+        let was_due_for_deletion = self.resets.has_deletion_due(&uid) == Some(true);
         let before = self.resets.active(&uid).map(|active| Arc::clone(&active.object));
-        let (foreign, is_own) = match self.resets.upsert(Arc::clone(object), origin, now) {
+        let (foreign, is_own) = match self.resets.upsert(Arc::clone(object), freshness, now) {
             Upserted::Stale => return false,
             Upserted::Stored { foreign, is_own } => (foreign, is_own),
         };
         if let Some(before) = before.filter(|_| is_own) {
             self.announce(&before, object);
         }
-        if was_to_go && self.resets.has_deletion_due(&uid) == Some(false) {
+        if was_due_for_deletion && self.resets.has_deletion_due(&uid) == Some(false) {
             self.ctx.report_ttl_skipped(object);
         }
-        // Those of the first lists count once the apps are known.
+        // Foreign attempts in the initial lists are applied once the apps are known.
         if let Some(foreign) = foreign
             && self.is_listed()
         {
@@ -86,17 +86,17 @@ impl Controller {
         true
     }
 
-    /// A call of the predecessor may still be on its way: it holds a permit of its account, and its group. That is
-    /// believed of a status only while a predecessor may still write, and of no other account than the one that the
-    /// reset could use itself: whoever can write statuses must not hold up others.
+    /// A call of the predecessor may still be in flight: it holds a permit of its account, and its group. A status is
+    /// trusted to say so only while a predecessor may still write, and only for the account that the reset could use
+    /// itself: a client that can write statuses must not delay others.
     fn hold_for_predecessor(&mut self, uid: &str, foreign: &ForeignAttempt) {
         let now = self.now().mono;
         let Some(active) = self.resets.active(uid) else { return };
         let (object, key) = (Arc::clone(&active.object), active.app.clone());
-        let is_proved = self.apps.get(&key).is_some_and(|app| app.verified.is_some());
+        let is_verified = self.apps.get(&key).is_some_and(|app| app.verified.is_some());
         let view = self.app_view(&object);
         if now >= self.alone_from
-            || !is_proved
+            || !is_verified
             || view.state == AppState::NotAllowed
             || view.account.as_ref() != Some(&foreign.account)
         {
@@ -127,13 +127,14 @@ impl Controller {
         }
         app.update_gate();
         warn_of_spec(&key, &app);
-        // Most apps that tenants can make by thousands have no say, and then all others need not be asked for theirs.
-        let heard =
+        // Tenants can create apps by the thousands. The limits of most of them do not apply, and then the limits of
+        // the account need not be recomputed.
+        let affected_account =
             |app: &AppEntry| app.account.clone().filter(|_| app.limits_apply() || app.is_unconfirmed());
-        let after = heard(&app);
+        let after = affected_account(&app);
         let before = self.apps.insert(key.clone(), app).and_then(|app| {
             app.withdraw();
-            heard(&app)
+            affected_account(&app)
         });
         for account in before.into_iter().chain(after) {
             self.recompute_limits(&account);
@@ -176,13 +177,13 @@ impl Controller {
         self.resets.forget(uid);
     }
 
-    /// As the answer to a request of ours says.
+    /// The reset does not exist any more, according to a watch, a list or the answer to a request.
     pub(super) fn reset_is_gone(&mut self, uid: &str) {
         self.stop_waiting(uid);
         self.resets.mark_gone(uid);
     }
 
-    /// It waits for nothing any more.
+    /// Removes a reset from the queues, the watch lag and the timers.
     pub(super) fn stop_waiting(&mut self, uid: &str) {
         self.dequeue(uid);
         if self.watch_lag.forget(uid) {
@@ -248,13 +249,17 @@ impl Controller {
             *kind != source.kind || !inside(&malformed.identity.namespace) || uids.contains(uid)
         });
         if self.pending_lists.remove(source) && self.is_listed() {
-            tracing::info!(resets = self.resets.all.len(), apps = self.apps.len(), "all objects are known");
+            tracing::info!(
+                resets = self.resets.all.len(),
+                apps = self.apps.len(),
+                "the initial lists are complete"
+            );
             self.health.ready();
             self.start();
         }
     }
 
-    /// The first look at everything, once everything is known.
+    /// Reconciles everything for the first time, once the initial lists are complete.
     fn start(&mut self) {
         let apps: Vec<_> = self.apps.keys().cloned().collect();
         for key in &apps {
@@ -285,7 +290,7 @@ impl Controller {
     }
 }
 
-/// Says in the log what is wrong with a spec, once for each.
+/// Logs what is wrong with a spec, once per generation.
 fn warn_of_spec(AppKey { kind, namespace, name }: &AppKey, app: &AppEntry) {
     if let Err(failure) = &app.config {
         tracing::warn!(%kind, namespace, name, "nothing is sent for this app: {}", failure.message);
@@ -296,8 +301,8 @@ fn warn_of_spec(AppKey { kind, namespace, name }: &AppKey, app: &AppEntry) {
     {
         tracing::warn!(
             %kind, namespace, name,
-            "spec.allowedNamespaces.selector admits no namespace: {why}. Name labels of the namespaces, or write from: All \
-             for all of them"
+            "spec.allowedNamespaces.selector admits no namespace: {why}. Select labels of the namespaces, or set \
+             from: All to admit all of them"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! A reset that is at work: the object as it was last seen, the status that is believed of it, and what tasks do for it.
+//! An active reset: the object as last seen, the status that is trusted, and the state of its task.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,51 +17,51 @@ use crate::protocol::plan::LocalState;
 use crate::protocol::recovery::{attempt_length, read_back_of_foreign};
 use crate::protocol::{Now, backoff, status};
 
-/// Longest that a throttled group or account holds an attempt back.
-const LONGEST_THROTTLE: Duration = Duration::from_mins(1);
+/// Longest time a throttled group or account delays an attempt.
+const MAX_THROTTLE_WAIT: Duration = Duration::from_mins(1);
 
-/// A reset that has not ended, or whose end is not written down completely.
+/// A reset that has not ended, or whose final status is not recorded completely.
 pub struct ActiveReset {
-    /// As last seen, with the status that is believed.
+    /// The object as last seen, with the trusted status.
     pub object: Arc<GroupAttributeReset>,
     /// Its app.
     pub app: AppKey,
-    /// In the process's own time.
+    /// Facts that only this process knows, on its own monotonic clock.
     pub local: LocalState,
-    /// A task is at work on it.
+    /// A task is working on it.
     pub busy: bool,
-    /// A watch has shown something new since that task began.
+    /// A watch has shown a new version since that task started.
     pub seen_newer: bool,
-    /// Where it waits for its turn.
+    /// Its position in a queue.
     pub queued: Option<QueuePosition>,
-    /// An attempt whose intent may be stored and whose call was never made.
+    /// Id of an attempt whose intent may be stored and whose call was never made.
     pub revoked_attempt: Option<String>,
-    /// The status that a task writes, or has written without an answer.
+    /// The status that a task is writing, or wrote without getting an answer.
     pub attempted_status: Option<Box<ResetStatus>>,
-    /// The status as somebody else has stored it, while that is not believed.
+    /// The status stored by another client, while it is not trusted.
     overwritten: Option<Box<ResetStatus>>,
-    /// This process has written its status.
+    /// This process has written its status at least once.
     has_written: bool,
     pending: Option<String>,
     next_attempt: Option<Timestamp>,
 }
 
-/// Who looks at statuses, and until when it reckons with those of a predecessor.
+/// The process that owns the cache, and until when it accepts status writes of a predecessor.
 #[derive(Debug, Default)]
 pub struct CacheOwner {
-    /// What `holder` says in the attempts of this process.
+    /// The `holder` in the attempts of this process.
     pub identity: String,
-    /// From this moment on nobody else can be writing.
+    /// From this moment on no predecessor can still be writing.
     pub alone_from: Duration,
 }
 
-/// A place in one of the queues of an account.
+/// A position in one of the queues of an account.
 pub struct QueuePosition {
-    /// Whose queue.
+    /// The account that owns the queue.
     pub account: AccountId,
-    /// For a read, not for a clear.
+    /// True in the read queue, false in the clear queue.
     pub read: bool,
-    /// Where in it.
+    /// The position in the queue.
     pub key: QueueKey,
 }
 
@@ -69,7 +69,7 @@ pub struct QueuePosition {
 pub struct ForeignAttempt {
     /// The account it names.
     pub account: AccountId,
-    /// Its deadline by our own clock.
+    /// Its deadline on this process's monotonic clock.
     pub deadline: Duration,
 }
 
@@ -91,26 +91,26 @@ impl ActiveReset {
         }
     }
 
-    /// Whether somebody else has changed its status, and nobody has written it back.
+    /// Whether another client changed its status and it has not been restored yet.
     pub(super) fn is_overwritten(&self) -> bool {
         self.overwritten.is_some()
     }
 
-    /// The status that has to be written back, because somebody else has changed it.
+    /// The status to restore, because another client changed it.
     #[must_use]
     pub fn status_to_restore(&self) -> Option<ResetStatus> {
         (self.overwritten.is_some() && !self.busy).then(|| self.object.status.clone().unwrap_or_default())
     }
 
-    /// Remembers the object as it was shown; its status only if that is believed. True if it shows what this process
-    /// tried to write and does not know yet to be stored.
+    /// Caches the object as seen; its status only if that is trusted. True if it shows a status that this process tried
+    /// to write without learning that it was stored.
     pub(super) fn update(
         &mut self,
         object: Arc<GroupAttributeReset>,
         reader: &CacheOwner,
         now: Duration,
     ) -> bool {
-        if self.believes(&object, reader, now) {
+        if self.trusts(&object, reader, now) {
             let is_own = object.status.as_ref() == self.attempted_status.as_deref()
                 && object.status != self.object.status;
             self.object = object;
@@ -123,8 +123,7 @@ impl ActiveReset {
         false
     }
 
-    /// Remembers what this process has stored. If a watch was faster and has shown a newer version, only the status
-    /// counts.
+    /// Caches what this process has stored. If a watch has already shown a newer version, only the status is taken.
     pub(super) fn on_written(&mut self, stored: Arc<GroupAttributeReset>, is_old: bool) {
         (self.has_written, self.attempted_status) = (true, None);
         if !is_old {
@@ -137,7 +136,7 @@ impl ActiveReset {
         self.object = Arc::new(GroupAttributeReset { status: stored.status.clone(), ..newer });
     }
 
-    fn believes(&self, object: &GroupAttributeReset, reader: &CacheOwner, now: Duration) -> bool {
+    fn trusts(&self, object: &GroupAttributeReset, reader: &CacheOwner, now: Duration) -> bool {
         let none = ResetStatus::default();
         let (stored, known) =
             (object.status.as_ref().unwrap_or(&none), self.object.status.as_ref().unwrap_or(&none));
@@ -150,20 +149,20 @@ impl ActiveReset {
                 && predecessor_may_have_written(known, stored, self.has_written, &reader.identity)
     }
 
-    /// A task begins to work on it.
+    /// A task starts to work on it.
     pub fn start_task(&mut self) {
         (self.busy, self.seen_newer) = (true, false);
     }
 
-    /// What a GET of its task is worth. It may have been answered before a watch showed something newer, and then must
-    /// not bring the older back: nobody would show the newer one again.
+    /// How fresh a GET by its task is. If a watch has shown something newer since the task started, the GET may be
+    /// older and must not replace it: no further watch event would bring the newer object back.
     #[must_use]
     pub fn read_freshness(&self) -> Freshness {
         if self.seen_newer { Freshness::MaybeStale } else { Freshness::Consistent }
     }
 
-    /// Brings what is remembered in line with what the object says. Returns an attempt that this process did not
-    /// make and has not seen before.
+    /// Updates the local state from the object. Returns an attempt that another process made and that was not seen
+    /// before.
     pub(super) fn refresh_local(&mut self, identity: &str, now: Now) -> Option<ForeignAttempt> {
         let status = status::seen(&self.object);
         if status.next_attempt_time != self.next_attempt {
@@ -192,13 +191,13 @@ impl ForeignAttempt {
     }
 }
 
-/// Longest that what came of its last attempt may hold back the next one. The reason does not tell it, since another
-/// one can have taken its place: that the app does not work, say.
+/// Longest time the result of the last attempt may delay the next one. The condition reason cannot decide this,
+/// because another one may have replaced it, for example that the app does not work.
 fn longest_wait(status: &ResetStatus) -> Duration {
     let was_throttled = status.last_attempt.as_ref().is_some_and(|last| {
         let class = last.error_code.map(|code| lookup(code).class);
         matches!(class, Some(Class::ThrottledGroup | Class::ThrottledAccount))
             || last.http_status == Some(429)
     });
-    if was_throttled { LONGEST_THROTTLE } else { backoff::longest(status.failures) }
+    if was_throttled { MAX_THROTTLE_WAIT } else { backoff::longest(status.failures) }
 }

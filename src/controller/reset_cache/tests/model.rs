@@ -1,4 +1,4 @@
-//! The world of the random orders: one object at an API server, a lease, a vendor, and three processes.
+//! The model: one object at an API server, a lease, a vendor, and three processes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::chat::AccountId;
 use crate::protocol::plan::{AppState, AppView};
 use crate::protocol::status;
 
-/// Seconds that others leave the lease alone.
+/// Lease duration in seconds.
 const LEASE: u64 = 15;
 
 pub(super) type Object = Arc<GroupAttributeReset>;
@@ -24,18 +24,18 @@ pub(super) struct Call {
     pub(super) uid: String,
     pub(super) request: Option<String>,
     pub(super) attempt: String,
-    /// The vendor may be at work on it until this second.
+    /// The vendor may still execute it until this second.
     pub(super) until: u64,
-    /// The vendor said that it did nothing, or a read-back found attributes after it.
+    /// The vendor answered that it did nothing, or a later read-back found attributes.
     pub(super) may_repeat: bool,
 }
 
 pub(super) struct Model {
     pub(super) seconds: u64,
-    /// The object at the API server, and everything that was ever stored there.
+    /// The object at the API server, and every version that was ever stored there.
     pub(super) object: Object,
     pub(super) stored: Vec<Object>,
-    /// The versions of those that somebody else wrote.
+    /// resourceVersions written by another client.
     forged: BTreeSet<String>,
     pub(super) versions: u64,
     pub(super) app: AppView,
@@ -44,7 +44,7 @@ pub(super) struct Model {
     pub(super) processes: Vec<Process>,
     pub(super) seats: usize,
     pub(super) calls: Vec<Call>,
-    /// Calls that the vendor has still to execute, and when it will.
+    /// When the vendor will execute the calls that are still pending there.
     pub(super) late: Vec<u64>,
 }
 
@@ -78,7 +78,7 @@ impl Model {
         self.calls.len()
     }
 
-    /// Attempts whose intents were stored.
+    /// Number of attempts whose intent was stored.
     pub(super) fn intents(&self) -> usize {
         self.stored.iter().filter_map(|object| pending_id(object)).collect::<BTreeSet<_>>().len()
     }
@@ -95,9 +95,9 @@ impl Model {
             Move::Suspend(suspend) => self.edit(|spec| spec.suspend = suspend),
             Move::Request(number) => self.edit(|spec| spec.request_id = Some(format!("request-{number}"))),
             Move::Edit => self.edit(|_| ()),
-            Move::MakeAgain => {
+            Move::Recreate => {
                 self.object = created(&self.object.spec, self.versions + 1, self.seconds);
-                self.keep(GroupAttributeReset::clone(&self.object));
+                self.store(GroupAttributeReset::clone(&self.object));
             }
             Move::App(state) => self.app.state = state,
             Move::Forge(forgery) => self.forge(forgery),
@@ -113,7 +113,8 @@ impl Model {
         }
     }
 
-    /// Who led and did not renew in time has lost leadership for good, and ends once what is in flight is recorded.
+    /// A process that led and did not renew in time has lost leadership for good, and exits once everything in flight
+    /// is recorded.
     fn lead(&mut self, process: usize) {
         let tenure = self.processes[process].acts_until;
         match tenure {
@@ -139,8 +140,8 @@ impl Model {
         self.deliver(process);
     }
 
-    /// The faults stop, and one process is left to work.
-    pub(super) fn come_to_rest(&mut self) {
+    /// The faults stop and one process continues: the reset must end.
+    pub(super) fn finish_without_faults(&mut self) {
         use super::moves::Fate::Executed;
         for process in 0..3 {
             (0..4).for_each(|_| self.step(process, Executed));
@@ -159,10 +160,10 @@ impl Model {
             self.deliver(0);
             (0..6).for_each(|_| self.step(0, Executed));
         }
-        panic!("it never ended: {:?}", self.object.status);
+        panic!("the reset never ended: {:?}", self.object.status);
     }
 
-    /// The status speaks about the spec as it stands.
+    /// Whether the status covers the current spec.
     fn is_observed(&self) -> bool {
         let status = status::seen(&self.object);
         Some(status.observed_generation) == self.object.metadata.generation
@@ -174,11 +175,11 @@ impl Model {
         change(&mut object.spec);
         object.metadata.generation = object.metadata.generation.map(|generation| generation + 1);
         let is_forged = self.is_forged(&self.object);
-        let kept = self.keep(object);
-        self.forged.extend(kept.metadata.resource_version.clone().filter(|_| is_forged));
+        let stored = self.store(object);
+        self.forged.extend(stored.metadata.resource_version.clone().filter(|_| is_forged));
     }
 
-    fn keep(&mut self, mut object: GroupAttributeReset) -> Object {
+    fn store(&mut self, mut object: GroupAttributeReset) -> Object {
         self.versions += 1;
         object.metadata.resource_version = Some(self.versions.to_string());
         self.object = Arc::new(object);
@@ -186,7 +187,7 @@ impl Model {
         Arc::clone(&self.object)
     }
 
-    /// Somebody who may write statuses does.
+    /// Another client with permission to write statuses does so.
     fn forge(&mut self, forgery: Forgery) {
         let mut object = GroupAttributeReset::clone(&self.object);
         let mut status = object.status.take().unwrap_or_default();
@@ -220,7 +221,7 @@ impl Model {
             }
         }
         object.status = Some(status);
-        let forged = self.keep(object);
+        let forged = self.store(object);
         self.forged.extend(forged.metadata.resource_version.clone());
     }
 
@@ -228,14 +229,14 @@ impl Model {
         object.metadata.resource_version.as_ref().is_some_and(|version| self.forged.contains(version))
     }
 
-    /// The object with the status that a process of ours last wrote.
+    /// The latest version that was not written by another client.
     fn last_own(&self) -> &Object {
         let uid = &self.object.metadata.uid;
         let mut own = self.stored.iter().rev().filter(|one| one.metadata.uid == *uid && !self.is_forged(one));
         own.next().unwrap_or(&self.object)
     }
 
-    /// One process leads, for longer than any predecessor writes, and goes on leading.
+    /// One process leads for longer than any predecessor can still write, and keeps leading.
     pub(super) fn lead_alone(&mut self) {
         self.lead(0);
         self.pass(61);
@@ -247,8 +248,8 @@ impl Model {
         self.processes[0].acts_until = Some(self.seconds + LEASE - 5);
     }
 
-    /// What the leader has made of everything by the time that nobody forges any more.
-    pub(super) fn settles_down(&mut self) {
+    /// The forgeries stop and the leader continues: the reset must end.
+    pub(super) fn finish_without_forgeries(&mut self) {
         self.edit(|spec| spec.suspend = false);
         self.app.state = AppState::Working;
         for _ in 0..600 {
@@ -260,10 +261,10 @@ impl Model {
             self.deliver(0);
             (0..6).for_each(|_| self.step(0, super::moves::Fate::Executed));
         }
-        panic!("it never ended: {:?}", self.object.status);
+        panic!("the reset never ended: {:?}", self.object.status);
     }
 
-    /// A PUT of the status by a process that saw `copy`; `None` if the object has changed since.
+    /// A PUT of the status by a process that saw `copy`; `None` on a resourceVersion conflict.
     pub(super) fn put(&mut self, copy: &Object, next: ResetStatus) -> Option<Object> {
         let is_same = copy.metadata.uid == self.object.metadata.uid
             && copy.metadata.resource_version == self.object.metadata.resource_version;
@@ -272,22 +273,22 @@ impl Model {
         }
         let before = status::seen(self.last_own());
         if before.request_id == next.request_id {
-            assert!(before.attempts <= next.attempts, "attempts are forgotten: {before:?} {next:?}");
+            assert!(before.attempts <= next.attempts, "attempts were forgotten: {before:?} {next:?}");
             if before.is_written() && before.is_final() {
-                assert_eq!(before.reason(), next.reason(), "an end is taken back");
+                assert_eq!(before.reason(), next.reason(), "a final status was changed");
             }
         }
         assert!(
             !next.is_final() || next.pending_attempt.is_none(),
-            "an end with an attempt that is not settled"
+            "a final status with an unsettled attempt"
         );
         let mut object = GroupAttributeReset::clone(&self.object);
         object.status = Some(next);
-        Some(self.keep(object))
+        Some(self.store(object))
     }
 
-    /// The object as it stands, if it is still the one that `copy` is of.
-    pub(super) fn look(&self, copy: &Object) -> Option<Object> {
+    /// A GET of the object; `None` if it is no longer the object of `copy`.
+    pub(super) fn get(&self, copy: &Object) -> Option<Object> {
         (copy.metadata.uid == self.object.metadata.uid).then(|| Arc::clone(&self.object))
     }
 }

@@ -1,22 +1,22 @@
-//! What can happen next.
+//! The moves of the model.
 
 use proptest::prelude::*;
 
 use crate::chat::{AccountFailure, Class};
 use crate::protocol::plan::AppState;
 
-/// What the vendor and the network make of a call.
+/// What happens to a call at the vendor and on the network.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fate {
-    /// Done, and heard of.
+    /// Executed, and the answer arrives.
     Executed,
-    /// The vendor says that it did not do it.
+    /// The vendor rejects it.
     Refused(Class),
-    /// No answer; it was never done.
+    /// No answer; it was never executed.
     LostBefore,
-    /// No answer; it was done.
+    /// No answer; it was executed.
     LostAfter,
-    /// No answer; it is done so many seconds after nobody waits any more.
+    /// No answer; it is executed this many seconds after its deadline.
     Late(u64),
 }
 
@@ -28,26 +28,26 @@ pub(super) enum Move {
     Lead(usize),
     /// The watch of a process catches up.
     Deliver(usize),
-    /// A process takes its next step.
+    /// A process executes its next step.
     Step(usize, Fate),
-    /// The answer to a process's next intent is lost; the intent is not.
+    /// The answer to a process's next intent write is lost; the intent is stored.
     LoseAnswer(usize),
-    /// A process dies and is started again.
+    /// A process crashes and is restarted.
     Crash(usize),
-    /// Somebody in the room takes a seat.
+    /// A user takes a seat in the live audio room, which sets an attribute.
     Seat,
     Suspend(bool),
     Request(u8),
     /// Another field is edited.
     Edit,
-    /// Deleted and made again under the same name.
-    MakeAgain,
+    /// The object is deleted and re-created under the same name.
+    Recreate,
     App(AppState),
-    /// Somebody else writes the status.
+    /// Another client writes the status.
     Forge(Forgery),
 }
 
-/// What somebody who may write statuses makes of one.
+/// How another client changes the status.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Forgery {
     Erased,
@@ -55,11 +55,11 @@ pub(super) enum Forgery {
     Fresh,
     Ended,
     OfAnother,
-    /// As it was so many versions ago.
+    /// The status from this many versions ago.
     Older(u8),
 }
 
-/// What can happen to a leader that goes on leading, while somebody forges statuses.
+/// What can happen to a leader that keeps leading while another client forges statuses.
 pub(super) fn forgeries() -> impl Strategy<Value = Move> {
     let forgery = prop_oneof![
         Just(Forgery::Erased),
@@ -71,8 +71,8 @@ pub(super) fn forgeries() -> impl Strategy<Value = Move> {
     ];
     prop_oneof![
         3 => forgery.prop_map(Move::Forge),
-        7 => moves().prop_filter("the leader goes on leading", |step| {
-            !matches!(step, Move::Crash(_) | Move::Lead(_) | Move::MakeAgain)
+        7 => moves().prop_filter("the leader keeps leading", |step| {
+            !matches!(step, Move::Crash(_) | Move::Lead(_) | Move::Recreate)
         }),
     ]
 }
@@ -109,7 +109,7 @@ pub(super) fn moves() -> impl Strategy<Value = Move> {
         1 => any::<bool>().prop_map(Move::Suspend),
         1 => (0u8..3).prop_map(Move::Request),
         1 => Just(Move::Edit),
-        1 => Just(Move::MakeAgain),
+        1 => Just(Move::Recreate),
         1 => state.prop_map(Move::App),
     ]
 }

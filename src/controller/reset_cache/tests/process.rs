@@ -1,4 +1,4 @@
-//! A process of the random orders, step by step, and the rule book that it is held to.
+//! A process of the model, step by step, and the invariants it must keep.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,23 +18,24 @@ use crate::protocol::recovery::SETTLE_TIME;
 use crate::protocol::send_check::{ATTEMPT_TIMEOUT, SendBounds, check_before_send};
 use crate::protocol::{Now, status};
 
-/// Longer than any predecessor writes.
+/// How long a predecessor may still write after a take-over.
 const PREDECESSOR: Duration = Duration::from_mins(1);
 
-/// What came of a write or a GET.
+/// The result of a write or a GET.
 enum Seen {
     Stored(Object),
     Read(Option<Object>),
 }
 
-/// What a process is in the middle of.
+/// What a process is doing.
 enum Doing {
     Nothing,
     /// The intent is stored; the call comes next.
     Intent(Object, PendingAttempt, SendBounds),
-    /// Something is known about the attempt; it is written next. With the moment from which the group may be read back.
+    /// The outcome of the attempt is known and written next. With the moment from which the group may be read back.
+    /// back.
     Known(Object, PendingAttempt, CallResult, Option<Duration>),
-    /// The group was read; that is written next.
+    /// The group was read back; the result is written next.
     Read(Object, PendingAttempt, CallResult),
 }
 
@@ -42,10 +43,10 @@ pub(super) struct Process {
     identity: String,
     started: u64,
     pub(super) skew: i64,
-    memory: ResetCache,
+    cache: ResetCache,
     /// The object that its watch showed last.
     uid: String,
-    /// It leads until this second, unless it renews.
+    /// It leads until this second, unless it renews the lease.
     pub(super) acts_until: Option<u64>,
     doing: Doing,
     pub(super) loses_answer: bool,
@@ -57,7 +58,7 @@ impl Process {
             identity: identity.to_owned(),
             started,
             skew,
-            memory: ResetCache::new(CacheOwner { identity: identity.to_owned(), alone_from: Duration::MAX }),
+            cache: ResetCache::new(CacheOwner { identity: identity.to_owned(), alone_from: Duration::MAX }),
             uid: String::new(),
             acts_until: None,
             doing: Doing::Nothing,
@@ -80,11 +81,11 @@ impl Model {
         self.processes[process].acts_until.is_some_and(|end| self.seconds < end)
     }
 
-    /// A process takes the lease: it begins with what stands there, and its predecessor may still be writing.
+    /// A process takes the lease: it starts with the current object, and its predecessor may still be writing.
     pub(super) fn take_over(&mut self, process: usize) {
         let alone_from = self.now(process).mono + PREDECESSOR;
         let leader = &mut self.processes[process];
-        leader.memory = ResetCache::new(CacheOwner { identity: leader.identity.clone(), alone_from });
+        leader.cache = ResetCache::new(CacheOwner { identity: leader.identity.clone(), alone_from });
         leader.uid.clear();
         self.deliver(process);
     }
@@ -97,29 +98,29 @@ impl Model {
         let uid = self.object.metadata.uid.clone().unwrap_or_default();
         let known = std::mem::replace(&mut self.processes[process].uid, uid.clone());
         if known != uid {
-            self.processes[process].memory.all.remove(&known);
+            self.processes[process].cache.all.remove(&known);
         }
         self.show(process, Arc::clone(&self.object), Freshness::MaybeStale);
     }
 
-    fn show(&mut self, process: usize, object: Object, origin: Freshness) {
+    fn show(&mut self, process: usize, object: Object, freshness: Freshness) {
         let now = self.now(process);
-        let _ = self.processes[process].memory.upsert(object, origin, now);
+        let _ = self.processes[process].cache.upsert(object, freshness, now);
     }
 
-    /// What a write or a GET brought: the object, or that it is gone.
-    fn see(&mut self, process: usize, uid: &str, seen: Seen) {
+    /// Applies the result of a write or a GET to the cache.
+    fn apply(&mut self, process: usize, uid: &str, seen: Seen) {
         match seen {
             Seen::Stored(object) => self.show(process, object, Freshness::OwnWrite),
             Seen::Read(Some(object)) => self.show(process, object, Freshness::Consistent),
-            Seen::Read(None) => self.processes[process].memory.mark_gone(uid),
+            Seen::Read(None) => self.processes[process].cache.mark_gone(uid),
         }
     }
 
-    /// A write that can be planned anew.
+    /// A write that can be planned again.
     fn write(&mut self, process: usize, uid: &str, copy: &Object, next: ResetStatus) {
-        let seen = self.put(copy, next).map_or_else(|| Seen::Read(self.look(copy)), Seen::Stored);
-        self.see(process, uid, seen);
+        let seen = self.put(copy, next).map_or_else(|| Seen::Read(self.get(copy)), Seen::Stored);
+        self.apply(process, uid, seen);
     }
 
     pub(super) fn step(&mut self, process: usize, fate: Fate) {
@@ -137,9 +138,9 @@ impl Model {
             Doing::Known(copy, pending, result, read_back_at) => {
                 let next = |reset: &GroupAttributeReset| Some(after_attempt(reset, &pending, &result, at));
                 let seen = self.record(process, &copy, &pending, next);
-                self.see(process, &uid, seen);
+                self.apply(process, &uid, seen);
                 if let (Some(active), Some(moment)) =
-                    (self.processes[process].memory.active(&uid), read_back_at)
+                    (self.processes[process].cache.active(&uid), read_back_at)
                 {
                     active.local.read_back_at = Some(moment);
                 }
@@ -147,14 +148,14 @@ impl Model {
             Doing::Read(copy, pending, read) => {
                 let next = |reset: &GroupAttributeReset| after_read_back(reset, &pending, &read, at);
                 let seen = self.record(process, &copy, &pending, next);
-                self.see(process, &uid, seen);
+                self.apply(process, &uid, seen);
             }
         }
         let is_busy = !self.processes[process].is_idle();
-        if let Some(active) = self.processes[process].memory.active(&uid) {
+        if let Some(active) = self.processes[process].cache.active(&uid) {
             active.busy = is_busy;
         }
-        self.processes[process].memory.compact(&uid);
+        self.processes[process].cache.compact(&uid);
     }
 
     fn begin(&mut self, process: usize, uid: &str) {
@@ -162,7 +163,7 @@ impl Model {
             return;
         }
         let (now, app) = (self.now(process), self.app.clone());
-        let Some(active) = self.processes[process].memory.active(uid) else { return };
+        let Some(active) = self.processes[process].cache.active(uid) else { return };
         let (copy, restoration) = (Arc::clone(&active.object), active.status_to_restore());
         match plan(&copy, &app, &active.local, now).step {
             Step::Wait(_) => {
@@ -170,14 +171,17 @@ impl Model {
                     self.write(process, uid, &copy, status);
                 }
             }
-            Step::Delete => unreachable!("no time to live is set"),
+            Step::Delete => unreachable!("no TTL is set"),
             Step::Record(next) => self.write(process, uid, &copy, *next),
             Step::ReadBack(pending) => {
                 for call in self.calls.iter_mut().filter(|call| call.attempt == pending.id) {
-                    assert!(call.until <= self.seconds, "read back while the vendor may still be at work");
+                    assert!(
+                        call.until <= self.seconds,
+                        "read back while the vendor may still execute the call"
+                    );
                     call.may_repeat |= self.seats > 0;
                 }
-                let read = CallResult { attributes: self.seats, ..heard(Class::Success) };
+                let read = CallResult { attributes: self.seats, ..answered(Class::Success) };
                 self.processes[process].doing = Doing::Read(copy, *pending, read);
             }
             Step::Send => self.commit(process, uid, &copy, now),
@@ -195,14 +199,14 @@ impl Model {
             host: "chat:443".to_owned(),
         };
         let Some(stored) = self.put(copy, intent(copy, pending.clone(), now)) else {
-            let seen = Seen::Read(self.look(copy));
-            return self.see(process, uid, seen);
+            let seen = Seen::Read(self.get(copy));
+            return self.apply(process, uid, seen);
         };
         if !self.processes[process].loses_answer {
             self.show(process, Arc::clone(&stored), Freshness::OwnWrite);
         }
         self.processes[process].doing = if std::mem::take(&mut self.processes[process].loses_answer) {
-            // It knows that it never called, and says so.
+            // It knows that it never made the call, and records that.
             Doing::Known(stored, pending, CallResult::not_sent(NotSentCause::IntentLost), None)
         } else {
             let (deadline_mono, deadline_wall) = (now.mono + ATTEMPT_TIMEOUT, pending.deadline);
@@ -225,7 +229,7 @@ impl Model {
             self.processes[process].doing = Doing::Known(copy, pending, result, None);
             return;
         }
-        self.assert_lawful(process, &copy, &pending);
+        self.assert_invariants(process, &copy, &pending);
         let deadline = self.processes[process].started + bounds.deadline_mono.as_secs();
         let until = if let Fate::Late(seconds) = fate { deadline + seconds } else { self.seconds };
         self.calls.push(Call {
@@ -241,42 +245,42 @@ impl Model {
             Fate::Refused(_) | Fate::LostBefore => {}
         }
         let (result, read_back_at) = match fate {
-            Fate::Executed => (heard(Class::Success), None),
-            Fate::Refused(class) => (heard(class), None),
+            Fate::Executed => (answered(Class::Success), None),
+            Fate::Refused(class) => (answered(class), None),
             Fate::LostBefore | Fate::LostAfter | Fate::Late(_) => {
-                let unseen = CallResult { http_status: None, code: None, ..heard(Class::Unknown) };
+                let unseen = CallResult { http_status: None, code: None, ..answered(Class::Unknown) };
                 (unseen, Some(bounds.deadline_mono + SETTLE_TIME))
             }
         };
         self.processes[process].doing = Doing::Known(copy, pending, result, read_back_at);
     }
 
-    /// The rule book.
-    fn assert_lawful(&self, process: usize, copy: &Object, pending: &PendingAttempt) {
+    /// The invariants of a call.
+    fn assert_invariants(&self, process: usize, copy: &Object, pending: &PendingAttempt) {
         let (uid, request) = (copy.metadata.uid.clone().unwrap_or_default(), status::seen(copy).request_id);
         let of_uid = || self.stored.iter().filter(|object| object.metadata.uid.as_ref() == Some(&uid));
         let has_intent = of_uid().any(|object| pending_id(object) == Some(&pending.id));
         assert!(has_intent, "a call without a committed intent");
-        for then in
+        for past in
             of_uid().filter(|object| !self.is_forged(object)).filter_map(|object| object.status.as_ref())
         {
-            let ended = then.is_final() && then.request_id == request;
-            let in_history = then.history.iter().any(|past| past.request_id == request);
-            assert!(!ended && !in_history, "a call for a request that has ended: {then:?}");
+            let ended = past.is_final() && past.request_id == request;
+            let in_history = past.history.iter().any(|entry| entry.request_id == request);
+            assert!(!ended && !in_history, "a call for a request that has ended: {past:?}");
         }
         for call in self.calls.iter().filter(|call| call.uid == uid) {
             assert!(call.until <= self.seconds, "a call while an earlier one may still be executed");
-            assert!(call.request != request || call.may_repeat, "sent twice, and nothing allowed it");
+            assert!(call.request != request || call.may_repeat, "sent twice without permission");
         }
         let leaders = (0..3).filter(|other| self.leads(*other)).count();
-        assert_eq!((self.leads(process), leaders), (true, 1), "it is not the only leader");
+        assert_eq!((self.leads(process), leaders), (true, 1), "the process is not the only leader");
         let not_after = copy.spec.not_after.as_ref().map(|text| text.parse::<Timestamp>().expect("a moment"));
         assert!(not_after.is_none_or(|end| self.now(process).wall < end), "a call after notAfter");
         assert!(!copy.spec.suspend, "a call while suspended");
     }
 
-    /// Stores what `next` makes of the object, while its pending attempt is still this one, or somebody has erased it
-    /// who must not.
+    /// Stores the status that `next` computes from the object, while its pending attempt is still this one, or was
+    /// erased by another client.
     fn record(
         &mut self,
         process: usize,
@@ -284,7 +288,7 @@ impl Model {
         pending: &PendingAttempt,
         next: impl Fn(&GroupAttributeReset) -> Option<ResetStatus>,
     ) -> Seen {
-        let Some(mut now) = self.look(copy) else { return Seen::Read(None) };
+        let Some(mut now) = self.get(copy) else { return Seen::Read(None) };
         let leads = self.leads(process);
         let last = now.status.as_ref().and_then(|status| status.last_attempt.as_ref());
         let by_another = pending.holder != self.processes[process].identity
@@ -297,12 +301,12 @@ impl Model {
         }
         match next(&now) {
             Some(status) => self.put(&now, status).map_or(Seen::Read(None), Seen::Stored),
-            None => Seen::Read(self.look(copy)),
+            None => Seen::Read(self.get(copy)),
         }
     }
 }
 
-fn heard(class: Class) -> CallResult {
+fn answered(class: Class) -> CallResult {
     CallResult {
         delivery: Delivery::Sent(class),
         http_status: Some(200),
