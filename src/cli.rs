@@ -69,7 +69,7 @@ enum CliCommand {
 #[derive(Clone, Debug, clap::Args)]
 #[allow(clippy::doc_markdown)] // The comments below are the --help texts, so they have no backticks.
 pub struct Run {
-    /// Watch the ChatApps and resets of this namespace only, which then needs permissions in it only; repeatable.
+    /// Watch only the ChatApps and resets of this namespace, which takes RBAC permissions in it only; repeatable.
     /// Disables ClusterChatApps. Default: all namespaces.
     #[arg(long = "watch-namespace", value_name = "NS", value_delimiter = ',', value_parser = watched_namespace)]
     pub watch_namespaces: Vec<String>,
