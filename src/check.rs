@@ -31,16 +31,16 @@ pub struct Findings {
 pub async fn check(settings: &Check) -> Result<Findings, ConnectError> {
     let client = &connect().await?.main;
     let (mut text, mut missing, mut reduced) = (String::new(), 0, 0);
-    let mut say = |word: &str, what: &str| {
-        let _ = writeln!(text, "{word:<8} {what}");
+    let mut report = |status: &str, what: &str| {
+        let _ = writeln!(text, "{status:<8} {what}");
     };
 
     let kinds = RequiredKind::of(&settings.run.watch_namespaces);
     match obstacle(client, &kinds).await {
-        None => say("ok", "the kinds of groupattr.dev are served"),
+        None => report("ok", "the kinds of groupattr.dev are served"),
         Some(why) => {
             missing += 1;
-            say("missing", &why);
+            report("missing", &why);
         }
     }
     let scope = Scope {
@@ -54,26 +54,26 @@ pub async fn check(settings: &Check) -> Result<Findings, ConnectError> {
         .buffered(MAX_CONCURRENT_REVIEWS);
     while let Some((permission, allowed)) = reviews.next().await {
         match allowed {
-            Ok(true) => say("ok", &permission.to_string()),
+            Ok(true) => report("ok", &permission.to_string()),
             Ok(false) if !permission.loss.is_empty() => {
                 reduced += 1;
-                say("without", &format!("{permission}: {}", permission.loss));
+                report("without", &format!("{permission}: {}", permission.loss));
             }
             Ok(false) => {
                 missing += 1;
-                say("missing", &format!("{permission}: add it to a role bound to this account"));
+                report("missing", &format!("{permission}: add it to a role bound to this account"));
             }
             // The remaining reviews would most likely fail in the same way.
             Err(why) => {
                 missing += 1;
-                say("unknown", &format!("{permission}: {why}"));
+                report("unknown", &format!("{permission}: {why}"));
                 break;
             }
         }
     }
     drop(reviews);
     if settings.secrets() == Secrets::None {
-        say(
+        report(
             "skipped",
             "get secrets: each namespace that has an app grants it for the Secret that the app names",
         );

@@ -118,7 +118,7 @@ impl DrainTask {
     /// 2. The pods, once the lease is ours. A leader that does not answer for a whole lease duration may be of a
     ///    version that does not know drains, so its pods are ended then.
     async fn poll(&mut self) -> Result<bool, Obstacle> {
-        let nobody_leads = match &mut self.lease {
+        let no_leader = match &mut self.lease {
             None => true,
             Some(lease) => {
                 let polled = lease.look().await;
@@ -127,12 +127,12 @@ impl DrainTask {
                 })?
             }
         };
-        let Some(pods) = &mut self.pods else { return Ok(nobody_leads) };
+        let Some(pods) = &mut self.pods else { return Ok(no_leader) };
         let patience = self.lease.as_ref().map_or(Duration::ZERO, Request::patience);
-        if !nobody_leads && self.began.elapsed() < patience {
+        if !no_leader && self.began.elapsed() < patience {
             return Ok(false);
         }
-        Ok(pods.look(self.lease.is_some()).await? && nobody_leads)
+        Ok(pods.look(self.lease.is_some()).await? && no_leader)
     }
 
     fn blocked_by(&self) -> String {

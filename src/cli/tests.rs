@@ -49,8 +49,8 @@ fn a_check_takes_the_flags_and_variables_of_run() {
         (&vec!["shop".to_owned()], "own")
     );
     assert_eq!(check.secrets(), Secrets::Named(&["a".to_owned(), "b".to_owned()]));
-    let said = read("check --lease-retry-seconds 10", &[]).unwrap_err().to_string();
-    assert!(said.contains("must be less"), "{said}");
+    let message = read("check --lease-retry-seconds 10", &[]).unwrap_err().to_string();
+    assert!(message.contains("must be less"), "{message}");
     assert!(read("run --secret-name a", &[]).is_err());
 }
 
@@ -86,8 +86,8 @@ fn a_check_asks_for_all_secrets_some_or_none() {
         ("check --secret-name=", "--secret-name: invalid value \"\""),
         ("check --secret-name=a,,b", "--secret-name: invalid value \"\": name a Secret"),
     ] {
-        let said = read(line, &[]).expect_err(line).to_string();
-        assert!(said.contains(expected) && said.lines().count() == 1, "{line:?} said {said:?}");
+        let message = read(line, &[]).expect_err(line).to_string();
+        assert!(message.contains(expected) && message.lines().count() == 1, "{line:?} gave {message:?}");
     }
 }
 
@@ -121,8 +121,8 @@ fn each_bad_input_is_refused_in_one_line_that_names_it() {
         ("run", &[("GROUPATTR_LISTEN", "a\nb")], "GROUPATTR_LISTEN: invalid value \"a\\nb\""),
         ("run", &[("GROUPATTR_LOG_FORMAT", "xml")], "GROUPATTR_LOG_FORMAT: invalid value"),
     ] {
-        let said = read(line, variables).expect_err(line).to_string();
-        assert!(said.contains(expected) && said.lines().count() == 1, "{line:?} said {said:?}");
+        let message = read(line, variables).expect_err(line).to_string();
+        assert!(message.contains(expected) && message.lines().count() == 1, "{line:?} gave {message:?}");
     }
 }
 
@@ -172,19 +172,23 @@ fn what_is_given_and_empty_is_refused_and_never_means_all() {
                 given.push((vec!["check"], vec![(variable.as_str(), value)], &variable));
             }
             for (line, variables, blamed) in given {
-                let said = args(&line, &variables).expect_err(&format!("{line:?} {variables:?}")).to_string();
-                assert!(said.contains(blamed.as_str()) && said.lines().count() == 1, "{line:?}: {said}");
+                let message =
+                    args(&line, &variables).expect_err(&format!("{line:?} {variables:?}")).to_string();
+                assert!(
+                    message.contains(blamed.as_str()) && message.lines().count() == 1,
+                    "{line:?}: {message}"
+                );
             }
         }
     }
     for list in ["watch-namespace", "allow-endpoint", "secret-name"] {
         for value in ["a,,b", "a,", ",a", "a, ,b"] {
-            let said = args(&["check", &format!("--{list}={value}")], &[]).expect_err(value).to_string();
-            assert!(said.contains("omit the flag"), "{list} {value}: {said}");
-            let said = args(&["check"], &[(&variable_of(list), value)]).expect_err(value).to_string();
+            let message = args(&["check", &format!("--{list}={value}")], &[]).expect_err(value).to_string();
+            assert!(message.contains("omit the flag"), "{list} {value}: {message}");
+            let message = args(&["check"], &[(&variable_of(list), value)]).expect_err(value).to_string();
             assert!(
-                said.contains(&variable_of(list)) && said.contains("omit the flag"),
-                "{list} {value}: {said}"
+                message.contains(&variable_of(list)) && message.contains("omit the flag"),
+                "{list} {value}: {message}"
             );
         }
         // An empty variable counts as unset, as in a shell.

@@ -188,8 +188,11 @@ mod tests {
     fn no_text_of_a_broken_kubeconfig_or_answer_is_repeated() {
         let yaml = "apiVersion: v1\nusers: [{name: me, user: {token: s3cret, token: s3cret}]\nclusters: 7\n";
         let error = kube::config::Kubeconfig::from_yaml(yaml).unwrap_err();
-        let said = ConnectError::Kubeconfig(describe_kubeconfig_error(&error)).to_string();
-        assert!(!said.contains("s3cret") && said.lines().count() == 1 && said.contains("line "), "{said}");
+        let message = ConnectError::Kubeconfig(describe_kubeconfig_error(&error)).to_string();
+        assert!(
+            !message.contains("s3cret") && message.lines().count() == 1 && message.contains("line "),
+            "{message}"
+        );
 
         let error = serde_json::from_str::<u8>("\"s3cret\"").unwrap_err();
         assert!(!describe_error(&kube::Error::SerdeError(error)).contains("s3cret"));
@@ -201,7 +204,10 @@ mod tests {
         let config = tuned(Config::new(format!("http://{closed}").parse().unwrap()));
         assert!(!config.default_retry && !config.accept_invalid_certs);
         let error = Client::try_from(config).unwrap().apiserver_version().await.unwrap_err();
-        let said = describe_error(&error);
-        assert!(said.starts_with("the API server cannot be reached: ") && said.contains("refused"), "{said}");
+        let message = describe_error(&error);
+        assert!(
+            message.starts_with("the API server cannot be reached: ") && message.contains("refused"),
+            "{message}"
+        );
     }
 }

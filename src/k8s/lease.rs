@@ -158,7 +158,7 @@ pub struct HeldLease {
     timing: LeaseTiming,
     renewed: Instant,
     state: watch::Sender<LeadershipState>,
-    asked: CancellationToken,
+    hand_over: CancellationToken,
 }
 
 /// Waits until the Lease is ours.
@@ -187,8 +187,8 @@ pub async fn acquire(
                     renewed,
                     timing.deadline,
                 )));
-                let asked = CancellationToken::new();
-                return Some(HeldLease { api, lease, me: me.to_owned(), timing, renewed, state, asked });
+                let hand_over = CancellationToken::new();
+                return Some(HeldLease { api, lease, me: me.to_owned(), timing, renewed, state, hand_over });
             }
             Ok(Ok(None)) => None,
             Ok(Err(error)) => Some(describe_lease_error(&error, api.namespace())),
@@ -280,7 +280,7 @@ impl HeldLease {
     /// Cancelled when a drain has requested the Lease: finish, then call [`HeldLease::release`].
     #[must_use]
     pub fn hand_over_requested(&self) -> CancellationToken {
-        self.asked.clone()
+        self.hand_over.clone()
     }
 
     /// Renews until renewals have failed for the whole renew deadline, or the Lease was deleted or taken. Leadership is
@@ -325,10 +325,10 @@ impl HeldLease {
     /// Signals the hand-over if a drain has requested the Lease.
     fn check_hand_over_request(&self) {
         if let Some(to) = hand_over_requested_by(&self.lease)
-            && !self.asked.is_cancelled()
+            && !self.hand_over.is_cancelled()
         {
             tracing::info!(to, "a drain has requested the lease: finishing work to hand it over");
-            self.asked.cancel();
+            self.hand_over.cancel();
         }
     }
 

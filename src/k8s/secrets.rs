@@ -105,8 +105,8 @@ mod tests {
     fn the_longest_names_leave_room_for_cause_and_remedy() {
         let (namespace, name, key) = ("n".repeat(63), short(&"s".repeat(253)), short(&"k".repeat(253)));
         for why in [InvalidKey::Pem, InvalidKey::Base64OfBytes, InvalidKey::Other, InvalidKey::Long(16)] {
-            let said = invalid(&namespace, &name, &key, why);
-            assert!(said.len() <= 512, "{} bytes: {said}", said.len());
+            let message = invalid(&namespace, &name, &key, why);
+            assert!(message.len() <= 512, "{} bytes: {message}", message.len());
         }
         assert_eq!((short("chat"), short(&"n".repeat(63))), ("chat".to_owned(), "n".repeat(63)));
     }

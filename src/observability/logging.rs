@@ -89,17 +89,17 @@ pub fn checked_filter(text: &str) -> Result<String, String> {
 /// Logs a panic as one structured line. The message of a panic inside a dependency is left out, because it can quote the
 /// data that the dependency was handling; its location is enough to find it.
 fn log_panic(panic: &panic::PanicHookInfo<'_>) {
-    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let location = panic.location().map(ToString::to_string).unwrap_or_default();
     let ours = file!().trim_end_matches("telemetry.rs");
     let message = match panic.payload_as_str() {
-        Some(text) if place.starts_with(ours) => one_line(text, 512),
+        Some(text) if location.starts_with(ours) => one_line(text, 512),
         Some(_) => "(message omitted: raised in a library)".to_owned(),
         None => "(no message)".to_owned(),
     };
     if tracing::enabled!(Level::ERROR) {
-        tracing::error!(location = place, message, "panic");
+        tracing::error!(location, message, "panic");
     } else {
-        eprintln!("panic at {place}: {message}");
+        eprintln!("panic at {location}: {message}");
     }
 }
 

@@ -110,16 +110,16 @@ fn what_is_no_key_is_said_to_be_what_it_is() {
 /// Such an entry may be a password that was never meant for the operator.
 #[test]
 fn of_what_is_not_nearly_a_key_nothing_is_told_not_even_its_length() {
-    let mut said: Vec<String> = Vec::new();
+    let mut messages: Vec<String> = Vec::new();
     for password in
         ["1", "123456", "deadbeef", "hunter2", "Tr0ub4dor&3", &KEY[..47], &"Zq".repeat(32), &"x".repeat(99)]
     {
         let why = refused(password);
         assert_eq!(why, InvalidKey::Other, "{password}");
-        said.push(why.to_string());
+        messages.push(why.to_string());
     }
-    said.dedup();
-    assert_eq!(said.len(), 1, "{said:?}");
+    messages.dedup();
+    assert_eq!(messages.len(), 1, "{messages:?}");
 }
 
 #[test]
@@ -161,9 +161,9 @@ proptest! {
         let text = std::str::from_utf8(&bytes).unwrap_or_default().trim();
         prop_assert_eq!(parsed.is_ok(), text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()));
         if let Err(why) = parsed {
-            let said = why.to_string();
-            let shown = text.as_bytes().windows(12).any(|piece| said.as_bytes().windows(12).any(|one| one == piece));
-            prop_assert!(said.len() <= 250 && !shown, "{}", said);
+            let message = why.to_string();
+            let shown = text.as_bytes().windows(12).any(|piece| message.as_bytes().windows(12).any(|one| one == piece));
+            prop_assert!(message.len() <= 250 && !shown, "{}", message);
         }
     }
 }

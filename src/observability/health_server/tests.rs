@@ -361,6 +361,6 @@ async fn a_main_loop_silent_for_30_s_is_dead_until_it_beats() {
 #[tokio::test]
 async fn a_taken_port_is_said_with_what_to_do() {
     let taken = bind(([127, 0, 0, 1], 0).into()).unwrap();
-    let said = bind(taken.local_addr().unwrap()).unwrap_err().to_string();
-    assert!(said.contains("another one with --listen") && said.lines().count() == 1, "{said}");
+    let message = bind(taken.local_addr().unwrap()).unwrap_err().to_string();
+    assert!(message.contains("another one with --listen") && message.lines().count() == 1, "{message}");
 }
