@@ -1,4 +1,5 @@
-//! `groupattr-operator check`: would `run` with these settings find what it needs? It changes nothing.
+//! `groupattr-operator check`: reports whether `run` with these settings would find its CRDs and RBAC permissions.
+//! It changes nothing.
 
 use std::fmt::Write as _;
 
@@ -9,70 +10,78 @@ use crate::k8s::access_review::{Scope, Secrets, may, permissions};
 use crate::k8s::client::{ConnectError, connect};
 use crate::k8s::discovery::{RequiredKind, obstacle};
 
-/// Reviews asked for at the same time.
-const AT_ONCE: usize = 8;
+/// Access reviews in flight at the same time.
+const MAX_CONCURRENT_REVIEWS: usize = 8;
 
-/// What a check found.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Findings {
-    /// A line for each thing that was looked at, and one that sums up.
+    /// One line for each kind and permission checked, and a summary line.
     pub text: String,
     /// Whether the operator would work.
     pub good: bool,
 }
 
-/// Looks for the kinds and asks for every right.
+/// Checks that the kinds are served, then reviews each RBAC permission.
+///
+/// # Errors
+///
+/// [`ConnectError`] if there is no usable way to connect to a cluster. A missing kind or permission is not an error:
+/// the findings report it.
 pub async fn check(settings: &Check) -> Result<Findings, ConnectError> {
     let client = &connect().await?.main;
     let (mut text, mut missing, mut reduced) = (String::new(), 0, 0);
-    let mut say = |word: &str, what: &str| {
-        let _ = writeln!(text, "{word:<8} {what}");
+    let mut report = |status: &str, what: &str| {
+        let _ = writeln!(text, "{status:<8} {what}");
     };
 
     let kinds = RequiredKind::of(&settings.run.watch_namespaces);
     match obstacle(client, &kinds).await {
-        None => say("ok", "the kinds of groupattr.dev are served"),
+        None => report("ok", "the kinds of groupattr.dev are served"),
         Some(why) => {
             missing += 1;
-            say("missing", &why);
+            report("missing", &why);
         }
     }
-    let extent = Scope {
+    let scope = Scope {
         watched: &settings.run.watch_namespaces,
         lease: settings.run.leader_elect.then_some(settings.run.namespace.as_str()),
         secrets: settings.secrets(),
     };
-    let permissions = permissions(extent);
-    let mut answers = stream::iter(&permissions)
-        .map(|right| async move { (right, may(client, right).await) })
-        .buffered(AT_ONCE);
-    while let Some((right, answer)) = answers.next().await {
-        match answer {
-            Ok(true) => say("ok", &right.to_string()),
-            Ok(false) if !right.loss.is_empty() => {
+    let permissions = permissions(scope);
+    let mut reviews = stream::iter(&permissions)
+        .map(|permission| async move { (permission, may(client, permission).await) })
+        .buffered(MAX_CONCURRENT_REVIEWS);
+    while let Some((permission, allowed)) = reviews.next().await {
+        match allowed {
+            Ok(true) => report("ok", &permission.to_string()),
+            Ok(false) if !permission.loss.is_empty() => {
                 reduced += 1;
-                say("without", &format!("{right}: {}", right.loss));
+                report("without", &format!("{permission}: {}", permission.loss));
             }
             Ok(false) => {
                 missing += 1;
-                say("missing", &format!("{right}: add it to a role of this account"));
+                report("missing", &format!("{permission}: add it to a role bound to this account"));
             }
-            // The next question would be answered no better.
+            // The remaining reviews would most likely fail in the same way.
             Err(why) => {
                 missing += 1;
-                say("unknown", &format!("{right}: {why}"));
+                report("unknown", &format!("{permission}: {why}"));
                 break;
             }
         }
     }
-    drop(answers);
+    drop(reviews);
     if settings.secrets() == Secrets::None {
-        say("unasked", "get secrets: each namespace with an app grants it for the Secret that the app names");
+        report(
+            "skipped",
+            "get secrets: each namespace that has an app grants it for the Secret that the app names",
+        );
     }
     let good = missing == 0;
     let _ = match (good, reduced) {
-        (true, 0) => writeln!(text, "everything is there"),
-        (true, _) => writeln!(text, "everything that is needed is there"),
+        (true, 0) => writeln!(text, "nothing is missing"),
+        (true, _) => writeln!(text, "nothing required is missing"),
         (false, _) => writeln!(text, "{missing} missing: the operator would not work"),
     };
     Ok(Findings { text, good })

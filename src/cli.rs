@@ -1,4 +1,4 @@
-//! The command line, checked as a whole before anything else happens.
+//! The command line. It is validated as a whole before anything else happens.
 
 use std::{env, ffi::OsString, fs, net::SocketAddr, time::Duration};
 
@@ -14,82 +14,82 @@ use crate::{
     observability::logging::{self, Format},
 };
 
-/// Where Kubernetes tells a pod its own namespace.
+/// The file in which Kubernetes gives a pod its own namespace.
 const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
-/// What the user asked for.
+/// A parsed command line.
 #[derive(Debug)]
 pub enum Command {
-    /// Be the operator.
+    /// Run the operator.
     Run(Box<Run>),
-    /// Say whether the operator would find what it needs.
+    /// Report whether the operator would find the CRDs and permissions it needs.
     Check(Box<Check>),
-    /// Have the operator finish, so that it can be removed.
+    /// Make the operator finish its work, so that it can be removed.
     Drain(Box<Drain>),
     /// Print the custom resource definitions as YAML.
     Crd,
-    /// Print this text to standard output and end with 0: `--help` and `--version`.
+    /// Print this text to standard output and exit with 0: `--help` and `--version`.
     Print(String),
 }
 
-/// Why the command line cannot be used: one line for standard error. The exit code is 2.
+/// Why the command line is invalid, as one line for standard error. The exit code is 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(String);
 
-/// Clears the custom attributes of Tencent Cloud Chat groups as Kubernetes objects ask for it.
+/// Clears the custom attributes of Tencent Cloud Chat groups, as requested by Kubernetes objects.
 #[derive(Debug, Parser)]
 #[command(name = "groupattr-operator", version, args_override_self = true)]
-struct Line {
+struct Cli {
     #[command(subcommand)]
-    verb: Verb,
+    command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum CliCommand {
     /// Run the operator until SIGTERM.
     #[command(
-        after_help = "Kubernetes is reached as kubectl reaches it: KUBECONFIG or ~/.kube/config, in a pod its service account.\n\
-                      Each flag can be given as the variable shown with it, lists separated by commas; an empty\n\
-                      variable counts as unset and a flag wins over its variable."
+        after_help = "The operator connects to Kubernetes as kubectl does: KUBECONFIG, ~/.kube/config, or in a pod its service account.\n\
+                      Each flag can also be set by the environment variable shown with it, lists separated by commas.\n\
+                      An empty variable counts as unset, and a flag overrides its variable."
     )]
     Run(Run),
-    /// Say whether `run` with the same flags would find its CRDs and its rights; change nothing.
+    /// Report whether `run` with the same flags would find its CRDs and RBAC permissions. Changes nothing.
     #[command(after_help = "The exit code is 0 if nothing is missing, else 1.")]
     Check(Check),
-    /// Have the operator finish what is in flight and hand its lease over, so that it can be removed.
-    #[command(after_help = "The exit code is 0 if nothing is in flight any more and nobody leads, else 1.\n\
-                      Nobody leads for the next minute then; with --deployment no pod is left, and no lease.")]
+    /// Make the operator finish what is in flight and hand over its lease, so that it can be removed.
+    #[command(after_help = "The exit code is 0 once nothing is in flight and there is no leader, else 1.\n\
+                      After success no replica leads for one minute; with --deployment, no pod and no lease is left.")]
     Drain(Drain),
     /// Print the custom resource definitions: groupattr-operator crd | kubectl apply --server-side -f -
     Crd,
 }
 
-/// The flags of `run`, all of them usable, alone and together.
+/// The flags of `run`, validated both individually and in combination.
 #[derive(Clone, Debug, clap::Args)]
-#[allow(clippy::doc_markdown)] // The comments below are the help texts: no backticks.
+#[allow(clippy::doc_markdown)] // The comments below are the --help texts, so they have no backticks.
 pub struct Run {
-    /// Serve the ChatApps and resets of this namespace only, with rights in it only; repeatable.
-    /// ClusterChatApps are off then. Without it: all namespaces.
-    #[arg(long = "watch-namespace", value_name = "NS", value_delimiter = ',', value_parser = watched)]
+    /// Watch only the ChatApps and resets of this namespace, which takes RBAC permissions in it only; repeatable.
+    /// Disables ClusterChatApps. Default: all namespaces.
+    #[arg(long = "watch-namespace", value_name = "NS", value_delimiter = ',', value_parser = watched_namespace)]
     pub watch_namespaces: Vec<String>,
 
-    /// The operator's own namespace: its lease and the Secrets of ClusterChatApps are here.
-    /// In a pod the default is the pod's namespace.
+    /// The operator's own namespace, which holds its lease and the Secrets of ClusterChatApps.
+    /// In a pod, the default is the pod's namespace.
     #[arg(long, value_name = "NS", default_value = "default", value_parser = namespace)]
     pub namespace: String,
 
-    /// A host that spec.endpoint of ChatApps may name, without a port 443; repeatable. http:// works for
-    /// loopback only.
+    /// A host that spec.endpoint of a ChatApp may use; the default port is 443; repeatable. http:// is accepted
+    /// for loopback hosts only.
     #[arg(long = "allow-endpoint", value_name = "HOST[:PORT]", value_delimiter = ',', value_parser = endpoint)]
     pub allow_endpoints: Vec<AllowedEndpoint>,
 
-    /// What counts as an account's key: 64 hexadecimal digits, as the chat console shows them, or any text
-    /// without blanks. Whatever counts is signed with, and the signature goes to the host that the ChatApp names.
+    /// Which Secret entries are accepted as an account's key: 64 hexadecimal digits, as the chat console shows
+    /// them, or any text without white space. Calls are signed with it, and the signature goes to the ChatApp's host.
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "hex64")]
     pub key_format: KeyFormat,
 
-    /// Elect one active process by a Lease. Switch it off only if there can never be two processes.
+    /// Elect one active process through a Lease. Disable it only if two processes can never run at once.
     #[arg(
         long,
         value_name = "BOOL",
@@ -101,50 +101,50 @@ pub struct Run {
     )]
     pub leader_elect: bool,
 
-    /// How long others wait for a leader that has gone silent.
+    /// How long other replicas wait before they take a lease that is no longer renewed.
     #[arg(long = "lease-duration-seconds", value_name = "N", default_value = "15", value_parser = seconds)]
     pub lease_duration: Duration,
 
-    /// How long a leader acts without having renewed its lease; less than the lease's duration.
+    /// How long a leader keeps acting without renewing its lease; less than the lease duration.
     #[arg(long = "lease-renew-deadline-seconds", value_name = "N", default_value = "10", value_parser = seconds)]
     pub lease_renew_deadline: Duration,
 
-    /// Time between two attempts to take or renew the lease; less than the renew deadline.
+    /// Interval between attempts to acquire or renew the lease; less than the renew deadline.
     #[arg(long = "lease-retry-seconds", value_name = "N", default_value = "2", value_parser = seconds)]
     pub lease_retry: Duration,
 
-    /// Where /livez, /readyz and /metrics are served.
+    /// Address on which /livez, /readyz and /metrics are served.
     #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:8080", value_parser = address)]
     pub listen: SocketAddr,
 
-    /// Shape of the log lines on standard error. Without it: text on a terminal, else json.
+    /// Format of the log on standard error. Default: text on a terminal, else json.
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub log_format: Option<Format>,
 
-    /// Level, or levels by module: info, debug, groupattr::controller=trace. Other libraries stay silent,
-    /// since what they log can hold credentials.
+    /// Log level, or levels by module: info, debug, groupattr::controller=trace. Other libraries are never
+    /// logged, because their messages can contain credentials.
     #[arg(long, value_name = "FILTER", default_value = "info", value_parser = logging::checked_filter)]
     pub log_filter: String,
 
-    /// After SIGTERM: time to finish and record the attempts in flight. Keep it below the pod's
+    /// Time after SIGTERM to finish and record the attempts in flight. Keep it below the pod's
     /// terminationGracePeriodSeconds.
     #[arg(long = "shutdown-grace-seconds", value_name = "N", default_value = "25", value_parser = seconds)]
     pub shutdown_grace: Duration,
 }
 
-/// The flags of `check`: those of `run`, and what only a check has to be told.
+/// The flags of `check`: those of `run`, plus the Secrets whose permissions it checks.
 #[derive(Clone, Debug, clap::Args)]
 #[allow(clippy::doc_markdown)]
 pub struct Check {
-    /// What the operator would be started with.
+    /// The flags that the operator would be started with.
     #[command(flatten)]
     pub run: Run,
 
-    /// A Secret that the operator may read, if its rights name them; repeatable. Without it: all Secrets.
+    /// A Secret that the operator may read, if RBAC lists them by name; repeatable. Default: all Secrets.
     #[arg(long = "secret-name", value_name = "NAME", value_delimiter = ',', value_parser = secret)]
     pub secret_names: Vec<String>,
 
-    /// Ask for no right to Secrets: each namespace grants the operator its own.
+    /// Check no permission on Secrets, because each namespace grants the operator access to its own.
     #[arg(
         long,
         value_name = "BOOL",
@@ -158,7 +158,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// Which Secrets the operator would be allowed to read.
+    /// The Secrets whose `get` permission is checked.
     #[must_use]
     pub fn secrets(&self) -> Secrets<'_> {
         match self.secret_names.as_slice() {
@@ -171,19 +171,18 @@ impl Check {
     fn checked(self) -> Result<Self, UsageError> {
         if self.no_secrets && !self.secret_names.is_empty() {
             return Err(UsageError(
-                "--no-secrets and --secret-name contradict each other: leave one of them out".to_owned(),
+                "--no-secrets and --secret-name contradict each other: use only one of them".to_owned(),
             ));
         }
         Ok(Self { run: self.run.checked()?, ..self })
     }
 }
 
-/// The flags of `drain`: those of `run`, so that both can be given the same, and what only a drain has to be told.
+/// The flags of `drain`: those of `run`, so that both commands accept the same flags, plus its own.
 #[derive(Clone, Debug, clap::Args)]
 #[allow(clippy::doc_markdown)]
 pub struct Drain {
-    /// What the operator was started with. What says where and how it leads counts here: the namespace, the lease, the
-    /// log.
+    /// The flags that the operator was started with. A drain uses the namespace, lease and log flags.
     #[command(flatten)]
     pub run: Run,
 
@@ -192,7 +191,7 @@ pub struct Drain {
     pub timeout: Duration,
 
     /// Scale this Deployment in the operator's namespace to zero, wait until its pods are gone, and delete
-    /// the lease. Needed with --leader-elect=false.
+    /// the lease. Required with --leader-elect=false.
     #[arg(long, value_name = "NAME", value_parser = object_name)]
     pub deployment: Option<String>,
 }
@@ -202,8 +201,8 @@ impl Drain {
         self.run = self.run.checked()?;
         if !self.run.leader_elect && self.deployment.is_none() {
             return Err(UsageError(
-                "drain with --leader-elect=false needs --deployment NAME: without election there is no lease to wait \
-                 for, only pods"
+                "drain with --leader-elect=false needs --deployment NAME: without leader election there is no lease \
+                 to wait for, only pods"
                     .to_owned(),
             ));
         }
@@ -212,7 +211,7 @@ impl Drain {
 }
 
 impl Run {
-    /// The lease flags as leader election takes them.
+    /// The lease flags, in the form that leader election takes.
     #[must_use]
     pub fn lease_timing(&self) -> LeaseTiming {
         LeaseTiming {
@@ -228,8 +227,8 @@ impl Run {
         let LeaseTiming { span, deadline, retry } = self.lease_timing();
         if self.leader_elect && !(retry < deadline && deadline < span) {
             return Err(UsageError(format!(
-                "--lease-retry-seconds {} must be less than --lease-renew-deadline-seconds {}, and that less than \
-                 --lease-duration-seconds {}; 2, 10 and 15 would do",
+                "--lease-retry-seconds {} must be less than --lease-renew-deadline-seconds {}, which must be less than \
+                 --lease-duration-seconds {}; for example 2, 10 and 15",
                 retry.as_secs(),
                 deadline.as_secs(),
                 span.as_secs()
@@ -239,14 +238,18 @@ impl Run {
     }
 }
 
-/// Reads the command line and, for flags not given there, the environment variables `GROUPATTR_…`.
+/// Parses the command line and, for flags not given there, the environment variables `GROUPATTR_…`.
+///
+/// # Errors
+///
+/// [`UsageError`] names the flag or variable that is unknown or has an invalid value.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
     let namespace = fs::read_to_string(POD_NAMESPACE).ok().filter(|name| !name.trim().is_empty());
     interpret(args.into_iter().collect(), |name| env::var_os(name), namespace.as_deref())
 }
 
-/// Variables become flags of a second pass. The first pass has proved the flags, so whatever the second one
-/// refuses is a variable's fault.
+/// Parses in two passes: the flags alone, then with the environment variables added as flags. The first pass has
+/// validated the flags, so an error of the second one is due to a variable.
 fn interpret(
     mut args: Vec<OsString>,
     variable: impl Fn(&str) -> Option<OsString>,
@@ -260,9 +263,9 @@ fn interpret(
         }
         Err(error) => return Err(usage_error(&error, ToOwned::to_owned)),
     };
-    let Some((verb, given)) = matches.subcommand() else { return Ok(Command::Crd) };
+    let Some((subcommand, given)) = matches.subcommand() else { return Ok(Command::Crd) };
     let mut added = Vec::new();
-    let arguments = grammar.find_subcommand(verb).into_iter().flat_map(clap::Command::get_arguments);
+    let arguments = grammar.find_subcommand(subcommand).into_iter().flat_map(clap::Command::get_arguments);
     for (arg, long) in arguments.filter_map(|arg| Some((arg, arg.get_long()?))) {
         if given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine) {
             continue;
@@ -274,17 +277,17 @@ fn interpret(
             added.push(flag);
         }
     }
-    // Right behind the program's name and the verb: a `--` further on would turn them into plain words.
+    // Insert right after the program's name and the subcommand: after a `--` they would be positional arguments.
     args.splice(2..2, added);
-    let line = grammar
+    let cli = grammar
         .try_get_matches_from(&args)
-        .and_then(|matches| Line::from_arg_matches(&matches))
+        .and_then(|matches| Cli::from_arg_matches(&matches))
         .map_err(|error| usage_error(&error, |flag| variable_of(flag.trim_start_matches("--"))))?;
-    match line.verb {
-        Verb::Run(run) => Ok(Command::Run(Box::new(run.checked()?))),
-        Verb::Check(check) => Ok(Command::Check(Box::new(check.checked()?))),
-        Verb::Drain(drain) => Ok(Command::Drain(Box::new(drain.checked()?))),
-        Verb::Crd => Ok(Command::Crd),
+    match cli.command {
+        CliCommand::Run(run) => Ok(Command::Run(Box::new(run.checked()?))),
+        CliCommand::Check(check) => Ok(Command::Check(Box::new(check.checked()?))),
+        CliCommand::Drain(drain) => Ok(Command::Drain(Box::new(drain.checked()?))),
+        CliCommand::Crd => Ok(Command::Crd),
     }
 }
 
@@ -296,10 +299,10 @@ fn grammar() -> clap::Command {
         }
         _ => arg,
     };
-    let verbs = ["run", "check", "drain"];
-    verbs
+    let subcommands = ["run", "check", "drain"];
+    subcommands
         .iter()
-        .fold(Line::command(), |line, verb| line.mut_subcommand(verb, |one| one.mut_args(with_variable)))
+        .fold(Cli::command(), |cli, name| cli.mut_subcommand(name, |one| one.mut_args(with_variable)))
 }
 
 /// `lease-retry-seconds` → `GROUPATTR_LEASE_RETRY_SECONDS`
@@ -307,20 +310,20 @@ fn variable_of(long: &str) -> String {
     format!("GROUPATTR_{}", long.to_ascii_uppercase().replace('-', "_"))
 }
 
-/// Clap's errors are small pages; this is the one line that matters, with `blame` for the flag's name.
+/// Reduces clap's multi-line error to one line. `blame` turns the flag's name into the name to report.
 fn usage_error(error: &clap::Error, blame: impl Fn(&str) -> String) -> UsageError {
     let context = |kind| error.get(kind).map(|value| value.to_string().chars().take(200).collect::<String>());
     let argument = context(ContextKind::InvalidArg).unwrap_or_default();
     let argument = argument.split([' ', '=', '[']).next().unwrap_or_default();
     UsageError(match error.kind() {
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            "say what to do: `groupattr-operator run` (the operator), `check` (its CRDs and rights), `drain` (before it \
-             is removed) or `crd` (print the CRDs)"
+            "missing command: use `groupattr-operator run` (the operator), `check` (its CRDs and permissions), `drain` \
+             (before it is removed) or `crd` (print the CRDs)"
                 .to_owned()
         }
         ErrorKind::InvalidSubcommand => format!(
-            "unknown command {:?}; there are `run` (the operator), `check` (its CRDs and rights), `drain` (before it is \
-             removed) and `crd` (print the CRDs)",
+            "unknown command {:?}; use `run` (the operator), `check` (its CRDs and permissions), `drain` (before it is \
+             removed) or `crd` (print the CRDs)",
             context(ContextKind::InvalidSubcommand).unwrap_or_default()
         ),
         ErrorKind::UnknownArgument => match context(ContextKind::SuggestedArg) {
@@ -332,8 +335,8 @@ fn usage_error(error: &clap::Error, blame: impl Fn(&str) -> String) -> UsageErro
             let remedy = std::error::Error::source(error)
                 .map(ToString::to_string)
                 .or_else(|| Some(format!("use one of {}", context(ContextKind::ValidValue).filter(|v| !v.is_empty())?)))
-                .unwrap_or_else(|| "it needs a value".to_owned());
-            format!("{}: unusable value {value:?}: {}", blame(argument), remedy.replace('\n', " "))
+                .unwrap_or_else(|| "a value is required".to_owned());
+            format!("{}: invalid value {value:?}: {}", blame(argument), remedy.replace('\n', " "))
         }
         _ => error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
     })
@@ -358,18 +361,18 @@ fn namespace(text: &str) -> Result<String, String> {
     if ends_plain && name.len() <= 63 && name.bytes().all(|b| plain(b) || b == b'-') {
         return Ok(name.to_owned());
     }
-    Err("use a namespace's name: 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends".to_owned())
+    Err("use a namespace name: 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends".to_owned())
 }
 
-/// An element of a list that is there and empty is a slip, of a template say, and must not turn into "all".
-fn watched(text: &str) -> Result<String, String> {
+/// An empty list element is a mistake, of a template for example, and must not come to mean "all namespaces".
+fn watched_namespace(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
-        return Err("name a namespace, or leave it out altogether to serve all namespaces".to_owned());
+        return Err("name a namespace, or omit the flag to watch all namespaces".to_owned());
     }
     namespace(text)
 }
 
-/// A DNS-1123 subdomain, as the names of most objects are: labels with a full stop between them.
+/// A DNS-1123 subdomain, the form of most object names: labels separated by full stops.
 fn is_subdomain(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(|part| namespace(part).is_ok_and(|same| same == part))
 }
@@ -379,12 +382,12 @@ fn object_name(text: &str) -> Result<String, String> {
     if is_subdomain(name) {
         return Ok(name.to_owned());
     }
-    Err("use a Deployment's name: a-z, 0-9, - and ., with a letter or digit at both ends".to_owned())
+    Err("use a Deployment name: a-z, 0-9, - and ., with a letter or digit at both ends".to_owned())
 }
 
 fn endpoint(text: &str) -> Result<AllowedEndpoint, String> {
     if text.trim().is_empty() {
-        return Err("name a host, or leave it out altogether to allow none".to_owned());
+        return Err("name a host, or omit the flag to allow none".to_owned());
     }
     text.trim().parse::<AllowedEndpoint>().map_err(|error| error.to_string())
 }
@@ -392,13 +395,12 @@ fn endpoint(text: &str) -> Result<AllowedEndpoint, String> {
 fn secret(text: &str) -> Result<String, String> {
     let name = text.trim();
     if name.is_empty() {
-        return Err("name a Secret, or leave it out altogether to ask about all Secrets".to_owned());
+        return Err("name a Secret, or omit the flag to check access to all Secrets".to_owned());
     }
     if is_subdomain(name) {
         return Ok(name.to_owned());
     }
-    Err("use a Secret's name: at most 253 of a-z, 0-9, - and ., with a letter or digit at both ends"
-        .to_owned())
+    Err("use a Secret name: at most 253 of a-z, 0-9, - and ., with a letter or digit at both ends".to_owned())
 }
 
 #[cfg(test)]

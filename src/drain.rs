@@ -1,4 +1,5 @@
-//! `groupattr-operator drain`: has the operator finish, so that it can be removed without losing what it knows.
+//! `groupattr-operator drain`: makes the operator finish and record its work, so that it can be removed without losing
+//! outcomes.
 
 use std::time::Duration;
 
@@ -13,38 +14,43 @@ use crate::k8s::lease::hand_over::{KEPT, Request};
 use crate::k8s::pods::Pods;
 use crate::run::identity;
 
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(500);
-/// Limit of one look.
-const LOOK: Duration = Duration::from_secs(10);
-/// A right that is missing is waited for so long: roles that were made a moment ago take that to be in force.
-const RIGHTS: Duration = Duration::from_secs(5);
-/// Identities are no longer than this.
-const LONGEST_IDENTITY: usize = 253;
+/// Interval between two polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// Timeout of one poll.
+const POLL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait for a missing RBAC permission, since roles created a moment ago take a while to be in force.
+const PERMISSION_GRACE: Duration = Duration::from_secs(5);
+/// Longest lease holder identity, in characters.
+const MAX_IDENTITY: usize = 253;
 
-/// Why the operator is not drained; one line.
+/// Why the operator could not be drained, in one line.
 #[derive(Debug, thiserror::Error)]
 pub enum DrainError {
-    /// No way to Kubernetes.
+    /// There is no usable way to connect to a cluster.
     #[error(transparent)]
     Kubernetes(#[from] ConnectError),
-    /// The time was over.
+    /// The timeout has passed.
     #[error("not drained within {0:?}: {1}")]
     TimedOut(Duration, String),
-    /// Something is missing that no waiting brings.
+    /// A permission or an object is missing, which waiting does not change.
     #[error("not drained: {0}")]
     Refused(String),
-    /// It was told to end.
-    #[error("not drained: told to end before that; {0}")]
+    /// The drain itself received SIGTERM or SIGINT.
+    #[error("not drained: interrupted by a signal; {0}")]
     Told(String),
 }
 
-/// Waits until outcomes are stored and nobody leads. Returns a line for people.
+/// Waits until all outcomes are stored and no replica leads. Returns one line for the user.
+///
+/// # Errors
+///
+/// [`DrainError`] if there is no cluster, the timeout passes, a permission or object is missing, or `shutdown` is
+/// cancelled first. What the drain wrote to the lease is then withdrawn.
 pub async fn drain(settings: &Drain, shutdown: &CancellationToken) -> Result<String, DrainError> {
     let clients = connect().await?;
     let (run, namespace) = (&settings.run, settings.run.namespace.as_str());
-    let me: String = format!("drain-{}", identity()).chars().take(LONGEST_IDENTITY).collect();
-    let mut work = DrainTask {
+    let me: String = format!("drain-{}", identity()).chars().take(MAX_IDENTITY).collect();
+    let mut task = DrainTask {
         began: Instant::now(),
         lease: run
             .leader_elect
@@ -54,18 +60,18 @@ pub async fn drain(settings: &Drain, shutdown: &CancellationToken) -> Result<Str
         obstacle: None,
     };
     let waited = tokio::select! {
-        waited = timeout(settings.timeout, work.wait()) => match waited {
+        waited = timeout(settings.timeout, task.wait()) => match waited {
             Ok(Ok(())) => Ok(()),
             Ok(Err(refused)) => Err(DrainError::Refused(refused)),
-            Err(_) => Err(DrainError::TimedOut(settings.timeout, work.in_the_way())),
+            Err(_) => Err(DrainError::TimedOut(settings.timeout, task.blocked_by())),
         },
-        () = shutdown.cancelled() => Err(DrainError::Told(work.in_the_way())),
+        () = shutdown.cancelled() => Err(DrainError::Told(task.blocked_by())),
     };
     if let Err(error) = waited {
-        work.give_up().await;
+        task.give_up().await;
         return Err(error);
     }
-    Ok(work.finish().await)
+    Ok(task.finish().await)
 }
 
 struct DrainTask {
@@ -73,56 +79,63 @@ struct DrainTask {
     lease: Option<Request>,
     pods: Option<Pods>,
     namespace: String,
-    /// What the last look met with.
+    /// Why the last poll failed, if it did.
     obstacle: Option<String>,
 }
 
 impl DrainTask {
-    /// Until nobody leads and no pod is left, or something is missing for good.
+    /// Polls until no replica leads and no pod is left, or until a permission or object has been missing for
+    /// [`PERMISSION_GRACE`].
     async fn wait(&mut self) -> Result<(), String> {
         let mut missing_since = None;
         loop {
-            let obstacle = match timeout(LOOK, self.look()).await {
+            let obstacle = match timeout(POLL_TIMEOUT, self.poll()).await {
                 Ok(Ok(true)) => return Ok(()),
                 Ok(Ok(false)) => None,
                 Ok(Err(obstacle)) => Some(obstacle),
-                Err(_) => Some(Obstacle { line: format!("no answer within {LOOK:?}"), is_final: false }),
+                Err(_) => {
+                    Some(Obstacle { line: format!("no answer within {POLL_TIMEOUT:?}"), is_final: false })
+                }
             };
             self.obstacle = obstacle.as_ref().map(|obstacle| obstacle.line.clone());
             match obstacle.filter(|obstacle| obstacle.is_final) {
                 None => missing_since = None,
                 Some(Obstacle { line, .. }) => {
                     let since = *missing_since.get_or_insert_with(Instant::now);
-                    if since.elapsed() >= RIGHTS {
+                    if since.elapsed() >= PERMISSION_GRACE {
                         return Err(line);
                     }
                 }
             }
-            sleep(PAUSE).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// One look. The pods are not ended before the leader has handed over: it is in no hurry as long as nobody counts
-    /// the seconds to its end. One that does not answer may be of a version that knows no drain.
-    async fn look(&mut self) -> Result<bool, Obstacle> {
-        let nobody_leads = match &mut self.lease {
+    /// Polls once. Returns whether the drain is complete.
+    ///
+    /// 1. The lease. The pods keep running until the leader has handed it over, so that no termination grace period
+    ///    limits the leader.
+    /// 2. The pods, once the lease is ours. A leader that does not answer for a whole lease duration may be of a
+    ///    version that does not know drains, so its pods are ended then.
+    async fn poll(&mut self) -> Result<bool, Obstacle> {
+        let no_leader = match &mut self.lease {
             None => true,
             Some(lease) => {
-                let looked = lease.look().await;
-                looked.map_err(|error| {
+                let polled = lease.look().await;
+                polled.map_err(|error| {
                     Obstacle::new(&error, describe_lease_error(&error, Some(&self.namespace)))
                 })?
             }
         };
-        let Some(pods) = &mut self.pods else { return Ok(nobody_leads) };
+        let Some(pods) = &mut self.pods else { return Ok(no_leader) };
         let patience = self.lease.as_ref().map_or(Duration::ZERO, Request::patience);
-        if !nobody_leads && self.began.elapsed() < patience {
+        if !no_leader && self.began.elapsed() < patience {
             return Ok(false);
         }
-        Ok(pods.look(self.lease.is_some()).await? && nobody_leads)
+        Ok(pods.look(self.lease.is_some()).await? && no_leader)
     }
 
-    fn in_the_way(&self) -> String {
+    fn blocked_by(&self) -> String {
         if let Some(obstacle) = &self.obstacle {
             return obstacle.clone();
         }
@@ -132,23 +145,25 @@ impl DrainTask {
         if all.is_empty() { "the API server did not answer".to_owned() } else { all.join(", and ") }
     }
 
-    /// So that whoever can, leads again.
+    /// Withdraws the request for the lease, so that a replica can lead again.
     async fn give_up(&self) {
         let Some(lease) = &self.lease else { return };
-        match timeout(LOOK, lease.withdraw()).await {
+        match timeout(POLL_TIMEOUT, lease.withdraw()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!("{}", describe_lease_error(&error, Some(&self.namespace))),
-            Err(_) => tracing::warn!("the lease could not be given back: no answer"),
+            Err(_) => tracing::warn!(
+                "the request for the lease could not be withdrawn: no answer from the API server"
+            ),
         }
     }
 
     async fn finish(&self) -> String {
         let deleted = match (&self.lease, &self.pods) {
-            (Some(lease), Some(_)) => timeout(LOOK, lease.delete()).await,
+            (Some(lease), Some(_)) => timeout(POLL_TIMEOUT, lease.delete()).await,
             (None, _) => return "drained: no pod is left".to_owned(),
             (Some(_), None) => {
                 return format!(
-                    "drained: nothing is in flight, and nobody leads for the next {} s",
+                    "drained: nothing is in flight, and no replica leads for the next {} s",
                     KEPT.as_secs()
                 );
             }
@@ -156,9 +171,12 @@ impl DrainTask {
         match deleted {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!("the lease stays: {}", describe_lease_error(&error, Some(&self.namespace)))
+                tracing::warn!(
+                    "the lease was not deleted: {}",
+                    describe_lease_error(&error, Some(&self.namespace))
+                )
             }
-            Err(_) => tracing::warn!("the lease stays: no answer"),
+            Err(_) => tracing::warn!("the lease was not deleted: no answer from the API server"),
         }
         "drained: nothing is in flight, and no pod is left".to_owned()
     }

@@ -1,4 +1,4 @@
-//! `groupattr-operator run`, `check`, `drain` and `crd`.
+//! Entry point of `groupattr-operator run`, `check`, `drain` and `crd`.
 
 use std::process::ExitCode;
 
@@ -15,20 +15,20 @@ fn main() -> ExitCode {
             Err(error) => fail(&error, 1),
         },
         Ok(Command::Print(text)) => print(&text),
-        Ok(Command::Run(settings)) => operate(*settings),
-        Ok(Command::Check(settings)) => look(&settings),
-        Ok(Command::Drain(settings)) => drain(&settings),
+        Ok(Command::Run(settings)) => run_command(*settings),
+        Ok(Command::Check(settings)) => check_command(&settings),
+        Ok(Command::Drain(settings)) => drain_command(&settings),
         Err(error) => fail(&error, 2),
     }
 }
 
-/// One line for a person or a log, and the exit code for programs.
+/// Prints one line to standard error and returns `code` as the exit code.
 fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
     eprintln!("groupattr-operator: {error}");
     ExitCode::from(code)
 }
 
-/// To a pipe that may have been closed, as by `| head`.
+/// Prints to standard output. A closed pipe (`| head`) is an error exit, not a panic.
 fn print(text: &str) -> ExitCode {
     use std::io::Write as _;
     match std::io::stdout().write_all(text.as_bytes()) {
@@ -37,7 +37,7 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-fn look(settings: &Check) -> ExitCode {
+fn check_command(settings: &Check) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error, 1),
@@ -51,7 +51,7 @@ fn look(settings: &Check) -> ExitCode {
     }
 }
 
-fn drain(settings: &Drain) -> ExitCode {
+fn drain_command(settings: &Drain) -> ExitCode {
     if let Err(error) = logging::install(settings.run.log_format, &settings.run.log_filter) {
         return fail(&error, 1);
     }
@@ -70,15 +70,15 @@ fn drain(settings: &Drain) -> ExitCode {
     }
 }
 
-fn operate(settings: Run) -> ExitCode {
-    if let Err(error) = leave_no_core() {
-        return fail(&format!("core dumps cannot be switched off: {error}"), 1);
+fn run_command(settings: Run) -> ExitCode {
+    if let Err(error) = disable_core_dumps() {
+        return fail(&format!("cannot disable core dumps: {error}"), 1);
     }
     if let Err(error) = logging::install(settings.log_format, &settings.log_filter) {
         return fail(&error, 1);
     }
-    if let Err(error) = allow_many_sockets() {
-        tracing::warn!("the number of open files could not be raised, and calls may wait for them: {error}");
+    if let Err(error) = raise_open_file_limit() {
+        tracing::warn!("cannot raise the open-file limit, so calls may have to wait for a socket: {error}");
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -89,7 +89,7 @@ fn operate(settings: Run) -> ExitCode {
         listen_for_signals(&shutdown)?;
         run(settings, shutdown).await.map_err(Box::<dyn std::error::Error>::from)
     });
-    // Nothing that is still running may hold the process up.
+    // Do not let a task that is still running delay the exit.
     runtime.shutdown_background();
     match exit {
         Ok(Exit::Shutdown | Exit::HandedOver) => ExitCode::SUCCESS,
@@ -98,15 +98,15 @@ fn operate(settings: Run) -> ExitCode {
     }
 }
 
-/// A core dump would hold keys and signatures. The limit cannot be raised again.
-fn leave_no_core() -> rustix::io::Result<()> {
+/// Disables core dumps for good (the hard limit drops to 0), because a dump would contain keys and signatures.
+fn disable_core_dumps() -> rustix::io::Result<()> {
     use rustix::process::{Resource, Rlimit, setrlimit};
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })
 }
 
-/// Each call under way is a connection; an account whose endpoint hangs alone may hold 200 of them for ten seconds, and
-/// shells and container runtimes give a program 1,024 files until it asks for more.
-fn allow_many_sockets() -> rustix::io::Result<()> {
+/// Raises the open-file limit to the hard limit. Each call in flight holds a connection, and one account whose endpoint
+/// hangs can hold 200 of them for 10 s; shells and container runtimes start a program with a soft limit of 1,024 files.
+fn raise_open_file_limit() -> rustix::io::Result<()> {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -118,7 +118,7 @@ fn listen_for_signals(shutdown: &CancellationToken) -> std::io::Result<()> {
         let (mut arrived, shutdown) = (signal(kind)?, shutdown.clone());
         tokio::spawn(async move {
             arrived.recv().await;
-            tracing::info!("told to end");
+            tracing::info!("received SIGTERM, shutting down");
             shutdown.cancel();
         });
     }

@@ -1,6 +1,6 @@
-//! What of the vendor's text may be shown: no control characters, not too long, nothing secret.
+//! Makes the vendor's text safe to show: no control characters, limited length, no secrets.
 //!
-//! The signature travels in the URL, and gateways like to quote URLs in their errors.
+//! The signature is part of the URL, and gateways often quote URLs in their errors.
 
 use std::collections::HashSet;
 
@@ -9,35 +9,35 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use crate::text::is_invisible;
 
-/// The longest text of the vendor that is kept, in bytes.
+/// The longest vendor text that is kept, in bytes.
 pub const MAX_TEXT_BYTES: usize = 256;
 
-/// A piece of a secret this long gives it away; whole secrets that are shorter are found too.
+/// A piece of a secret of this length, in bytes, counts as a leak. Shorter secrets are searched for as a whole.
 const PIECE_BYTES: usize = 16;
 
-/// The console's keys are this many hex digits. Calls never carry the key, but the vendor knows it.
+/// Number of hex digits in a key from the console. Calls never carry the key, but the vendor knows it.
 const KEY_DIGITS: usize = 64;
 
-/// How many layers of percent-encoding are looked through.
+/// How many layers of percent-encoding are decoded.
 const PERCENT_LAYERS: usize = 4;
 
-/// Makes the vendor's text fit to be shown: control and other invisible characters removed, cut at
-/// `max_bytes` on a character boundary.
+/// Makes the vendor's text safe to show: removes control and other invisible characters, and cuts it at `max_bytes` on
+/// a character boundary.
 ///
-/// Empty if the text holds one of `secrets`, or a piece of one of at least 16 bytes, in any case, plain,
-/// percent-encoded or base64 at any alignment; or anything that looks like the signature's URL parameter or
-/// like an account's key.
+/// Returns an empty text if it contains one of `secrets`, or a piece of at least 16 bytes of one, in upper or lower
+/// case, plain, percent-encoded or in base64 at any alignment; or anything that looks like the signature's URL parameter
+/// or like an account's key.
 #[must_use]
 pub fn clean_text(text: &str, secrets: &[&str], max_bytes: usize) -> String {
     let mut clean: String = text.chars().filter(|&c| !is_invisible(c)).collect();
-    if clean.is_empty() || tells(&clean, secrets) {
+    if clean.is_empty() || leaks(&clean, secrets) {
         return String::new();
     }
     clean.truncate(clean.floor_char_boundary(max_bytes));
     clean
 }
 
-fn tells(clean: &str, secrets: &[&str]) -> bool {
+fn leaks(clean: &str, secrets: &[&str]) -> bool {
     let needles: Vec<Vec<u8>> = secrets.iter().flat_map(|secret| forms(secret)).collect();
     let mut pieces: HashSet<&[u8]> = HashSet::new();
     let mut lengths: HashSet<usize> = HashSet::new();
@@ -59,12 +59,13 @@ fn tells(clean: &str, secrets: &[&str]) -> bool {
         }
         layer = decoded;
     }
-    // Nobody wraps honest text that often.
+    // Harmless text is never encoded this many times.
     true
 }
 
-/// The secret as it may appear in a text, lower case: plain, and in base64, where its place in what was
-/// encoded shifts the letters in three ways and the letters at either end depend on the neighbours.
+/// The forms in which a secret may appear in a text, in lower case: plain, and in base64. There, its offset in the
+/// encoded text gives three alignments, and the letters at either end are left out because they depend on the text
+/// around it.
 fn forms(secret: &str) -> Vec<Vec<u8>> {
     let mut forms = vec![secret.as_bytes().to_vec()];
     for shift in 0..3 {
@@ -84,8 +85,8 @@ fn forms(secret: &str) -> Vec<Vec<u8>> {
     forms
 }
 
-/// Undoes one layer of percent-encoding; lower case, and without what [`clean_text`] would have removed, or a secret could
-/// be taken apart by encoded characters that nobody sees.
+/// Decodes one layer of percent-encoding, in lower case. Also removes what [`clean_text`] would have removed; otherwise
+/// encoded invisible characters could break up a secret so that it is not found.
 fn percent_decoded(text: &[u8]) -> Vec<u8> {
     let digit =
         |at: usize| text.get(at).and_then(|&b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok());

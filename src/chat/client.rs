@@ -1,15 +1,15 @@
-//! The network: one call, one answer. The only file that knows the HTTP client, its errors and the signed
+//! The network: one call, one answer. This is the only file that knows the HTTP client, its errors and the signed
 //! URL.
 //!
-//! A call is written to the network at most once. What matters to everybody else is whether it was: an
-//! answer, or "provably never left", or "perhaps".
+//! A call is written to the network at most once. Callers need to know whether it was, so each call ends in an answer,
+//! in "provably never sent", or in "possibly sent".
 //!
-//! Below this file there is one repetition, and it is safe. A pooled connection may turn out to be closed
-//! when a request is handed to it. hyper gives a request back only while it still sits, unread, in the
-//! connection's queue (`TrySendError::take_message`, "never fully sent" in its words: the head is encoded
-//! only after the request left the queue, and from then on an error never carries it), and hyper-util then
-//! takes the next connection. A request of which a byte may have been written is never given back: it ends as
-//! [`Answer::NoAnswer`]. reqwest's own retries are switched off.
+//! One retry happens below this file, and it is safe. A pooled connection may turn out to be closed when a request is
+//! passed to it. hyper returns a request only while it is still unread in the connection's queue
+//! (`TrySendError::take_message`, documented as "never fully sent": the head is encoded only after the request has left
+//! the queue, and from then on an error never carries it), and hyper-util then uses the next connection. A request of
+//! which a byte may have been written is never returned: it ends as [`Answer::NoAnswer`]. reqwest's own retries are
+//! disabled.
 
 mod fault;
 
@@ -26,46 +26,48 @@ use super::usersig::UserSig;
 use super::wire::{self, Command, InvalidReply, Reply};
 use crate::api::GroupId;
 
-/// The longest body that is read, in bytes. The longest documented answer, a read of a full group, is below
+/// The longest response body that is read, in bytes. The longest documented answer, a read of a full group, is below
 /// 20,000.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// DNS, TCP and TLS together. Shorter than any call's timeout, so that a dead host is told from a lost
+/// Timeout for DNS, TCP and TLS together. Shorter than any call's timeout, so that a dead host can be told from a lost
 /// answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Short, because a server that closes an idle connection just as a request is written leaves its outcome
-/// unknown.
+/// How long an idle connection is kept. Short, because a server that closes an idle connection just as a request is
+/// written leaves the outcome unknown.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long the kernel tries to deliver what was written. Without it, a request that was swallowed by a
-/// broken path is still delivered when the path heals, long after its call timed out and the group was read
-/// back. Added up: sent at second 6 of its attempt at the latest, connected within 3, delivered within 2, executed
-/// within the vendor's own 3 s: before second 15, at which the group may be read back.
+/// How long the kernel tries to deliver what was written (`TCP_USER_TIMEOUT`).
+///
+/// Without it, a request that a broken network path swallowed is still delivered when the path recovers, long after its
+/// call timed out and the group was read back. With it, a call is sent by second 6 of its attempt, connected within 3 s,
+/// delivered within 2 s and executed within the vendor's own 3 s. That is before second 15, the earliest at which the
+/// group may be read back.
 #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
 const TRANSMIT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the client has to be told.
+/// Settings of the client.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The `User-Agent` header, for instance `groupattr-operator/0.1.0`.
+    /// The `User-Agent` header, for example `groupattr-operator/0.1.0`.
     pub user_agent: String,
 }
 
-/// Why there is no client.
+/// Why the client could not be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
-    /// Nothing to check the vendor's certificate with.
+    /// There are no CA certificates to verify the vendor's certificate with.
     #[error(
         "no CA certificates were found on this system: install them (package ca-certificates) or point SSL_CERT_FILE at a PEM file"
     )]
     NoCertificates,
-    /// Anything else, in the HTTP client's own words.
+    /// Anything else, as described by the HTTP client.
     #[error("the HTTPS client could not be set up: {0}")]
     Setup(String),
 }
 
-/// The vendor's client. One for the process: clones share the pool of connections.
+/// The vendor's client. One per process; clones share the connection pool.
 #[derive(Debug, Clone)]
 pub struct ChatClient {
     http: Client,
@@ -74,50 +76,55 @@ pub struct ChatClient {
 /// One call.
 #[derive(Clone, Copy)]
 pub struct Call<'a> {
-    /// Where to.
+    /// The endpoint to call.
     pub endpoint: &'a Endpoint,
-    /// The account.
+    /// The account's `SDKAppID`.
     pub sdk_app_id: u32,
-    /// The administrator in whose name the call is made; the one that `usersig` was minted for.
+    /// The administrator that makes the call; `usersig` must be minted for it.
     pub identifier: &'a str,
     /// The signature.
     pub usersig: &'a UserSig,
     /// The group.
     pub group: &'a GroupId,
-    /// For connecting, sending and the whole answer together. The vendor's backend may take 3 s.
+    /// Timeout for connecting, sending and the whole answer together. The vendor's backend may take 3 s.
     pub timeout: Duration,
 }
 
-/// What came of a call.
+/// How a call ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// HTTP 200 with the documented object. Its texts are cleaned.
     Reply(Reply),
-    /// Any other HTTP status, redirects included; its body is not looked at.
+    /// Any other HTTP status, including redirects. Its body is not read.
     HttpStatus(u16),
     /// HTTP 200 with anything else.
     Unreadable(InvalidReply),
-    /// Not a byte of the request left this process.
+    /// No byte of the request left this process.
     NotSent(NetworkError),
-    /// The request was written, or may have been, and no answer came.
+    /// The request was written, or may have been, and no answer arrived.
     NoAnswer(NetworkError),
 }
 
 impl ChatClient {
-    /// Sets up TLS with the system's CA certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others).
+    /// Builds a client with the system's CA certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` override them).
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::NoCertificates`] without CA certificates, [`ClientError::Setup`] for anything else, such as an
+    /// invalid user agent.
     pub fn new(settings: &Settings) -> Result<Self, ClientError> {
         let builder = Client::builder()
             .user_agent(settings.user_agent.as_str())
-            // HTTP/2 is documented nowhere, and would let many calls share the fate of one connection.
+            // The vendor does not document HTTP/2, and with it one broken connection would break many calls.
             .http1_only()
             .http1_max_headers(64)
             .tls_version_min(reqwest::tls::Version::TLS_1_2)
-            // A redirect's target, a Referer and a proxy would all see the signature.
+            // A redirect target, a Referer header and a proxy would each disclose the signature.
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .no_proxy()
             .retry(reqwest::retry::never())
-            // Another crate may switch these features on; the size limit is meant for what arrives.
+            // Another crate may enable these features, but the size limit must apply to the bytes received.
             .no_gzip()
             .no_brotli()
             .no_zstd()
@@ -133,18 +140,18 @@ impl ChatClient {
         }
     }
 
-    /// Clears all attributes of the group.
+    /// Clears all attributes of the group (`clear_group_attr`).
     pub async fn clear(&self, call: Call<'_>) -> Answer {
         self.call(Command::Clear, call).await
     }
 
-    /// Reads the group's attributes; the reply says how many there are.
+    /// Reads the group's attributes (`get_group_attr`); the reply says how many there are.
     pub async fn read(&self, call: Call<'_>) -> Answer {
         self.call(Command::Read, call).await
     }
 
     async fn call(&self, command: Command, call: Call<'_>) -> Answer {
-        // When the time is up nobody can tell whether the request was written, so it counts as if.
+        // After a timeout it is unknown whether the request was written, so it counts as written.
         tokio::time::timeout(call.timeout, self.exchange(command, call))
             .await
             .unwrap_or(Answer::NoAnswer(NetworkError::Timeout))
@@ -168,7 +175,7 @@ impl ChatClient {
     }
 }
 
-/// The URL with the signature in it. It must not leave this file, not even inside an error.
+/// The URL, which contains the signature. It must not leave this file, not even inside an error.
 fn signed_url(command: Command, call: &Call<'_>) -> Option<Url> {
     let text = format!(
         "{}{}?sdkappid={}&identifier={}&usersig={}&random={}&contenttype=json",
@@ -176,27 +183,27 @@ fn signed_url(command: Command, call: &Call<'_>) -> Option<Url> {
         command.path(),
         call.sdk_app_id,
         percent_encoded(call.identifier),
-        // Its alphabet needs no encoding, and the vendor compares it as it stands.
+        // Its alphabet needs no encoding, and the vendor compares it unmodified.
         call.usersig.expose(),
         rand::random::<u32>(),
     );
     Url::parse(&text).ok()
 }
 
-/// Everything but RFC 3986's unreserved characters is encoded, a space as `%20`.
+/// Encodes everything but RFC 3986's unreserved characters; a space becomes `%20`.
 fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
-            // A String takes every write.
+            // Writing to a String cannot fail.
             _ => drop(write!(encoded, "%{byte:02X}")),
         }
     }
     encoded
 }
 
-/// The body, if it is whole and not too large. Reading stops at the limit, and dropping the response closes
+/// Reads the body, if it is complete and not too large. Reading stops at the limit, and dropping the response closes
 /// the connection.
 async fn body(mut response: Response) -> Result<Vec<u8>, InvalidReply> {
     let mut body = Vec::new();

@@ -1,16 +1,16 @@
-//! The vendor's error codes: what each means for a call, and what a human can do about it.
+//! The vendor's error codes: what each means for a call, and what the user can do about it.
 //!
-//! Source: the vendor's page "Error Codes" and the tables on the pages of the two commands, several revisions
-//! compared. "Not executed" is a closed list: a code that is not on it counts as an unknown outcome.
+//! Source: the vendor's page "Error Codes" and the tables on the pages of the two commands, compared across several
+//! revisions. "Not executed" is a closed list: a code that is not on it counts as an unknown outcome.
 
 mod table;
 
-/// What an error code says about the call that it answers.
+/// What an error code means for the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// Done.
+    /// Executed.
     Success,
-    /// Not executed: there is no such group.
+    /// Not executed: the group does not exist.
     GroupNotFound,
     /// Not executed: this type of group has no attributes.
     NotSupported,
@@ -18,56 +18,56 @@ pub enum Class {
     Invalid,
     /// Not executed: too many writes to this group.
     ThrottledGroup,
-    /// Not executed: too many calls of this account.
+    /// Not executed: too many calls by this account.
     ThrottledAccount,
-    /// Not executed: the signature is too old; a fresh one may do.
+    /// Not executed: the signature has expired; a new one may be accepted.
     SignatureExpired,
-    /// Not executed: the account, not the group, is the problem.
+    /// Not executed: the problem is the account, not the group.
     Account(AccountFailure),
-    /// Perhaps executed.
+    /// Possibly executed.
     Unknown,
 }
 
-/// Who has to act when the vendor refuses the account.
+/// Why the vendor rejects the account, by where it can be corrected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AccountFailure {
-    /// Key, identifier or account number do not fit together: mended in the Secret or the manifest.
+    /// Key, identifier and account number do not match. Correct the Secret or the manifest.
     Credentials,
-    /// Disabled, unpaid, not in the plan, refused by address: mended in the vendor's console.
+    /// Disabled, unpaid, not in the plan, or refused by IP address. Correct it in the vendor's console.
     Unavailable,
-    /// The account lives in another data centre.
+    /// The account lives in another data centre. Correct `spec.region`.
     WrongRegion,
 }
 
-/// One error code. The texts are sentences without their full stop, together at most 300 bytes.
+/// One error code. The two texts are sentences without a full stop, together at most 300 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Code {
     /// As in `ErrorCode`; 0 is success.
     pub number: i64,
     /// What it means for the call.
     pub class: Class,
-    /// What happened, in plain words.
+    /// What happened.
     pub explanation: &'static str,
     /// What to do, as an imperative.
     pub remedy: &'static str,
-    /// Whether the vendor's pages list it, alone or as part of a family. One that is not is worth a look.
+    /// Whether the vendor's pages list it, alone or as part of a family. An unlisted code should be investigated.
     pub listed: bool,
 }
 
-/// Finds a code. Every number has an answer; an unlisted one is [`Class::Unknown`].
+/// Looks up a code. Every number has a result; an unlisted one is [`Class::Unknown`].
 #[must_use]
 pub fn lookup(number: i64) -> Code {
     if let Some(code) = all_listed().find(|code| code.number == number) {
         return code;
     }
     match number {
-        // Families in which every code is about the signature or the account.
+        // Families in which every code concerns the signature or the account.
         70_000..=70_099 | 70_340..=70_349 => Code { number, ..table::SIGNATURE_FAMILY },
         _ => Code { number, ..table::UNLISTED },
     }
 }
 
-/// All codes that are listed by number, families left out.
+/// All codes that are listed by number, without the families.
 pub fn all_listed() -> impl Iterator<Item = Code> {
     table::CODES.iter().copied()
 }

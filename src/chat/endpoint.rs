@@ -1,8 +1,7 @@
-//! Where calls go: an endpoint, and the endpoints that an operator may be pointed at.
+//! The endpoint that calls go to, and the endpoints that the operator is allowed to call.
 //!
-//! Hosts are parsed by the rules of the URL standard, the same that the HTTP client follows, so that the host
-//! that was compared with the list of allowed ones is the host that is connected to, however oddly it was
-//! written.
+//! Hosts are parsed by the rules of the URL standard, which the HTTP client follows too. So the host that was compared
+//! with the allow list is the host that is connected to, however oddly it was written.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +18,7 @@ enum Scheme {
 }
 
 impl Scheme {
-    /// The port that need not be written.
+    /// The scheme's default port.
     fn port(self) -> u16 {
         match self {
             Self::Http => 80,
@@ -28,9 +27,9 @@ impl Scheme {
     }
 }
 
-/// Scheme, host and port of the vendor's API, normalised: two ways to write one place are equal.
+/// Scheme, host and port of the vendor's API, normalised: two spellings of the same endpoint are equal.
 ///
-/// Host and port are also part of an account's identity, because the vendor's limits count per account.
+/// Host and port are also part of an account's identity, because the vendor's rate limits apply per account.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Endpoint {
     scheme: Scheme,
@@ -38,8 +37,8 @@ pub struct Endpoint {
     port: u16,
 }
 
-/// What the operator was told to allow, `HOST[:PORT]`. Without a port it is the scheme's own, 443 unless `http://` is
-/// written.
+/// An endpoint that the operator may call, `HOST[:PORT]`. The port defaults to that of the scheme: 443 unless `http://`
+/// is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedEndpoint {
     scheme: Option<Scheme>,
@@ -47,14 +46,14 @@ pub struct AllowedEndpoint {
     port: u16,
 }
 
-/// What is wrong with an endpoint and what to write instead. Does not repeat the text: it may hold a
+/// What is wrong with an endpoint, and what to write instead. Does not quote the text, because it may contain a
 /// password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEndpoint {
-    /// A URL without a scheme, or with one that is neither `https` nor `http`.
+    /// No scheme, or one that is neither `https` nor `http`.
     #[error("the endpoint must start with https://, for example https://chat.example.com")]
     Scheme,
-    /// `http` to a host that is not this machine: the signature would travel in the clear.
+    /// `http` to a host other than loopback: the signature would be sent in plain text.
     #[error("http:// is accepted for loopback hosts only: write https://")]
     Insecure,
     /// A user name or password.
@@ -66,16 +65,20 @@ pub enum InvalidEndpoint {
     /// Not a port number.
     #[error("the port must be a number from 1 to 65535")]
     Port,
-    /// No host, or one that cannot exist.
+    /// No host, or an invalid one.
     #[error("the host must be a DNS name, an IPv4 address or an IPv6 address in brackets, without wildcards")]
     Host,
-    /// White space, control characters, backslashes or letters beyond ASCII.
+    /// White space, control characters, backslashes or non-ASCII letters.
     #[error("the endpoint must be plain ASCII without spaces: write international names in their xn-- form")]
     Characters,
 }
 
 impl Endpoint {
     /// Parses `https://HOST[:PORT]`, or `http://` for a loopback host. A single `/` at the end is accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidEndpoint`] says what is wrong and what to write instead.
     pub fn parse(url: &str) -> Result<Self, InvalidEndpoint> {
         let written = Written::parse(url)?;
         let scheme = written.scheme.ok_or(InvalidEndpoint::Scheme)?;
@@ -88,7 +91,7 @@ impl Endpoint {
         Self { scheme: Scheme::Https, host: region::host(region).to_owned(), port: 443 }
     }
 
-    /// `host:port`, the port always written.
+    /// `host:port`, always with the port.
     #[must_use]
     pub fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)
@@ -100,14 +103,14 @@ impl Endpoint {
         &self.host
     }
 
-    /// The port, also when it is the scheme's own.
+    /// The port, explicit or the scheme's default.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 }
 
-/// The URL without a path; the scheme's own port is left out.
+/// Prints the URL without a path, and without the port if it is the scheme's default.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.scheme, self.port) {
@@ -120,7 +123,7 @@ impl fmt::Display for Endpoint {
 }
 
 impl AllowedEndpoint {
-    /// Whether `endpoint` may be called. A scheme counts if it was written.
+    /// Whether `endpoint` may be called. The scheme must match only if the flag names one.
     #[must_use]
     pub fn admits(&self, endpoint: &Endpoint) -> bool {
         self.host == endpoint.host
@@ -139,7 +142,7 @@ impl FromStr for AllowedEndpoint {
     }
 }
 
-/// The parts as somebody wrote them, host normalised, nothing filled in.
+/// The parts of a URL as written: the host is normalised, no defaults are filled in.
 struct Written {
     scheme: Option<Scheme>,
     host: String,
@@ -148,7 +151,7 @@ struct Written {
 
 impl Written {
     fn parse(text: &str) -> Result<Self, InvalidEndpoint> {
-        // The URL standard drops tabs and newlines and reads \ as /: nobody means that.
+        // Reject what the URL standard would silently change: it drops tabs and newlines, and reads \ as /.
         if !text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
             return Err(InvalidEndpoint::Characters);
         }
@@ -182,7 +185,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), InvalidEndpoint> {
     let Some(colon) = colon else { return Ok((authority, None)) };
     let digits = &authority[colon + 1..];
     if !digits.bytes().all(|b| b.is_ascii_digit()) {
-        // A bare IPv6 address ends up here too, and its mistake is the missing brackets.
+        // More colons mean an IPv6 address without brackets, so the host is at fault.
         return Err(if digits.contains(':') { InvalidEndpoint::Host } else { InvalidEndpoint::Port });
     }
     match digits.parse() {
@@ -199,7 +202,7 @@ fn is_loopback(host: &Host) -> bool {
     }
 }
 
-/// The host's one spelling: lower case, no dot at the end, IPv6 in brackets.
+/// The canonical spelling of a host: lower case, no trailing dot, IPv6 in brackets.
 fn normalise(host: &Host) -> Result<String, InvalidEndpoint> {
     let Host::Domain(name) = host else { return Ok(host.to_string()) };
     let name = name.strip_suffix('.').unwrap_or(name);

@@ -1,15 +1,15 @@
-//! The vendor, Tencent Cloud Chat: everything the operator knows about its REST API.
+//! Client for the vendor, Tencent Cloud Chat: everything the operator knows about its REST API.
 //!
 //! | question | file |
 //! |---|---|
 //! | which host serves a region | [`region`] |
 //! | which hosts may be called, and how they are written | [`endpoint`] |
-//! | which account is it | [`account`] |
+//! | how an account is identified | [`account`] |
 //! | the account's key | [`secret_key`] |
 //! | the signature that each call carries | [`usersig`] |
 //! | what an error code means and what to do about it | [`codes`] |
-//! | what is sent and how an answer is read | [`wire`] |
-//! | what of the vendor's text may be shown | [`clean`] |
+//! | what is sent and how an answer is parsed | [`wire`] |
+//! | which of the vendor's text may be shown | [`clean`] |
 //! | the network: one call, one answer | [`client`] |
 //!
 //! Everything but [`client`] is pure: no I/O, no clock. No type here prints a key, a signature or a signed

@@ -2,9 +2,9 @@
 
 use crate::api::Region;
 
-/// The REST host of a region's data centre, lower case, without port: HTTPS on 443.
+/// The REST host of a region's data centre, in lower case and without a port; it serves HTTPS on 443.
 ///
-/// An account lives in exactly one region; any other host answers code 60026 or 70020. Source: "REST API
+/// An account lives in exactly one region; any other host answers with code 60026 or 70020. Source: "REST API
 /// Overview", which no longer lists Mumbai although the host was published for years.
 #[must_use]
 pub fn host(region: Region) -> &'static str {

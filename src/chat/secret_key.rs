@@ -1,7 +1,8 @@
-//! The account's key, as it stands in a Secret.
+//! The account's key, as stored in a Secret.
 //!
-//! Whoever may create a `ChatApp` chooses the entry that is read as a key, and the host that gets the signature. From a
-//! signature a weak password can be guessed, so nothing but a key is ever signed with.
+//! Anyone who may create a `ChatApp` chooses the Secret entry that is read as a key, and the host that receives the
+//! signature. A weak password could be guessed from a signature, so only something that is clearly a key is used to
+//! sign.
 
 mod invalid;
 
@@ -12,43 +13,47 @@ use sha2::{Digest as _, Sha256};
 
 pub use self::invalid::InvalidKey;
 
-/// A key of the console has this many hexadecimal digits.
+/// Number of hexadecimal digits in a key from the console.
 pub const KEY_DIGITS: usize = 64;
 
-/// The longest key that is accepted with [`KeyFormat::Any`], in bytes; more is a mistaken file.
+/// The longest key that [`KeyFormat::Any`] accepts, in bytes; anything longer is probably the wrong file.
 pub const MAX_KEY_BYTES: usize = 1024;
 
-/// What counts as an account's key.
+/// Which Secret entries are accepted as an account's key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum KeyFormat {
     /// 64 hexadecimal digits, as the console shows them.
     #[default]
     Hex64,
-    /// Any text without blanks, for accounts whose key has another form.
+    /// Any text without white space, for accounts whose key has another form.
     Any,
 }
 
-/// The account's key, kept out of every text and wiped from memory when dropped.
+/// The account's key. It is never printed, and is wiped from memory when dropped.
 ///
 /// The vendor signs with the key *as text*: its hex digits are not decoded ("Generating `UserSig`").
 #[derive(Clone)]
 pub struct SecretKey(SecretString);
 
 impl SecretKey {
-    /// Reads the key from a Secret's bytes. White space around it is ignored: many tools end a file with a
-    /// newline.
+    /// Parses a key from the bytes of a Secret entry. Surrounding white space is ignored, because many tools end a file
+    /// with a newline.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidKey`] says what the bytes are instead, without showing any of them.
     pub fn parse(bytes: &[u8], format: KeyFormat) -> Result<Self, InvalidKey> {
         let text = invalid::text(bytes)?;
         match format {
             KeyFormat::Hex64 if is_hex64(text) => Ok(Self(SecretString::from(text))),
-            KeyFormat::Hex64 => Err(invalid::no_hex64(text)),
+            KeyFormat::Hex64 => Err(invalid::not_hex64(text)),
             KeyFormat::Any => {
-                invalid::no_plain_text(text).map_or_else(|| Ok(Self(SecretString::from(text))), Err)
+                invalid::not_plain_text(text).map_or_else(|| Ok(Self(SecretString::from(text))), Err)
             }
         }
     }
 
-    /// Tells whether a Secret was rotated, without the old key being kept.
+    /// The SHA-256 of the key, which shows that a Secret was rotated without keeping the old key.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         Sha256::digest(self.expose()).into()

@@ -1,4 +1,4 @@
-//! `UserSig`, the signature that every call carries. Source: "Generating `UserSig`".
+//! `UserSig`, the signature that every call carries. Source: the vendor's page "Generating `UserSig`".
 
 use std::fmt;
 use std::io::Write as _;
@@ -17,10 +17,10 @@ use super::secret_key::SecretKey;
 /// How long the operator's signatures are valid, in seconds. The vendor recommends at least a day.
 pub const VALID_FOR_SECONDS: i64 = 86_400;
 
-/// How far the clock may step back, in seconds, before a signature counts as coming from the future.
+/// How far the clock may step back, in seconds, before a signature counts as issued in the future.
 const CLOCK_STEP_SECONDS: i64 = 60;
 
-/// A signature for one account and identifier: a credential, so it has no `Display` and no `Serialize`.
+/// A signature for one account and identifier. It is a credential, so it implements neither `Display` nor `Serialize`.
 #[derive(Clone)]
 pub struct UserSig {
     text: SecretString,
@@ -28,7 +28,7 @@ pub struct UserSig {
     valid_for: i64,
 }
 
-/// The JSON object inside a signature. `TLS.expire` is a duration in seconds, not a moment.
+/// The JSON object inside a signature. `TLS.expire` is a duration in seconds, not a point in time.
 #[derive(Serialize)]
 struct Ticket<'a> {
     #[serde(rename = "TLS.ver")]
@@ -46,8 +46,8 @@ struct Ticket<'a> {
 }
 
 impl UserSig {
-    /// Signs for `identifier` of the account `sdk_app_id`, valid from `issued_unix` (Unix seconds) for
-    /// `valid_for_seconds`; the last second is still valid.
+    /// Mints a signature for `identifier` of the account `sdk_app_id`. It is valid for `valid_for_seconds` from
+    /// `issued_unix` (Unix seconds), including the last second.
     #[must_use]
     pub fn mint(
         key: &SecretKey,
@@ -70,20 +70,20 @@ impl UserSig {
         Self { text: SecretString::from(encode(&ticket)), issued: issued_unix, valid_for: valid_for_seconds }
     }
 
-    /// When it was signed, Unix seconds.
+    /// When it was issued, in Unix seconds.
     #[must_use]
     pub fn issued(&self) -> i64 {
         self.issued
     }
 
-    /// The last second in which the vendor accepts it, Unix seconds.
+    /// The last second in which the vendor accepts it, in Unix seconds.
     #[must_use]
     pub fn expires(&self) -> i64 {
         self.issued.saturating_add(self.valid_for)
     }
 
-    /// Whether a new one is due at `now_unix` (Unix seconds): after half its validity, or when the clock was
-    /// set back behind the moment of signing, which the vendor might take for a forgery.
+    /// Whether a new signature is due at `now_unix` (Unix seconds): after half its validity, or if the clock was set
+    /// back to before it was issued, because the vendor might reject a signature from the future as forged.
     #[must_use]
     pub fn is_stale(&self, now_unix: i64) -> bool {
         let age = now_unix.saturating_sub(self.issued);
@@ -108,12 +108,13 @@ fn hmac_sha256(key: &SecretKey, message: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// zlib, then base64 in the vendor's own alphabet, which needs no percent-encoding. It is not base64url.
+/// Compresses with zlib, then encodes in base64 with the vendor's own alphabet, which needs no percent-encoding. It is
+/// not base64url.
 fn encode(ticket: &Ticket<'_>) -> String {
     let json = serde_json::to_vec(ticket).expect("a struct of text and numbers is always JSON");
     let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
-    zlib.write_all(&json).expect("a Vec takes every write");
-    let compressed = zlib.finish().expect("a Vec takes every write");
+    zlib.write_all(&json).expect("writing to a Vec cannot fail");
+    let compressed = zlib.finish().expect("writing to a Vec cannot fail");
     STANDARD.encode(compressed).replace('+', "*").replace('/', "-").replace('=', "_")
 }
 

@@ -13,14 +13,14 @@ use crate::api::GroupId;
 /// The two commands that the operator sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// Removes all attributes of a group.
+    /// Clears all attributes of a group (`clear_group_attr`).
     Clear,
-    /// Reads all attributes of a group. The vendor keeps it in another service than the writes.
+    /// Reads all attributes of a group (`get_group_attr`). The vendor serves it from a different service than writes.
     Read,
 }
 
 impl Command {
-    /// The path of the command, with the leading slash.
+    /// The URL path of the command, with the leading slash.
     #[must_use]
     pub fn path(self) -> &'static str {
         match self {
@@ -36,22 +36,22 @@ pub fn request_body(group: &GroupId) -> String {
     serde_json::json!({ "GroupId": group.as_str() }).to_string()
 }
 
-/// The vendor's answer. Only [`Reply::class`] says what it means.
+/// The vendor's answer. [`Reply::class`] is the only place that interprets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     /// `ErrorCode`; 0 is success.
     pub error_code: i64,
-    /// `OK`, `FAIL`, or `other` for any other text. Real answers sometimes lack it.
+    /// `OK`, `FAIL`, or `other` for any other text. Some real answers lack it.
     pub action_status: Option<String>,
-    /// The vendor's text, empty if there is none. As received: whoever shows it cleans it first.
+    /// The vendor's text, empty if there is none. It is as received and must be cleaned before it is shown.
     pub error_info: String,
-    /// The vendor's name for the call, for its support. As received, like the text.
+    /// The vendor's ID of the call, for its support. As received, like the text.
     pub request_id: Option<String>,
-    /// How many attributes a read found; 0 without a list.
+    /// How many attributes a read returned; 0 without a list.
     pub attributes: usize,
 }
 
-/// Why an answer cannot be read. Holds nothing of it.
+/// Why an answer is unreadable. Contains none of its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidReply {
     /// The body ends too early.
@@ -72,7 +72,7 @@ pub enum InvalidReply {
 }
 
 impl InvalidReply {
-    /// A short word for metrics.
+    /// The label value for metrics.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -99,10 +99,13 @@ struct Body {
     attributes: Option<Vec<IgnoredAny>>,
 }
 
-/// Reads the body of an HTTP 200. Unknown fields are ignored; everything but `ErrorCode` may be missing or
-/// null.
+/// Parses the body of an HTTP 200. Unknown fields are ignored; every field but `ErrorCode` may be missing or null.
+///
+/// # Errors
+///
+/// [`InvalidReply`] if the body is not the documented object.
 pub fn parse_reply(body: &[u8]) -> Result<Reply, InvalidReply> {
-    // serde would also fill a struct from an array, field by field.
+    // Reject arrays first: serde would also fill a struct from an array, field by field.
     match body.trim_ascii_start().first() {
         None => return Err(InvalidReply::Truncated),
         Some(b'{') => {}

@@ -49,8 +49,8 @@ fn a_check_takes_the_flags_and_variables_of_run() {
         (&vec!["shop".to_owned()], "own")
     );
     assert_eq!(check.secrets(), Secrets::Named(&["a".to_owned(), "b".to_owned()]));
-    let said = read("check --lease-retry-seconds 10", &[]).unwrap_err().to_string();
-    assert!(said.contains("must be less"), "{said}");
+    let message = read("check --lease-retry-seconds 10", &[]).unwrap_err().to_string();
+    assert!(message.contains("must be less"), "{message}");
     assert!(read("run --secret-name a", &[]).is_err());
 }
 
@@ -83,11 +83,11 @@ fn a_check_asks_for_all_secrets_some_or_none() {
     assert!(read("run --no-secrets", &[]).is_err());
     for (line, expected) in [
         ("check --no-secrets --secret-name=a", "contradict each other"),
-        ("check --secret-name=", "--secret-name: unusable value \"\""),
-        ("check --secret-name=a,,b", "--secret-name: unusable value \"\": name a Secret"),
+        ("check --secret-name=", "--secret-name: invalid value \"\""),
+        ("check --secret-name=a,,b", "--secret-name: invalid value \"\": name a Secret"),
     ] {
-        let said = read(line, &[]).expect_err(line).to_string();
-        assert!(said.contains(expected) && said.lines().count() == 1, "{line:?} said {said:?}");
+        let message = read(line, &[]).expect_err(line).to_string();
+        assert!(message.contains(expected) && message.lines().count() == 1, "{line:?} gave {message:?}");
     }
 }
 
@@ -98,31 +98,31 @@ fn each_bad_input_is_refused_in_one_line_that_names_it() {
         ("walk", &[], "\"walk\""),
         ("run --watch-namespaces a", &[], "--watch-namespace"),
         ("run --leader-elect false", &[], "\"false\""),
-        ("run --leader-elect=maybe", &[], "--leader-elect: unusable value \"maybe\": use one of true, false"),
-        ("run --watch-namespace Shop", &[], "--watch-namespace: unusable value \"Shop\""),
-        ("run --watch-namespace a,,b", &[], "--watch-namespace: unusable value \"\""),
+        ("run --leader-elect=maybe", &[], "--leader-elect: invalid value \"maybe\": use one of true, false"),
+        ("run --watch-namespace Shop", &[], "--watch-namespace: invalid value \"Shop\""),
+        ("run --watch-namespace a,,b", &[], "--watch-namespace: invalid value \"\""),
         ("run --lease-retry-seconds 0", &[], "from 1 to 3600"),
-        ("run --key-format hex", &[], "--key-format: unusable value \"hex\": use one of hex64, any"),
-        ("run", &[("GROUPATTR_KEY_FORMAT", "none")], "GROUPATTR_KEY_FORMAT: unusable value"),
-        ("check --secret-name Chat", &[], "--secret-name: unusable value \"Chat\""),
+        ("run --key-format hex", &[], "--key-format: invalid value \"hex\": use one of hex64, any"),
+        ("run", &[("GROUPATTR_KEY_FORMAT", "none")], "GROUPATTR_KEY_FORMAT: invalid value"),
+        ("check --secret-name Chat", &[], "--secret-name: invalid value \"Chat\""),
         ("run --shutdown-grace-seconds 0", &[], "--shutdown-grace-seconds"),
         ("run --lease-retry-seconds 10", &[], "--lease-retry-seconds 10 must be less"),
         ("run --listen 8080", &[], "0.0.0.0:8080"),
-        ("run --listen", &[], "--listen: unusable value \"\": it needs a value"),
-        ("run --allow-endpoint bad_host/x", &[], "--allow-endpoint: unusable value \"bad_host/x\""),
+        ("run --listen", &[], "--listen: invalid value \"\": a value is required"),
+        ("run --allow-endpoint bad_host/x", &[], "--allow-endpoint: invalid value \"bad_host/x\""),
         ("run --log-format xml", &[], "use one of text, json"),
-        ("run --log-filter inof", &[], "--log-filter: unusable value \"inof\""),
+        ("run --log-filter inof", &[], "--log-filter: invalid value \"inof\""),
         ("run extra", &[], "\"extra\""),
         ("crd --listen 1", &[], "--listen"),
-        ("drain --timeout-seconds 0", &[], "--timeout-seconds: unusable value \"0\""),
-        ("drain --deployment Rooms", &[], "--deployment: unusable value \"Rooms\""),
+        ("drain --timeout-seconds 0", &[], "--timeout-seconds: invalid value \"0\""),
+        ("drain --deployment Rooms", &[], "--deployment: invalid value \"Rooms\""),
         ("drain --leader-elect=false", &[], "needs --deployment NAME"),
         ("drain --lease-retry-seconds 10", &[], "must be less"),
-        ("run", &[("GROUPATTR_LISTEN", "a\nb")], "GROUPATTR_LISTEN: unusable value \"a\\nb\""),
-        ("run", &[("GROUPATTR_LOG_FORMAT", "xml")], "GROUPATTR_LOG_FORMAT: unusable value"),
+        ("run", &[("GROUPATTR_LISTEN", "a\nb")], "GROUPATTR_LISTEN: invalid value \"a\\nb\""),
+        ("run", &[("GROUPATTR_LOG_FORMAT", "xml")], "GROUPATTR_LOG_FORMAT: invalid value"),
     ] {
-        let said = read(line, variables).expect_err(line).to_string();
-        assert!(said.contains(expected) && said.lines().count() == 1, "{line:?} said {said:?}");
+        let message = read(line, variables).expect_err(line).to_string();
+        assert!(message.contains(expected) && message.lines().count() == 1, "{line:?} gave {message:?}");
     }
 }
 
@@ -138,7 +138,7 @@ fn help_names_every_flag_with_its_variable() {
     assert!(matches!(read("crd", &[]), Ok(Command::Crd)));
 }
 
-/// A list that is empty means all, or none; one with an empty element means that somebody forgot something.
+/// An omitted list means all or none. A list with an empty element is a mistake.
 #[test]
 fn what_is_given_and_empty_is_refused_and_never_means_all() {
     let args = |args: &[&str], variables: &[(&str, &str)]| {
@@ -172,22 +172,26 @@ fn what_is_given_and_empty_is_refused_and_never_means_all() {
                 given.push((vec!["check"], vec![(variable.as_str(), value)], &variable));
             }
             for (line, variables, blamed) in given {
-                let said = args(&line, &variables).expect_err(&format!("{line:?} {variables:?}")).to_string();
-                assert!(said.contains(blamed.as_str()) && said.lines().count() == 1, "{line:?}: {said}");
+                let message =
+                    args(&line, &variables).expect_err(&format!("{line:?} {variables:?}")).to_string();
+                assert!(
+                    message.contains(blamed.as_str()) && message.lines().count() == 1,
+                    "{line:?}: {message}"
+                );
             }
         }
     }
     for list in ["watch-namespace", "allow-endpoint", "secret-name"] {
         for value in ["a,,b", "a,", ",a", "a, ,b"] {
-            let said = args(&["check", &format!("--{list}={value}")], &[]).expect_err(value).to_string();
-            assert!(said.contains("leave it out altogether"), "{list} {value}: {said}");
-            let said = args(&["check"], &[(&variable_of(list), value)]).expect_err(value).to_string();
+            let message = args(&["check", &format!("--{list}={value}")], &[]).expect_err(value).to_string();
+            assert!(message.contains("omit the flag"), "{list} {value}: {message}");
+            let message = args(&["check"], &[(&variable_of(list), value)]).expect_err(value).to_string();
             assert!(
-                said.contains(&variable_of(list)) && said.contains("leave it out"),
-                "{list} {value}: {said}"
+                message.contains(&variable_of(list)) && message.contains("omit the flag"),
+                "{list} {value}: {message}"
             );
         }
-        // A variable that is entirely empty counts as unset, as in a shell.
+        // An empty variable counts as unset, as in a shell.
         assert!(args(&["check"], &[(&variable_of(list), "")]).is_ok(), "{list}");
     }
 }

@@ -1,4 +1,5 @@
-//! What may this account do? The API server answers to everybody about themselves.
+//! The RBAC permissions that the operator uses, and whether this account has them. Every account may review its own
+//! access.
 
 use std::time::Duration;
 
@@ -10,56 +11,56 @@ use tokio::time::timeout;
 
 use super::{client::describe_error, lease::LEASE_NAME};
 
-/// Limit of one call.
+/// Timeout of one call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A right that the operator uses.
+/// An RBAC permission that the operator uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permission {
-    /// What is done.
+    /// The verb, for example `get`.
     pub verb: &'static str,
     /// API group; empty for the core group.
     pub group: &'static str,
-    /// Plural, with the subresource behind a slash.
+    /// Plural of the resource, with a subresource after a slash.
     pub resource: &'static str,
-    /// Where; empty for all namespaces and for cluster-scoped objects.
+    /// Namespace; empty for all namespaces and for cluster-scoped objects.
     pub namespace: String,
-    /// To which object; empty for all.
+    /// Object name; empty for all objects.
     pub name: String,
-    /// What is lost without it. Empty: everything.
+    /// What does not work without it. Empty if the operator as a whole does not.
     pub loss: &'static str,
 }
 
-/// The places and names that the rights depend on.
+/// What the required permissions depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'a> {
     /// The watched namespaces; empty for all.
     pub watched: &'a [String],
-    /// The operator's own namespace, if it elects a leader.
+    /// The operator's own namespace, if leader election is on.
     pub lease: Option<&'a str>,
-    /// The Secrets that may be read.
+    /// The Secrets that the operator reads.
     pub secrets: Secrets<'a>,
 }
 
-/// Which Secrets the operator's own role lets it read.
+/// Which Secrets the operator's own role allows it to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Secrets<'a> {
-    /// Every one, by name.
+    /// All Secrets, each by a `get` of its name.
     All,
-    /// Those of these names.
+    /// The Secrets of these names.
     Named(&'a [String]),
-    /// None: namespaces grant it their Secret themselves, and nobody can say beforehand which.
+    /// None: each namespace grants access to its own Secret, so the names are not known in advance.
     None,
 }
 
-/// Every right that the operator uses, and nothing else.
+/// Every permission that the operator uses, and no others.
 #[must_use]
-pub fn permissions(extent: Scope<'_>) -> Vec<Permission> {
+pub fn permissions(scope: Scope<'_>) -> Vec<Permission> {
     const OURS: &str = "groupattr.dev";
     let all = [String::new()];
-    let everywhere = extent.watched.is_empty();
+    let everywhere = scope.watched.is_empty();
     let mut permissions = Vec::new();
-    for namespace in if everywhere { &all } else { extent.watched } {
+    for namespace in if everywhere { &all } else { scope.watched } {
         let mut add = |verb, group, resource, name: &str, loss| {
             let (namespace, name) = (namespace.clone(), name.to_owned());
             permissions.push(Permission { verb, group, resource, namespace, name, loss });
@@ -67,7 +68,7 @@ pub fn permissions(extent: Scope<'_>) -> Vec<Permission> {
         for verb in ["get", "list", "watch"] {
             add(verb, OURS, "groupattributeresets", "", "");
         }
-        add("delete", OURS, "groupattributeresets", "", "spec.ttlSecondsAfterFinished deletes nothing");
+        add("delete", OURS, "groupattributeresets", "", "spec.ttlSecondsAfterFinished has no effect");
         for verb in ["update", "patch"] {
             add(verb, OURS, "groupattributeresets/status", "", "");
         }
@@ -77,7 +78,7 @@ pub fn permissions(extent: Scope<'_>) -> Vec<Permission> {
             add("watch", OURS, kind, "", "");
             add("update", OURS, status, "", "");
         }
-        let secrets: &[String] = match extent.secrets {
+        let secrets: &[String] = match scope.secrets {
             Secrets::All => &all,
             Secrets::Named(names) => names,
             Secrets::None => &[],
@@ -93,7 +94,7 @@ pub fn permissions(extent: Scope<'_>) -> Vec<Permission> {
             add("watch", "", "namespaces", "", "");
         }
     }
-    if let Some(home) = extent.lease {
+    if let Some(home) = scope.lease {
         for (verb, name) in [("create", ""), ("get", LEASE_NAME), ("update", LEASE_NAME)] {
             permissions.push(Permission {
                 verb,
@@ -108,16 +109,20 @@ pub fn permissions(extent: Scope<'_>) -> Vec<Permission> {
     permissions
 }
 
-/// Whether this account has a right, or why nobody can tell.
-pub async fn may(client: &Client, right: &Permission) -> Result<bool, String> {
-    let (resource, subresource) = right.resource.split_once('/').unwrap_or((right.resource, ""));
+/// Whether this account has `permission`, by a `SelfSubjectAccessReview`.
+///
+/// # Errors
+///
+/// One line that says why the review failed.
+pub async fn may(client: &Client, permission: &Permission) -> Result<bool, String> {
+    let (resource, subresource) = permission.resource.split_once('/').unwrap_or((permission.resource, ""));
     let attributes = ResourceAttributes {
-        verb: Some(right.verb.to_owned()),
-        group: Some(right.group.to_owned()),
+        verb: Some(permission.verb.to_owned()),
+        group: Some(permission.group.to_owned()),
         resource: Some(resource.to_owned()),
         subresource: Some(subresource.to_owned()),
-        namespace: Some(right.namespace.clone()),
-        name: Some(right.name.clone()),
+        namespace: Some(permission.namespace.clone()),
+        name: Some(permission.name.clone()),
         ..ResourceAttributes::default()
     };
     let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
@@ -152,39 +157,39 @@ impl std::fmt::Display for Permission {
 mod tests {
     use super::*;
 
-    fn said(extent: Scope<'_>) -> Vec<String> {
-        permissions(extent).iter().map(ToString::to_string).collect()
+    fn lines(scope: Scope<'_>) -> Vec<String> {
+        permissions(scope).iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn in_chosen_namespaces_nothing_of_the_cluster_is_needed() {
         let watched = ["a".to_owned(), "b".to_owned()];
-        let said =
-            said(Scope { watched: &watched, lease: None, secrets: Secrets::Named(&["chat".to_owned()]) });
-        assert!(said.contains(&"get secrets named chat in namespace b".to_owned()), "{said:?}");
-        assert!(said.iter().all(|right| right.ends_with("namespace a") || right.ends_with("namespace b")));
-        assert!(!said.iter().any(|right| right.contains("clusterchatapps")));
+        let lines =
+            lines(Scope { watched: &watched, lease: None, secrets: Secrets::Named(&["chat".to_owned()]) });
+        assert!(lines.contains(&"get secrets named chat in namespace b".to_owned()), "{lines:?}");
+        assert!(lines.iter().all(|line| line.ends_with("namespace a") || line.ends_with("namespace b")));
+        assert!(!lines.iter().any(|line| line.contains("clusterchatapps")));
     }
 
     #[test]
     fn in_all_namespaces_the_kinds_of_the_cluster_are_needed_too() {
-        let said = said(Scope { watched: &[], lease: Some("home"), secrets: Secrets::All });
-        for right in [
+        let lines = lines(Scope { watched: &[], lease: Some("home"), secrets: Secrets::All });
+        for line in [
             "get secrets in all namespaces",
             "update clusterchatapps/status of groupattr.dev",
             "watch namespaces",
             "update leases of coordination.k8s.io named groupattr-operator in namespace home",
         ] {
-            assert!(said.contains(&right.to_owned()), "{right}: {said:?}");
+            assert!(lines.contains(&line.to_owned()), "{line}: {lines:?}");
         }
     }
 
     #[test]
     fn where_namespaces_grant_their_secret_themselves_no_right_to_secrets_is_asked_for() {
-        let extent = |secrets| Scope { watched: &[], lease: Some("home"), secrets };
-        let (all, none) = (said(extent(Secrets::All)), said(extent(Secrets::None)));
+        let scope = |secrets| Scope { watched: &[], lease: Some("home"), secrets };
+        let (all, none) = (lines(scope(Secrets::All)), lines(scope(Secrets::None)));
         let without: Vec<String> =
-            all.iter().filter(|right| !right.starts_with("get secrets")).cloned().collect();
+            all.iter().filter(|line| !line.starts_with("get secrets")).cloned().collect();
         assert_eq!((none.len() + 1, &none), (all.len(), &without));
     }
 }

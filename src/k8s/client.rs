@@ -1,4 +1,4 @@
-//! The way to the API server, and how trouble on it is worded.
+//! Connects to the API server, and describes failed calls to it.
 
 use std::{env, error::Error as _, io, time::Duration};
 
@@ -10,30 +10,30 @@ use kube::{
 
 use crate::text::one_line;
 
-/// Longer than a watch may be silent (they end after 200 s), so only a dead connection meets it. Single calls have
-/// shorter limits of their own, where they are made.
+/// Longer than a watch can be without data (watches end after 200 s), so only a dead connection reaches it. Single calls
+/// have shorter timeouts of their own, where they are made.
 const READ_TIMEOUT: Duration = Duration::from_secs(295);
-/// Shorter than any single call's limit, so that a call has time for a second address.
+/// Shorter than any single call's timeout, so that a call has time to try a second address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Two clients with connections of their own.
+/// Two clients that share no connections.
 #[derive(Clone)]
 pub struct Clients {
     /// For everything but the lease.
     pub main: Client,
-    /// For the lease alone: its renewals never queue behind other calls.
+    /// For the lease only, so that its renewals never queue behind other calls.
     pub lease: Client,
 }
 
-/// Why there is no client; one line that says what to do.
+/// Why there is no client, in one line that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// Neither a kubeconfig nor a pod.
+    /// There is no kubeconfig, and the process does not run in a pod.
     #[error(
         "no Kubernetes cluster: there is no kubeconfig and this is not a pod; set KUBECONFIG to a kubeconfig file"
     )]
     NoCluster,
-    /// A kubeconfig that is there, or that KUBECONFIG names, cannot be used.
+    /// The kubeconfig that exists, or that KUBECONFIG names, is unusable.
     #[error("the kubeconfig cannot be used: {0}; `kubectl cluster-info` must work with the same KUBECONFIG")]
     Kubeconfig(String),
     /// A pod without a usable service account.
@@ -45,8 +45,12 @@ pub enum ConnectError {
 
 /// Connects as kubectl does: `KUBECONFIG`, else `~/.kube/config`, else the pod's service account.
 ///
-/// Unlike [`Config::infer`] it does not turn to the pod's service account if a kubeconfig is there but broken, and
-/// takes no debugging overrides from the environment.
+/// Unlike [`Config::infer`], it does not fall back to the pod's service account if a kubeconfig exists but is broken,
+/// and it takes no debugging overrides from the environment.
+///
+/// # Errors
+///
+/// [`ConnectError`] if no configuration was found or it is unusable. No call is made to the API server here.
 pub async fn connect() -> Result<Clients, ConnectError> {
     let config = tuned(configured().await?);
     let client = |config: Config| {
@@ -56,8 +60,8 @@ pub async fn connect() -> Result<Clients, ConnectError> {
 }
 
 async fn configured() -> Result<Config, ConnectError> {
-    let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
-    let (named, in_pod) = (set("KUBECONFIG"), set("KUBERNETES_SERVICE_HOST"));
+    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let (named, in_pod) = (is_set("KUBECONFIG"), is_set("KUBERNETES_SERVICE_HOST"));
     match Config::from_kubeconfig(&KubeConfigOptions::default()).await {
         Ok(config) => Ok(config),
         Err(KubeconfigError::FindPath | KubeconfigError::ReadConfig(..)) if !named && in_pod => {
@@ -68,12 +72,12 @@ async fn configured() -> Result<Config, ConnectError> {
         Err(KubeconfigError::ReadConfig(error, _)) if !named && error.kind() == io::ErrorKind::NotFound => {
             Err(ConnectError::NoCluster)
         }
-        Err(error) => Err(ConnectError::Kubeconfig(unusable(&error))),
+        Err(error) => Err(ConnectError::Kubeconfig(describe_kubeconfig_error(&error))),
     }
 }
 
 fn tuned(mut config: Config) -> Config {
-    // It would repeat even a PATCH, and wait as long as a `Retry-After` says.
+    // kube's retry policy would repeat even a PATCH, and would wait for as long as a `Retry-After` header says.
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(READ_TIMEOUT);
@@ -85,28 +89,27 @@ fn tuned(mut config: Config) -> Config {
     config
 }
 
-/// A parser's message can quote the file, and with it a key: the place is enough.
-fn unusable(error: &KubeconfigError) -> String {
+/// A parser's message can quote the file, including a private key, so only the line number is reported.
+fn describe_kubeconfig_error(error: &KubeconfigError) -> String {
     match error {
         KubeconfigError::Parse(error) => match error.location() {
-            Some(place) => format!("not a kubeconfig, see line {}", place.line()),
-            None => "not a kubeconfig".to_owned(),
+            Some(place) => format!("it is not a valid kubeconfig, see line {}", place.line()),
+            None => "it is not a valid kubeconfig".to_owned(),
         },
         KubeconfigError::ReadConfig(error, path) => format!("cannot read {}: {error}", path.display()),
-        KubeconfigError::CurrentContextNotSet => "it sets no current-context".to_owned(),
+        KubeconfigError::CurrentContextNotSet => "it has no current-context".to_owned(),
         other => one_line(&other.to_string(), 300),
     }
 }
 
-/// One line about a failed call to the API server.
+/// Describes a failed call to the API server in one line.
 ///
-/// Texts that can quote an answer's body (it may be a Secret) or a credential plug-in's output are left out.
+/// Leaves out texts that can quote a response body (it may be a Secret) or the output of a credential plug-in.
 #[must_use]
 pub fn describe_error(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(_) if is_unauthorized(error) => {
-            "the API server does not accept the token or certificate (401): \
-                                                      it is wrong or has expired; make a new one"
+            "the API server rejected the token or certificate (401): it is invalid or has expired; issue a new one"
                 .to_owned()
         }
         kube::Error::Api(status) => {
@@ -119,7 +122,7 @@ pub fn describe_error(error: &kube::Error) -> String {
         }
         kube::Error::Auth(error) => credentials(error),
         kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => {
-            "the API server's answer does not decode".to_owned()
+            "the API server's answer cannot be decoded".to_owned()
         }
         kube::Error::ProxyProtocolDisabled { .. } | kube::Error::ProxyProtocolUnsupported { .. } => {
             "proxy-url is not supported".to_owned()
@@ -139,17 +142,17 @@ pub fn describe_error(error: &kube::Error) -> String {
     }
 }
 
-/// What stands in the way of something that is tried again.
+/// Why an operation that is retried did not succeed.
 #[derive(Clone, Debug)]
 pub struct Obstacle {
-    /// In one line.
+    /// The description, one line.
     pub line: String,
-    /// A right or an object is missing: trying again helps only if somebody adds it.
+    /// An RBAC permission or an object is missing, so a retry succeeds only if somebody adds it.
     pub is_final: bool,
 }
 
 impl Obstacle {
-    /// From an answer of the API server, which `line` says in words.
+    /// From a failed call to the API server, which `line` describes.
     #[must_use]
     pub fn new(error: &kube::Error, line: String) -> Self {
         let is_final =
@@ -158,7 +161,7 @@ impl Obstacle {
     }
 }
 
-/// Whether the API server does not know who is asking.
+/// Whether the API server rejected the credentials (401).
 pub(super) fn is_unauthorized(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 401)
 }
@@ -180,12 +183,16 @@ fn credentials(error: &AuthError) -> String {
 mod tests {
     use super::*;
 
+    /// Such text can contain credentials.
     #[test]
     fn no_text_of_a_broken_kubeconfig_or_answer_is_repeated() {
         let yaml = "apiVersion: v1\nusers: [{name: me, user: {token: s3cret, token: s3cret}]\nclusters: 7\n";
         let error = kube::config::Kubeconfig::from_yaml(yaml).unwrap_err();
-        let said = ConnectError::Kubeconfig(unusable(&error)).to_string();
-        assert!(!said.contains("s3cret") && said.lines().count() == 1 && said.contains("line "), "{said}");
+        let message = ConnectError::Kubeconfig(describe_kubeconfig_error(&error)).to_string();
+        assert!(
+            !message.contains("s3cret") && message.lines().count() == 1 && message.contains("line "),
+            "{message}"
+        );
 
         let error = serde_json::from_str::<u8>("\"s3cret\"").unwrap_err();
         assert!(!describe_error(&kube::Error::SerdeError(error)).contains("s3cret"));
@@ -197,7 +204,10 @@ mod tests {
         let config = tuned(Config::new(format!("http://{closed}").parse().unwrap()));
         assert!(!config.default_retry && !config.accept_invalid_certs);
         let error = Client::try_from(config).unwrap().apiserver_version().await.unwrap_err();
-        let said = describe_error(&error);
-        assert!(said.starts_with("the API server cannot be reached: ") && said.contains("refused"), "{said}");
+        let message = describe_error(&error);
+        assert!(
+            message.starts_with("the API server cannot be reached: ") && message.contains("refused"),
+            "{message}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Are our kinds there? Every account may ask: discovery needs no right of its own.
+//! Checks that the cluster serves the operator's kinds. Every account may do this: discovery needs no RBAC permission
+//! beyond the default ones.
 
 use std::time::Duration;
 
@@ -11,14 +12,14 @@ use crate::limits::backoff::Backoff;
 use crate::observability::log_throttle::LogThrottle;
 
 const GROUP_VERSION: &str = "groupattr.dev/v1alpha1";
-/// Limit of one call.
+/// Timeout of one call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Wait before the first retry.
 const MIN_RETRY: Duration = Duration::from_secs(1);
 /// Longest wait between two looks.
 const MAX_RETRY: Duration = Duration::from_secs(10);
 
-/// A kind that must be served together with its status, by its plural.
+/// A kind that must be served together with its status subresource, named by its plural.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequiredKind(&'static str);
 
@@ -30,7 +31,7 @@ impl RequiredKind {
     /// `ClusterChatApp`
     pub const CLUSTER_CHAT_APPS: Self = Self("clusterchatapps");
 
-    /// The kinds that an operator for these namespaces needs; for all namespaces if there are none.
+    /// The kinds that an operator watching `namespaces` needs; an empty list means all namespaces.
     #[must_use]
     pub fn of(namespaces: &[String]) -> Vec<Self> {
         let mut needed = vec![Self::RESETS, Self::CHAT_APPS];
@@ -41,9 +42,9 @@ impl RequiredKind {
     }
 }
 
-/// Waits until each of `needed` is served with its `/status`, for ever if must be.
+/// Waits until each of `needed` is served with its `/status`, without a time limit.
 ///
-/// `on_missing` gets the line about what is missing each time it changes; the log gets it once a minute besides.
+/// `on_missing` gets the line about what is missing whenever it changes; the log gets it once a minute as well.
 pub async fn wait_for_kinds(client: &Client, needed: &[RequiredKind], mut on_missing: impl FnMut(&str)) {
     let mut log_throttle = LogThrottle::default();
     let mut last = String::new();
@@ -61,28 +62,28 @@ pub async fn wait_for_kinds(client: &Client, needed: &[RequiredKind], mut on_mis
     }
 }
 
-/// One look; the line that says what is in the way, if anything is.
+/// Checks once. Returns one line that says what is missing or why the check failed, or `None` if all is served.
 pub async fn obstacle(client: &Client, needed: &[RequiredKind]) -> Option<String> {
     match timeout(CALL_TIMEOUT, client.list_api_group_resources(GROUP_VERSION)).await {
-        Ok(Ok(served)) => install(&missing(&served, needed)),
-        // By code: for a group that nobody serves the body is plain text and no Status.
+        Ok(Ok(served)) => describe_missing(&missing(&served, needed)),
+        // Test the code, not the reason: for an API group that is not served, the body is plain text, not a Status.
         Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
-            install(&missing(&APIResourceList::default(), needed))
+            describe_missing(&missing(&APIResourceList::default(), needed))
         }
         Ok(Err(error @ kube::Error::Api(_))) if is_unauthorized(&error) => Some(describe_error(&error)),
         Ok(Err(error @ kube::Error::Api(_))) => Some(format!(
-            "the kinds of {GROUP_VERSION} cannot be looked up: {}; every account should have the ClusterRole \
-             system:discovery",
+            "the kinds of {GROUP_VERSION} cannot be discovered: {}; bind the ClusterRole system:discovery to this \
+             account, which is the default for every account",
             describe_error(&error)
         )),
         Ok(Err(error)) => {
-            Some(format!("the kinds of {GROUP_VERSION} cannot be looked up: {}", describe_error(&error)))
+            Some(format!("the kinds of {GROUP_VERSION} cannot be discovered: {}", describe_error(&error)))
         }
         Err(_) => Some(format!("the API server did not answer within {CALL_TIMEOUT:?}")),
     }
 }
 
-/// Plurals and `plural/status` that `served` lacks.
+/// The entries `plural` and `plural/status` of `needed` that `served` lacks.
 fn missing(served: &APIResourceList, needed: &[RequiredKind]) -> Vec<String> {
     needed
         .iter()
@@ -91,7 +92,7 @@ fn missing(served: &APIResourceList, needed: &[RequiredKind]) -> Vec<String> {
         .collect()
 }
 
-fn install(missing: &[String]) -> Option<String> {
+fn describe_missing(missing: &[String]) -> Option<String> {
     if missing.is_empty() {
         return None;
     }
@@ -125,9 +126,9 @@ mod tests {
 
     #[test]
     fn the_line_names_what_is_missing_and_the_command_that_installs_it() {
-        let line = install(&missing(&serving(&[]), &[RequiredKind::RESETS])).unwrap();
+        let line = describe_missing(&missing(&serving(&[]), &[RequiredKind::RESETS])).unwrap();
         assert!(line.contains("groupattributeresets, groupattributeresets/status"), "{line}");
         assert!(line.contains("`groupattr-operator crd | kubectl apply --server-side -f -`"), "{line}");
-        assert_eq!(install(&[]), None);
+        assert_eq!(describe_missing(&[]), None);
     }
 }

@@ -1,4 +1,5 @@
-//! Kubernetes Events about resets and apps: a courtesy to readers, never a reason to wait or to fail.
+//! Writes Kubernetes Events about resets and apps. They are informational: nothing waits for an event or fails because
+//! of one.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -33,48 +34,49 @@ mod series;
 use self::series::{EventKey, RecentEvents, StoredEvent};
 use crate::text::one_line;
 
-/// Events that may wait to be written, of all namespaces; what comes on top is dropped.
+/// Maximum number of queued events of all namespaces; further events are dropped.
 const MAX_QUEUED: usize = 1_000;
-/// Events of one namespace that may wait.
+/// Maximum number of queued events of one namespace.
 const MAX_QUEUED_PER_NAMESPACE: usize = 250;
-/// Events written at the same time, each of another namespace.
+/// Events written concurrently, each of a different namespace.
 const MAX_CONCURRENT_WRITES: usize = 4;
-/// Written events that are remembered, so that repeats can join them.
+/// Written events that are remembered, so that repeats can join their series.
 const MAX_REMEMBERED: usize = 1_000;
-/// Limit of one call.
+/// Timeout of one call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest note: <https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/>
+/// Longest note, in bytes: <https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/>
 const MAX_NOTE: usize = 1024;
-/// Longest name of a reporting instance, by the same page.
+/// Longest reporting instance, in bytes, from the same page.
 const MAX_INSTANCE: usize = 128;
-/// Longest name of an object, less a full stop and the 16 digits that make the name of an event unique.
+/// Longest object name, less the full stop and the 16 hexadecimal digits that make an event's name unique.
 const MAX_NAME_STEM: usize = 253 - 17;
 
-/// One event to be.
+/// An event to be written.
 #[derive(Clone, Debug)]
 pub struct NewEvent {
-    /// `UpperCamelCase`, from a fixed set.
+    /// The reason: `UpperCamelCase`, from a fixed set.
     pub reason: &'static str,
-    /// A warning, or just news.
+    /// The type: `Warning` if true, else `Normal`.
     pub warning: bool,
-    /// For people. Without counters: within 6 minutes, repeats of the same note form one series.
+    /// The text for users. It must not contain counters, because repeats of the same note within 6 minutes form one
+    /// series.
     pub note: String,
-    /// The object it is about, with its uid.
+    /// The object that the event is about, with its uid.
     pub regarding: ObjectReference,
 }
 
-/// Writes events in the background. Cheap to clone; what is queued when the process ends is lost.
+/// Writes events in the background. Cheap to clone. Events that are still queued when the process ends are lost.
 #[derive(Clone)]
 pub struct EventWriter {
     queue: Arc<Mutex<BoundedQueue<NewEvent>>>,
-    /// Holds at most one wake-up; the writer ends when nobody can send one any more.
+    /// Holds at most one wake-up. The writer task ends when all senders are dropped.
     wake: mpsc::Sender<()>,
     log_throttle: Arc<Mutex<LogThrottle>>,
 }
 
 impl EventWriter {
-    /// Starts the writer on the current tokio runtime. `identity` names this process in the events; `written` hears of
-    /// each write how it went: `ok` or what was wrong.
+    /// Starts the writer on the current tokio runtime. `identity` names this process in the events. `written` is called
+    /// with the result of each write: `ok`, `gone`, `refused` or `unclear`.
     #[must_use]
     pub fn new(
         client: Client,
@@ -93,17 +95,17 @@ impl EventWriter {
         Self { queue, wake, log_throttle: Arc::default() }
     }
 
-    /// Queues an event without waiting; false if the queue is full and one was dropped, this one or a later one of a
-    /// namespace of which more wait.
-    #[must_use = "count the dropped ones"]
+    /// Queues an event without waiting. Returns false if the queue is full and an event was dropped: this one, or the
+    /// newest one of a namespace that has more events queued.
+    #[must_use = "count the dropped events"]
     pub fn send(&self, new_event: NewEvent) -> bool {
         let namespace = new_event.regarding.namespace.clone().unwrap_or_default();
         let dropped = lock(&self.queue).push(&namespace, new_event).is_some();
-        // If it is full, the writer is about to look anyway.
+        // If the channel is full, a wake-up is already pending.
         let _ = self.wake.try_send(());
-        let said = "events are dropped: there are too many, or the API server takes them too slowly";
-        if dropped && lock(&self.log_throttle).due(said, Instant::now()) {
-            tracing::warn!("{said}");
+        let message = "dropping events: there are too many, or the API server accepts them too slowly";
+        if dropped && lock(&self.log_throttle).due(message, Instant::now()) {
+            tracing::warn!("{message}");
         }
         !dropped
     }
@@ -113,10 +115,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Why a call did not do what it should.
+/// Why an event could not be written.
 struct EventError {
     label: &'static str,
-    said: String,
+    message: String,
 }
 
 struct WriterTask {
@@ -149,7 +151,7 @@ impl WriterTask {
     async fn write(&self, new_event: NewEvent) {
         let (NewEvent { reason, regarding, .. }, key) = (&new_event, key(&new_event));
         let now = Timestamp::now();
-        // Events about objects of the cluster stand where those of kubectl and client-go do.
+        // Events about cluster-scoped objects go to the namespace that kubectl and client-go use.
         let namespace = regarding.namespace.as_deref().unwrap_or("default");
         let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let known = lock(&self.recent).find(&key, now).cloned();
@@ -173,7 +175,7 @@ impl WriterTask {
                 namespace = regarding.namespace,
                 name = regarding.name,
                 "event not written: {}",
-                error.said
+                error.message
             ),
         }
     }
@@ -200,12 +202,12 @@ impl WriterTask {
         Ok(StoredEvent { name: event.metadata.name.unwrap_or_default(), count: 1, last: now })
     }
 
-    /// One write, in limited time.
+    /// Makes one write with a timeout, and reports its result.
     async fn call(
         &self,
         call: impl Future<Output = Result<Event, kube::Error>>,
     ) -> Result<Event, EventError> {
-        let failed = |label, said| Err(EventError { label, said });
+        let failed = |label, message| Err(EventError { label, message });
         let result = match timeout(CALL_TIMEOUT, call).await {
             Ok(Ok(event)) => Ok(event),
             Ok(Err(error)) => match &error {
@@ -229,7 +231,7 @@ fn key(new_event: &NewEvent) -> EventKey {
     }
 }
 
-/// What a repeat changes in the stored event.
+/// The patch that a repeat applies to the stored event.
 fn series(count: i32, last: Timestamp) -> serde_json::Value {
     json!({ "series": EventSeries { count, last_observed_time: MicroTime(last) } })
 }
@@ -259,7 +261,8 @@ fn event(
     }
 }
 
-/// The object's name and the moment, as client-go names events; a long name is cut where a name may end.
+/// The object's name and the time in hexadecimal nanoseconds, as client-go names events. A long object name is cut so
+/// that it still ends in a letter or digit.
 fn name(object: &str, now: Timestamp) -> String {
     let stem = &object[..object.floor_char_boundary(MAX_NAME_STEM)];
     let stem = stem.trim_end_matches(|last: char| !last.is_ascii_alphanumeric());

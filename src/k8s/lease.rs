@@ -1,9 +1,10 @@
-//! One active process: leader election by a `coordination.k8s.io` Lease.
+//! Leader election by a `coordination.k8s.io` Lease, so that one process is active.
 //!
-//! Others may take the Lease after watching it unchanged for its whole span, by their own clocks; a leader stops
-//! acting after the shorter renew deadline, by its own. Clocks of different machines are never compared.
+//! Other candidates may take the Lease after they have seen it unchanged for its whole duration, by their own clocks. A
+//! leader stops acting after the shorter renew deadline, by its own clock. Clocks of different machines are never
+//! compared.
 //!
-//! A drain asks the leader by an annotation on the Lease, and gets it; see `hand_over`.
+//! A drain requests the Lease by an annotation, and the leader hands it over; see [`hand_over`].
 
 pub mod hand_over;
 
@@ -21,7 +22,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::hand_over::{asked_for_by, given_back, unasked};
+use self::hand_over::{hand_over_requested_by, released, without_hand_over_request};
 use super::client::describe_error;
 use crate::observability::log_throttle::LogThrottle;
 use crate::protocol::standby::Standby;
@@ -29,22 +30,22 @@ use crate::protocol::standby::Standby;
 /// Name of the Lease in the operator's namespace.
 pub const LEASE_NAME: &str = "groupattr-operator";
 
-/// Between two attempts to give the lease back.
+/// Wait between two attempts to release the Lease.
 const RELEASE_RETRY: Duration = Duration::from_millis(200);
 
-/// How patient everybody is: `retry` < `deadline` < `span`.
+/// Durations of leader election: `retry` < `deadline` < `span`.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseTiming {
-    /// How long others leave a silent leader's Lease alone.
+    /// Lease duration: how long others wait before they take a Lease that is not renewed.
     pub span: Duration,
-    /// How long a leader acts without having renewed.
+    /// Renew deadline: how long a leader keeps acting without a renewal.
     pub deadline: Duration,
-    /// Time between two attempts to take or to renew.
+    /// Interval between attempts to acquire or renew.
     pub retry: Duration,
 }
 
 impl LeaseTiming {
-    /// Limit of one attempt: a call that hangs leaves time for another within the deadline.
+    /// Timeout of one attempt, so that a call that hangs leaves time for another one within the deadline.
     fn call_timeout(&self) -> Duration {
         self.deadline / 2
     }
@@ -61,68 +62,70 @@ enum LeadershipState {
     Over,
 }
 
-/// When leading is over unless it is renewed, on both clocks.
+/// When leadership ends unless it is renewed, on the monotonic clock and on the wall clock.
 #[derive(Clone, Copy, Debug)]
 struct LeadershipEnd {
     at: Instant,
-    on_the_wall: Timestamp,
+    wall_clock: Timestamp,
 }
 
 impl LeadershipEnd {
-    /// `begun` lies in the past by as long as the renewal took.
+    /// `begun` is when the renewal was sent. The deadline counts from then, not from when the answer arrived.
     fn after(begun: Instant, deadline: Duration) -> Self {
-        Self { at: begun + deadline, on_the_wall: Timestamp::now() - begun.elapsed() + deadline }
+        Self { at: begun + deadline, wall_clock: Timestamp::now() - begun.elapsed() + deadline }
     }
 }
 
 impl Leadership {
-    /// For a process that runs without election: it always holds.
+    /// Leadership of a process that runs without leader election; it always holds.
     #[must_use]
     pub fn alone() -> Self {
         Self(watch::channel(LeadershipState::Unelected).1)
     }
 
-    /// Renewed less than the renew deadline before `now`. A process that was frozen learns the truth at once; so does
-    /// one whose machine was, for which the wall clock went on and the monotonic one did not.
+    /// Whether the Lease was renewed less than the renew deadline before `now`. A process that was frozen sees at once
+    /// that its leadership is over. So does one whose machine was suspended: there the wall clock went on although the
+    /// monotonic clock stood still, which is why both are checked.
     #[must_use]
     pub fn holds(&self, now: Instant) -> bool {
         match *self.0.borrow() {
             LeadershipState::Unelected => true,
-            LeadershipState::Until(end) => now < end.at && Timestamp::now() < end.on_the_wall,
+            LeadershipState::Until(end) => now < end.at && Timestamp::now() < end.wall_clock,
             LeadershipState::Over => false,
         }
     }
 
-    /// Ends when leadership was lost or given back for good; never without election.
+    /// Completes when leadership was lost or released, which is final. Never completes without leader election.
     pub async fn lost(&self) {
         let mut state = self.0.clone();
         if matches!(*state.borrow(), LeadershipState::Unelected) {
             std::future::pending::<()>().await;
         }
-        // An error means that the `Held` is gone, and with it whoever renewed.
+        // An error means that the `HeldLease` was dropped, so nothing renews the Lease any more.
         let _ = state.wait_for(|state| matches!(state, LeadershipState::Over)).await;
     }
 }
 
-/// The Lease as last read; `at` is our own clock at the moment its record last changed.
+/// The Lease as last read. `at` is when we first saw its current record, by our own clock.
 struct ObservedLease {
     lease: Lease,
     at: Instant,
 }
 
 impl ObservedLease {
-    fn note(self, lease: Lease, now: Instant) -> Self {
+    fn update(self, lease: Lease, now: Instant) -> Self {
         let at = if lease.spec == self.lease.spec { self.at } else { now };
         ObservedLease { lease, at }
     }
 
-    /// Free, ours already, or not renewed for its whole span while we watched.
-    fn is_ours_to_take(&self, me: &str, timing: LeaseTiming, now: Instant) -> bool {
+    /// Whether `me` may take it: it is free, already ours, or was not renewed for its whole duration while we observed
+    /// it.
+    fn is_available_to(&self, me: &str, timing: LeaseTiming, now: Instant) -> bool {
         let holder = holder(&self.lease);
         holder.is_empty() || holder == me || now.saturating_duration_since(self.at) >= self.span(timing)
     }
 
-    /// How long its holder may be silent.
+    /// Its duration as recorded by the holder, else ours.
     fn span(&self, timing: LeaseTiming) -> Duration {
         let recorded =
             self.lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or_default();
@@ -135,7 +138,7 @@ fn holder(lease: &Lease) -> &str {
     lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default()
 }
 
-/// `lease` in our name. It keeps its resourceVersion, so a write that raced another is refused.
+/// `lease` with us as the holder. It keeps its resourceVersion, so the write fails if another one came first.
 fn claim(mut lease: Lease, me: &str, timing: LeaseTiming, now: Timestamp) -> Lease {
     let spec = lease.spec.get_or_insert_default();
     let is_new = spec.holder_identity.as_deref() != Some(me);
@@ -146,11 +149,11 @@ fn claim(mut lease: Lease, me: &str, timing: LeaseTiming, now: Timestamp) -> Lea
     spec.holder_identity = Some(me.to_owned());
     spec.lease_duration_seconds = Some(i32::try_from(timing.span.as_secs()).unwrap_or(i32::MAX));
     spec.renew_time = Some(MicroTime(now));
-    // Whoever asked for it asked another one, and may be gone.
-    if is_new { unasked(lease) } else { lease }
+    // A hand-over request was addressed to the previous holder, and the drain that made it may be gone.
+    if is_new { without_hand_over_request(lease) } else { lease }
 }
 
-/// The Lease in our name. Poll [`Held::keep`], or it runs out.
+/// The Lease with us as the holder. It expires unless [`HeldLease::renew_until_lost`] is polled.
 pub struct HeldLease {
     api: Api<Lease>,
     lease: Lease,
@@ -158,13 +161,16 @@ pub struct HeldLease {
     timing: LeaseTiming,
     renewed: Instant,
     state: watch::Sender<LeadershipState>,
-    asked: CancellationToken,
+    hand_over: CancellationToken,
 }
 
-/// Waits until the Lease is ours. `me` must be unique to this process; `api` is for the operator's namespace. `None` if
-/// the process was told to end: not in the middle of an attempt, since a write that is under way may succeed, and a
-/// Lease that nobody gives back keeps the others waiting for its whole span. `stands_by` is told after each look
-/// whether this process could take over, or in one line why not.
+/// Waits until the Lease is ours.
+///
+/// `me` must be unique to this process; `api` is for the operator's namespace. After each attempt, `stands_by` gets
+/// whether this process could take over, or one line that says why not.
+///
+/// Returns `None` if `shutdown` was cancelled. An attempt is never cut short for it: its write may succeed, and a Lease
+/// that is never released makes the others wait for its whole duration.
 pub async fn acquire(
     api: Api<Lease>,
     me: &str,
@@ -184,8 +190,8 @@ pub async fn acquire(
                     renewed,
                     timing.deadline,
                 )));
-                let asked = CancellationToken::new();
-                return Some(HeldLease { api, lease, me: me.to_owned(), timing, renewed, state, asked });
+                let hand_over = CancellationToken::new();
+                return Some(HeldLease { api, lease, me: me.to_owned(), timing, renewed, state, hand_over });
             }
             Ok(Ok(None)) => None,
             Ok(Err(error)) => Some(describe_lease_error(&error, api.namespace())),
@@ -203,25 +209,25 @@ pub async fn acquire(
                 }
             }
         }
-        // Twice as often as a leader renews: a lease that was handed over is not left lying.
+        // Twice as often as a leader renews, so that a released lease is taken soon.
         let _ = shutdown.run_until_cancelled(sleep_until(renewed + timing.retry / 2)).await;
     }
     None
 }
 
-/// Trouble, with what would end it.
+/// A failed call for the Lease, described in one line with its remedy.
 #[must_use]
 pub fn describe_lease_error(error: &kube::Error, namespace: Option<&str>) -> String {
-    let (said, namespace) = (describe_error(error), namespace.unwrap_or("default"));
+    let (description, namespace) = (describe_error(error), namespace.unwrap_or("default"));
     match error {
         kube::Error::Api(status) if status.is_forbidden() => format!(
-            "{said}; allow this account to create leases.coordination.k8s.io in namespace {namespace}, and to get \
-             and update {LEASE_NAME}"
+            "{description}; allow this account to create leases.coordination.k8s.io in namespace {namespace}, and to \
+             get and update {LEASE_NAME}"
         ),
         kube::Error::Api(status) if status.is_not_found() => {
-            format!("{said}; is there a namespace {namespace}?")
+            format!("{description}; check that the namespace {namespace} exists")
         }
-        _ => said,
+        _ => description,
     }
 }
 
@@ -232,13 +238,13 @@ async fn attempt(
     seen: &mut Option<ObservedLease>,
 ) -> kube::Result<Option<Lease>> {
     let Some(lease) = api.get_opt(LEASE_NAME).await? else {
-        // Deleted under a leader who may not know yet: as if it still stood there.
-        if seen.as_ref().is_some_and(|seen| !seen.is_ours_to_take(me, timing, Instant::now())) {
+        // The leader may not have noticed the deletion yet, so treat the Lease as if it still existed.
+        if seen.as_ref().is_some_and(|seen| !seen.is_available_to(me, timing, Instant::now())) {
             return Ok(None);
         }
         let metadata = ObjectMeta { name: Some(LEASE_NAME.to_owned()), ..Default::default() };
         let fresh = claim(Lease { metadata, spec: None }, me, timing, Timestamp::now());
-        return ours(api.create(&PostParams::default(), &fresh).await);
+        return none_if_raced(api.create(&PostParams::default(), &fresh).await);
     };
     let now = Instant::now();
     let before = seen.take();
@@ -247,19 +253,19 @@ async fn attempt(
         tracing::info!(leader, "waiting for the lease");
     }
     let latest = match before {
-        Some(before) => before.note(lease, now),
+        Some(before) => before.update(lease, now),
         None => ObservedLease { lease, at: now },
     };
     let latest = seen.insert(latest);
-    if !latest.is_ours_to_take(me, timing, now) {
+    if !latest.is_available_to(me, timing, now) {
         return Ok(None);
     }
     let claimed = claim(latest.lease.clone(), me, timing, Timestamp::now());
-    ours(api.replace(LEASE_NAME, &PostParams::default(), &claimed).await)
+    none_if_raced(api.replace(LEASE_NAME, &PostParams::default(), &claimed).await)
 }
 
-/// A lost race is an answer, not a failure.
-fn ours(written: kube::Result<Lease>) -> kube::Result<Option<Lease>> {
+/// Turns a write that lost a race into `None`: that is a normal result, not a failure.
+fn none_if_raced(written: kube::Result<Lease>) -> kube::Result<Option<Lease>> {
     match written {
         Ok(lease) => Ok(Some(lease)),
         Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(None),
@@ -268,20 +274,20 @@ fn ours(written: kube::Result<Lease>) -> kube::Result<Option<Lease>> {
 }
 
 impl HeldLease {
-    /// The handle for everybody who acts as leader.
+    /// A handle for code that acts as the leader.
     #[must_use]
     pub fn leadership(&self) -> Leadership {
         Leadership(self.state.subscribe())
     }
 
-    /// Cancelled when a drain has asked for the Lease: finish, and then [`Held::release`] it.
+    /// Cancelled when a drain has requested the Lease: finish, then call [`HeldLease::release`].
     #[must_use]
     pub fn hand_over_requested(&self) -> CancellationToken {
-        self.asked.clone()
+        self.hand_over.clone()
     }
 
-    /// Renews until that has failed for the whole deadline, or the Lease is gone or another's. Then leadership is
-    /// over for good. Dropping the future before that only pauses renewing.
+    /// Renews until renewals have failed for the whole renew deadline, or the Lease was deleted or taken. Leadership is
+    /// then over for good. Dropping the future earlier only pauses the renewals.
     pub async fn renew_until_lost(&mut self) {
         let mut tried = self.renewed;
         loop {
@@ -289,7 +295,7 @@ impl HeldLease {
             sleep_until((tried + self.timing.retry).min(end)).await;
             tried = Instant::now();
             if tried >= end {
-                tracing::error!("the lease could not be renewed within {:?}", self.timing.deadline);
+                tracing::error!("lost the lease: it could not be renewed within {:?}", self.timing.deadline);
                 break;
             }
             let (me, timing) = (self.me.clone(), self.timing);
@@ -304,7 +310,7 @@ impl HeldLease {
                     self.check_hand_over_request();
                 }
                 Ok(Ok(false)) => {
-                    tracing::error!("the lease was deleted or taken by another process");
+                    tracing::error!("lost the lease: it was deleted or taken by another process");
                     break;
                 }
                 Ok(Err(error)) => {
@@ -313,49 +319,50 @@ impl HeldLease {
                         describe_lease_error(&error, self.api.namespace())
                     );
                 }
-                Err(_) => tracing::warn!("lease not renewed: no answer"),
+                Err(_) => tracing::warn!("lease not renewed: no answer from the API server"),
             }
         }
         self.state.send_replace(LeadershipState::Over);
     }
 
-    /// Whether somebody has asked for the Lease by now.
+    /// Signals the hand-over if a drain has requested the Lease.
     fn check_hand_over_request(&self) {
-        if let Some(to) = asked_for_by(&self.lease)
-            && !self.asked.is_cancelled()
+        if let Some(to) = hand_over_requested_by(&self.lease)
+            && !self.hand_over.is_cancelled()
         {
-            tracing::info!(to, "the lease is asked for by a drain: finishing, to hand it over");
-            self.asked.cancel();
+            tracing::info!(to, "a drain has requested the lease: finishing work to hand it over");
+            self.hand_over.cancel();
         }
     }
 
-    /// Writes what `next` makes of the Lease while that is ours; false if it is not, or is no more.
+    /// Writes `next(lease)` as long as the Lease is ours. Returns false if it is another's or was deleted.
     async fn write(&mut self, next: impl Fn(Lease) -> Lease) -> kube::Result<bool> {
         loop {
-            match ours(self.api.replace(LEASE_NAME, &PostParams::default(), &next(self.lease.clone())).await)
-            {
+            let written =
+                self.api.replace(LEASE_NAME, &PostParams::default(), &next(self.lease.clone())).await;
+            match none_if_raced(written) {
                 Ok(Some(lease)) => {
                     self.lease = lease;
                     return Ok(true);
                 }
-                // Who may have made a new one meanwhile, nobody can tell.
+                // Deleted. Another process may have created and taken a new one in the meantime.
                 Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(false),
                 Err(error) => return Err(error),
                 Ok(None) => {}
             }
             match self.api.get_opt(LEASE_NAME).await? {
-                // Refused because of our own earlier write, whose answer was lost, or because a drain has asked for it.
+                // The conflict is with an earlier write of ours whose answer was lost, or with a drain's request.
                 Some(lease) if holder(&lease) == self.me => self.lease = lease,
                 _ => return Ok(false),
             }
         }
     }
 
-    /// Hands the Lease over at once, if it is still ours: to the drain that asked for it, else to whoever comes first.
-    /// Call it after the last write made as leader.
+    /// Releases the Lease at once, if it is still ours: to the drain that requested it, else to the first candidate.
+    /// Call this after the last write made as leader.
     pub async fn release(mut self) {
         self.state.send_replace(LeadershipState::Over);
-        let next = |lease: Lease| given_back(lease, Timestamp::now());
+        let next = |lease: Lease| released(lease, Timestamp::now());
         let deadline = Instant::now() + self.timing.call_timeout();
         let obstacle = loop {
             match timeout_at(deadline, self.write(next)).await {
@@ -363,13 +370,13 @@ impl HeldLease {
                     let to = holder(&self.lease);
                     return tracing::info!(still_ours, to, "lease released");
                 }
-                // One that failed says nothing about the next: a connection that broke, say.
+                // A single failure, such as a broken connection, says nothing about the next attempt.
                 Ok(Err(_)) if Instant::now() + RELEASE_RETRY < deadline => sleep(RELEASE_RETRY).await,
                 Ok(Err(error)) => break describe_error(&error),
-                Err(_) => break "no answer".to_owned(),
+                Err(_) => break "no answer from the API server".to_owned(),
             }
         };
-        tracing::warn!("lease not released, so that others wait for its span: {obstacle}");
+        tracing::warn!("lease not released, so other replicas wait until it expires: {obstacle}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Ends the pods of a Deployment, and waits until they are gone.
+//! Scales a Deployment to zero and waits until its pods are gone.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -12,16 +12,16 @@ use serde_json::json;
 
 use super::client::{Obstacle, describe_error};
 
-/// So many pods are named.
-const NAMED: usize = 3;
+/// How many of the remaining pods a message names.
+const MAX_NAMED_PODS: usize = 3;
 
-/// What is read of a Deployment. To decode all that a pod can be would make up much of the program.
+/// The part of a Deployment's spec that is decoded. Decoding full pod templates would add much code to the program.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Selects {
     selector: LabelSelector,
 }
 
-/// What is read of a pod.
+/// The part of a pod's status that is decoded.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Phase {
     phase: Option<String>,
@@ -33,13 +33,13 @@ pub struct Pods {
     all: Api<Object<NotUsed, Phase>>,
     name: String,
     namespace: String,
-    /// What selects them, once the Deployment is scaled to zero.
+    /// The Deployment's selector, set once the Deployment is scaled to zero.
     selector: Option<Selector>,
     left: Vec<String>,
 }
 
 impl Pods {
-    /// Those of the Deployment `name`.
+    /// The pods of the Deployment `name` in `namespace`.
     #[must_use]
     pub fn new(client: &Client, namespace: &str, name: &str) -> Self {
         Self {
@@ -56,31 +56,41 @@ impl Pods {
         }
     }
 
-    /// Scales the Deployment to zero, the first time, and says whether its pods are gone. A Deployment that does not
-    /// exist has none, if `may_be_gone`.
+    /// On the first call, scales the Deployment to zero. Returns whether its pods are gone. If `may_be_gone`, a
+    /// Deployment that does not exist counts as having no pods.
+    ///
+    /// # Errors
+    ///
+    /// An [`Obstacle`] if a call fails, the Deployment does not exist and `may_be_gone` is false, or its selector is
+    /// unusable.
     pub async fn look(&mut self, may_be_gone: bool) -> Result<bool, Obstacle> {
         let selector = match &self.selector {
             Some(selector) => selector.clone(),
             None => match self.scale_to_zero().await? {
                 Some(selector) => self.selector.insert(selector).clone(),
                 None if may_be_gone => {
-                    tracing::warn!(name = self.name, "there is no such Deployment, so it has no pods");
+                    tracing::warn!(
+                        name = self.name,
+                        "the Deployment does not exist, so it has no pods to wait for"
+                    );
                     return Ok(true);
                 }
                 None => {
-                    let line =
-                        format!("there is no Deployment {} in namespace {}", self.name, self.namespace);
+                    let line = format!(
+                        "the Deployment {} does not exist in namespace {}",
+                        self.name, self.namespace
+                    );
                     return Err(Obstacle { line, is_final: true });
                 }
             },
         };
         let params = ListParams::default().labels_from(&selector);
         let pods = self.all.list(&params).await.map_err(|error| self.obstacle(&error))?;
-        let runs = |pod: &&Object<NotUsed, Phase>| {
+        let is_running = |pod: &&Object<NotUsed, Phase>| {
             let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
             !matches!(phase, Some("Succeeded" | "Failed"))
         };
-        self.left = pods.items.iter().filter(runs).map(ResourceExt::name_any).collect();
+        self.left = pods.items.iter().filter(is_running).map(ResourceExt::name_any).collect();
         Ok(self.left.is_empty())
     }
 
@@ -92,36 +102,36 @@ impl Pods {
         let selector = deployment.spec.selector;
         let Some(selector) = Selector::try_from(selector).ok().filter(|selector| !selector.selects_all())
         else {
-            let line = format!("the selector of the Deployment {} cannot be read", self.name);
+            let line = format!("the selector of the Deployment {} is invalid or selects all pods", self.name);
             return Err(Obstacle { line, is_final: true });
         };
         let none = Patch::Merge(json!({ "spec": { "replicas": 0 } }));
         self.deployments.patch_scale(&self.name, &PatchParams::default(), &none).await.map_err(obstacle)?;
-        tracing::info!(name = self.name, "the Deployment is scaled to zero");
+        tracing::info!(name = self.name, "scaled the Deployment to zero");
         Ok(Some(selector))
     }
 
-    /// Which pods are left, in words.
+    /// The pods that are left, in one line; `None` if there are none.
     #[must_use]
     pub fn left(&self) -> Option<String> {
-        let (named, more) = (self.left.iter().take(NAMED), self.left.len().saturating_sub(NAMED));
-        let mut said = named.cloned().collect::<Vec<_>>().join(", ");
+        let more = self.left.len().saturating_sub(MAX_NAMED_PODS);
+        let mut pods = self.left.iter().take(MAX_NAMED_PODS).cloned().collect::<Vec<_>>().join(", ");
         if more > 0 {
-            said = format!("{said} and {more} more");
+            pods = format!("{pods} and {more} more");
         }
         let name = &self.name;
         (!self.left.is_empty())
-            .then(|| format!("the Deployment {name} is scaled to zero and still has the pods {said}"))
+            .then(|| format!("the Deployment {name} is scaled to zero, but these pods still exist: {pods}"))
     }
 
     fn obstacle(&self, error: &kube::Error) -> Obstacle {
-        let (said, name, namespace) = (describe_error(error), &self.name, &self.namespace);
+        let (description, name, namespace) = (describe_error(error), &self.name, &self.namespace);
         let line = match error {
             kube::Error::Api(status) if status.is_forbidden() => format!(
-                "{said}; allow this account to get deployments.apps named {name}, to patch its scale \
-                 (deployments/scale), and to list pods, in namespace {namespace}"
+                "{description}; allow this account, in namespace {namespace}, to get the Deployment {name}, to patch \
+                 its scale (deployments/scale), and to list pods"
             ),
-            _ => said,
+            _ => description,
         };
         Obstacle::new(error, line)
     }

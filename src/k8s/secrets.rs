@@ -1,4 +1,5 @@
-//! Reads an account's key: a `get` of one named Secret, when it is needed.
+//! Reads an account's key with a `get` of one named Secret, only when the key is needed. Secrets are never listed or
+//! watched.
 
 use std::time::Duration;
 
@@ -11,27 +12,31 @@ use crate::chat::{InvalidKey, KeyFormat, SecretKey};
 use crate::text::one_line;
 
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// Of a name, so many bytes are said.
-const LONGEST_NAME: usize = 63;
+/// Longest name in a message, in bytes.
+const MAX_NAME: usize = 63;
 
-/// Why there is no key. The texts name places, never values.
+/// Why there is no key. The messages name objects and entries, never values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialsError {
-    /// The Secret is not there, or may not be read.
+    /// The Secret does not exist, or the operator may not read it.
     #[error("{0}")]
     NotFound(String),
     /// The Secret has no such entry.
     #[error("{0}")]
     KeyMissing(String),
-    /// The entry is no key.
+    /// The entry is not a key.
     #[error("{0}")]
     KeyInvalid(String),
-    /// Kubernetes did not answer; this says nothing about the Secret.
+    /// Kubernetes did not answer, which says nothing about the Secret.
     #[error("{0}")]
     NoAnswer(String),
 }
 
-/// The key that `reference` names in `namespace`, if it has this format.
+/// Reads the key that `reference` names in `namespace`.
+///
+/// # Errors
+///
+/// [`CredentialsError`] if the Secret cannot be read or the entry is not a key of this format.
 pub async fn read_key(
     client: &Client,
     namespace: &str,
@@ -51,21 +56,21 @@ pub async fn read_key(
         }
         Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
             let text = format!(
-                "Secret {name} in namespace {namespace} may not be read. Give the operator's service account the right \
-                 to get it."
+                "The operator may not read Secret {name} in namespace {namespace}. Grant its service account the RBAC \
+                 permission to get it."
             );
             return Err(CredentialsError::NotFound(text));
         }
-        // The text of other errors could quote the body, so only the kind of error is said.
+        // The text of other errors could quote the body, so the message gives only the kind of error.
         Ok(Err(kube::Error::Api(status))) => {
             return Err(no_answer(&name, &format!("status {}", status.code)));
         }
         Ok(Err(_)) => return Err(no_answer(&name, "the answer could not be read")),
-        Err(_) => return Err(no_answer(&name, "no answer in time")),
+        Err(_) => return Err(no_answer(&name, "no answer within 10 s")),
     };
     let Some(value) = secret.data.as_ref().and_then(|data| data.get(&reference.key)) else {
         return Err(CredentialsError::KeyMissing(format!(
-            "Secret {name} in namespace {namespace} has no entry {key}. Add it, or name another in \
+            "Secret {name} in namespace {namespace} has no entry {key}. Add it, or name another entry in \
              credentials.secretKeyRef.key."
         )));
     };
@@ -74,12 +79,12 @@ pub async fn read_key(
 }
 
 fn invalid(namespace: &str, name: &str, key: &str, why: InvalidKey) -> String {
-    format!("Entry {key} of Secret {name} in namespace {namespace} is no usable key: {why}.")
+    format!("Entry {key} of Secret {name} in namespace {namespace} is not a valid key: {why}.")
 }
 
-/// Names can be so long that a message would be cut before it says what to do.
+/// Shortens a name, so that a long one does not cut the remedy off the message.
 fn short(name: &str) -> String {
-    match one_line(name, LONGEST_NAME) {
+    match one_line(name, MAX_NAME) {
         cut if cut.len() < name.len() => cut + "…",
         whole => whole,
     }
@@ -87,8 +92,8 @@ fn short(name: &str) -> String {
 
 fn no_answer(name: &str, why: &str) -> CredentialsError {
     CredentialsError::NoAnswer(format!(
-        "Secret {name} could not be read from Kubernetes: {why}. It is tried again by itself; if this stays, look at the \
-         API server."
+        "Secret {name} could not be read from Kubernetes: {why}. It will be retried automatically. If this persists, \
+         check the API server."
     ))
 }
 
@@ -100,8 +105,8 @@ mod tests {
     fn the_longest_names_leave_room_for_cause_and_remedy() {
         let (namespace, name, key) = ("n".repeat(63), short(&"s".repeat(253)), short(&"k".repeat(253)));
         for why in [InvalidKey::Pem, InvalidKey::Base64OfBytes, InvalidKey::Other, InvalidKey::Long(16)] {
-            let said = invalid(&namespace, &name, &key, why);
-            assert!(said.len() <= 512, "{} bytes: {said}", said.len());
+            let message = invalid(&namespace, &name, &key, why);
+            assert!(message.len() <= 512, "{} bytes: {message}", message.len());
         }
         assert_eq!((short("chat"), short(&"n".repeat(63))), ("chat".to_owned(), "n".repeat(63)));
     }

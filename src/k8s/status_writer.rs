@@ -1,5 +1,5 @@
-//! Writes statuses and deletes finished resets. Each write carries uid and resourceVersion of the copy it was planned
-//! on: who planned on an old copy is refused.
+//! Writes statuses and deletes finished resets. Each write carries the uid and resourceVersion of the copy it was
+//! planned from, so a write planned from an outdated copy fails with a conflict.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -16,25 +16,25 @@ use super::client::describe_error;
 use crate::api::{AppStatus, ChatApp, ClusterChatApp, Condition, GroupAttributeReset, ResetStatus};
 
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-const NO_STATUS: &str = "the cluster serves no status of GroupAttributeResets. Install the CRDs of this operator: \
+const NO_STATUS: &str = "the cluster does not serve the status of GroupAttributeResets. Install the operator's CRDs: \
                          groupattr-operator crd | kubectl apply --server-side -f -";
 
-/// Why Kubernetes did not take something.
+/// Why a write failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
-    /// The object has changed since; nothing was stored.
-    #[error("the object has changed since")]
+    /// A resourceVersion conflict; nothing was stored.
+    #[error("the object has changed in the meantime")]
     Conflict,
-    /// The object does not exist any more.
-    #[error("the object is gone")]
+    /// The object no longer exists.
+    #[error("the object no longer exists")]
     Gone,
-    /// Refused; nothing was stored.
+    /// Rejected by the API server; nothing was stored.
     #[error("{0}")]
     Refused(String),
-    /// The right to do this is missing; nothing was stored.
+    /// An RBAC permission is missing; nothing was stored.
     #[error("{0}")]
     Forbidden(String),
-    /// Nobody knows whether it was stored.
+    /// It is unknown whether the write was stored.
     #[error("{0}")]
     Unclear(String),
     /// The object was read and does not decode; trying again changes nothing until somebody fixes it.
@@ -43,7 +43,7 @@ pub enum WriteError {
 }
 
 impl WriteError {
-    /// Word for metrics.
+    /// The label value for metrics.
     #[must_use]
     pub fn label(&self) -> &'static str {
         match self {
@@ -56,14 +56,14 @@ impl WriteError {
     }
 }
 
-/// The hand that writes statuses.
+/// Writes statuses. Cheap to clone.
 #[derive(Clone)]
 pub struct StatusWriter {
     client: Client,
 }
 
 impl StatusWriter {
-    /// Writes through `client`, which must not repeat requests by itself.
+    /// Writes through `client`, which must not retry requests automatically.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self { client }
@@ -73,7 +73,11 @@ impl StatusWriter {
         Api::namespaced(self.client.clone(), namespace.unwrap_or_default())
     }
 
-    /// Stores `status` if the object is still the one that `seen` is a copy of. Returns it as stored.
+    /// Stores `status` if the object has not changed since `seen` was read. Returns the stored object.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`]; only [`WriteError::Unclear`] leaves open whether the status was stored.
     pub async fn put(
         &self,
         seen: &GroupAttributeReset,
@@ -82,20 +86,24 @@ impl StatusWriter {
         let mut body = GroupAttributeReset::new(&seen.name_any(), seen.spec.clone());
         body.status = Some(status);
         match replace(&self.resets(seen.metadata.namespace.as_deref()), seen, body).await {
-            // A CRD without the status answers as if the object itself were gone.
-            Err(WriteError::Gone) if self.is_there(seen).await => {
+            // A CRD without the status subresource answers as if the object itself did not exist.
+            Err(WriteError::Gone) if self.exists(seen).await => {
                 Err(WriteError::Refused(NO_STATUS.to_owned()))
             }
             stored => stored,
         }
     }
 
-    async fn is_there(&self, seen: &GroupAttributeReset) -> bool {
+    async fn exists(&self, seen: &GroupAttributeReset) -> bool {
         let now = self.get(seen.metadata.namespace.as_deref(), &seen.name_any()).await;
         now.is_ok_and(|now| now.metadata.uid == seen.metadata.uid)
     }
 
-    /// The object as it stands, whatever its uid.
+    /// Reads the current object of that name, whatever its uid.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`], although nothing is written here.
     pub async fn get(&self, namespace: Option<&str>, name: &str) -> Result<GroupAttributeReset, WriteError> {
         match timeout(WRITE_TIMEOUT, self.resets(namespace).get(name)).await {
             Ok(Err(kube::Error::SerdeError(_))) => Err(WriteError::Undecodable),
@@ -103,7 +111,11 @@ impl StatusWriter {
         }
     }
 
-    /// Deletes exactly the object that `uid` and `resource_version` name.
+    /// Deletes the object only if it still has this `uid` and `resource_version`.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`].
     pub async fn delete(
         &self,
         namespace: Option<&str>,
@@ -118,6 +130,10 @@ impl StatusWriter {
     }
 
     /// Stores the status of a `ChatApp`.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`].
     pub async fn put_app(&self, seen: &ChatApp, status: AppStatus) -> Result<ChatApp, WriteError> {
         let mut body = ChatApp::new(&seen.name_any(), seen.spec.clone());
         body.status = Some(status);
@@ -127,6 +143,10 @@ impl StatusWriter {
     }
 
     /// Stores the status of a `ClusterChatApp`.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`].
     pub async fn put_cluster_app(
         &self,
         seen: &ClusterChatApp,
@@ -137,9 +157,16 @@ impl StatusWriter {
         replace(&Api::all(self.client.clone()), seen, body).await
     }
 
-    /// Says in the conditions of a reset that cannot be decoded what is wrong with it. Only while nobody ever wrote its
-    /// status: otherwise that may say things that must not be lost, an end above all. The generation that was
-    /// observed stays -1, so that the reset begins as a new one once it is mended.
+    /// Explains in the conditions of a reset that cannot be decoded what is wrong with it.
+    ///
+    /// 1. Reads the object, and stops unless its status was never written: a status may hold facts that must not be
+    ///    lost, above all that the reset has completed. Also stops if the same message is already there, or if the uid
+    ///    differs.
+    /// 2. Patches the conditions. `observedGeneration` stays -1, so the reset starts as a new one once it is corrected.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`].
     pub async fn explain_malformed(
         &self,
         namespace: &str,
@@ -169,7 +196,7 @@ impl StatusWriter {
     }
 }
 
-/// A PUT of the status with the metadata of `seen`. The server takes nothing but the status from the body.
+/// PUTs the status with the metadata of `seen`. The API server uses only the status from the body.
 async fn replace<K>(api: &Api<K>, seen: &K, mut body: K) -> Result<K, WriteError>
 where
     K: Resource + Clone + Debug + Serialize + DeserializeOwned,
@@ -189,15 +216,15 @@ async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Wri
 fn answered<T>(answer: Result<kube::Result<T>, Elapsed>) -> Result<T, WriteError> {
     match answer {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(fault(&error)),
+        Ok(Err(error)) => Err(classify(&error)),
         Err(_) => Err(WriteError::Unclear("the API server did not answer within 10 s".to_owned())),
     }
 }
 
-fn fault(error: &kube::Error) -> WriteError {
+fn classify(error: &kube::Error) -> WriteError {
     match error {
         kube::Error::Api(status) => match status.code {
-            // Without the name of an object it is the path that does not exist: the kind, or its status.
+            // Without an object name in the details, the path does not exist: the kind or its status subresource.
             404 if status.details.as_ref().is_some_and(|details| !details.name.is_empty()) => {
                 WriteError::Gone
             }

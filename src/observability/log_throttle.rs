@@ -1,20 +1,20 @@
-//! Keeps a log readable while something stays broken.
+//! Keeps the log readable during a lasting failure.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Lets each text through once a minute.
+/// Limits each message to once a minute.
 #[derive(Debug, Default)]
 pub(crate) struct LogThrottle(Vec<(String, Instant)>);
 
 impl LogThrottle {
     const INTERVAL: Duration = Duration::from_mins(1);
 
-    /// Whether `text` should be said at `now`, counting it as said then.
+    /// Whether `text` should be logged at `now`. If so, it counts as logged.
     pub(crate) fn due(&mut self, text: &str, now: Instant) -> bool {
         self.0.retain(|(_, at)| now.saturating_duration_since(*at) < Self::INTERVAL);
-        let due = self.0.iter().all(|(said, _)| said != text);
+        let due = self.0.iter().all(|(logged, _)| logged != text);
         if due {
             self.0.push((text.to_owned(), now));
         }

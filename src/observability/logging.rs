@@ -1,4 +1,4 @@
-//! Log lines on standard error, and only ours.
+//! Logging to standard error. Only the operator's own log lines are written, not those of libraries.
 
 use std::{env, io::IsTerminal, panic};
 
@@ -13,19 +13,23 @@ use tracing_subscriber::{
 
 use crate::text::one_line;
 
-/// Shape of the log lines.
+/// Format of the log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// One line for people.
+    /// Lines of text, for reading.
     Text,
-    /// One JSON object a line, for collectors.
+    /// One JSON object per line, for log collectors.
     Json,
 }
 
-/// Starts logging to standard error at the levels of `filter` (checked before by [`checked_filter`]), as text on a
-/// terminal and JSON elsewhere unless `format` says otherwise; panics are logged as well.
+/// Starts logging to standard error at the levels of `filter` (validated by [`checked_filter`]). Without `format`, it
+/// logs text on a terminal and JSON elsewhere. Panics are logged as well.
 ///
-/// Records of the `log` crate have no bridge here on purpose: no dependency that uses it is let through anyway.
+/// There is deliberately no bridge for records of the `log` crate, because no dependency that uses it may log anyway.
+///
+/// # Errors
+///
+/// [`SetGlobalDefaultError`] if logging was already installed.
 pub fn install(format: Option<Format>, filter: &str) -> Result<(), SetGlobalDefaultError> {
     let terminal = std::io::stderr().is_terminal();
     let colours = terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -43,16 +47,16 @@ where
         Format::Text => fmt::layer().with_writer(writer).with_ansi(colours).boxed(),
         Format::Json => fmt::layer().json().flatten_event(true).with_writer(writer).boxed(),
     };
-    registry().with(EnvFilter::new(filter)).with(FilterFn::new(may_speak)).with(lines)
+    registry().with(EnvFilter::new(filter)).with(FilterFn::new(may_log)).with(lines)
 }
 
-/// What may reach the log whatever level the user asked for.
+/// Whether a record may be logged at all, regardless of the user's log level.
 ///
-/// Dependencies log what they handle: kube warns with the whole body of an answer that does not decode (a Secret,
-/// say), and below that level HTTP and TLS libraries log request URLs (the vendor's carry the signature), headers and
-/// buffers. No level makes that safe, so only our own crates speak freely. `kube_runtime` may warn, because what it
-/// warns of (a watch without rights) is said by nobody else and names kinds only.
-fn may_speak(metadata: &Metadata<'_>) -> bool {
+/// Dependencies log the data they handle. kube warns with the whole body of an answer that cannot be decoded, which may
+/// be a Secret. At lower levels, HTTP and TLS libraries log request URLs (the vendor's carry the signature), headers and
+/// buffers. No level makes that safe, so only our own crates may log without restriction. `kube_runtime` may log
+/// warnings, because its warnings (a watch without RBAC permission) are not logged anywhere else and name only kinds.
+fn may_log(metadata: &Metadata<'_>) -> bool {
     match metadata.target().split("::").next() {
         Some("groupattr" | "groupattr_operator") => true,
         Some("kube_runtime") => *metadata.level() <= Level::WARN,
@@ -60,37 +64,42 @@ fn may_speak(metadata: &Metadata<'_>) -> bool {
     }
 }
 
-/// Accepts what `--log-filter` may hold.
+/// Validates the value of `--log-filter`.
 ///
-/// A bare word is a level or one of our modules: taken as a module, a misspelt level would silence everything.
+/// A bare word must be a level or one of our modules. Otherwise a misspelt level would be taken as a module name, and
+/// nothing would be logged.
+///
+/// # Errors
+///
+/// One line that says which values are valid.
 pub fn checked_filter(text: &str) -> Result<String, String> {
-    let bare_word_of_ours = |part: &str| {
+    let is_known = |part: &str| {
         part.contains(['=', '['])
             || part.parse::<LevelFilter>().is_ok()
             || part.starts_with("groupattr")
             || part.starts_with("kube_runtime")
     };
-    let parts_known = text.split(',').map(str::trim).all(|part| !part.is_empty() && bare_word_of_ours(part));
-    if parts_known && EnvFilter::try_new(text).is_ok() {
+    let all_known = text.split(',').map(str::trim).all(|part| !part.is_empty() && is_known(part));
+    if all_known && EnvFilter::try_new(text).is_ok() {
         return Ok(text.to_owned());
     }
     Err("use off, error, warn, info, debug, trace or module=level, separated by commas".to_owned())
 }
 
-/// One structured line. The text of a panic raised inside a dependency is left out: it can quote what the dependency
-/// was handling. Its place is enough to find it.
+/// Logs a panic as one structured line. The message of a panic inside a dependency is left out, because it can quote the
+/// data that the dependency was handling; its location is enough to find it.
 fn log_panic(panic: &panic::PanicHookInfo<'_>) {
-    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let location = panic.location().map(ToString::to_string).unwrap_or_default();
     let ours = file!().trim_end_matches("telemetry.rs");
     let message = match panic.payload_as_str() {
-        Some(text) if place.starts_with(ours) => one_line(text, 512),
-        Some(_) => "(text left out: raised in a library)".to_owned(),
-        None => "(no text)".to_owned(),
+        Some(text) if location.starts_with(ours) => one_line(text, 512),
+        Some(_) => "(message omitted: raised in a library)".to_owned(),
+        None => "(no message)".to_owned(),
     };
     if tracing::enabled!(Level::ERROR) {
-        tracing::error!(location = place, message, "panic");
+        tracing::error!(location, message, "panic");
     } else {
-        eprintln!("panic at {place}: {message}");
+        eprintln!("panic at {location}: {message}");
     }
 }
 
@@ -104,9 +113,9 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
+    struct Output(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Page {
+    impl Write for Output {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
@@ -115,15 +124,15 @@ mod tests {
         }
     }
 
-    fn written(format: Format, filter: &str, speak: impl FnOnce()) -> String {
-        let page = Page::default();
-        let writer = page.clone();
+    fn logged(format: Format, filter: &str, log: impl FnOnce()) -> String {
+        let output = Output::default();
+        let writer = output.clone();
         let subscriber = subscriber(format, filter, false, move || writer.clone());
-        tracing::subscriber::with_default(subscriber, speak);
-        String::from_utf8(page.0.lock().unwrap().clone()).unwrap()
+        tracing::subscriber::with_default(subscriber, log);
+        String::from_utf8(output.0.lock().unwrap().clone()).unwrap()
     }
 
-    fn everybody_speaks() {
+    fn log_from_all_crates() {
         let _request =
             tracing::error_span!(target: "kube_client::client", "HTTP", url = "span-secret").entered();
         tracing::warn!(target: "kube_client::client", "body-secret");
@@ -139,7 +148,7 @@ mod tests {
     fn nobody_else_speaks_at_any_level() {
         for filter in ["trace", "kube_client=trace,hyper=trace,groupattr=trace,kube_runtime=trace"] {
             for format in [Format::Text, Format::Json] {
-                let text = written(format, filter, everybody_speaks);
+                let text = logged(format, filter, log_from_all_crates);
                 assert!(!text.contains("secret") && !text.contains("runtime-info"), "{text}");
                 assert!(text.contains("runtime-warning") && text.contains("our-trace"), "{text}");
             }
@@ -148,10 +157,10 @@ mod tests {
 
     #[test]
     fn the_user_sets_the_level_of_our_own() {
-        let text = written(Format::Json, "info", everybody_speaks);
+        let text = logged(Format::Json, "info", log_from_all_crates);
         assert!(!text.contains("our-trace") && text.contains("our-info"), "{text}");
         assert!(text.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{text}");
-        assert_eq!(written(Format::Json, "off", everybody_speaks), "");
+        assert_eq!(logged(Format::Json, "off", log_from_all_crates), "");
     }
 
     #[test]

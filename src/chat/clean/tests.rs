@@ -49,7 +49,7 @@ fn a_secret_hides_the_text_in_every_disguise() {
     }
 }
 
-/// Between any two characters of it, plain or percent-encoded.
+/// With an invisible character after each of its characters, plain or percent-encoded.
 #[test]
 fn a_secret_that_is_taken_apart_by_what_nobody_sees_is_found() {
     for unseen in

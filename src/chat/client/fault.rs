@@ -1,4 +1,4 @@
-//! What went wrong on the network, told without printing what the HTTP client says: its errors carry the URL.
+//! Classifies network errors without printing the HTTP client's own texts, because its errors carry the signed URL.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -6,45 +6,45 @@ use std::iter::successors;
 
 use super::{Answer, ClientError};
 
-/// A network fault, in one plain sentence and one word.
+/// A network error, with a message and a metric label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum NetworkError {
-    /// No address for the host's name.
+    /// The host name has no address, or the lookup failed.
     #[error("the host name could not be resolved")]
     Dns,
-    /// Nobody listens there, or a firewall says so.
+    /// Nothing listens on the port, or a firewall rejects the connection.
     #[error("the connection was refused")]
     Refused,
-    /// The host is not who it should be, does not speak TLS, or its certificate is not trusted here.
+    /// The certificate is for another host or is not trusted, or the host does not speak TLS.
     #[error(
-        "no TLS connection could be made: the certificate is not trusted here or the host does not speak TLS"
+        "no TLS connection could be established: the certificate is not trusted or the host does not speak TLS"
     )]
     Tls,
-    /// No connection in time.
-    #[error("no connection could be made in time")]
+    /// The connection was not established in time.
+    #[error("no connection could be established in time")]
     ConnectTimeout,
-    /// Anything else before the connection stood.
-    #[error("no connection could be made")]
+    /// Anything else before the connection was established.
+    #[error("no connection could be established")]
     Connect,
-    /// The endpoint cannot be made into a request.
-    #[error("the address cannot be called")]
+    /// The endpoint does not make a valid request.
+    #[error("the endpoint address is invalid")]
     BadAddress,
-    /// No whole answer in time.
-    #[error("no answer came in time")]
+    /// No complete answer in time.
+    #[error("no answer arrived in time")]
     Timeout,
-    /// The peer broke the connection off.
-    #[error("the connection was reset before an answer came")]
+    /// The peer reset the connection.
+    #[error("the connection was reset before an answer arrived")]
     Reset,
-    /// The peer ended the connection.
-    #[error("the connection was closed before an answer came")]
+    /// The peer closed the connection.
+    #[error("the connection was closed before an answer arrived")]
     Closed,
-    /// What came back was not HTTP, or the connection broke in a way that has no name here.
-    #[error("the connection broke or the answer was not HTTP")]
+    /// The response was not HTTP, or the connection failed in any other way.
+    #[error("the connection failed or the answer was not HTTP")]
     Garbled,
 }
 
 impl NetworkError {
-    /// A short word for metrics.
+    /// The label value for metrics.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {
@@ -62,9 +62,8 @@ impl NetworkError {
     }
 }
 
-/// Whether the request left, and what happened. Only an error of the connector, which runs before a request
-/// is handed to any connection, proves that it did not; so does one from before that, of building the
-/// request.
+/// Whether the request was sent, and what happened. Only two kinds of error prove that it was not: an error in building
+/// the request, and one of the connector, which runs before a request is passed to any connection.
 pub(super) fn answer(error: &reqwest::Error) -> Answer {
     if error.is_builder() {
         Answer::NotSent(NetworkError::BadAddress)
@@ -75,7 +74,7 @@ pub(super) fn answer(error: &reqwest::Error) -> Answer {
     }
 }
 
-/// Why the client could not be built. No request exists yet, so there is nothing secret in the texts.
+/// Why the client could not be built. There is no request yet, so the texts contain no secret.
 pub(super) fn setup(error: &reqwest::Error) -> ClientError {
     let texts: Vec<String> = chain(error).skip(1).map(ToString::to_string).collect();
     if texts.iter().any(|text| text.contains("No CA certificates")) {
@@ -96,8 +95,8 @@ fn while_connecting(error: &reqwest::Error) -> NetworkError {
         NetworkError::Connect
     } else if has_kind(
         error,
-        // rustls reports what it dislikes as invalid data; the others are a peer that hangs up in the
-        // handshake.
+        // rustls reports a rejected handshake as invalid data; the other kinds mean that the peer closed the
+        // connection during the handshake.
         &[
             ErrorKind::InvalidData,
             ErrorKind::UnexpectedEof,
@@ -132,7 +131,7 @@ fn has_kind(error: &reqwest::Error, kinds: &[ErrorKind]) -> bool {
     chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|io| kinds.contains(&io.kind()))
 }
 
-/// The error and its causes. `io::Error` leaves what it wraps out of its own chain.
+/// The error and its causes. `io::Error` omits the error that it wraps from its own chain.
 fn chain(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     successors(Some(error as &(dyn Error + 'static)), |&cause| {
         let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);

@@ -12,7 +12,7 @@ use crate::chat::secret_key::{KeyFormat, SecretKey};
 const OK: &str = r#"{"ActionStatus":"OK","ErrorInfo":"","ErrorCode":0}"#;
 const SOON: Duration = Duration::from_secs(5);
 
-/// A server with a script. The script gets each connection that a test lets it accept.
+/// A server that runs `script` with its listener.
 fn serve<T: Send + 'static>(
     script: impl FnOnce(TcpListener) -> T + Send + 'static,
 ) -> (Endpoint, JoinHandle<T>) {
@@ -25,7 +25,7 @@ fn local(port: u16) -> Endpoint {
     Endpoint::parse(&format!("http://127.0.0.1:{port}")).unwrap()
 }
 
-/// A server that takes one request and does `act` with the connection.
+/// A server that receives one request and then runs `act` with the connection.
 fn serve_one(act: impl FnOnce(BufReader<TcpStream>) + Send + 'static) -> (Endpoint, JoinHandle<()>) {
     serve(|listener| {
         let mut stream = accept(&listener);
@@ -40,7 +40,7 @@ fn accept(listener: &TcpListener) -> BufReader<TcpStream> {
     BufReader::new(stream)
 }
 
-fn comes_nobody(listener: &TcpListener) -> bool {
+fn no_connection_arrives(listener: &TcpListener) -> bool {
     listener.set_nonblocking(true).unwrap();
     sleep(Duration::from_millis(200));
     listener.accept().is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
@@ -86,7 +86,7 @@ fn usersig() -> UserSig {
     )
 }
 
-/// One clear. Whatever comes back must not give the signature or the URL away.
+/// Makes one clear, and checks that nothing it returns discloses the signature or the URL.
 async fn clear(client: &ChatClient, endpoint: &Endpoint, timeout: Duration) -> Answer {
     let (usersig, group) = (usersig(), GroupId::parse("@TGS#aC5SZEAEF").unwrap());
     let call = Call {
@@ -109,7 +109,7 @@ async fn clear(client: &ChatClient, endpoint: &Endpoint, timeout: Duration) -> A
     answer
 }
 
-/// One clear against a server that does `act` after it has received it.
+/// Makes one clear against a server that runs `act` once it has received the request.
 async fn clear_against(act: impl FnOnce(BufReader<TcpStream>) + Send + 'static) -> Answer {
     let (endpoint, server) = serve_one(act);
     let answer = clear(&client(), &endpoint, SOON).await;

@@ -107,7 +107,7 @@ fn an_allowed_host_admits_one_port_and_nothing_else() {
     assert!(allowed("[::1]").admits(&parsed("https://[::1]")));
     assert!(!allowed("[::1]").admits(&parsed("http://[::1]")), "443, whatever the scheme");
     assert!(!allowed("[::1]").admits(&parsed("http://[::1]:9000")));
-    assert!(allowed("http://localhost").admits(&parsed("http://localhost")), "80, the scheme's own");
+    assert!(allowed("http://localhost").admits(&parsed("http://localhost")), "80, the scheme's default");
     assert!(!allowed("http://localhost").admits(&parsed("http://localhost:443")));
     assert!(!allowed("https://localhost").admits(&parsed("http://localhost")));
     assert!(allowed("[::1]:9000").admits(&parsed("http://[::1]:9000")));

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// No digit of it stands twice in a row, so that no piece of it could be in a message by accident.
+/// Varied enough that no piece of it is in a message by accident.
 const KEY: &str = "5bd2850fff3ecb11d7c805251c51ee463a25727bddc2385f3fa8bfee1bb93b5e";
 const OTHER: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
 const PEM: &str = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgZm9vYmFyZm9vYmFy\n-----END PRIVATE KEY-----\n";
@@ -31,7 +31,7 @@ fn sixty_four_hexadecimal_digits_are_a_key_whatever_white_space_stands_around_th
         assert_eq!((padded.digest(), padded.expose()), (plain.digest(), KEY));
     }
     assert_ne!(plain.digest(), SecretKey::parse(OTHER.as_bytes(), KeyFormat::Hex64).unwrap().digest());
-    // It is signed with as text, so its letters stay as they are.
+    // The key is used as text, so the case of its letters is kept.
     let upper = SecretKey::parse(KEY.to_uppercase().as_bytes(), KeyFormat::Hex64).unwrap();
     assert_eq!(upper.expose(), KEY.to_uppercase());
 }
@@ -107,19 +107,19 @@ fn what_is_no_key_is_said_to_be_what_it_is() {
     }
 }
 
-/// Its owner did not mean it for us.
+/// Such an entry may be a password that was never meant for the operator.
 #[test]
 fn of_what_is_not_nearly_a_key_nothing_is_told_not_even_its_length() {
-    let mut said: Vec<String> = Vec::new();
+    let mut messages: Vec<String> = Vec::new();
     for password in
         ["1", "123456", "deadbeef", "hunter2", "Tr0ub4dor&3", &KEY[..47], &"Zq".repeat(32), &"x".repeat(99)]
     {
         let why = refused(password);
         assert_eq!(why, InvalidKey::Other, "{password}");
-        said.push(why.to_string());
+        messages.push(why.to_string());
     }
-    said.dedup();
-    assert_eq!(said.len(), 1, "{said:?}");
+    messages.dedup();
+    assert_eq!(messages.len(), 1, "{messages:?}");
 }
 
 #[test]
@@ -161,9 +161,9 @@ proptest! {
         let text = std::str::from_utf8(&bytes).unwrap_or_default().trim();
         prop_assert_eq!(parsed.is_ok(), text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()));
         if let Err(why) = parsed {
-            let said = why.to_string();
-            let shown = text.as_bytes().windows(12).any(|piece| said.as_bytes().windows(12).any(|one| one == piece));
-            prop_assert!(said.len() <= 250 && !shown, "{}", said);
+            let message = why.to_string();
+            let shown = text.as_bytes().windows(12).any(|piece| message.as_bytes().windows(12).any(|one| one == piece));
+            prop_assert!(message.len() <= 250 && !shown, "{}", message);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which event repeats an earlier one, and joins its series.
+//! Decides which event repeats an earlier one and joins its series.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -6,19 +6,19 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// How long after the last event of a series the next one still joins it; as kubectl and client-go have it.
+/// How long after the last event of a series another one still joins it, as in client-go.
 const SERIES_WINDOW: SignedDuration = SignedDuration::from_mins(6);
 
-/// What makes two events the same.
+/// Events with equal keys form a series.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct EventKey {
-    /// uid of the object that they are about.
+    /// uid of the object that the event is about.
     pub(super) uid: String,
-    /// Reason.
+    /// The reason.
     pub(super) reason: &'static str,
-    /// Type.
+    /// The type: `Warning` if true, else `Normal`.
     pub(super) warning: bool,
-    /// What is said.
+    /// The note.
     pub(super) note: String,
 }
 
@@ -27,13 +27,13 @@ pub(super) struct EventKey {
 pub(super) struct StoredEvent {
     /// Name of the Event object.
     pub(super) name: String,
-    /// How often it happened.
+    /// How often it occurred.
     pub(super) count: i32,
-    /// When it last did.
+    /// When it last occurred.
     pub(super) last: Timestamp,
 }
 
-/// The last few events that were stored.
+/// The events that were stored or repeated most recently.
 #[derive(Debug)]
 pub(super) struct RecentEvents {
     bound: usize,
@@ -41,20 +41,20 @@ pub(super) struct RecentEvents {
 }
 
 impl RecentEvents {
-    /// Remembers `bound` events; of more, those that were repeated last.
+    /// Remembers at most `bound` events, and drops the one that was repeated least recently.
     #[must_use]
     pub(super) fn new(bound: usize) -> Self {
         Self { bound, stored: BTreeMap::new() }
     }
 
-    /// The event that one of this key joins, if there is one.
+    /// The event whose series an event with this key joins, if any.
     #[must_use]
     pub(super) fn find(&self, key: &EventKey, now: Timestamp) -> Option<&StoredEvent> {
-        // Also if the clock was set back: an event that seems to come from the future is as good.
+        // If the clock was set back, the stored event lies in the future; it is still joined.
         self.stored.get(key).filter(|stored| now.duration_since(stored.last) < SERIES_WINDOW)
     }
 
-    /// An event was stored or repeated.
+    /// Records that an event was stored or repeated.
     pub(super) fn remember(&mut self, key: EventKey, stored: StoredEvent) {
         if self.stored.len() >= self.bound && !self.stored.contains_key(&key) {
             let oldest = self.stored.iter().min_by_key(|(_, stored)| stored.last);
@@ -65,7 +65,7 @@ impl RecentEvents {
         self.stored.insert(key, stored);
     }
 
-    /// The event is no longer stored.
+    /// Forgets an event that is no longer stored.
     pub(super) fn forget(&mut self, key: &EventKey) {
         self.stored.remove(key);
     }
@@ -101,7 +101,7 @@ mod tests {
         ];
         assert!(others.iter().all(|other| recent.find(other, at(1)).is_none()));
         recent.remember(key("a"), stored(300));
-        assert!(recent.find(&key("a"), at(600)).is_some(), "each repeat starts the six minutes anew");
+        assert!(recent.find(&key("a"), at(600)).is_some(), "each repeat restarts the six minutes");
         recent.forget(&key("a"));
         assert_eq!(recent.find(&key("a"), at(300)), None);
     }

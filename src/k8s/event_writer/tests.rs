@@ -12,12 +12,12 @@ use tokio::{
 
 use super::*;
 
-/// Longer than anything here takes, however busy the machine is.
+/// Longer than any step takes, even on a busy machine.
 const SOON: Duration = Duration::from_secs(20);
 
-/// One request to an API server that is not there.
+/// One request to the mock API server.
 #[derive(Debug)]
-struct Asked {
+struct Recorded {
     method: Method,
     path: String,
     body: Value,
@@ -37,32 +37,32 @@ fn client(address: SocketAddr) -> Client {
     Client::try_from(kube::Config::new(format!("http://{address}").parse().unwrap())).unwrap()
 }
 
-/// An API server that tells what it is asked; `status` says how it answers, and nothing means that it never does.
-async fn server(status: fn(&Asked) -> Option<u16>) -> (SocketAddr, UnboundedReceiver<Asked>) {
+/// A mock API server that records its requests. It answers with `status(request)`; `None` means that it never answers.
+async fn server(status: fn(&Recorded) -> Option<u16>) -> (SocketAddr, UnboundedReceiver<Recorded>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (tell, told) = unbounded_channel();
+    let (record, requests) = unbounded_channel();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let tell = tell.clone();
-            let service = service_fn(move |request| answer(request, status, tell.clone()));
+            let record = record.clone();
+            let service = service_fn(move |request| answer(request, status, record.clone()));
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }
     });
-    (address, told)
+    (address, requests)
 }
 
 async fn answer(
     request: Request<hyper::body::Incoming>,
-    status: fn(&Asked) -> Option<u16>,
-    tell: UnboundedSender<Asked>,
+    status: fn(&Recorded) -> Option<u16>,
+    record: UnboundedSender<Recorded>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let body = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
-    let asked = Asked { method: head.method, path: head.uri.path().to_owned(), body };
-    let status = status(&asked);
-    let mut body = asked.body.clone();
-    tell.send(asked).unwrap();
+    let recorded = Recorded { method: head.method, path: head.uri.path().to_owned(), body };
+    let status = status(&recorded);
+    let mut body = recorded.body.clone();
+    record.send(recorded).unwrap();
     let Some(status) = status else {
         sleep(Duration::from_hours(1)).await;
         unreachable!("longer than any test");
@@ -71,7 +71,7 @@ async fn answer(
         body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status,
                       "reason": "NotFound", "message": "no such event"});
     } else {
-        // What a PATCH answers is the whole event.
+        // The answer to a PATCH is the whole event.
         body["regarding"] = json!({});
         body["metadata"]["name"] = json!("any");
         body["eventTime"] = json!(null);
@@ -82,12 +82,12 @@ async fn answer(
     Ok(response)
 }
 
-async fn next(told: &mut UnboundedReceiver<Asked>) -> Asked {
-    timeout(SOON, told.recv()).await.expect("no request").unwrap()
+async fn next(requests: &mut UnboundedReceiver<Recorded>) -> Recorded {
+    timeout(SOON, requests.recv()).await.expect("no request").unwrap()
 }
 
-/// Waits until the last write is known: a repeat that came earlier could not join it.
-async fn heard(results: &mut UnboundedReceiver<&'static str>) -> &'static str {
+/// Waits for the result of the last write: a repeat that is sent earlier could not join its series.
+async fn result_of_write(results: &mut UnboundedReceiver<&'static str>) -> &'static str {
     timeout(SOON, results.recv()).await.expect("no result").unwrap()
 }
 
@@ -95,12 +95,12 @@ const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces";
 
 #[tokio::test]
 async fn repeats_of_the_same_thing_join_one_series_and_other_things_do_not() {
-    let (address, mut told) = server(|_| Some(200)).await;
+    let (address, mut requests) = server(|_| Some(200)).await;
     let (result, mut results) = unbounded_channel();
     let events = EventWriter::new(client(address), "pod-x", move |label| result.send(label).unwrap());
 
     assert!(events.send(new_event("shop", "it failed")));
-    let first = next(&mut told).await;
+    let first = next(&mut requests).await;
     let at = first.body["eventTime"].as_str().unwrap();
     assert!(at.parse::<Timestamp>().is_ok() && at.ends_with('Z'), "{at}");
     assert_eq!((first.method, first.path), (Method::POST, format!("{EVENTS}/shop/events")));
@@ -117,57 +117,61 @@ async fn repeats_of_the_same_thing_join_one_series_and_other_things_do_not() {
     assert_eq!(first.body["regarding"]["uid"], "uid in shop");
     let name = first.body["metadata"]["name"].as_str().unwrap().to_owned();
     assert!(name.starts_with("room."), "{name}");
-    assert_eq!(heard(&mut results).await, "ok");
+    assert_eq!(result_of_write(&mut results).await, "ok");
 
     for count in [2, 3] {
         assert!(events.send(new_event("shop", "it failed")));
-        let repeat = next(&mut told).await;
+        let repeat = next(&mut requests).await;
         assert_eq!((repeat.method, repeat.path), (Method::PATCH, format!("{EVENTS}/shop/events/{name}")));
         assert_eq!(repeat.body["series"]["count"], count);
         assert!(repeat.body["series"]["lastObservedTime"].as_str().unwrap() > at);
         assert_eq!(repeat.body.as_object().unwrap().len(), 1, "nothing else is changed");
-        assert_eq!(heard(&mut results).await, "ok");
+        assert_eq!(result_of_write(&mut results).await, "ok");
     }
-    // Two in a row, the second while the first is being written.
+    // Two in a row: the second is sent while the first is being written.
     assert!(
         events.send(new_event("shop", "it failed otherwise"))
             && events.send(new_event("shop", "it failed otherwise"))
     );
-    assert_eq!(next(&mut told).await.method, Method::POST);
-    assert_eq!(next(&mut told).await.method, Method::PATCH);
+    assert_eq!(next(&mut requests).await.method, Method::POST);
+    assert_eq!(next(&mut requests).await.method, Method::PATCH);
 }
 
 #[tokio::test]
 async fn an_event_that_is_gone_is_written_anew() {
-    let (address, mut told) =
-        server(|asked| Some(if asked.method == Method::PATCH { 404 } else { 200 })).await;
+    let (address, mut requests) =
+        server(|request| Some(if request.method == Method::PATCH { 404 } else { 200 })).await;
     let (result, mut results) = unbounded_channel();
     let events = EventWriter::new(client(address), "pod-x", move |label| result.send(label).unwrap());
     for _ in 0..2 {
         assert!(events.send(new_event("shop", "it failed")));
     }
-    let asked = [next(&mut told).await, next(&mut told).await, next(&mut told).await];
-    let methods: Vec<_> = asked.iter().map(|asked| asked.method.as_str()).collect();
+    let requests = [next(&mut requests).await, next(&mut requests).await, next(&mut requests).await];
+    let methods: Vec<_> = requests.iter().map(|request| request.method.as_str()).collect();
     assert_eq!(methods, ["POST", "PATCH", "POST"]);
-    assert_ne!(asked[0].body["metadata"]["name"], asked[2].body["metadata"]["name"]);
-    let labels = [heard(&mut results).await, heard(&mut results).await, heard(&mut results).await];
+    assert_ne!(requests[0].body["metadata"]["name"], requests[2].body["metadata"]["name"]);
+    let labels = [
+        result_of_write(&mut results).await,
+        result_of_write(&mut results).await,
+        result_of_write(&mut results).await,
+    ];
     assert_eq!(labels, ["ok", "gone", "ok"]);
 }
 
 #[tokio::test]
 async fn a_namespace_with_100_000_events_does_not_delay_those_of_its_neighbour() {
-    let (address, mut told) = server(|_| Some(200)).await;
+    let (address, mut requests) = server(|_| Some(200)).await;
     let events = EventWriter::new(client(address), "pod-x", |_| ());
     let sent = (0..100_000).filter(|number| events.send(new_event("flood", &number.to_string()))).count();
     assert_eq!(sent, MAX_QUEUED_PER_NAMESPACE);
     assert!(events.send(new_event("quiet", "it failed")));
-    let first = [next(&mut told).await.path, next(&mut told).await.path];
+    let first = [next(&mut requests).await.path, next(&mut requests).await.path];
     assert!(first.contains(&format!("{EVENTS}/quiet/events")), "{first:?}");
 }
 
 #[tokio::test]
 async fn a_namespace_whose_events_are_not_answered_holds_up_nobody_else() {
-    let (address, mut told) = server(|asked| (!asked.path.contains("/slow/")).then_some(200)).await;
+    let (address, mut requests) = server(|request| (!request.path.contains("/slow/")).then_some(200)).await;
     let events = EventWriter::new(client(address), "pod-x", |_| ());
     for number in 0..10 {
         assert!(events.send(new_event("slow", &number.to_string())));
@@ -176,17 +180,17 @@ async fn a_namespace_whose_events_are_not_answered_holds_up_nobody_else() {
     let mut slow = 0;
     let fast = async {
         for _ in 0..11 {
-            slow += usize::from(next(&mut told).await.path.contains("/slow/"));
+            slow += usize::from(next(&mut requests).await.path.contains("/slow/"));
         }
     };
-    // Less than the time after which the first of the slow ones is given up.
-    timeout(CALL_TIMEOUT * 4 / 5, fast).await.expect("the fast ones wait");
+    // Shorter than the timeout of the first slow write.
+    timeout(CALL_TIMEOUT * 4 / 5, fast).await.expect("the events of the fast namespace are delayed");
     assert_eq!(slow, 1);
 }
 
 #[tokio::test]
 async fn a_full_queue_drops_and_never_waits() {
-    // A server that accepts and never answers.
+    // A server that accepts connections and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let events = EventWriter::new(client(silent.local_addr().unwrap()), "pod-x", |_| ());
     let sent =

@@ -1,5 +1,8 @@
-//! How a drain gets the Lease of a leader. It writes its name into an annotation; the leader finds that with its next
-//! renewal, finishes, and hands the Lease to that name, so that no other candidate takes it in between.
+//! How a drain gets the Lease from the leader.
+//!
+//! 1. The drain writes its identity into an annotation of the Lease.
+//! 2. The leader sees it at its next renewal and finishes its work.
+//! 3. The leader makes that identity the holder, so that no other candidate takes the Lease in between.
 
 use std::time::Duration;
 
@@ -10,54 +13,54 @@ use kube::Api;
 use kube::api::{DeleteParams, ObjectMeta, PostParams, Preconditions};
 use tokio::time::Instant;
 
-use super::{LEASE_NAME, LeaseTiming, ObservedLease, holder, ours};
+use super::{LEASE_NAME, LeaseTiming, ObservedLease, holder, none_if_raced};
 use crate::protocol::drain::{Found, Step, step};
 
-/// The annotation of the Lease that names the drain it is to go to. It stays when the Lease was handed over: a holder of
-/// this name is a drain, and leads nothing.
+/// The annotation of the Lease that names the drain that requests it. It stays after the hand-over, where it marks the
+/// holder of that name as a drain, which is not a leader.
 pub const HAND_OVER_TO: &str = "groupattr.dev/hand-over-to";
 
-/// How long a drain keeps others from leading after its last write.
+/// How long a drain keeps others from leading after its last write: its lease duration.
 pub const KEPT: Duration = Duration::from_mins(1);
 
-/// Tries to undo what was written, against others who write.
-const TRIES: usize = 5;
+/// Attempts to withdraw a request, because other writers can cause conflicts.
+const MAX_WITHDRAW_ATTEMPTS: usize = 5;
 
 fn drain_of(lease: &Lease) -> &str {
     let annotations = lease.metadata.annotations.as_ref();
     annotations.and_then(|all| all.get(HAND_OVER_TO)).map_or("", String::as_str)
 }
 
-/// The drain that wants a Lease that somebody else holds.
-pub(super) fn asked_for_by(lease: &Lease) -> Option<&str> {
+/// The drain that requests the Lease from its current holder, if there is one.
+pub(super) fn hand_over_requested_by(lease: &Lease) -> Option<&str> {
     Some(drain_of(lease)).filter(|drain| !drain.is_empty() && *drain != holder(lease))
 }
 
-/// The Lease with the wish of a drain.
-pub(super) fn asked(mut lease: Lease, drain: &str) -> Lease {
+/// The Lease with a drain's hand-over request.
+pub(super) fn with_hand_over_request(mut lease: Lease, drain: &str) -> Lease {
     let annotations = lease.metadata.annotations.get_or_insert_default();
     annotations.insert(HAND_OVER_TO.to_owned(), drain.to_owned());
     lease
 }
 
-/// The Lease without a drain that wants it.
-pub(super) fn unasked(mut lease: Lease) -> Lease {
+/// The Lease without a hand-over request.
+pub(super) fn without_hand_over_request(mut lease: Lease) -> Lease {
     if let Some(annotations) = &mut lease.metadata.annotations {
         annotations.remove(HAND_OVER_TO);
     }
     lease
 }
 
-/// The Lease as its leader leaves it: in the name of the drain that asked for it, so that no other candidate takes it in
-/// between; else in nobody's.
-pub(super) fn given_back(lease: Lease, now: Timestamp) -> Lease {
-    match asked_for_by(&lease).map(ToOwned::to_owned) {
-        Some(drain) => given_to(lease, &drain, now),
+/// The Lease as its leader releases it: held by the drain that requested it, so that no other candidate takes it in
+/// between; otherwise free.
+pub(super) fn released(lease: Lease, now: Timestamp) -> Lease {
+    match hand_over_requested_by(&lease).map(ToOwned::to_owned) {
+        Some(drain) => handed_to(lease, &drain, now),
         None => free(lease),
     }
 }
 
-/// The Lease in nobody's name.
+/// The Lease without a holder.
 fn free(mut lease: Lease) -> Lease {
     let spec = lease.spec.get_or_insert_default();
     spec.holder_identity = Some(String::new());
@@ -65,13 +68,13 @@ fn free(mut lease: Lease) -> Lease {
     lease
 }
 
-/// The Lease in the name of a drain.
-pub(super) fn given_to(lease: Lease, drain: &str, now: Timestamp) -> Lease {
-    let span = LeaseTiming { span: KEPT, deadline: KEPT, retry: KEPT };
-    asked(super::claim(lease, drain, span, now), drain)
+/// The Lease with a drain as the holder.
+pub(super) fn handed_to(lease: Lease, drain: &str, now: Timestamp) -> Lease {
+    let timing = LeaseTiming { span: KEPT, deadline: KEPT, retry: KEPT };
+    with_hand_over_request(super::claim(lease, drain, timing, now), drain)
 }
 
-/// A drain's wish for the Lease.
+/// A drain's request for the Lease.
 pub struct Request {
     api: Api<Lease>,
     me: String,
@@ -81,27 +84,31 @@ pub struct Request {
 }
 
 impl Request {
-    /// `me` must be unique to this process; `api` is for the operator's namespace. `terms` are the leader's.
+    /// `me` must be unique to this process; `api` is for the operator's namespace; `timing` is the leader's.
     #[must_use]
     pub fn new(api: Api<Lease>, me: String, timing: LeaseTiming) -> Self {
         Self { api, me, timing, seen: None, written: None }
     }
 
-    /// One look at the Lease, and the step that follows from it. True while nobody leads and nobody will.
+    /// Reads the Lease once and takes the next step. Returns true while no replica leads or can start to.
+    ///
+    /// # Errors
+    ///
+    /// A failed call to the API server. A lost race is not an error; the next call tries again.
     pub async fn look(&mut self) -> kube::Result<bool> {
         let now = Instant::now();
         let Some(lease) = self.api.get_opt(LEASE_NAME).await? else {
-            // Deleted under a leader who may not know yet: as if it still stood there.
+            // The leader may not have noticed the deletion yet, so treat the Lease as if it still existed.
             if self.seen.as_ref().is_some_and(|seen| matches!(self.step(seen, now), Step::Ask | Step::Wait)) {
                 return Ok(false);
             }
             let metadata = ObjectMeta { name: Some(LEASE_NAME.to_owned()), ..Default::default() };
-            let fresh = given_to(Lease { metadata, spec: None }, &self.me, Timestamp::now());
-            let made = ours(self.api.create(&PostParams::default(), &fresh).await)?;
-            return Ok(self.wrote(made, now));
+            let fresh = handed_to(Lease { metadata, spec: None }, &self.me, Timestamp::now());
+            let created = none_if_raced(self.api.create(&PostParams::default(), &fresh).await)?;
+            return Ok(self.wrote(created, now));
         };
         let latest = match self.seen.take() {
-            Some(before) => before.note(lease, now),
+            Some(before) => before.update(lease, now),
             None => ObservedLease { lease, at: now },
         };
         let (step, lease) = (self.step(&latest, now), latest.lease.clone());
@@ -113,17 +120,18 @@ impl Request {
                 if step == Step::Take && !holder(&lease).is_empty() {
                     tracing::info!(
                         holder = holder(&lease),
-                        "the lease is taken from a holder that leads nothing"
+                        "taking the lease from a holder that does not lead"
                     );
                 }
-                let next = given_to(lease, &self.me, Timestamp::now());
-                let stored = ours(self.api.replace(LEASE_NAME, &PostParams::default(), &next).await)?;
+                let next = handed_to(lease, &self.me, Timestamp::now());
+                let stored =
+                    none_if_raced(self.api.replace(LEASE_NAME, &PostParams::default(), &next).await)?;
                 Ok(self.wrote(stored, now) || step == Step::Held)
             }
             Step::Ask => {
-                tracing::info!(leader = holder(&lease), "asking the leader for the lease");
-                let next = asked(lease, &self.me);
-                ours(self.api.replace(LEASE_NAME, &PostParams::default(), &next).await)?;
+                tracing::info!(leader = holder(&lease), "requesting the lease from the leader");
+                let next = with_hand_over_request(lease, &self.me);
+                none_if_raced(self.api.replace(LEASE_NAME, &PostParams::default(), &next).await)?;
                 Ok(false)
             }
             Step::Wait => Ok(false),
@@ -132,7 +140,7 @@ impl Request {
 
     fn step(&self, seen: &ObservedLease, now: Instant) -> Step {
         let (holder, drain) = (holder(&seen.lease), drain_of(&seen.lease));
-        let is_silent = seen.is_ours_to_take(&self.me, self.timing, now);
+        let is_silent = seen.is_available_to(&self.me, self.timing, now);
         step(&self.me, Found { holder, drain, is_silent }, self.written.is_some())
     }
 
@@ -143,13 +151,13 @@ impl Request {
         true
     }
 
-    /// How long the holder may take to answer before it counts as one that does not know of drains.
+    /// How long to wait for the holder before assuming that it does not support drains: the lease duration.
     #[must_use]
     pub fn patience(&self) -> Duration {
         self.seen.as_ref().map_or(self.timing.span, |seen| seen.span(self.timing))
     }
 
-    /// Who holds the Lease, and since when, if that is what this drain waits for.
+    /// Who holds the Lease and since when, in one line with a remedy, if this drain is waiting for it.
     #[must_use]
     pub fn in_the_way(&self) -> Option<String> {
         let lease = &self.seen.as_ref().filter(|seen| holder(&seen.lease) != self.me)?.lease;
@@ -157,34 +165,43 @@ impl Request {
         let since = since.map_or_else(|| "an unknown time".to_owned(), |MicroTime(at)| format!("{at:.0}"));
         let holder = holder(lease);
         Some(format!(
-            "the lease {LEASE_NAME} is held by {holder} since {since}, which does not hand it over: see its log for what it \
-             still has to record, or end it by SIGTERM"
+            "the lease {LEASE_NAME} has been held by {holder} since {since}, which has not handed it over: check its log \
+             for what it still has to record, or send it SIGTERM"
         ))
     }
 
-    /// Takes back what this drain has written: others may lead at once, and a leader that has not heard of it goes on.
+    /// Undoes what this drain has written, so that other candidates can lead at once and a leader that has not yet seen
+    /// the request carries on.
+    ///
+    /// # Errors
+    ///
+    /// A failed call to the API server.
     pub async fn withdraw(&self) -> kube::Result<()> {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_WITHDRAW_ATTEMPTS {
             let Some(lease) = self.api.get_opt(LEASE_NAME).await? else { break };
             let next = match (holder(&lease) == self.me, drain_of(&lease) == self.me) {
-                (true, _) => unasked(free(lease)),
-                (false, true) => unasked(lease),
+                (true, _) => without_hand_over_request(free(lease)),
+                (false, true) => without_hand_over_request(lease),
                 (false, false) => break,
             };
-            if ours(self.api.replace(LEASE_NAME, &PostParams::default(), &next).await)?.is_some() {
+            if none_if_raced(self.api.replace(LEASE_NAME, &PostParams::default(), &next).await)?.is_some() {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Deletes the Lease: whoever comes next makes a new one.
+    /// Deletes the Lease; the next candidate creates a new one.
+    ///
+    /// # Errors
+    ///
+    /// A failed call to the API server. A Lease that is gone or was re-created is not an error.
     pub async fn delete(&self) -> kube::Result<()> {
         let Some(uid) = self.seen.as_ref().map(|seen| seen.lease.metadata.uid.clone()) else { return Ok(()) };
         let preconditions = Some(Preconditions { uid, resource_version: None });
         let params = DeleteParams { preconditions, ..DeleteParams::default() };
         match self.api.delete(LEASE_NAME, &params).await {
-            // Somebody else has deleted it, or made a new one since.
+            // It was already deleted, or re-created since.
             Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
             other => other.map(drop),
         }

@@ -1,14 +1,14 @@
-use super::hand_over::{HAND_OVER_TO, asked, given_to};
+use super::hand_over::{HAND_OVER_TO, handed_to, with_hand_over_request};
 use super::*;
 
-const TERMS: LeaseTiming = LeaseTiming {
+const TIMING: LeaseTiming = LeaseTiming {
     span: Duration::from_secs(15),
     deadline: Duration::from_secs(10),
     retry: Duration::from_secs(2),
 };
 
 fn held_by(me: &str) -> Lease {
-    claim(Lease::default(), me, TERMS, Timestamp::UNIX_EPOCH)
+    claim(Lease::default(), me, TIMING, Timestamp::UNIX_EPOCH)
 }
 
 #[test]
@@ -16,15 +16,15 @@ fn a_lease_is_taken_after_its_span_of_silence_by_our_own_clock() {
     let start = Instant::now();
     let after = |seconds| start + Duration::from_secs(seconds);
     let seen = ObservedLease { lease: held_by("a"), at: start };
-    assert!(seen.is_ours_to_take("a", TERMS, start) && !seen.is_ours_to_take("b", TERMS, after(14)));
-    let seen = seen.note(held_by("a"), after(14));
-    assert!(seen.is_ours_to_take("b", TERMS, after(15)), "an unchanged record is silence");
-    let seen = seen.note(claim(held_by("a"), "a", TERMS, Timestamp::MAX), after(14));
-    assert!(!seen.is_ours_to_take("b", TERMS, after(28)) && seen.is_ours_to_take("b", TERMS, after(29)));
+    assert!(seen.is_available_to("a", TIMING, start) && !seen.is_available_to("b", TIMING, after(14)));
+    let seen = seen.update(held_by("a"), after(14));
+    assert!(seen.is_available_to("b", TIMING, after(15)), "an unchanged record is not a renewal");
+    let seen = seen.update(claim(held_by("a"), "a", TIMING, Timestamp::MAX), after(14));
+    assert!(!seen.is_available_to("b", TIMING, after(28)) && seen.is_available_to("b", TIMING, after(29)));
     let mut endless = held_by("a");
     endless.spec.get_or_insert_default().lease_duration_seconds = None;
-    assert!(!ObservedLease { lease: endless, at: start }.is_ours_to_take("b", TERMS, after(14)));
-    assert!(ObservedLease { lease: held_by(""), at: start }.is_ours_to_take("b", TERMS, start));
+    assert!(!ObservedLease { lease: endless, at: start }.is_available_to("b", TIMING, after(14)));
+    assert!(ObservedLease { lease: held_by(""), at: start }.is_available_to("b", TIMING, start));
 }
 
 #[tokio::test]
@@ -32,20 +32,20 @@ async fn leadership_runs_out_by_itself_and_ends_for_good() {
     let now = Instant::now();
     assert!(Leadership::alone().holds(now));
     assert!(timeout(Duration::from_millis(10), Leadership::alone().lost()).await.is_err());
-    let state = watch::Sender::new(LeadershipState::Until(LeadershipEnd::after(now, TERMS.deadline)));
+    let state = watch::Sender::new(LeadershipState::Until(LeadershipEnd::after(now, TIMING.deadline)));
     let leadership = Leadership(state.subscribe());
-    assert!(leadership.holds(now) && !leadership.holds(now + TERMS.deadline));
+    assert!(leadership.holds(now) && !leadership.holds(now + TIMING.deadline));
     state.send_replace(LeadershipState::Over);
     leadership.lost().await;
     assert!(!leadership.holds(now));
 }
 
-/// The monotonic clock stands still while a machine is suspended, and the others go on watching the Lease.
+/// The monotonic clock stands still while a machine is suspended, but other replicas keep observing the Lease.
 #[test]
 fn leadership_also_runs_out_on_the_wall_clock() {
     let now = Instant::now();
-    let holds = |on_the_wall| {
-        let end = LeadershipEnd { at: now + TERMS.deadline, on_the_wall };
+    let holds = |wall_clock| {
+        let end = LeadershipEnd { at: now + TIMING.deadline, wall_clock };
         Leadership(watch::channel(LeadershipState::Until(end)).1).holds(now)
     };
     assert!(holds(Timestamp::now() + Duration::from_mins(1)));
@@ -54,25 +54,25 @@ fn leadership_also_runs_out_on_the_wall_clock() {
 
 #[test]
 fn a_lease_that_a_drain_asks_for_stays_asked_for_over_renewals_and_is_not_over_a_new_leader() {
-    let asked_for = asked(held_by("leader"), "drain");
-    assert_eq!(asked_for_by(&asked_for), Some("drain"));
-    let renewed = claim(asked_for.clone(), "leader", TERMS, Timestamp::MAX);
-    assert_eq!(asked_for_by(&renewed), Some("drain"), "the leader would not hear of it");
-    let next = claim(asked_for, "other", TERMS, Timestamp::MAX);
-    assert_eq!(asked_for_by(&next), None, "the drain asked another one, and may be gone");
+    let asked_for = with_hand_over_request(held_by("leader"), "drain");
+    assert_eq!(hand_over_requested_by(&asked_for), Some("drain"));
+    let renewed = claim(asked_for.clone(), "leader", TIMING, Timestamp::MAX);
+    assert_eq!(hand_over_requested_by(&renewed), Some("drain"), "the leader would not see the request");
+    let next = claim(asked_for, "other", TIMING, Timestamp::MAX);
+    assert_eq!(hand_over_requested_by(&next), None, "the drain asked the previous holder, and may be gone");
 }
 
 #[test]
 fn a_lease_that_is_given_to_a_drain_is_left_alone_for_a_minute_and_nobody_is_asked_for_it() {
-    assert_eq!(holder(&given_back(held_by("leader"), Timestamp::UNIX_EPOCH)), "");
-    let given = given_back(asked(held_by("leader"), "drain"), Timestamp::UNIX_EPOCH);
-    assert_eq!(given.spec, given_to(held_by("leader"), "drain", Timestamp::UNIX_EPOCH).spec);
-    assert_eq!((holder(&given), asked_for_by(&given)), ("drain", None));
+    assert_eq!(holder(&released(held_by("leader"), Timestamp::UNIX_EPOCH)), "");
+    let given = released(with_hand_over_request(held_by("leader"), "drain"), Timestamp::UNIX_EPOCH);
+    assert_eq!(given.spec, handed_to(held_by("leader"), "drain", Timestamp::UNIX_EPOCH).spec);
+    assert_eq!((holder(&given), hand_over_requested_by(&given)), ("drain", None));
     assert_eq!(given.metadata.annotations.as_ref().unwrap()[HAND_OVER_TO], "drain");
     let start = Instant::now();
     let seen = ObservedLease { lease: given, at: start };
-    assert!(!seen.is_ours_to_take("b", TERMS, start + Duration::from_secs(59)));
-    assert!(seen.is_ours_to_take("b", TERMS, start + Duration::from_mins(1)));
+    assert!(!seen.is_available_to("b", TIMING, start + Duration::from_secs(59)));
+    assert!(seen.is_available_to("b", TIMING, start + Duration::from_mins(1)));
 }
 
 /// Whoever waits for the lease would have to wait for its whole span.

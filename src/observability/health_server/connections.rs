@@ -1,4 +1,4 @@
-//! The connections: never more than a few, each with its time, and room for the next one always.
+//! Accepts and serves connections. Their number is limited, each has deadlines, and a new one can always be accepted.
 
 use std::{
     collections::HashMap,
@@ -34,25 +34,25 @@ use super::{
 };
 use crate::{observability::log_throttle::LogThrottle, observability::metrics::Metrics};
 
-/// Longest head of a request; what has no end by then is answered 431 and closed.
+/// Longest request head, in bytes. A longer one is answered with 431, and the connection is closed.
 pub(super) const HEAD: usize = 16 * 1024;
-/// After a connection could not be accepted, mostly because the process has too many open files.
+/// Pause after a failed accept, which usually means that the process has too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Why a connection ended, as the metric says it.
+/// Why a connection ended; the label of the metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// The other side closed it, or its last answer was sent.
+    /// The peer closed it, or its last response was sent.
     Done,
-    /// What came is no HTTP, or its head is too long.
+    /// The request is not HTTP, or its head is too long.
     Malformed,
-    /// No whole head in time.
+    /// No complete request head in time.
     HeadTimeout,
-    /// No next request in time.
+    /// No further request in time.
     IdleTimeout,
-    /// The answer was not read in time.
+    /// The response was not read in time.
     ResponseTimeout,
-    /// There were too many, and it was the next to go.
+    /// There were too many connections, and this one had the smallest rank.
     Full,
 }
 
@@ -83,8 +83,12 @@ struct Open {
     close: AbortHandle,
 }
 
-/// Answers for ever. All connections share this one task, so that a new one is looked at before the next is accepted: a
-/// probe whose request is there is answered, however many others press.
+/// Serves connections forever. All of them share this one task, so that a new connection is polled before the next one
+/// is accepted: a probe whose request has arrived is answered, however many other clients connect.
+///
+/// 1. Wait for a new connection, and remove those that end in the meantime.
+/// 2. While there are too many, close the one with the smallest rank.
+/// 3. Start serving the new connection.
 pub(super) async fn serve(listener: &TcpListener, pages: &Pages, limits: Limits, counters: &Metrics) {
     for end in End::ALL {
         counters.http_closed(end.label(), 0);
@@ -128,9 +132,9 @@ async fn accept(listener: &TcpListener, log_throttle: &mut LogThrottle) -> TcpSt
             Ok((stream, _)) => return stream,
             Err(error) => error,
         };
-        let said = format!("a connection to the port of /livez cannot be accepted: {error}");
-        if log_throttle.due(&said, Instant::now()) {
-            tracing::warn!("{said}");
+        let message = format!("cannot accept a connection to the port of /livez: {error}");
+        if log_throttle.due(&message, Instant::now()) {
+            tracing::warn!("{message}");
         }
         sleep(PAUSE).await;
     }
@@ -148,12 +152,12 @@ async fn hold(
     (id, answering.await.unwrap_or(End::Full))
 }
 
-/// Answers one connection until it ends or its time is over.
+/// Serves one connection until it ends or its deadline passes.
 async fn answer(stream: TcpStream, pages: &Pages, limits: Limits, progress: Arc<Progress>) -> End {
     let service = service_fn(|request: Request<Incoming>| {
         progress.has_request();
         let mut response = pages.answer(&request, limits.metrics);
-        // Nobody waits for a body that nobody reads.
+        // Close the connection if the request has a body, so as not to wait for a body that is never read.
         if progress.is_old() || !request.body().is_end_stream() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -162,21 +166,21 @@ async fn answer(stream: TcpStream, pages: &Pages, limits: Limits, progress: Arc<
     let watched = Watched { stream, progress: Arc::clone(&progress) };
     let connection = http1::Builder::new()
         .max_buf_size(HEAD)
-        // The deadline below knows of answers and pauses as well.
+        // The deadline below covers responses and idle time as well.
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(watched), service);
     let mut connection = pin!(connection);
-    let mut alarm = pin!(sleep_until(progress.deadline()));
+    let mut timer = pin!(sleep_until(progress.deadline()));
     poll_fn(|context| {
         if let Poll::Ready(ended) = connection.as_mut().poll(context) {
             let malformed = ended.is_err_and(|error| error.is_parse());
             return Poll::Ready(if malformed { End::Malformed } else { End::Done });
         }
         let deadline = progress.deadline();
-        if alarm.deadline() != deadline {
-            alarm.as_mut().reset(deadline);
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
         }
-        alarm.as_mut().poll(context).map(|()| match progress.phase() {
+        timer.as_mut().poll(context).map(|()| match progress.phase() {
             Phase::Head => End::HeadTimeout,
             Phase::Response => End::ResponseTimeout,
             Phase::Idle => End::IdleTimeout,

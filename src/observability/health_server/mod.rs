@@ -1,10 +1,10 @@
-//! `/livez`, `/readyz` and `/metrics`, for anybody who reaches the port.
+//! Serves `/livez`, `/readyz` and `/metrics` to any client that can reach the port.
 //!
 //! | question | file |
 //! |---|---|
-//! | what do the pages say? | `pages` |
-//! | which connections are there, and which one has to go? | `connections` |
-//! | where does a connection stand, and when is its time over? | `progress` |
+//! | what do the pages contain? | `pages` |
+//! | which connections are open, and which one is closed when there are too many? | `connections` |
+//! | which phase is a connection in, and when does it time out? | `progress` |
 
 mod connections;
 mod pages;
@@ -31,42 +31,42 @@ use tokio_util::sync::CancellationToken;
 pub use self::pages::Pages;
 use crate::{observability::metrics::Metrics, text::one_line};
 
-/// A main loop that has been silent for this long counts as dead.
+/// `/livez` fails if the main loop has not called [`Health::beat`] for this long.
 const LIVENESS_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Connections that the kernel keeps until they are accepted. Of more, it drops the first packet, which comes again after a
-/// second: too late for a probe in a crowd.
+/// Connections that the kernel queues until they are accepted. Beyond that it drops the first packet, which the client
+/// sends again after 1 s: too late for a probe among many connections.
 const ACCEPT_BACKLOG: u32 = 2048;
 
-/// What the probes are told.
+/// The health of the process, as reported by the probes.
 #[derive(Debug)]
 pub struct Health {
     started: Instant,
-    /// Milliseconds after `started`.
+    /// The last call of [`Health::beat`], in milliseconds after `started`.
     last_beat: AtomicU64,
     missing: Mutex<Option<String>>,
 }
 
 impl Health {
-    /// Alive, and not ready yet.
+    /// Alive, but not ready yet.
     #[must_use]
     pub fn new() -> Self {
         let missing = Mutex::new(Some("starting".to_owned()));
         Self { started: Instant::now(), last_beat: AtomicU64::new(0), missing }
     }
 
-    /// The main loop is turning; call it every few seconds.
+    /// Records that the main loop is running. Call this every few seconds.
     pub fn beat(&self) {
         let since = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_beat.store(since, Ordering::Relaxed);
     }
 
-    /// Everything needed is there.
+    /// Marks the process as ready.
     pub fn ready(&self) {
         *self.missing.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// `missing` is what `/readyz` shows, as one line.
+    /// Marks the process as not ready. `/readyz` shows `missing` as one line.
     pub fn not_ready(&self, missing: &str) {
         *self.missing.lock().unwrap_or_else(PoisonError::into_inner) = Some(one_line(missing, 512));
     }
@@ -87,7 +87,7 @@ impl Default for Health {
     }
 }
 
-/// `--listen` cannot be had; one line that says what to do.
+/// Why the address of `--listen` cannot be bound, in one line that says what to do.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {cause}; {remedy}")]
 pub struct BindError {
@@ -96,12 +96,16 @@ pub struct BindError {
     remedy: &'static str,
 }
 
-/// Takes the address of `--listen`.
+/// Binds the address of `--listen`.
+///
+/// # Errors
+///
+/// [`BindError`] with the cause and a remedy.
 pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
     listen(address).map_err(|cause| {
         let remedy = match cause.kind() {
             io::ErrorKind::AddrInUse => {
-                "stop the program that has this port, or choose another one with --listen"
+                "stop the program that uses this port, or choose another one with --listen"
             }
             io::ErrorKind::PermissionDenied => "choose a port above 1023 with --listen",
             io::ErrorKind::AddrNotAvailable => {
@@ -115,28 +119,30 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A port that was just in use may be had at once after a restart.
+    // After a restart, allow the port to be bound again at once.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(ACCEPT_BACKLOG)
 }
 
-/// How much one stranger may take of this port. Whoever reaches it needs no credentials.
+/// Limits that protect the port, because clients need no credentials.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections at the same time.
+    /// Maximum number of concurrent connections.
     pub connections: usize,
-    /// From the start of a connection, or from the first byte of its next request, to the end of that request's head.
+    /// Timeout from the start of a connection, or from the first byte of its next request, to the end of that request's
+    /// head.
     pub head: Duration,
-    /// Between two requests.
+    /// Timeout between two requests.
     pub idle: Duration,
-    /// From a request's head to the moment its answer is sent: for readers who are slow.
+    /// Timeout from the end of a request's head until its response is sent, which limits slow readers.
     pub response: Duration,
-    /// An answer of which nothing could be sent for this long does not keep its connection from being closed for another.
+    /// A response of which nothing could be sent for this long no longer protects its connection from being closed in
+    /// favour of a new one.
     pub stall: Duration,
-    /// After this long a connection is closed with its next answer.
+    /// A connection that is older than this is closed after its next response.
     pub lifetime: Duration,
-    /// For how long a text of the metrics is good.
+    /// How long an encoded page of metrics is reused.
     pub metrics: Duration,
 }
 
@@ -154,7 +160,7 @@ impl Default for Limits {
     }
 }
 
-/// Answers until `shutdown`, and then stops at once: a slow reader must not delay the end of the process.
+/// Serves until `shutdown`, and then stops at once: a slow reader must not delay the exit of the process.
 pub async fn serve(
     listener: TcpListener,
     pages: Pages,

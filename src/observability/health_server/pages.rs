@@ -1,4 +1,5 @@
-//! What the pages say. Of a request nothing but method and path is looked at, and none of it is repeated.
+//! The content of the pages. Only the method and path of a request are read, and nothing of it is repeated in the
+//! response.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,32 +18,32 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// <https://prometheus.io/docs/specs/om/open_metrics_spec/>
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The three pages, and everything that stands in them.
+/// The three pages and the data they show.
 #[derive(Debug)]
 pub struct Pages {
     health: Arc<Health>,
     registry: Arc<Registry>,
-    /// The last text of the metrics: one for all who ask, because it can be large.
+    /// The last encoded page of metrics, shared by all clients because it can be large.
     encoded: Mutex<Option<(Instant, Bytes)>>,
 }
 
 impl Pages {
-    /// Shows the health and the metrics of this process.
+    /// Creates pages that show the health and the metrics of this process.
     #[must_use]
     pub fn new(health: Arc<Health>, registry: Arc<Registry>) -> Self {
         Self { health, registry, encoded: Mutex::new(None) }
     }
 
-    /// The answer to a request; a text of the metrics is good for `fresh`.
+    /// The response to a request. An encoded page of metrics is reused for `fresh`.
     pub(super) fn answer<B>(&self, request: &Request<B>, fresh: Duration) -> Response<Full<Bytes>> {
         let page = match request.uri().path() {
             "/livez" => Self::livez,
             "/readyz" => Self::readyz,
             "/metrics" => Self::metrics,
-            _ => return text(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n"),
+            _ => return text(StatusCode::NOT_FOUND, "not found: use /livez, /readyz or /metrics\n"),
         };
         if ![Method::GET, Method::HEAD].contains(request.method()) {
-            let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "GET and HEAD only\n");
+            let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed\n");
             refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return refused;
         }
@@ -53,7 +54,7 @@ impl Pages {
         if self.health.alive(Instant::now()) {
             return text(StatusCode::OK, "ok\n");
         }
-        text(StatusCode::SERVICE_UNAVAILABLE, "the main loop has been silent for 30 s\n")
+        text(StatusCode::SERVICE_UNAVAILABLE, "the main loop has not responded for 30 s\n")
     }
 
     fn readyz(&self, _: Duration) -> Response<Full<Bytes>> {
@@ -72,7 +73,7 @@ impl Pages {
         }
         let mut encoded = String::new();
         if encode(&mut encoded, &self.registry).is_err() {
-            return text(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be written\n");
+            return text(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be encoded\n");
         }
         let encoded = Bytes::from(encoded);
         *kept = Some((Instant::now(), encoded.clone()));
@@ -80,13 +81,13 @@ impl Pages {
     }
 }
 
-fn text(status: StatusCode, said: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    page(status, TEXT, said.into())
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    page(status, TEXT, body.into())
 }
 
-fn page(status: StatusCode, kind: &'static str, said: Bytes) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(said));
+fn page(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }

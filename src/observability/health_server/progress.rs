@@ -1,4 +1,4 @@
-//! Where a connection stands, and when its time is over.
+//! The phase and the deadline of a connection.
 
 use std::{
     io::{self, IoSlice},
@@ -15,18 +15,18 @@ use tokio::{
 
 use super::Limits;
 
-/// What a connection is in the middle of.
+/// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// The head of a request has not come in whole.
+    /// The head of a request has not arrived completely.
     Head,
-    /// An answer is being sent.
+    /// A response is being sent.
     Response,
-    /// Its last answer was sent, and nothing has come since.
+    /// The last response was sent, and no byte has arrived since.
     Idle,
 }
 
-/// How far one connection has come.
+/// The progress of one connection.
 #[derive(Debug)]
 pub(super) struct Progress {
     limits: Limits,
@@ -38,12 +38,12 @@ pub(super) struct Progress {
 struct State {
     phase: Phase,
     since: Instant,
-    /// When a byte of an answer was last taken by the other side.
+    /// When the socket last accepted a byte of a response.
     sent: Instant,
 }
 
 impl Progress {
-    /// A connection that was accepted now.
+    /// A connection that was just accepted.
     pub(super) fn new(limits: Limits) -> Self {
         let opened = Instant::now();
         let state = Mutex::new(State { phase: Phase::Head, since: opened, sent: opened });
@@ -58,7 +58,7 @@ impl Progress {
         self.state().phase
     }
 
-    /// When it is closed unless it gets on. Bytes that trickle in move nothing.
+    /// When the connection is closed unless its phase changes. Bytes that trickle in do not extend the deadline.
     pub(super) fn deadline(&self) -> Instant {
         let state = *self.state();
         state.since
@@ -69,7 +69,8 @@ impl Progress {
             }
     }
 
-    /// Who is in nobody's way comes last: the connection with the smallest rank is closed when there are too many.
+    /// When there are too many connections, the one with the smallest rank is closed: first the one that has been without
+    /// progress for longest, and last those whose response is being read.
     pub(super) fn rank(&self, now: Instant) -> (bool, Instant) {
         let state = *self.state();
         match state.phase {
@@ -78,12 +79,12 @@ impl Progress {
         }
     }
 
-    /// Whether its next answer is its last.
+    /// Whether the connection is to be closed after its next response.
     pub(super) fn is_old(&self) -> bool {
         self.opened.elapsed() >= self.limits.lifetime
     }
 
-    /// The head of a request is there.
+    /// Records that the head of a request has arrived.
     pub(super) fn has_request(&self) {
         let now = Instant::now();
         *self.state() = State { phase: Phase::Response, since: now, sent: now };
@@ -108,7 +109,7 @@ impl Progress {
     }
 }
 
-/// A connection whose progress is noted.
+/// A connection whose progress is tracked.
 pub(super) struct Watched {
     pub(super) stream: TcpStream,
     pub(super) progress: Arc<Progress>,
@@ -154,12 +155,12 @@ impl AsyncWrite for Watched {
         written
     }
 
-    /// Without it hyper would copy each answer into a buffer of the connection.
+    /// Without this, hyper would copy each response into a buffer of the connection.
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }
 
-    /// Called when everything was written: an answer is one piece, which hyper has whole before it writes.
+    /// A completed flush means that the response was sent: hyper has all of it before it starts to write.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         if flushed.is_ready() {

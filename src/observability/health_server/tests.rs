@@ -1,4 +1,4 @@
-//! Over real sockets, because time that stands still does not work with them; the limits are small instead.
+//! These tests use real sockets, which do not work with tokio's paused clock, so the limits are short instead.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use tokio::{
 
 use super::*;
 
-/// Longer than anything here takes, however busy the machine is.
+/// Longer than any step takes, even on a busy machine.
 const SOON: Duration = Duration::from_secs(20);
-/// What is over must be over before this; what must not be is not.
+/// Longer than any test waits, so a limit of this length never takes effect.
 const LATE: Duration = Duration::from_mins(1);
 const SHORT: Duration = Duration::from_millis(100);
 const PATIENT: Limits = Limits {
@@ -27,7 +27,7 @@ const PATIENT: Limits = Limits {
     metrics: LATE,
 };
 
-/// The pages on a port of their own.
+/// A health server on a port of its own.
 struct Served {
     address: SocketAddr,
     health: Arc<Health>,
@@ -42,7 +42,7 @@ impl Served {
         Self::with_text(limits, "short")
     }
 
-    /// `text` stands in the metrics.
+    /// Registers a metric whose help text is `text`.
     fn with_text(limits: Limits, text: &str) -> Self {
         let listener = bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
@@ -59,7 +59,7 @@ impl Served {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    /// A connection on which this was sent.
+    /// A connection on which `bytes` were sent.
     async fn sent(&self, bytes: &[u8]) -> TcpStream {
         let mut stream = self.connect().await;
         stream.write_all(bytes).await.unwrap();
@@ -75,12 +75,12 @@ impl Served {
         self.ask("GET", path).await
     }
 
-    /// Waits until so many connections ended for this reason.
+    /// Waits until `wanted` connections were closed for `reason`.
     async fn closed(&self, reason: &str, wanted: usize) {
         self.shows(&format!("groupattr_http_connections_closed_total{{reason=\"{reason}\"}} {wanted}")).await;
     }
 
-    /// Waits until so many connections are open.
+    /// Waits until `wanted` connections are open.
     async fn is_open(&self, wanted: usize) {
         self.shows(&format!("groupattr_http_connections {wanted}")).await;
     }
@@ -101,7 +101,7 @@ impl Served {
     }
 }
 
-/// Everything that still comes until the other side closes; a reset is an end, too.
+/// Reads until the server closes or resets the connection.
 async fn rest_of(stream: &mut TcpStream) -> String {
     let mut all = Vec::new();
     let mut some = [0; 4096];
@@ -114,7 +114,7 @@ async fn rest_of(stream: &mut TcpStream) -> String {
     String::from_utf8(all).unwrap()
 }
 
-/// Reads one answer of a connection that stays open.
+/// Reads one response from a connection that stays open.
 async fn answer_of(stream: &mut TcpStream, end: &str) -> String {
     let mut answer = String::new();
     while !answer.ends_with(end) {
@@ -130,21 +130,21 @@ const LIVEZ: &[u8] = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
 const METRICS: &[u8] = b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n";
 const HALF: &[u8] = b"GET /livez HTTP/1.1\r\nhost: ";
 
-/// More than the buffers of a connection hold.
+/// More than the buffers of a connection hold, in bytes.
 const LARGE: usize = 8 << 20;
 
-/// A connection that has asked for a large page and reads nothing of it.
+/// A connection that has requested a large page and reads none of it.
 async fn slow_reader(served: &Served) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(served.address).await.unwrap();
     stream.write_all(METRICS).await.unwrap();
-    // The answer has begun.
+    // The response has begun.
     stream.readable().await.unwrap();
     stream
 }
 
-/// Whether a connection is closed by the other side; it is read until then.
+/// Reads until the server closes the connection.
 async fn is_closed(stream: &mut TcpStream) -> bool {
     rest_of(stream).await;
     true
@@ -163,7 +163,7 @@ async fn the_three_pages_are_served_until_shutdown() {
     let answer = served.get("/metrics").await;
     assert!(answer.contains("application/openmetrics-text; version=1.0.0") && answer.ends_with("# EOF\n"));
 
-    // Also with a connection open.
+    // Shutdown also works with a connection open.
     let _open = served.sent(HALF).await;
     served.shutdown.cancel();
     served.serving.await.unwrap();
@@ -203,7 +203,7 @@ async fn a_head_that_does_not_end_in_time_is_closed_however_it_trickles() {
             sleep(SHORT / 10).await;
         }
     };
-    timeout(SOON, trickle).await.expect("it goes on for ever");
+    timeout(SOON, trickle).await.expect("the trickling connection is never closed");
     assert!(is_closed(&mut silent).await);
     served.closed("head_timeout", 2).await;
 }
@@ -260,7 +260,7 @@ async fn a_head_of_more_than_16_kib_is_refused() {
         let request =
             format!("GET /livez HTTP/1.1\r\nconnection: close\r\nx: {}\r\n\r\n", "x".repeat(length));
         let mut stream = served.connect().await;
-        // What is too much may be refused before all of it is sent.
+        // The server may reject a head that is too long before all of it is sent.
         let _ = stream.write_all(request.as_bytes()).await;
         let answer = rest_of(&mut stream).await;
         assert!(
@@ -281,15 +281,18 @@ async fn when_it_is_full_the_one_that_is_unfinished_longest_goes_and_a_probe_get
         answer_of(&mut stream, "ok\n").await;
         open.push(stream);
     }
-    // It has begun another request, so it is not the one that waits longest.
+    // This one has begun another request, so it is not the one that has been idle longest.
     open[0].write_all(HALF).await.unwrap();
     let mut trickling = served.sent(HALF).await;
     served.is_open(4).await;
     assert!(served.get("/livez").await.starts_with("HTTP/1.1 200"));
     served.closed("full", 1).await;
-    assert_eq!(rest_of(&mut open[1]).await, "", "the first of those that did nothing since");
+    assert_eq!(rest_of(&mut open[1]).await, "", "the connection that has been idle longest is closed");
     trickling.write_all(b"x\r\n\r\n").await.unwrap();
-    assert!(answer_of(&mut trickling, "ok\n").await.starts_with("HTTP/1.1 200"), "the others are left alone");
+    assert!(
+        answer_of(&mut trickling, "ok\n").await.starts_with("HTTP/1.1 200"),
+        "the other connections stay open"
+    );
     served.closed("full", 1).await;
 }
 
@@ -305,7 +308,7 @@ async fn who_is_being_answered_goes_last() {
     let answer = answer_of(&mut reading, "# EOF\n").await;
     assert!(answer.len() > LARGE);
 
-    // Unless all of them are.
+    // Unless a response is being sent on every connection.
     let _readers = [slow_reader(&served).await, slow_reader(&served).await];
     assert!(served.get("/livez").await.starts_with("HTTP/1.1 200"));
 }
@@ -358,6 +361,6 @@ async fn a_main_loop_silent_for_30_s_is_dead_until_it_beats() {
 #[tokio::test]
 async fn a_taken_port_is_said_with_what_to_do() {
     let taken = bind(([127, 0, 0, 1], 0).into()).unwrap();
-    let said = bind(taken.local_addr().unwrap()).unwrap_err().to_string();
-    assert!(said.contains("another one with --listen") && said.lines().count() == 1, "{said}");
+    let message = bind(taken.local_addr().unwrap()).unwrap_err().to_string();
+    assert!(message.contains("another one with --listen") && message.lines().count() == 1, "{message}");
 }

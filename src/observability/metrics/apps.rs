@@ -1,4 +1,5 @@
-//! Which apps have series of their own. Everybody who may create an app would otherwise decide how large a scrape is.
+//! Decides which apps have series of their own. The number is bounded, because otherwise anyone who may create apps
+//! could make a scrape arbitrarily large.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
@@ -10,14 +11,15 @@ use super::Metrics;
 use crate::api::AppKey;
 use crate::api::AppKind;
 
-/// Apps of one namespace that have series of their own; the rest of them share one.
-const OF_A_NAMESPACE: usize = 50;
-/// The same of all namespaces together.
-const OF_ALL_NAMESPACES: usize = 800;
-/// Only the platform makes a `ClusterChatApp`, so these do not compete with those of the namespaces.
-const OF_THE_CLUSTER: usize = 200;
+/// How many apps of one namespace have series of their own; the rest of the namespace share one.
+const MAX_PER_NAMESPACE: usize = 50;
+/// How many apps of all namespaces together have series of their own.
+const MAX_OF_NAMESPACES: usize = 800;
+/// How many `ClusterChatApp`s have series of their own. Only the platform team creates them, so they do not compete
+/// with the apps of namespaces.
+const MAX_OF_CLUSTER: usize = 200;
 
-/// Names an app.
+/// Labels that identify an app.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct AppLabel {
     /// `ChatApp` or `ClusterChatApp`.
@@ -39,37 +41,37 @@ impl AppLabel {
         Self { app_kind, app_namespace: app.namespace.clone(), app: app.name.clone() }
     }
 
-    /// For apps that do not exist, all of them together; otherwise a misspelt name would be a series of its own.
+    /// The label shared by all apps that do not exist, because otherwise each misspelt name would get its own series.
     #[must_use]
     pub fn unknown() -> Self {
         Self { app_kind: "", app_namespace: String::new(), app: String::new() }
     }
 
-    /// For the apps of a namespace that have no series of their own, all of them together.
+    /// The label shared by all apps of a namespace that have no series of their own.
     fn shared(app: &Self) -> Self {
         Self { app: String::new(), ..app.clone() }
     }
 }
 
-/// How an app stands.
+/// The gauge values of an app.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AppFigures {
-    /// Whether the vendor ever accepted it; such an app gets series of its own before others.
+    /// Whether the vendor has ever accepted the app. Such apps get series of their own first.
     pub was_verified: bool,
-    /// Resets that have not ended.
+    /// Resets that have not completed.
     pub waiting: usize,
     /// Age of the oldest of them.
     pub oldest: Duration,
-    /// Nothing is sent for it.
+    /// Whether the circuit breaker is open, so that nothing is sent for the app.
     pub is_open: bool,
-    /// When its signature ends, in seconds of the epoch.
+    /// When its signature expires, in Unix seconds.
     pub usersig_expiry: Option<i64>,
-    /// Permits in use of its account's limit, and the calls a second that it allows now.
+    /// Permits in use of its account's limit, and the calls per second that it allows now.
     pub limit: Option<(usize, f64)>,
 }
 
 impl AppFigures {
-    /// What is worst of either; the resets are added.
+    /// Merges `other` into these figures: the worse of the two values each, and the sum of the waiting resets.
     fn merge(&mut self, other: &Self) {
         self.waiting += other.waiting;
         self.oldest = self.oldest.max(other.oldest);
@@ -82,7 +84,7 @@ impl AppFigures {
     }
 }
 
-/// The series of the apps. An app that has its own keeps them until it is deleted, and then another gets its place.
+/// The series of all apps. An app with series of its own keeps them until it is deleted; another app can then get some.
 pub struct AppSeries {
     metrics: Metrics,
     own: HashSet<AppKey>,
@@ -91,16 +93,16 @@ pub struct AppSeries {
 }
 
 impl AppSeries {
-    /// Nobody has any yet.
+    /// No app has series yet.
     #[must_use]
     pub fn new(metrics: Metrics) -> Self {
         Self { metrics, own: HashSet::new(), of_namespaces: HashMap::new(), shared: HashSet::new() }
     }
 
-    /// As metrics name this app from now on.
+    /// The label of this app: its own if it has series of its own or can still get some, else the shared one.
     pub fn label(&mut self, app: &AppKey) -> AppLabel {
         let label = AppLabel::of(app);
-        if self.own.contains(app) || self.take_place(app) {
+        if self.own.contains(app) || self.try_add_own(app) {
             return label;
         }
         let label = AppLabel::shared(&label);
@@ -108,27 +110,27 @@ impl AppSeries {
         label
     }
 
-    fn take_place(&mut self, app: &AppKey) -> bool {
-        let of_the_cluster = self.own_of("");
-        let has_room = match app.kind {
-            AppKind::ClusterChatApp => of_the_cluster < OF_THE_CLUSTER,
+    fn try_add_own(&mut self, app: &AppKey) -> bool {
+        let of_cluster = self.own_of("");
+        let fits = match app.kind {
+            AppKind::ClusterChatApp => of_cluster < MAX_OF_CLUSTER,
             AppKind::ChatApp => {
-                self.own_of(&app.namespace) < OF_A_NAMESPACE
-                    && self.own.len() - of_the_cluster < OF_ALL_NAMESPACES
+                self.own_of(&app.namespace) < MAX_PER_NAMESPACE
+                    && self.own.len() - of_cluster < MAX_OF_NAMESPACES
             }
         };
-        if has_room {
+        if fits {
             self.own.insert(app.clone());
             *self.of_namespaces.entry(app.namespace.clone()).or_default() += 1;
         }
-        has_room
+        fits
     }
 
     fn own_of(&self, namespace: &str) -> usize {
         self.of_namespaces.get(namespace).copied().unwrap_or_default()
     }
 
-    /// The app was deleted. What it counted in a series that others share stays there.
+    /// Removes the series of a deleted app. What it contributed to a shared series remains there.
     pub fn forget(&mut self, app: &AppKey) {
         if !self.own.remove(app) {
             return;
@@ -142,7 +144,8 @@ impl AppSeries {
         }
     }
 
-    /// The app's circuit has opened or closed; for those that share their series, [`AppSeries::show`] tells the latter.
+    /// Updates the gauge after the app's circuit breaker opened or closed. For a shared series, only [`AppSeries::show`]
+    /// can tell that no breaker is open any more.
     pub fn circuit(&mut self, app: &AppKey, is_open: bool) {
         let label = self.label(app);
         if is_open || !label.app.is_empty() {
@@ -150,7 +153,7 @@ impl AppSeries {
         }
     }
 
-    /// Shows how all apps stand. Shared series that nobody shares any more go away.
+    /// Sets the gauges of all apps. Removes shared series that no app uses any more.
     pub fn show(&mut self, mut apps: Vec<(&AppKey, AppFigures)>) {
         apps.sort_unstable_by(|(a, one), (b, other)| {
             let order = other.was_verified.cmp(&one.was_verified);

@@ -1,4 +1,4 @@
-//! Metrics with labels, and how they are registered.
+//! Labelled metrics, and helpers to register them.
 
 use std::collections::HashMap;
 use std::fmt::{Debug, Error};
@@ -13,7 +13,7 @@ use prometheus_client::{
 
 pub(super) type FloatGauge = Gauge<f64, AtomicU64>;
 
-/// Series by label that can be forgotten by a part of their label, which the library's `Family` cannot.
+/// Series by label. Unlike the library's `Family`, it can remove all series that match a part of their label.
 #[derive(Debug)]
 pub(super) struct Series<L, M> {
     series: Arc<Mutex<HashMap<L, M>>>,
@@ -64,7 +64,7 @@ where
     }
 }
 
-/// Registers a new metric; a name that ends in `_seconds` says its unit.
+/// Registers a new metric. If the name ends in `_seconds`, the unit is registered separately.
 pub(super) fn add<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
     let metric = M::default();
     match name.strip_suffix("_seconds") {

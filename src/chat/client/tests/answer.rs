@@ -1,4 +1,4 @@
-//! What is made of everything that can come back.
+//! How each possible response is classified.
 
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ async fn a_connection_that_ends_or_breaks_leaves_the_outcome_open() {
         .await,
         Answer::NoAnswer(NetworkError::Garbled)
     );
-    // Closing with unread bytes makes the kernel send a reset.
+    // Closing a socket with unread bytes makes the kernel send a reset.
     let (endpoint, server) = serve(|listener| {
         let mut stream = listener.accept().unwrap().0;
         stream.read_exact(&mut [0; 10]).unwrap();
@@ -85,7 +85,7 @@ async fn one_timeout_covers_the_whole_answer_and_the_connection_is_dropped() {
     for sent in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{"] {
         let (endpoint, server) = serve_one(move |mut stream| {
             stream.get_mut().write_all(sent.as_bytes()).unwrap();
-            assert_eq!(stream.read(&mut [0]).unwrap(), 0, "the client must hang up");
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0, "the client must close the connection");
         });
         let start = Instant::now();
         let answer = clear(&client(), &endpoint, Duration::from_millis(200)).await;
@@ -136,8 +136,8 @@ async fn a_handshake_that_hangs_was_not_sent() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn the_vendors_text_is_cleaned_of_the_signature() {
-    for echo in [usersig().expose().to_owned(), "http://x/?usersig=1".to_owned()] {
-        let body = format!(r#"{{"ErrorCode":70003,"ErrorInfo":"bad: {echo}","RequestId":"{echo}"}}"#);
+    for leak in [usersig().expose().to_owned(), "http://x/?usersig=1".to_owned()] {
+        let body = format!(r#"{{"ErrorCode":70003,"ErrorInfo":"bad: {leak}","RequestId":"{leak}"}}"#);
         let Answer::Reply(reply) =
             clear_against(move |mut stream| respond(&mut stream, "200 OK", &body)).await
         else {

@@ -5,7 +5,7 @@ use std::process::Command as Process;
 use super::*;
 use crate::chat::codes::Class;
 
-/// The connection goes back to the pool in a task of its own, a moment after the answer.
+/// Waits until the connection is back in the pool: a separate task returns it shortly after the answer.
 async fn return_to_pool() {
     tokio::time::sleep(Duration::from_secs(1)).await;
 }
@@ -22,7 +22,11 @@ async fn the_request_is_exactly_what_the_vendor_documents() {
     assert_eq!(reply.class(), Class::Success);
     let received = server.join().unwrap();
     let sig = usersig();
-    assert!(sig.expose().contains(['*', '-', '_']), "a signature with special letters: {}", sig.expose());
+    assert!(
+        sig.expose().contains(['*', '-', '_']),
+        "the signature has no special characters: {}",
+        sig.expose()
+    );
     let expected = format!(
         "POST /v4/group_open_http_svc/clear_group_attr?sdkappid=1400000000&identifier=ad%20min%2F%C3%BC%26%3D~&usersig={}&random=",
         sig.expose()
@@ -72,7 +76,7 @@ async fn calls_one_after_another_share_a_connection() {
             receive(&mut stream).unwrap();
             respond(&mut stream, "200 OK", OK);
         }
-        comes_nobody(&listener)
+        no_connection_arrives(&listener)
     });
     let client = client();
     for _ in 0..3 {
@@ -89,10 +93,10 @@ async fn a_closed_pooled_connection_is_replaced_and_nothing_is_sent_twice() {
             let mut stream = accept(&listener);
             receive(&mut stream).unwrap();
             respond(&mut stream, "200 OK", OK);
-            // Closed without a word, while the client has it in its pool.
+            // Closed while the client has it in its pool.
             drop(stream);
         }
-        comes_nobody(&listener)
+        no_connection_arrives(&listener)
     });
     let client = client();
     for _ in 0..5 {
@@ -110,7 +114,7 @@ async fn a_pooled_connection_that_closes_under_a_request_is_not_tried_again() {
         respond(&mut stream, "200 OK", OK);
         receive(&mut stream).unwrap();
         drop(stream);
-        comes_nobody(&listener)
+        no_connection_arrives(&listener)
     });
     let client = client();
     assert!(matches!(clear(&client, &endpoint, SOON).await, Answer::Reply(_)));
@@ -128,10 +132,10 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
         let answer = clear_against(move |mut stream| respond(&mut stream, &head, "")).await;
         assert_eq!(answer, Answer::HttpStatus(status[..3].parse().unwrap()));
     }
-    assert!(comes_nobody(&target));
+    assert!(no_connection_arrives(&target));
 }
 
-/// Run by the test below in a process of its own, because only there can the environment be chosen.
+/// Run by the test below in a separate process, whose environment can be set.
 #[test]
 #[ignore = "needs an environment without CA certificates"]
 fn without_certificates() {
@@ -159,11 +163,11 @@ fn a_user_agent_that_is_no_header_is_an_error() {
     assert!(matches!(error, ClientError::Setup(_)), "{error}");
 }
 
-/// What the kernel could not deliver in time must not arrive after the group was read back.
+/// A request that the kernel could not deliver in time must not arrive after the group was read back.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_request_that_is_not_taken_over_is_given_up_after_two_seconds() {
-    // It takes a few kilobytes of a request that is longer, and then nothing any more.
+    // The server's kernel accepts a few kilobytes of a longer request, and then nothing more.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     rustix::net::sockopt::set_socket_recv_buffer_size(&listener, 2048).unwrap();
     let endpoint = local(listener.local_addr().unwrap().port());

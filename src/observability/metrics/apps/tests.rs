@@ -47,7 +47,7 @@ fn three_thousand_apps_of_one_namespace_do_not_swell_a_scrape() {
     show(&mut series, &apps);
     let text = shown(&registry);
     assert!(text.len() < 150_000, "{} bytes", text.len());
-    assert_eq!(with_own_series(&registry), OF_A_NAMESPACE);
+    assert_eq!(with_own_series(&registry), MAX_PER_NAMESPACE);
     let shared = r#"app_kind="ChatApp",app_namespace="greedy",app="""#;
     for line in [
         &*format!("groupattr_waiting_resets{{{shared}}} 2950"),
@@ -57,10 +57,10 @@ fn three_thousand_apps_of_one_namespace_do_not_swell_a_scrape() {
     ] {
         assert!(text.lines().any(|shown| shown == line), "{line} is not in the {} bytes", text.len());
     }
-    // Nor do those of other namespaces lose theirs by it, nor the platform's.
+    // The apps of other namespaces and of the platform still get series of their own.
     let others = [keys("neighbour", 3), keys("", 60)].concat();
     show(&mut series, &[apps, others].concat());
-    assert_eq!(with_own_series(&registry), OF_A_NAMESPACE + 63);
+    assert_eq!(with_own_series(&registry), MAX_PER_NAMESPACE + 63);
 }
 
 #[test]
@@ -70,16 +70,16 @@ fn many_namespaces_do_not_swell_it_either() {
     let mut apps: Vec<_> = (0..30).flat_map(|n| keys(&format!("greedy-{n:02}"), 60)).collect();
     apps.extend(keys("", 300));
     show(&mut series, &apps);
-    assert_eq!(with_own_series(&registry), OF_ALL_NAMESPACES + OF_THE_CLUSTER);
+    assert_eq!(with_own_series(&registry), MAX_OF_NAMESPACES + MAX_OF_CLUSTER);
 }
 
 #[test]
 fn who_has_series_keeps_them_and_a_place_that_is_free_goes_to_another() {
     let (metrics, registry) = Metrics::new();
     let mut series = AppSeries::new(metrics);
-    let mut apps = keys("greedy", OF_A_NAMESPACE);
+    let mut apps = keys("greedy", MAX_PER_NAMESPACE);
     show(&mut series, &apps);
-    // It comes first by its name, and is verified besides; those that were there before keep what they have.
+    // The new app sorts first by name and is verified too, but the existing apps keep their series.
     let first = key("greedy", "a");
     let mut all: Vec<_> = apps.iter().map(|app| (app, figures())).collect();
     all.push((&first, AppFigures { was_verified: true, ..figures() }));
@@ -91,14 +91,14 @@ fn who_has_series_keeps_them_and_a_place_that_is_free_goes_to_another() {
     apps.push(first.clone());
     show(&mut series, &apps);
     assert_eq!(series.label(&first).app, "a");
-    assert!(!shown(&registry).contains("app=\"\""), "nobody shares a series any more");
+    assert!(!shown(&registry).contains("app=\"\""), "no app shares a series any more");
 }
 
 #[test]
 fn of_newcomers_those_that_work_get_series_first() {
     let (metrics, _) = Metrics::new();
     let mut series = AppSeries::new(metrics);
-    let apps = keys("greedy", 2 * OF_A_NAMESPACE);
+    let apps = keys("greedy", 2 * MAX_PER_NAMESPACE);
     let works = |app: &AppKey| app.name.as_str() >= "app-0090";
     series.show(apps.iter().map(|app| (app, AppFigures { was_verified: works(app), ..figures() })).collect());
     for app in &apps {
@@ -111,9 +111,9 @@ fn of_newcomers_those_that_work_get_series_first() {
 fn a_shared_counter_survives_those_who_leave() {
     let (metrics, registry) = Metrics::new();
     let mut series = AppSeries::new(metrics.clone());
-    let mut apps = keys("greedy", OF_A_NAMESPACE + 3);
+    let mut apps = keys("greedy", MAX_PER_NAMESPACE + 3);
     show(&mut series, &apps);
-    for app in &apps[OF_A_NAMESPACE..] {
+    for app in &apps[MAX_PER_NAMESPACE..] {
         metrics.attempt(&series.label(app), "success", Code::Listed(0));
     }
     let counted = || {
