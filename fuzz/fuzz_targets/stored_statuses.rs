@@ -71,7 +71,7 @@ fn of_reset(status: &Value, now: Now, die: u8) {
         assert!(read_back_of_foreign(pending, now.mono) <= now.mono + Duration::from_secs(25));
         let at = WriteContext { now, jitter: f64::from(die) / 255.0, throttle: Duration::from_secs(1) };
         told(&awaiting_settlement(&reset, pending, now), &reset, now);
-        told(&unrecoverable(&reset, pending, "the app names another account", now), &reset, now);
+        told(&unrecoverable(&reset, pending, "the app now uses another account", now), &reset, now);
         let result = CallResult {
             delivery: Delivery::Sent(Class::Success),
             http_status: Some(200),

@@ -46,9 +46,9 @@ async fn a_secret_without_a_usable_key_says_what_is_wrong_with_it_and_nothing_is
         ("two", "secretKey", format!("{KEY}\n{KEY}").into(), invalid, "more than one key"),
         ("huge", "secretKey", vec![b'k'; 1024 * 1024 - 1024], invalid, "much longer than a key"),
         ("quoted", "secretKey", format!("\"{KEY}\"").into(), invalid, "Remove the quotes"),
-        ("named", "secretKey", format!("secretKey={KEY}").into(), invalid, "Store the key alone"),
+        ("named", "secretKey", format!("secretKey={KEY}").into(), invalid, "Store only the key"),
         ("twice", "secretKey", base64(KEY.as_bytes()).into(), invalid, "under data: instead of stringData:"),
-        ("bytes", "secretKey", base64(&[7; 32]).into(), invalid, "base64 of 32 bytes"),
+        ("bytes", "secretKey", base64(&[7; 32]).into(), invalid, "32 bytes in base64"),
         ("pem", "secretKey", pem.into(), invalid, "old algorithm"),
         ("bom", "secretKey", format!("\u{feff}{KEY}").into(), invalid, "byte-order mark"),
         ("utf16", "secretKey", utf16, invalid, "UTF-16"),
@@ -120,7 +120,7 @@ async fn an_api_server_that_does_not_hand_out_the_secret_is_named_as_the_cause()
     world.app("").await;
     app_waits_for_the_secret(&world).await;
     world.reset("a", "@TGS#a", "").await;
-    reset_says(&world, "a", "Pending", "ChatApp default is checked. Its Ready condition says").await;
+    reset_says(&world, "a", "Pending", "check of ChatApp default. See its Ready condition").await;
     assert_eq!(world.vendor.connections(), 0, "without a key there is nothing to send");
     drop(refusal);
     world.reset_is("a", "Cleared").await;
@@ -132,7 +132,7 @@ async fn an_api_server_that_does_not_hand_out_the_secret_is_named_as_the_cause()
     let _next = world.operator(&[]).await;
     world.reset("b", "@TGS#b", "").await;
     app_waits_for_the_secret(&world).await;
-    reset_says(&world, "b", "Pending", "ChatApp default is checked. Its Ready condition says").await;
+    reset_says(&world, "b", "Pending", "check of ChatApp default. See its Ready condition").await;
     assert_eq!(world.calls("@TGS#b"), 0);
     drop(refusal);
     world.app_is("Verified").await;

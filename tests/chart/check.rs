@@ -75,7 +75,7 @@ async fn each_right_that_is_missing_is_named_and_no_other() {
     plane.grant(&account, &all, &Scope::Cluster).await.unwrap();
     until_ok(SOON, "everything to be there", || async {
         let (good, said) = check(plane, &account, &args).await;
-        if good && said.ends_with("everything is there\n") { Ok(()) } else { Err(said) }
+        if good && said.ends_with("nothing is missing\n") { Ok(()) } else { Err(said) }
     })
     .await;
 }
@@ -99,7 +99,7 @@ async fn a_cluster_that_does_not_answer_is_said_once() {
     let stranger =
         ServiceAccount { namespace: String::new(), name: String::new(), token: "unknown".to_owned() };
     let (good, said) = check(plane, &stranger, &[]).await;
-    assert!(!good && said.contains("does not accept the token"), "{said}");
+    assert!(!good && said.contains("rejected the token"), "{said}");
     assert_eq!((lines(&said, "unknown").len(), lines(&said, "ok").len()), (1, 0), "{said}");
 }
 
@@ -145,7 +145,7 @@ async fn helm_test_passes_after_an_install_and_fails_without_a_right() {
             let left = plane.kubectl(&["-n", &home, "get", "pods", "-o", "name"]).await.unwrap().stdout;
             assert_eq!(left, "", "the pod of a test that passed stays behind");
             assert!(!said.contains("missing"), "{said}");
-            assert_eq!(lines(&said, "unasked").len(), usize::from(values.contains("None")), "{said}");
+            assert_eq!(lines(&said, "skipped").len(), usize::from(values.contains("None")), "{said}");
             let reduced = values.contains("deleteFinished=false");
             assert_eq!(lines(&said, "without").len(), usize::from(reduced), "{said}");
 

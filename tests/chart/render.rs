@@ -69,8 +69,8 @@ async fn neither_secrets_nor_objects_of_its_own_kinds_are_rendered() {
 async fn values_that_cannot_work_are_refused_with_a_remedy() {
     for (values, text) in [
         ("replicas=2,leaderElection.enabled=false", "set leaderElection.enabled=true or replicas=1"),
-        ("leaderElection.retrySeconds=10", "2, 10 and 15 would do"),
-        ("leaderElection.leaseDurationSeconds=10", "2, 10 and 15 would do"),
+        ("leaderElection.retrySeconds=10", "for example 2, 10 and 15"),
+        ("leaderElection.leaseDurationSeconds=10", "for example 2, 10 and 15"),
         ("terminationGracePeriodSeconds=25", "must be more than shutdownGraceSeconds"),
         ("serviceAccount.create=false", "name the account"),
         ("service.enabled=false,serviceMonitor.enabled=true", "use podMonitor.enabled"),

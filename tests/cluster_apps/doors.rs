@@ -166,7 +166,7 @@ async fn a_selector_that_is_empty_or_cannot_be_read_lets_nobody_in() {
         if again.ok { Err(again.stdout) } else { Ok(again.stderr) }
     })
     .await;
-    assert!(refused.contains("write from: All"), "{refused}");
+    assert!(refused.contains("set from: All"), "{refused}");
     for (name, _) in &selectors {
         // What is not touched is not judged anew, so the rest of the object can be changed, and its status written.
         let done = patch(name, json!({"limits": {"callsPerSecond": 7}})).await;

@@ -20,7 +20,7 @@ async fn what_must_not_change_cannot_be_changed_and_the_refusal_says_what_to_do(
 
     let group = Some("groupID is immutable; create another GroupAttributeReset for another group");
     let reference = Some("appRef is immutable; create another GroupAttributeReset to use another app");
-    let removed = Some("requestID cannot be removed once set; give it a new value to ask for a new reset");
+    let removed = Some("requestID cannot be removed once set; set a new value to request another reset");
     let account = Some("sdkAppID is immutable; create another app for another account");
     let cases = [
         ("gar", "plain", json!({"groupID": "@TGS#other"}), group),

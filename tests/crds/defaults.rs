@@ -69,7 +69,7 @@ async fn the_shortest_manifests_show_the_policy_in_force_and_read_as_in_progress
             (&json!(type_), &json!("Unknown"), &json!("Pending"))
         );
         assert!(
-            condition["message"].as_str().unwrap().contains("check that the operator runs"),
+            condition["message"].as_str().unwrap().contains("check that the operator is running"),
             "{condition}"
         );
     }

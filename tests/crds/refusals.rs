@@ -43,10 +43,11 @@ async fn judge(namespace: &str, kind: &str, base: &Value, cases: &[(Value, Optio
 async fn each_wrong_group_id_is_refused_with_the_remedy() {
     let namespace = plane().await.namespace().await.unwrap();
     let long = |prefix: &str, length: usize| format!("{prefix}{}", "x".repeat(length - prefix.len()));
-    let ascii = Some("printable ASCII characters only; copy it from the chat console");
-    let community = Some("names a Community, which has no group attributes; name an audio-video room");
-    let topic = Some("names a topic of a Community, which has no group attributes; name an audio-video room");
-    let pasted = Some("longer than 48 characters only if it starts with @TGS#; check for text pasted twice");
+    let ascii = Some("only printable ASCII characters; copy it from the chat console");
+    let community = Some("names a Community, which has no group attributes; use an audio-video group");
+    let topic = Some("names a topic of a Community, which has no group attributes; use an audio-video group");
+    let pasted =
+        Some("longer than 48 characters only if it starts with @TGS#; check whether it was pasted twice");
     let cases = [
         (json!({"groupID": null}), Some("spec.groupID: Required value")),
         (json!({"groupID": ""}), Some("spec.groupID in body should be at least 1 chars long")),
@@ -132,10 +133,10 @@ fn app_cases() -> Vec<(Value, Option<&'static str>)> {
     let one =
         Some("set exactly one of region and endpoint; region is the data centre shown in the chat console");
     let url = Some(
-        "must be a URL of scheme and host only, like https://chat.example.com, without path, query or user",
+        "must be a URL with scheme and host only, like https://chat.example.com, without path, query or user",
     );
     let plain = Some(
-        "identifier may hold printable ASCII characters without blanks only; write the administrator's UserID",
+        "identifier may contain only printable ASCII characters and no spaces; enter the administrator's UserID",
     );
     let at = |endpoint: &str| json!({"region": null, "endpoint": endpoint});
     let calls = |calls: i32| json!({"limits": {"callsPerSecond": calls}});
@@ -206,17 +207,16 @@ async fn each_wrong_field_of_an_app_is_refused_with_the_remedy() {
 #[tokio::test]
 async fn a_cluster_app_takes_the_same_and_opens_itself_only_as_one_of_three_words_says() {
     let namespace = plane().await.namespace().await.unwrap();
-    let pair = Some("selector goes with from: Selector, and only with it");
+    let pair = Some("selector must be set if from is Selector, and only then");
     let open = |allowed: Value| json!({"allowedNamespaces": allowed});
     let labels = json!({"matchLabels": {"kubernetes.io/metadata.name": "shop"}});
     let expressions = |of: &[Value]| open(json!({"from": "Selector", "selector": {"matchExpressions": of}}));
     let some = |operator: &str| expressions(&[json!({"key": "team", "operator": operator, "values": ["a"]})]);
     let none = |operator: &str| expressions(&[json!({"key": "team", "operator": operator})]);
     let selector = |selector: Value| open(json!({"from": "Selector", "selector": selector}));
-    let nothing = Some(
-        "selector must hold matchLabels or matchExpressions; name labels of the namespaces, or write from: All",
-    );
-    let values = Some("In and NotIn need values, Exists and DoesNotExist take none; add or remove values");
+    let nothing =
+        Some("selector must contain matchLabels or matchExpressions; to admit all namespaces, set from: All");
+    let values = Some("In and NotIn require values, Exists and DoesNotExist take none; add or remove values");
     let most: Vec<_> = (0..32)
         .map(|n| json!({"key": format!("team-{n}"), "operator": "In", "values": vec!["x".repeat(63); 64]}))
         .collect();
@@ -275,7 +275,7 @@ async fn a_selector_that_a_misspelt_field_empties_is_refused_by_whichever_tool_w
     for validate in ["--validate=ignore", "--validate=warn"] {
         let done = plane().await.kubectl_with_input(&["apply", validate, "-f", "-"], &text).await.unwrap();
         let is_refused =
-            !done.ok && done.stderr.contains("selector must hold matchLabels or matchExpressions");
+            !done.ok && done.stderr.contains("selector must contain matchLabels or matchExpressions");
         assert!(is_refused, "{validate}: {}{}", done.stdout, done.stderr);
     }
 }

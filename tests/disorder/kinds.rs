@@ -107,7 +107,7 @@ async fn without_the_status_subresource_nothing_is_sent_and_the_log_says_why() {
     let mut without: Value = serde_saphyr::from_str(&crd("groupattributeresets")).expect("YAML");
     let version = without["spec"]["versions"][0].as_object_mut().expect("a version");
     version.remove("subresources").expect("a subresource to remove");
-    nothing_is_sent_under(&without.to_string(), "Kubernetes did not take a step").await;
+    nothing_is_sent_under(&without.to_string(), "Kubernetes rejected a write").await;
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ async fn a_reset_that_is_deleted_before_its_permit_comes_is_not_sent() {
     world.reset("marker", "@TGS#marker", "  appRef: { name: nobody }").await;
     world.reset_is("marker", "AppNotFound").await;
     plan.release();
-    operator.wait_for_log("no permit was given", SOON).await;
+    operator.wait_for_log("no permit was granted", SOON).await;
     assert_eq!(world.calls("@TGS#deleted"), 0);
 }
 

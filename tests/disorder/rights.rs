@@ -58,7 +58,7 @@ fn sign_of(resource: &str, verb: &str) -> Sign {
             while_running: true,
         },
         ("secrets", _) => Sign {
-            log: "may not be read",
+            log: "may not read",
             metric: ("groupattr_circuit_open", &[("app", "default")], 1.0),
             while_running: false,
         },

@@ -201,7 +201,8 @@ async fn a_drain_with_a_deployment_waits_until_its_pods_are_gone_and_leaves_no_l
     for election in ["--leader-elect=true", "--leader-elect=false"] {
         let gave_up =
             end(start(&world, &admin, &[election, "--deployment=rooms", "--timeout-seconds=6"])).await;
-        gave_up.is_not_drained(&["the Deployment rooms is scaled to zero and still has the pods rooms-1"]);
+        gave_up
+            .is_not_drained(&["the Deployment rooms is scaled to zero, but these pods still exist: rooms-1"]);
         assert!(!gave_up.stderr.contains("other"), "{}", gave_up.stderr);
     }
     let deployment = world.object("deployment", "rooms").await.expect("the Deployment");
@@ -221,7 +222,7 @@ async fn a_drain_with_a_deployment_waits_until_its_pods_are_gone_and_leaves_no_l
     end(start(&world, &admin, &["--deployment=gone"])).await.is_drained();
     assert!(world.object("lease", "groupattr-operator").await.is_none());
     let unknown = end(start(&world, &admin, &["--leader-elect=false", "--deployment=gone"])).await;
-    unknown.is_not_drained(&["there is no Deployment gone"]);
+    unknown.is_not_drained(&["the Deployment gone does not exist"]);
 }
 
 /// The rights of the operator without the one to write the statuses of resets.

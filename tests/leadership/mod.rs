@@ -289,7 +289,7 @@ async fn a_lease_that_is_deleted_is_taken_only_when_it_would_have_run_out() {
     leader.may_end();
     assert!(world.kubectl(&["delete", "lease", "groupattr-operator"]).await.ok);
     until_leading(&follower, SOON).await;
-    let lost = logged_at(&leader, "the lease was deleted or taken by another process");
+    let lost = logged_at(&leader, "lost the lease: it was deleted or taken by another process");
     let silence = logged_at(&follower, "leading").duration_since(lost);
     // SHORT_LEASE runs out nine seconds after its last renewal, and is renewed each second.
     assert!(silence >= SignedDuration::from_secs(5), "it led {silence:#} after the other one had noticed");
@@ -306,7 +306,7 @@ async fn a_lease_that_another_one_took_is_left_to_it() {
     let taken = r#"{"spec":{"holderIdentity":"somebody"}}"#;
     let patch = ["patch", "lease", "groupattr-operator", "--type=merge", "-p", taken];
     assert!(world.kubectl(&patch).await.ok);
-    operator.wait_for_log("the lease was deleted or taken by another process", SOON).await;
+    operator.wait_for_log("lost the lease: it was deleted or taken by another process", SOON).await;
     assert!(!operator.wait_exit(SOON).await.success(), "{}", operator.logs());
     assert_eq!(world.lease_holder().await, "somebody");
 }

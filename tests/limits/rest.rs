@@ -23,7 +23,7 @@ async fn at_rest_finished_resets_cost_no_request_but_the_lease() {
     assert!(operator.wait_exit(SOON).await.success());
 
     let operator = world.operator(&[]).await;
-    operator.wait_for_log("all objects are known", SOON).await;
+    operator.wait_for_log("the initial lists are complete", SOON).await;
     world.plane.audit_marker().await.unwrap();
     let known = requests(&world).len();
     let after = || async {

@@ -45,8 +45,8 @@ async fn what_nobody_saw_is_read_back_before_anything_else() {
         case("silent-done", Misbehaviour::Hang { execute: true }, "", ("VerifiedEmpty", 1, 0)),
         case("silent-not-done", Misbehaviour::Hang { execute: false }, "", ("Cleared", 2, 1)),
         case("broken-done", Misbehaviour::Reset { execute: true }, "", ("VerifiedEmpty", 1, 0)),
-        case("dismissed-fail", lost(), "", ("GroupNotFound", 1, 0)),
-        case("dismissed-succeed", lost(), "  onGroupNotFound: Succeed", ("GroupGone", 1, 0)),
+        case("disbanded-fail", lost(), "", ("GroupNotFound", 1, 0)),
+        case("disbanded-succeed", lost(), "  onGroupNotFound: Succeed", ("GroupGone", 1, 0)),
         case("read-fails-once", lost(), "", ("VerifiedEmpty", 1, 0)),
         case("never-read", refused(), "  activeDeadlineSeconds: 25", ("OutcomeUnknown", 1, 0)),
         case(
@@ -61,7 +61,7 @@ async fn what_nobody_saw_is_read_back_before_anything_else() {
         world.app_with_room(case.name, account, "").await;
         let group = format!("@TGS#{}", case.name);
         world.vendor.script(When::clear().of(&group).times(1), case.script.clone());
-        if case.name.starts_with("dismissed") {
+        if case.name.starts_with("disbanded") {
             world.vendor.script(When::get().of(&group), Misbehaviour::Code(10010));
         }
     }

@@ -102,7 +102,7 @@ async fn a_malformed_object_disturbs_nobody_and_is_told_in_metric_log_and_condit
     for name in ["number", "nothing", "words", "list"] {
         let told: Vec<_> = log_of(&operator).into_iter().filter(|line| line["name"] == name).collect();
         let is_error = |line: &Value| {
-            line["level"] == "ERROR" && line["message"].as_str().unwrap().contains("cannot be read")
+            line["level"] == "ERROR" && line["message"].as_str().unwrap().contains("cannot be decoded")
         };
         assert_eq!(told.iter().filter(|line| is_error(line)).count(), 1, "{name}: {told:?}");
     }
@@ -111,7 +111,7 @@ async fn a_malformed_object_disturbs_nobody_and_is_told_in_metric_log_and_condit
         let reset = until_ok(SOON, &format!("{name} to say what is wrong with it"), || async {
             let reset = world.object("gar", name).await.unwrap_or_default();
             let said = message_of(&reset, "Succeeded");
-            if said.contains("cannot be read") { Ok(reset) } else { Err(reset["status"].clone()) }
+            if said.contains("cannot be decoded") { Ok(reset) } else { Err(reset["status"].clone()) }
         })
         .await;
         assert_eq!(reason_of(&reset, "Succeeded"), "Pending", "{reset:#}");

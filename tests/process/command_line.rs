@@ -29,7 +29,7 @@ async fn what_cannot_work_ends_with_code_2_and_one_line_that_names_it() {
         (&["run", "--watch-namespaces=a"], &[], "--watch-namespace"),
         (&["run", "--watch-namespace=Shop"], &[], "--watch-namespace"),
         (&["run", "--watch-namespace="], &[], "--watch-namespace"),
-        (&["run", "--watch-namespace", ""], &[], "leave it out altogether to serve all namespaces"),
+        (&["run", "--watch-namespace", ""], &[], "omit the flag to watch all namespaces"),
         (&["run", "--watch-namespace=a,,b"], &[], "--watch-namespace"),
         (&["run", "--allow-endpoint="], &[], "--allow-endpoint"),
         (&["run", "--key-format=hex"], &[], "--key-format"),

@@ -77,7 +77,7 @@ async fn a_process_that_is_told_to_end_while_it_takes_the_lease_gives_it_back() 
     let operator = world.start(world.launch(&PATIENT));
     plan.has_fired(SOON).await;
     operator.terminate();
-    operator.wait_for_log("told to end", SOON).await;
+    operator.wait_for_log("received SIGTERM, shutting down", SOON).await;
     plan.release();
     assert!(operator.wait_exit(SOON).await.success(), "{}", operator.logs());
     assert_eq!(world.lease_holder().await, "");

@@ -81,7 +81,7 @@ async fn large_objects_that_are_there_at_the_start_do_not_fill_the_memory() {
         tenant.create(&json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()).await;
     }
     let operator = world.operator(&ALONE).await;
-    operator.wait_for_log("all objects are known", SOON).await;
+    operator.wait_for_log("the initial lists are complete", SOON).await;
     let (peak, stored) = (operator.peak_rss_kib().unwrap(), LARGE * ballast.len() / 1024);
     assert!(peak < PEAK_KIB, "{stored} KiB of objects took the process to {peak} KiB");
 }

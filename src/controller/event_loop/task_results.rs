@@ -172,7 +172,7 @@ impl Controller {
         let now = self.now().mono;
         let Some(entry) = self.resets.all.get_mut(uid) else { return };
         entry.faults = entry.faults.saturating_add(1);
-        let pause = exponential(MIN_WRITE_RETRY, longest, entry.faults);
+        let pause = exponential(MIN_BACKOFF, longest, entry.faults);
         entry.write_at = Some(now + pause);
         // A missing RBAC permission affects all resets of a namespace: one line a minute is enough.
         let is_forbidden = matches!(fault, WriteError::Forbidden(_));

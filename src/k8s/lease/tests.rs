@@ -83,10 +83,10 @@ async fn a_lease_is_given_back_although_the_first_attempt_fails() {
         api: Api::namespaced(client, "system"),
         lease: held_by("me"),
         me: "me".to_owned(),
-        timing: TERMS,
+        timing: TIMING,
         renewed: Instant::now(),
         state: watch::Sender::new(LeadershipState::Over),
-        asked: CancellationToken::new(),
+        hand_over: CancellationToken::new(),
     };
     let server = async {
         api.next().await.lose();
