@@ -62,7 +62,7 @@ pub struct AppFigures {
     pub waiting: usize,
     /// Age of the oldest of them.
     pub oldest: Duration,
-    /// Whether the circuit breaker is open, so that nothing is sent for the app.
+    /// Whether the circuit breaker is open or probing, so that at most a probe is sent for the app.
     pub is_open: bool,
     /// When its signature expires, in Unix seconds.
     pub usersig_expiry: Option<i64>,
