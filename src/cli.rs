@@ -49,7 +49,8 @@ struct Cli {
 enum CliCommand {
     /// Run the operator until SIGTERM.
     #[command(
-        after_help = "The operator connects to Kubernetes as kubectl does: KUBECONFIG, ~/.kube/config, or in a pod its service account.\n\
+        after_help = "The operator connects to Kubernetes as kubectl does: KUBECONFIG, ~/.kube/config, or in a pod its\n\
+                      service account.\n\
                       Each flag can also be set by the environment variable shown with it, lists separated by commas.\n\
                       An empty variable counts as unset, and a flag overrides its variable."
     )]

@@ -25,8 +25,8 @@ const PERCENT_LAYERS: usize = 4;
 /// a character boundary.
 ///
 /// Returns an empty text if it contains one of `secrets`, or a piece of at least 16 bytes of one, in upper or lower
-/// case, plain, percent-encoded or in base64 at any alignment; or anything that looks like the signature's URL parameter
-/// or like an account's key.
+/// case, plain, percent-encoded or in base64 at any alignment; or anything that looks like the signature's URL
+/// parameter or like an account's key.
 #[must_use]
 pub fn clean_text(text: &str, secrets: &[&str], max_bytes: usize) -> String {
     let mut clean: String = text.chars().filter(|&c| !is_invisible(c)).collect();

@@ -10,8 +10,8 @@ use kube::{
 
 use crate::text::one_line;
 
-/// Longer than a watch can be without data (watches end after 200 s), so only a dead connection reaches it. Single calls
-/// have shorter timeouts of their own, where they are made.
+/// Longer than a watch can be without data (watches end after 200 s), so only a dead connection reaches it. Single
+/// calls have shorter timeouts of their own, where they are made.
 const READ_TIMEOUT: Duration = Duration::from_secs(295);
 /// Shorter than any single call's timeout, so that a call has time to try a second address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -53,8 +53,8 @@ where
 /// Whether a record may be logged at all, regardless of the user's log level.
 ///
 /// Dependencies log the data they handle. kube warns with the whole body of an answer that cannot be decoded, which may
-/// be a Secret. At lower levels, HTTP and TLS libraries log request URLs (the vendor's carry the signature), headers and
-/// buffers. No level makes that safe, so only our own crates may log without restriction. `kube_runtime` may log
+/// be a Secret. At lower levels, HTTP and TLS libraries log request URLs (the vendor's carry the signature), headers
+/// and buffers. No level makes that safe, so only our own crates may log without restriction. `kube_runtime` may log
 /// warnings, because its warnings (a watch without RBAC permission) are not logged anywhere else and name only kinds.
 fn may_log(metadata: &Metadata<'_>) -> bool {
     match metadata.target().split("::").next() {
@@ -86,8 +86,8 @@ pub fn checked_filter(text: &str) -> Result<String, String> {
     Err("use off, error, warn, info, debug, trace or module=level, separated by commas".to_owned())
 }
 
-/// Logs a panic as one structured line. The message of a panic inside a dependency is left out, because it can quote the
-/// data that the dependency was handling; its location is enough to find it.
+/// Logs a panic as one structured line. The message of a panic inside a dependency is left out, because it can quote
+/// the data that the dependency was handling; its location is enough to find it.
 fn log_panic(panic: &panic::PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string).unwrap_or_default();
     let ours = file!().trim_end_matches("telemetry.rs");

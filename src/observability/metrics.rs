@@ -121,7 +121,7 @@ impl Metrics {
             oldest_waiting: add(r, "oldest_waiting_seconds", "Age of the app's oldest waiting reset"),
             permits_in_use: add(r, "permits_in_use", "Permits in use of the account's limit for clears"),
             effective_rate: add(r, "effective_rate", "Calls per second that the account's rate limit allows"),
-            circuit_open: add(r, "circuit_open", "1 while the app's circuit breaker is open, else 0"),
+            circuit_open: add(r, "circuit_open", "1 unless the app's circuit breaker is closed, else 0"),
             accounts: add(r, "accounts", "Accounts whose limits are remembered"),
             usersig_expiry: add(
                 r,
@@ -204,7 +204,7 @@ impl Metrics {
         self.effective_rate.with(app.clone(), |gauge| _ = gauge.set(effective_rate));
     }
 
-    /// Sets whether the app's circuit breaker is open.
+    /// Sets whether the app's circuit breaker is open or probing.
     pub fn circuit(&self, app: &AppLabel, open: bool) {
         self.circuit_open.with(app.clone(), |gauge| _ = gauge.set(open.into()));
     }

@@ -36,8 +36,8 @@ pub enum InvalidKey {
     Invisible,
     /// A private key of the vendor's previous algorithm.
     #[error(
-        "it is a PEM file, as used by the old algorithm (ECDSA). The operator signs with HMAC-SHA256: switch the account \
-         to it in the chat console, and store the key that is shown there"
+        "it is a PEM file, as used by the old algorithm (ECDSA). The operator signs with HMAC-SHA256: switch the \
+         account to it in the chat console, and store the key that is shown there"
     )]
     Pem,
     /// The key in quotes.
@@ -89,8 +89,8 @@ pub enum InvalidKey {
     TooLong,
     /// Anything else.
     #[error(
-        "it is not 64 hexadecimal digits, the form in which the chat console shows a key. Store the account's key there, \
-         or name its entry in credentials.secretKeyRef"
+        "it is not 64 hexadecimal digits, the form in which the chat console shows a key. Store the account's key \
+         there, or name its entry in credentials.secretKeyRef"
     )]
     Other,
 }

@@ -165,8 +165,8 @@ impl Request {
         let since = since.map_or_else(|| "an unknown time".to_owned(), |MicroTime(at)| format!("{at:.0}"));
         let holder = holder(lease);
         Some(format!(
-            "the lease {LEASE_NAME} has been held by {holder} since {since}, which has not handed it over: check its log \
-             for what it still has to record, or send it SIGTERM"
+            "the lease {LEASE_NAME} has been held by {holder} since {since}, which has not handed it over: check its \
+             log for what it still has to record, or send it SIGTERM"
         ))
     }
 

@@ -69,8 +69,8 @@ impl Progress {
             }
     }
 
-    /// When there are too many connections, the one with the smallest rank is closed: first the one that has been without
-    /// progress for longest, and last those whose response is being read.
+    /// When there are too many connections, the one with the smallest rank is closed: first the one that has been
+    /// without progress for longest, and last those whose response is being read.
     pub(super) fn rank(&self, now: Instant) -> (bool, Instant) {
         let state = *self.state();
         match state.phase {
