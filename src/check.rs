@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use futures::{StreamExt as _, stream};
 
 use crate::cli::Check;
-use crate::k8s::access_review::{Scope, Secrets, may, permissions};
+use crate::k8s::access_review::{Scope, Secrets, is_allowed, permissions};
 use crate::k8s::client::{ConnectError, connect};
-use crate::k8s::discovery::{RequiredKind, obstacle};
+use crate::k8s::discovery::{RequiredKind, missing_kinds};
 
 /// Access reviews in flight at the same time.
 const MAX_CONCURRENT_REVIEWS: usize = 8;
@@ -19,7 +19,7 @@ pub struct Findings {
     /// One line for each kind and permission checked, and a summary line.
     pub text: String,
     /// Whether the operator would work.
-    pub good: bool,
+    pub is_complete: bool,
 }
 
 /// Checks that the kinds are served, then reviews each RBAC permission.
@@ -36,7 +36,7 @@ pub async fn check(settings: &Check) -> Result<Findings, ConnectError> {
     };
 
     let kinds = RequiredKind::of(&settings.run.watch_namespaces);
-    match obstacle(client, &kinds).await {
+    match missing_kinds(client, &kinds).await {
         None => report("ok", "the kinds of groupattr.dev are served"),
         Some(why) => {
             missing += 1;
@@ -50,14 +50,14 @@ pub async fn check(settings: &Check) -> Result<Findings, ConnectError> {
     };
     let permissions = permissions(scope);
     let mut reviews = stream::iter(&permissions)
-        .map(|permission| async move { (permission, may(client, permission).await) })
+        .map(|permission| async move { (permission, is_allowed(client, permission).await) })
         .buffered(MAX_CONCURRENT_REVIEWS);
     while let Some((permission, allowed)) = reviews.next().await {
         match allowed {
             Ok(true) => report("ok", &permission.to_string()),
-            Ok(false) if !permission.loss.is_empty() => {
+            Ok(false) if !permission.consequence.is_empty() => {
                 reduced += 1;
-                report("without", &format!("{permission}: {}", permission.loss));
+                report("without", &format!("{permission}: {}", permission.consequence));
             }
             Ok(false) => {
                 missing += 1;
@@ -84,5 +84,5 @@ pub async fn check(settings: &Check) -> Result<Findings, ConnectError> {
         (true, _) => writeln!(text, "nothing required is missing"),
         (false, _) => writeln!(text, "{missing} missing: the operator would not work"),
     };
-    Ok(Findings { text, good })
+    Ok(Findings { text, is_complete: good })
 }

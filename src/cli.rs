@@ -216,8 +216,8 @@ impl Run {
     #[must_use]
     pub fn lease_timing(&self) -> LeaseTiming {
         LeaseTiming {
-            span: self.lease_duration,
-            deadline: self.lease_renew_deadline,
+            duration: self.lease_duration,
+            renew_deadline: self.lease_renew_deadline,
             retry: self.lease_retry,
         }
     }
@@ -225,7 +225,7 @@ impl Run {
     fn checked(mut self) -> Result<Self, UsageError> {
         self.watch_namespaces.sort();
         self.watch_namespaces.dedup();
-        let LeaseTiming { span, deadline, retry } = self.lease_timing();
+        let LeaseTiming { duration: span, renew_deadline: deadline, retry } = self.lease_timing();
         if self.leader_elect && !(retry < deadline && deadline < span) {
             return Err(UsageError(format!(
                 "--lease-retry-seconds {} must be less than --lease-renew-deadline-seconds {}, which must be less than \

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::Drain;
 use crate::k8s::client::{ConnectError, Obstacle, connect};
 use crate::k8s::lease::describe_lease_error;
-use crate::k8s::lease::hand_over::{KEPT, Request};
+use crate::k8s::lease::hand_over::{DRAIN_LEASE_DURATION, HandOverRequest};
 use crate::k8s::pods::Pods;
 use crate::run::identity;
 
@@ -37,7 +37,7 @@ pub enum DrainError {
     Refused(String),
     /// The drain itself received SIGTERM or SIGINT.
     #[error("not drained: interrupted by a signal; {0}")]
-    Told(String),
+    Interrupted(String),
 }
 
 /// Waits until all outcomes are stored and no replica leads. Returns one line for the user.
@@ -52,9 +52,9 @@ pub async fn drain(settings: &Drain, shutdown: &CancellationToken) -> Result<Str
     let me: String = format!("drain-{}", identity()).chars().take(MAX_IDENTITY).collect();
     let mut task = DrainTask {
         began: Instant::now(),
-        lease: run
-            .leader_elect
-            .then(|| Request::new(Api::namespaced(clients.lease.clone(), namespace), me, run.lease_timing())),
+        lease: run.leader_elect.then(|| {
+            HandOverRequest::new(Api::namespaced(clients.lease.clone(), namespace), me, run.lease_timing())
+        }),
         pods: settings.deployment.as_deref().map(|name| Pods::new(&clients.main, namespace, name)),
         namespace: namespace.to_owned(),
         obstacle: None,
@@ -65,7 +65,7 @@ pub async fn drain(settings: &Drain, shutdown: &CancellationToken) -> Result<Str
             Ok(Err(refused)) => Err(DrainError::Refused(refused)),
             Err(_) => Err(DrainError::TimedOut(settings.timeout, task.blocked_by())),
         },
-        () = shutdown.cancelled() => Err(DrainError::Told(task.blocked_by())),
+        () = shutdown.cancelled() => Err(DrainError::Interrupted(task.blocked_by())),
     };
     if let Err(error) = waited {
         task.give_up().await;
@@ -76,7 +76,7 @@ pub async fn drain(settings: &Drain, shutdown: &CancellationToken) -> Result<Str
 
 struct DrainTask {
     began: Instant,
-    lease: Option<Request>,
+    lease: Option<HandOverRequest>,
     pods: Option<Pods>,
     namespace: String,
     /// Why the last poll failed, if it did.
@@ -121,26 +121,26 @@ impl DrainTask {
         let no_leader = match &mut self.lease {
             None => true,
             Some(lease) => {
-                let polled = lease.look().await;
+                let polled = lease.step_once().await;
                 polled.map_err(|error| {
                     Obstacle::new(&error, describe_lease_error(&error, Some(&self.namespace)))
                 })?
             }
         };
         let Some(pods) = &mut self.pods else { return Ok(no_leader) };
-        let patience = self.lease.as_ref().map_or(Duration::ZERO, Request::patience);
+        let patience = self.lease.as_ref().map_or(Duration::ZERO, HandOverRequest::wait_limit);
         if !no_leader && self.began.elapsed() < patience {
             return Ok(false);
         }
-        Ok(pods.look(self.lease.is_some()).await? && no_leader)
+        Ok(pods.refresh(self.lease.is_some()).await? && no_leader)
     }
 
     fn blocked_by(&self) -> String {
         if let Some(obstacle) = &self.obstacle {
             return obstacle.clone();
         }
-        let lease = self.lease.as_ref().and_then(Request::in_the_way);
-        let pods = self.pods.as_ref().and_then(Pods::left);
+        let lease = self.lease.as_ref().and_then(HandOverRequest::blocker);
+        let pods = self.pods.as_ref().and_then(Pods::remaining);
         let all: Vec<String> = lease.into_iter().chain(pods).collect();
         if all.is_empty() { "the API server did not answer".to_owned() } else { all.join(", and ") }
     }
@@ -164,7 +164,7 @@ impl DrainTask {
             (Some(_), None) => {
                 return format!(
                     "drained: nothing is in flight, and no replica leads for the next {} s",
-                    KEPT.as_secs()
+                    DRAIN_LEASE_DURATION.as_secs()
                 );
             }
         };

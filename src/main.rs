@@ -45,7 +45,7 @@ fn check_command(settings: &Check) -> ExitCode {
     match runtime.block_on(groupattr::check::check(settings)) {
         Ok(found) => {
             let printed = print(&found.text);
-            if found.good { printed } else { ExitCode::from(1) }
+            if found.is_complete { printed } else { ExitCode::from(1) }
         }
         Err(error) => fail(&error, 1),
     }

@@ -137,7 +137,7 @@ impl Process {
     async fn lead(self, shutdown: &CancellationToken) -> Exit {
         if !self.settings.leader_elect {
             self.metrics.leader(true);
-            return self.work(Leadership::alone(), &CancellationToken::new(), shutdown).await;
+            return self.work(Leadership::without_election(), &CancellationToken::new(), shutdown).await;
         }
         self.health.not_ready("the lease has not been read yet");
         self.metrics.leader(false);
@@ -196,13 +196,13 @@ impl Process {
             client: clients.main,
             metrics,
             leadership: leadership.clone(),
-            unhurried: Pacer::new(LOW_PRIORITY_SPACING),
+            low_priority: Pacer::new(LOW_PRIORITY_SPACING),
             secret_reads: SecretReads::default(),
             unrecorded: Unrecorded::default(),
             clock,
             identity,
             stop: stop.clone(),
-            reports,
+            results: reports,
         });
         let mut watch_tasks = JoinSet::new();
         let sources =

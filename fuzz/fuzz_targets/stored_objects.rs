@@ -16,7 +16,7 @@ use groupattr::protocol::deadlines::prune_metadata;
 use groupattr::protocol::event_policy::event_for;
 use groupattr::protocol::outcome::{WriteContext, after_attempt, after_read_back, intent};
 use groupattr::protocol::plan::{AppState, AppView, LocalState, Step, plan};
-use groupattr::protocol::status::seen;
+use groupattr::protocol::status::current;
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 
@@ -106,7 +106,7 @@ impl Run<'_> {
 
     fn store(&mut self, next: ResetStatus) -> bool {
         self.check(&next);
-        let before = seen(&self.reset);
+        let before = current(&self.reset);
         if let Some(notice) = event_for(&before, &next) {
             assert!(self.quotes || !contains(notice.note.as_bytes()), "{}", notice.note);
         }
@@ -140,14 +140,14 @@ fn answer(body: &[u8]) -> Answer {
             let error_info = clean_text(&reply.error_info, &[SIG], MAX_TEXT_BYTES);
             Answer::Reply(Reply { error_info, ..reply })
         }
-        (_, Err(unreadable)) => Answer::InvalidReply(unreadable),
+        (_, Err(unreadable)) => Answer::Unreadable(unreadable),
     }
 }
 
 fn pending(reset: &GroupAttributeReset, now: Now) -> PendingAttempt {
     PendingAttempt {
         id: "0f8fad5b-d9cb-469f-a165-70867728950e".to_owned(),
-        number: seen(reset).attempts.saturating_add(1),
+        number: current(reset).attempts.saturating_add(1),
         start_time: now.microsecond(),
         deadline: now.microsecond() + Duration::from_secs(10),
         holder: "h".repeat(290),

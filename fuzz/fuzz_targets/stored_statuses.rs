@@ -23,7 +23,7 @@ use groupattr::protocol::outcome::{
 };
 use groupattr::protocol::plan::{AppState, AppView, LocalState, Step, plan};
 use groupattr::protocol::recovery::{attempt_length, read_back_of_foreign};
-use groupattr::protocol::status::seen;
+use groupattr::protocol::status::current;
 use groupattr::text::is_invisible;
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
@@ -64,7 +64,7 @@ fn of_reset(status: &Value, now: Now, die: u8) {
             "creationTimestamp": "2026-02-02T00:00:00Z"},
     });
     let Ok(reset) = serde_json::from_value::<GroupAttributeReset>(object) else { return };
-    let status = seen(&reset);
+    let status = current(&reset);
     remembered(&reset, now);
     if let Some(pending) = &status.pending_attempt {
         assert!(attempt_length(pending) <= Duration::from_secs(20));
@@ -75,7 +75,7 @@ fn of_reset(status: &Value, now: Now, die: u8) {
         let result = CallResult {
             delivery: Delivery::Sent(Class::Success),
             http_status: Some(200),
-            ..CallResult::unseen()
+            ..CallResult::outcome_unknown()
         };
         for attributes in [0, 3] {
             let read = CallResult { attributes, ..result.clone() };
@@ -117,7 +117,8 @@ fn spec_asks_for_another(reset: &GroupAttributeReset, status: &ResetStatus) -> b
 /// What a process that has just started keeps of it.
 fn remembered(reset: &GroupAttributeReset, now: Now) {
     let mut resets = ResetCache::new(CacheOwner { identity: "me".to_owned(), alone_from: Duration::ZERO });
-    let Upserted::Stored { foreign, .. } = resets.upsert(Arc::new(reset.clone()), Freshness::Consistent, now) else {
+    let Upserted::Stored { foreign, .. } = resets.upsert(Arc::new(reset.clone()), Freshness::Consistent, now)
+    else {
         panic!("a first sight is news")
     };
     if let Some(foreign) = foreign {
@@ -140,10 +141,10 @@ fn remembered(reset: &GroupAttributeReset, now: Now) {
     let mut erased = reset.clone();
     (erased.status, erased.metadata.resource_version) = (None, Some("999999".to_owned()));
     let _ = resets.upsert(Arc::new(erased), Freshness::MaybeStale, now);
-    let known = seen(reset);
+    let known = current(reset);
     for tracked in resets.all.values() {
         let Stage::Active(active) = &tracked.stage else { panic!("nothing is to be written back") };
-        let believed = seen(&active.object);
+        let believed = current(&active.object);
         assert_eq!(believed.is_final(), known.is_final(), "an end is forgotten");
         let id = |status: &ResetStatus| status.pending_attempt.as_ref().map(|pending| pending.id.clone());
         assert_eq!(id(&believed), id(&known), "an attempt is forgotten");
@@ -161,14 +162,16 @@ fn told(status: &ResetStatus, reset: &GroupAttributeReset, now: Now) {
         );
         assert_eq!(condition.observed_generation, Some(2));
     }
-    if let Some(next) = status.next_attempt_time.filter(|next| Some(*next) != seen(reset).next_attempt_time) {
+    if let Some(next) =
+        status.next_attempt_time.filter(|next| Some(*next) != current(reset).next_attempt_time)
+    {
         let longest = now.wall + LONGEST_HOLD + Duration::from_secs(1);
         assert!(next <= longest, "{next} is far away");
     }
     let is_of_cluster = reset.spec.app_ref.kind == groupattr::api::AppKind::ClusterChatApp;
     let shows = status.last_attempt.as_ref().is_some_and(|last| last.error_info.is_some());
     assert!(!(is_of_cluster && shows), "the vendor's words about the platform's account");
-    assert!(status.history.len() <= 5 || status.history == seen(reset).history);
+    assert!(status.history.len() <= 5 || status.history == current(reset).history);
 }
 
 fn of_app(status: &Value, now: Now, die: u8) {

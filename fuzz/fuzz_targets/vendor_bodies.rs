@@ -3,7 +3,7 @@
 #![no_main]
 
 use groupattr::chat::wire::parse_reply;
-use groupattr::chat::{Answer, Class, MAX_TEXT_BYTES, Reply, InvalidReply, clean_text};
+use groupattr::chat::{Answer, Class, InvalidReply, MAX_TEXT_BYTES, Reply, clean_text};
 use groupattr::protocol::classify::{Delivery, classify};
 use groupattr::protocol::messages;
 use libfuzzer_sys::fuzz_target;
@@ -20,10 +20,10 @@ fuzz_target!(|body: &[u8]| {
             check_text(&error_info);
             Answer::Reply(Reply { error_info, ..reply })
         }
-        Err(unreadable) => Answer::InvalidReply(unreadable),
+        Err(unreadable) => Answer::Unreadable(unreadable),
     };
     let result = classify(&answer);
-    let twice = answer == Answer::InvalidReply(InvalidReply::Shape);
+    let twice = answer == Answer::Unreadable(InvalidReply::Shape);
     if let Some(success) = is_success(body).filter(|_| !twice) {
         assert_eq!(result.delivery == Delivery::Sent(Class::Success), success, "{result:?}");
     }

@@ -118,7 +118,7 @@ impl Reason {
 
     /// The reason as written in conditions and metrics.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "Pending",
             Self::AppNotFound => "AppNotFound",
@@ -159,7 +159,7 @@ impl Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
+        f.write_str(self.as_str())
     }
 }
 

@@ -147,7 +147,7 @@ pub struct AppEntry {
     /// The progress of its next probe.
     pub probe: ProbeState,
     /// Its check has waited long enough for the status to say so.
-    pub is_queued: bool,
+    pub reports_queueing: bool,
     /// Why the last probe could not be signed, if the cause was Kubernetes and not the Secret.
     pub key_error: Option<String>,
     /// The status that this process wrote last.
@@ -199,7 +199,7 @@ impl AppEntry {
             next_clear: Duration::ZERO,
             rejected: is_rejection(status.reason()),
             probe: ProbeState::Idle,
-            is_queued: false,
+            reports_queueing: false,
             key_error: None,
             last_written: None,
             rewrites: 0,
@@ -342,7 +342,7 @@ impl AppEntry {
             None if self.circuit.is_closed() => {
                 (AppReason::Verified, "The vendor accepts the account's signature.".to_owned(), None)
             }
-            None if self.is_queued => (AppReason::Pending, WAITING_FOR_CHECK.to_owned(), None),
+            None if self.reports_queueing => (AppReason::Pending, WAITING_FOR_CHECK.to_owned(), None),
             None => (AppReason::Pending, self.key_error.clone()?, None),
         };
         let mut next = AppStatus {

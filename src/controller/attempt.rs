@@ -22,7 +22,7 @@ use crate::protocol::deadlines::ends_at;
 use crate::protocol::outcome::{WriteContext, after_attempt, intent};
 use crate::protocol::recovery::SETTLE_TIME;
 use crate::protocol::send_check::{ATTEMPT_TIMEOUT, MIN_TIME_LEFT, SendBounds, check_before_send};
-use crate::protocol::status::seen as seen_status;
+use crate::protocol::status::current as seen_status;
 use crate::text::one_line;
 
 /// What the event loop decided to do.
@@ -109,7 +109,7 @@ async fn run_steps(ctx: &Context, order: &AttemptOrder) -> AttemptEnd {
     let result = match check_before_send(bounds, ctx.leads(), works, has_permit, sent) {
         Err(too_late) => CallResult::not_sent(NotSentCause::TooLate(too_late)),
         // 5. Call.
-        Ok(()) => classify(&call(ctx, order, &usersig, bounds.left(sent)).await),
+        Ok(()) => classify(&call(ctx, order, &usersig, bounds.time_left(sent)).await),
     };
     if matches!(result.delivery, Delivery::Sent(Class::Account(_) | Class::SignatureExpired)) {
         order.app.credentials.reject(&usersig);
@@ -216,7 +216,7 @@ async fn commit(
         Err(refused @ (WriteError::Refused(_) | WriteError::Forbidden(_))) => {
             return Err(CommitError::NotStored(LastSeen::Fault(refused)));
         }
-        Err(unclear @ (WriteError::Unclear(_) | WriteError::Undecodable)) => {
+        Err(unclear @ (WriteError::Unknown(_) | WriteError::Undecodable)) => {
             return Err(CommitError::Lost(unclear.to_string()));
         }
     };

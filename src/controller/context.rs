@@ -39,7 +39,7 @@ pub struct Context {
     /// Whether this process is the lease holder.
     pub leadership: Leadership,
     /// Paces outcome writes of low priority.
-    pub unhurried: Pacer,
+    pub low_priority: Pacer,
     /// Bounds concurrent reads of Secrets.
     pub secret_reads: SecretReads,
     /// Outcomes that are known but not stored yet.
@@ -51,13 +51,13 @@ pub struct Context {
     /// Cancelled when nothing new may start.
     pub stop: CancellationToken,
     /// Where tasks send their results.
-    pub reports: mpsc::UnboundedSender<TaskResult>,
+    pub results: mpsc::UnboundedSender<TaskResult>,
 }
 
 impl Context {
     /// Sends a task result to the event loop. After the loop has ended it is dropped, which loses nothing.
     pub fn report(&self, result: TaskResult) {
-        let _ = self.reports.send(result);
+        let _ = self.results.send(result);
     }
 
     /// Whether this process holds the lease at this moment.
@@ -78,7 +78,7 @@ impl Context {
 
     /// Waits for the next slot for a low-priority write; returns at once when the process shuts down.
     pub async fn wait_for_low_priority(&self) {
-        self.sleep_until(self.unhurried.next_slot(self.clock.now().mono)).await;
+        self.sleep_until(self.low_priority.next_slot(self.clock.now().mono)).await;
     }
 
     /// Sleeps until `moment`; returns at once when the process shuts down.
@@ -100,7 +100,7 @@ impl Context {
         seen: &GroupAttributeReset,
         next: ResetStatus,
     ) -> Result<Arc<GroupAttributeReset>, WriteError> {
-        let written = self.statuses.put(seen, next).await;
+        let written = self.statuses.replace_reset_status(seen, next).await;
         self.metrics.api_write(kind, written.as_ref().err().map_or("ok", WriteError::label));
         let mut stored = written?;
         prune_metadata(&mut stored.metadata);

@@ -70,7 +70,7 @@ pub async fn get_until_answered(ctx: &Context, seen: &GroupAttributeReset) -> La
     let mut backoff = new_backoff();
     loop {
         match get(ctx, seen).await {
-            LastSeen::Fault(WriteError::Unclear(_)) => sleep(backoff.next_wait()).await,
+            LastSeen::Fault(WriteError::Unknown(_)) => sleep(backoff.next_wait()).await,
             answered => return answered,
         }
     }
@@ -131,7 +131,7 @@ async fn record_until_settled(
             Err(fault) => {
                 log_failure(&seen, &fault);
                 sleep(backoff.next_wait()).await;
-                if !matches!(fault, WriteError::Unclear(_)) {
+                if !matches!(fault, WriteError::Unknown(_)) {
                     // Nothing was stored. If the object has changed, the next write conflicts.
                     continue;
                 }

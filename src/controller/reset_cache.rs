@@ -35,7 +35,7 @@ pub struct ResetEntry {
     /// Its status is not restored before this moment.
     pub restore_at: Duration,
     /// It is queued for a write slot.
-    pub in_backlog: bool,
+    pub is_waiting_for_write_slot: bool,
     /// The full object while work may be left, else just enough to delete it in time and to recognize its final
     /// status.
     pub stage: Stage,
@@ -48,7 +48,7 @@ pub enum Stage {
     /// Nothing is left, except to delete it at this moment.
     Finished(Option<Timestamp>, Box<KnownEnd>),
     /// Unknown, because the object cannot be decoded; holds the last known status.
-    Unreadable(Option<Box<ResetStatus>>),
+    Malformed(Option<Box<ResetStatus>>),
     /// Kubernetes said that it is gone. A lagging watch may still show old versions for a while.
     Gone,
 }
@@ -110,7 +110,7 @@ impl ResetCache {
             write_at: None,
             restores: 0,
             restore_at: Duration::ZERO,
-            in_backlog: false,
+            is_waiting_for_write_slot: false,
             stage: Stage::Active(Box::new(ActiveReset::new(Arc::clone(&object)))),
         });
         let is_news = entry.version != version;
@@ -136,14 +136,14 @@ impl ResetCache {
                         is_own |= active.update(object, &self.reader, now.mono);
                     }
                     Stage::Gone => *stage = Stage::Active(Box::new(ActiveReset::new(object))),
-                    Stage::Finished(_, end) if end.matches(&status::seen(&object)) => {
+                    Stage::Finished(_, end) if end.matches(&status::current(&object)) => {
                         *stage = Stage::Active(Box::new(ActiveReset::new(object)));
                     }
                     Stage::Finished(_, end) => {
                         let known = Some(end.status(&object, now));
                         *stage = Stage::reopened(object, known, &self.reader, now.mono);
                     }
-                    Stage::Unreadable(known) => {
+                    Stage::Malformed(known) => {
                         let known = known.take().map(|known| *known);
                         *stage = Stage::reopened(object, known, &self.reader, now.mono);
                     }
@@ -171,7 +171,7 @@ impl ResetCache {
     #[must_use]
     pub fn has_deletion_due(&self, uid: &str) -> Option<bool> {
         match self.all.get(uid)?.stage {
-            Stage::Active(_) | Stage::Gone | Stage::Unreadable(_) => None,
+            Stage::Active(_) | Stage::Gone | Stage::Malformed(_) => None,
             Stage::Finished(delete_at, _) => Some(delete_at.is_some()),
         }
     }
@@ -193,12 +193,12 @@ impl ResetCache {
 
     /// It cannot be decoded any more. The last known status is kept: a client that can make an object unreadable must
     /// not make us forget that it has ended or that a call was made.
-    pub fn mark_unreadable(&mut self, uid: &str) {
+    pub fn mark_malformed(&mut self, uid: &str) {
         if let Some(entry) = self.all.get_mut(uid)
             && let Stage::Active(active) = &entry.stage
         {
             let app = active.app.clone();
-            entry.stage = Stage::Unreadable(active.object.status.clone().map(Box::new));
+            entry.stage = Stage::Malformed(active.object.status.clone().map(Box::new));
             self.unindex_app(uid, &app);
         }
     }
@@ -211,7 +211,7 @@ impl ResetCache {
             && !active.is_overwritten()
             && is_finished(&active.object)
         {
-            let (app, end) = (active.app.clone(), Box::new(KnownEnd::of(&status::seen(&active.object))));
+            let (app, end) = (active.app.clone(), Box::new(KnownEnd::of(&status::current(&active.object))));
             entry.stage = Stage::Finished(deletion(&active.object), end);
             self.unindex_app(uid, &app);
         }
@@ -261,7 +261,7 @@ impl ResetCache {
     pub fn all_active(&self) -> impl Iterator<Item = (&String, &ActiveReset)> {
         self.all.iter().filter_map(|(uid, entry)| match &entry.stage {
             Stage::Active(active) => Some((uid, &**active)),
-            Stage::Finished(..) | Stage::Unreadable(_) | Stage::Gone => None,
+            Stage::Finished(..) | Stage::Malformed(_) | Stage::Gone => None,
         })
     }
 }
@@ -296,7 +296,7 @@ pub fn version_number(object: &GroupAttributeReset) -> Option<u64> {
 
 /// Whether it has ended and its status covers the current spec.
 fn is_finished(object: &GroupAttributeReset) -> bool {
-    let status = status::seen(object);
+    let status = status::current(object);
     status.is_final()
         && status.pending_attempt.is_none()
         && object.metadata.generation == Some(status.observed_generation)
@@ -305,7 +305,7 @@ fn is_finished(object: &GroupAttributeReset) -> bool {
 
 /// When it is to be deleted, if it has a TTL and no GitOps tool would re-create it.
 fn deletion(object: &GroupAttributeReset) -> Option<Timestamp> {
-    let end = expires_at(object, &status::seen(object))?;
+    let end = expires_at(object, &status::current(object))?;
     (gitops_owner(object).is_none() && object.metadata.deletion_timestamp.is_none()).then_some(end)
 }
 

@@ -28,7 +28,7 @@ pub struct Permission {
     /// Object name; empty for all objects.
     pub name: String,
     /// What does not work without it. Empty if the operator as a whole does not.
-    pub loss: &'static str,
+    pub consequence: &'static str,
 }
 
 /// What the required permissions depend on.
@@ -63,7 +63,7 @@ pub fn permissions(scope: Scope<'_>) -> Vec<Permission> {
     for namespace in if everywhere { &all } else { scope.watched } {
         let mut add = |verb, group, resource, name: &str, loss| {
             let (namespace, name) = (namespace.clone(), name.to_owned());
-            permissions.push(Permission { verb, group, resource, namespace, name, loss });
+            permissions.push(Permission { verb, group, resource, namespace, name, consequence: loss });
         };
         for verb in ["get", "list", "watch"] {
             add(verb, OURS, "groupattributeresets", "", "");
@@ -102,7 +102,7 @@ pub fn permissions(scope: Scope<'_>) -> Vec<Permission> {
                 resource: "leases",
                 namespace: home.to_owned(),
                 name: name.to_owned(),
-                loss: "",
+                consequence: "",
             });
         }
     }
@@ -114,7 +114,7 @@ pub fn permissions(scope: Scope<'_>) -> Vec<Permission> {
 /// # Errors
 ///
 /// One line that says why the review failed.
-pub async fn may(client: &Client, permission: &Permission) -> Result<bool, String> {
+pub async fn is_allowed(client: &Client, permission: &Permission) -> Result<bool, String> {
     let (resource, subresource) = permission.resource.split_once('/').unwrap_or((permission.resource, ""));
     let attributes = ResourceAttributes {
         verb: Some(permission.verb.to_owned()),

@@ -49,7 +49,7 @@ pub async fn wait_for_kinds(client: &Client, needed: &[RequiredKind], mut on_mis
     let mut log_throttle = LogThrottle::default();
     let mut last = String::new();
     let mut backoff = Backoff::new(MIN_RETRY, MAX_RETRY);
-    while let Some(line) = obstacle(client, needed).await {
+    while let Some(line) = missing_kinds(client, needed).await {
         if line != last {
             on_missing(&line);
             backoff.reset();
@@ -63,7 +63,7 @@ pub async fn wait_for_kinds(client: &Client, needed: &[RequiredKind], mut on_mis
 }
 
 /// Checks once. Returns one line that says what is missing or why the check failed, or `None` if all is served.
-pub async fn obstacle(client: &Client, needed: &[RequiredKind]) -> Option<String> {
+pub async fn missing_kinds(client: &Client, needed: &[RequiredKind]) -> Option<String> {
     match timeout(CALL_TIMEOUT, client.list_api_group_resources(GROUP_VERSION)).await {
         Ok(Ok(served)) => describe_missing(&missing(&served, needed)),
         // Test the code, not the reason: for an API group that is not served, the body is plain text, not a Status.

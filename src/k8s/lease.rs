@@ -37,9 +37,9 @@ const RELEASE_RETRY: Duration = Duration::from_millis(200);
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseTiming {
     /// Lease duration: how long others wait before they take a Lease that is not renewed.
-    pub span: Duration,
+    pub duration: Duration,
     /// Renew deadline: how long a leader keeps acting without a renewal.
-    pub deadline: Duration,
+    pub renew_deadline: Duration,
     /// Interval between attempts to acquire or renew.
     pub retry: Duration,
 }
@@ -47,7 +47,7 @@ pub struct LeaseTiming {
 impl LeaseTiming {
     /// Timeout of one attempt, so that a call that hangs leaves time for another one within the deadline.
     fn call_timeout(&self) -> Duration {
-        self.deadline / 2
+        self.renew_deadline / 2
     }
 }
 
@@ -79,7 +79,7 @@ impl LeadershipEnd {
 impl Leadership {
     /// Leadership of a process that runs without leader election; it always holds.
     #[must_use]
-    pub fn alone() -> Self {
+    pub fn without_election() -> Self {
         Self(watch::channel(LeadershipState::Unelected).1)
     }
 
@@ -130,7 +130,7 @@ impl ObservedLease {
         let recorded =
             self.lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or_default();
         let recorded = u64::try_from(recorded).ok().filter(|seconds| *seconds > 0);
-        recorded.map_or(timing.span, Duration::from_secs)
+        recorded.map_or(timing.duration, Duration::from_secs)
     }
 }
 
@@ -147,7 +147,7 @@ fn claim(mut lease: Lease, me: &str, timing: LeaseTiming, now: Timestamp) -> Lea
         spec.acquire_time = Some(MicroTime(now));
     }
     spec.holder_identity = Some(me.to_owned());
-    spec.lease_duration_seconds = Some(i32::try_from(timing.span.as_secs()).unwrap_or(i32::MAX));
+    spec.lease_duration_seconds = Some(i32::try_from(timing.duration.as_secs()).unwrap_or(i32::MAX));
     spec.renew_time = Some(MicroTime(now));
     // A hand-over request was addressed to the previous holder, and the drain that made it may be gone.
     if is_new { without_hand_over_request(lease) } else { lease }
@@ -180,7 +180,7 @@ pub async fn acquire(
 ) -> Option<HeldLease> {
     let mut seen: Option<ObservedLease> = None;
     let mut log_throttle = LogThrottle::default();
-    let (began, mut standby) = (Instant::now(), Standby::new(timing.span));
+    let (began, mut standby) = (Instant::now(), Standby::new(timing.duration));
     while !shutdown.is_cancelled() {
         let renewed = Instant::now();
         let obstacle = match timeout(timing.call_timeout(), attempt(&api, me, timing, &mut seen)).await {
@@ -188,7 +188,7 @@ pub async fn acquire(
                 tracing::info!(holder = me, "leading");
                 let state = watch::Sender::new(LeadershipState::Until(LeadershipEnd::after(
                     renewed,
-                    timing.deadline,
+                    timing.renew_deadline,
                 )));
                 let hand_over = CancellationToken::new();
                 return Some(HeldLease { api, lease, me: me.to_owned(), timing, renewed, state, hand_over });
@@ -291,11 +291,14 @@ impl HeldLease {
     pub async fn renew_until_lost(&mut self) {
         let mut tried = self.renewed;
         loop {
-            let end = self.renewed + self.timing.deadline;
+            let end = self.renewed + self.timing.renew_deadline;
             sleep_until((tried + self.timing.retry).min(end)).await;
             tried = Instant::now();
             if tried >= end {
-                tracing::error!("lost the lease: it could not be renewed within {:?}", self.timing.deadline);
+                tracing::error!(
+                    "lost the lease: it could not be renewed within {:?}",
+                    self.timing.renew_deadline
+                );
                 break;
             }
             let (me, timing) = (self.me.clone(), self.timing);
@@ -305,7 +308,7 @@ impl HeldLease {
                     self.renewed = tried;
                     self.state.send_replace(LeadershipState::Until(LeadershipEnd::after(
                         tried,
-                        self.timing.deadline,
+                        self.timing.renew_deadline,
                     )));
                     self.check_hand_over_request();
                 }

@@ -63,7 +63,7 @@ impl Pods {
     ///
     /// An [`Obstacle`] if a call fails, the Deployment does not exist and `may_be_gone` is false, or its selector is
     /// unusable.
-    pub async fn look(&mut self, may_be_gone: bool) -> Result<bool, Obstacle> {
+    pub async fn refresh(&mut self, may_be_gone: bool) -> Result<bool, Obstacle> {
         let selector = match &self.selector {
             Some(selector) => selector.clone(),
             None => match self.scale_to_zero().await? {
@@ -113,7 +113,7 @@ impl Pods {
 
     /// The pods that are left, in one line; `None` if there are none.
     #[must_use]
-    pub fn left(&self) -> Option<String> {
+    pub fn remaining(&self) -> Option<String> {
         let more = self.left.len().saturating_sub(MAX_NAMED_PODS);
         let mut pods = self.left.iter().take(MAX_NAMED_PODS).cloned().collect::<Vec<_>>().join(", ");
         if more > 0 {

@@ -36,7 +36,7 @@ pub enum WriteError {
     Forbidden(String),
     /// It is unknown whether the write was stored.
     #[error("{0}")]
-    Unclear(String),
+    Unknown(String),
     /// The object was read and does not decode; trying again changes nothing until somebody fixes it.
     #[error("the stored object cannot be read")]
     Undecodable,
@@ -50,7 +50,7 @@ impl WriteError {
             Self::Conflict => "conflict",
             Self::Gone => "gone",
             Self::Refused(_) | Self::Forbidden(_) => "refused",
-            Self::Unclear(_) => "unclear",
+            Self::Unknown(_) => "unclear",
             Self::Undecodable => "undecodable",
         }
     }
@@ -78,7 +78,7 @@ impl StatusWriter {
     /// # Errors
     ///
     /// [`WriteError`]; only [`WriteError::Unclear`] leaves open whether the status was stored.
-    pub async fn put(
+    pub async fn replace_reset_status(
         &self,
         seen: &GroupAttributeReset,
         status: ResetStatus,
@@ -134,7 +134,7 @@ impl StatusWriter {
     /// # Errors
     ///
     /// [`WriteError`].
-    pub async fn put_app(&self, seen: &ChatApp, status: AppStatus) -> Result<ChatApp, WriteError> {
+    pub async fn replace_app_status(&self, seen: &ChatApp, status: AppStatus) -> Result<ChatApp, WriteError> {
         let mut body = ChatApp::new(&seen.name_any(), seen.spec.clone());
         body.status = Some(status);
         let api =
@@ -147,7 +147,7 @@ impl StatusWriter {
     /// # Errors
     ///
     /// [`WriteError`].
-    pub async fn put_cluster_app(
+    pub async fn replace_cluster_app_status(
         &self,
         seen: &ClusterChatApp,
         status: AppStatus,
@@ -217,7 +217,7 @@ fn answered<T>(answer: Result<kube::Result<T>, Elapsed>) -> Result<T, WriteError
     match answer {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(classify(&error)),
-        Err(_) => Err(WriteError::Unclear("the API server did not answer within 10 s".to_owned())),
+        Err(_) => Err(WriteError::Unknown("the API server did not answer within 10 s".to_owned())),
     }
 }
 
@@ -231,9 +231,9 @@ fn classify(error: &kube::Error) -> WriteError {
             403 => WriteError::Forbidden(describe_error(error)),
             409 => WriteError::Conflict,
             400..=499 => WriteError::Refused(describe_error(error)),
-            _ => WriteError::Unclear(describe_error(error)),
+            _ => WriteError::Unknown(describe_error(error)),
         },
-        _ => WriteError::Unclear(describe_error(error)),
+        _ => WriteError::Unknown(describe_error(error)),
     }
 }
 

@@ -55,11 +55,11 @@ pub struct CheckRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NextCheck<A> {
     /// This app is next. It stays in the queue until [`CheckQueue::start`].
-    Go(A),
+    Ready(A),
     /// No app may go before this moment.
     At(Duration),
     /// No app is queued.
-    Nobody,
+    Empty,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,7 +144,7 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
     pub fn next(&mut self, now: Duration) -> NextCheck<A> {
         let is_free = self.free_at <= now;
         if self.keys.is_empty() {
-            return NextCheck::Nobody;
+            return NextCheck::Empty;
         }
         if !is_free && self.bonus.is_empty() {
             return NextCheck::At(self.free_at);
@@ -157,7 +157,7 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
             moment <= now
         });
         if let Some((_, key)) = first {
-            return NextCheck::Go(key.app.clone());
+            return NextCheck::Ready(key.app.clone());
         }
         self.recheck_at = now + RECHECK_INTERVAL;
         NextCheck::At(soonest.max(self.recheck_at))

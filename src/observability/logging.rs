@@ -90,17 +90,22 @@ pub fn checked_filter(text: &str) -> Result<String, String> {
 /// the data that the dependency was handling; its location is enough to find it.
 fn log_panic(panic: &panic::PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string).unwrap_or_default();
-    let ours = file!().trim_end_matches("telemetry.rs");
-    let message = match panic.payload_as_str() {
-        Some(text) if location.starts_with(ours) => one_line(text, 512),
+    let payload = match panic.payload_as_str() {
+        Some(text) if is_ours(&location) => one_line(text, 512),
         Some(_) => "(message omitted: raised in a library)".to_owned(),
         None => "(no message)".to_owned(),
     };
     if tracing::enabled!(Level::ERROR) {
-        tracing::error!(location, message, "panic");
+        tracing::error!(location, payload, "panic");
     } else {
-        eprintln!("panic at {location}: {message}");
+        eprintln!("panic at {location}: {payload}");
     }
+}
+
+/// Whether a panic at this location comes from this crate: its paths start at its own `src`, those of dependencies at
+/// the root.
+fn is_ours(location: &str) -> bool {
+    location.starts_with(file!().trim_end_matches("observability/logging.rs"))
 }
 
 #[cfg(test)]
@@ -161,6 +166,12 @@ mod tests {
         assert!(!text.contains("our-trace") && text.contains("our-info"), "{text}");
         assert!(text.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{text}");
         assert_eq!(logged(Format::Json, "off", log_from_all_crates), "");
+    }
+
+    #[test]
+    fn the_text_of_a_panic_is_logged_for_all_of_this_crate_and_for_no_other() {
+        assert!(is_ours(&file!().replace("observability/logging.rs", "run.rs:7:1")));
+        assert!(!is_ours("/registry/src/hyper-1.0.0/src/lib.rs:7:1"));
     }
 
     #[test]

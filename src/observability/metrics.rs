@@ -174,7 +174,7 @@ impl Metrics {
     /// Initialises the series of a new app. A counter that deserves an alert on its first increment starts at zero,
     /// because Prometheus sees no increase in a series that begins at 1.
     pub fn app(&self, app: &AppLabel) {
-        self.results.with(ResultLabel { app: app.clone(), reason: Reason::OutcomeUnknown.word() }, |_| ());
+        self.results.with(ResultLabel { app: app.clone(), reason: Reason::OutcomeUnknown.as_str() }, |_| ());
     }
 
     /// Records how long a call took.

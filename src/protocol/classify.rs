@@ -88,7 +88,7 @@ impl CallResult {
 
     /// A call of a process that has ended: its outcome is unknown.
     #[must_use]
-    pub fn unseen() -> Self {
+    pub fn outcome_unknown() -> Self {
         let fault = "the process that made it ended".to_owned();
         Self { delivery: Delivery::Sent(Class::Unknown), fault, ..Self::not_sent(NotSentCause::IntentLost) }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use kube::api::ObjectMeta;
 
-use super::status::seen;
+use super::status::current;
 use crate::api::{ConditionStatus, GroupAttributeReset, GroupId, ResetStatus};
 
 /// The time limits of a reset.
@@ -46,7 +46,7 @@ fn not_after(reset: &GroupAttributeReset) -> Result<Option<Timestamp>, String> {
 /// reset.
 #[must_use]
 pub fn ends_at(reset: &GroupAttributeReset) -> Option<Timestamp> {
-    deadlines(reset, &seen(reset)).ok().and_then(|deadlines| deadlines.ends)
+    deadlines(reset, &current(reset)).ok().and_then(|deadlines| deadlines.ends)
 }
 
 /// When a finished reset is deleted. As for a Job, the time to live counts from when the object became finished. That

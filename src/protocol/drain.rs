@@ -3,13 +3,13 @@
 
 /// The lease as the drain reads it.
 #[derive(Clone, Copy, Debug)]
-pub struct Found<'a> {
+pub struct LeaseView<'a> {
     /// The lease holder; empty if there is none.
     pub holder: &'a str,
     /// The drain that requested the lease, or that it was handed to; empty if there is none.
     pub drain: &'a str,
     /// The holder has not renewed the lease for its whole duration.
-    pub is_silent: bool,
+    pub is_expired: bool,
 }
 
 /// What the drain does next.
@@ -20,7 +20,7 @@ pub enum Step {
     /// Write itself as the holder.
     Take,
     /// Record in the lease that this drain requests it.
-    Ask,
+    RequestHandOver,
     /// Read it again later. The holder sees the request at its next renewal, at the latest.
     Wait,
 }
@@ -28,8 +28,8 @@ pub enum Step {
 /// The next step of the drain `me`. `had_it` is whether `me` held the lease before: another drain that has taken it
 /// since prevents leading just as well.
 #[must_use]
-pub fn step(me: &str, found: Found<'_>, had_it: bool) -> Step {
-    let Found { holder, drain, is_silent } = found;
+pub fn step(me: &str, found: LeaseView<'_>, had_it: bool) -> Step {
+    let LeaseView { holder, drain, is_expired: is_silent } = found;
     let is_a_drain = !holder.is_empty() && holder == drain;
     if holder == me || had_it && is_a_drain {
         Step::Held
@@ -38,7 +38,7 @@ pub fn step(me: &str, found: Found<'_>, had_it: bool) -> Step {
     } else if drain == me {
         Step::Wait
     } else {
-        Step::Ask
+        Step::RequestHandOver
     }
 }
 
@@ -46,15 +46,15 @@ pub fn step(me: &str, found: Found<'_>, had_it: bool) -> Step {
 mod tests {
     use super::*;
 
-    fn found<'a>(holder: &'a str, drain: &'a str, is_silent: bool) -> Found<'a> {
-        Found { holder, drain, is_silent }
+    fn found<'a>(holder: &'a str, drain: &'a str, is_silent: bool) -> LeaseView<'a> {
+        LeaseView { holder, drain, is_expired: is_silent }
     }
 
     #[test]
     fn a_living_leader_is_asked_once_and_waited_for() {
-        assert_eq!(step("me", found("leader", "", false), false), Step::Ask);
+        assert_eq!(step("me", found("leader", "", false), false), Step::RequestHandOver);
         assert_eq!(step("me", found("leader", "me", false), false), Step::Wait);
-        assert_eq!(step("me", found("leader", "earlier-drain", false), false), Step::Ask);
+        assert_eq!(step("me", found("leader", "earlier-drain", false), false), Step::RequestHandOver);
         assert_eq!(step("me", found("me", "me", false), false), Step::Held);
     }
 
@@ -73,6 +73,6 @@ mod tests {
     #[test]
     fn two_drains_do_not_take_it_from_each_other_for_ever() {
         assert_eq!(step("me", found("drain", "drain", false), true), Step::Held);
-        assert_eq!(step("me", found("leader", "", false), true), Step::Ask);
+        assert_eq!(step("me", found("leader", "", false), true), Step::RequestHandOver);
     }
 }

@@ -27,7 +27,7 @@ pub struct WriteContext {
 /// The status that stores the intent of one call.
 #[must_use]
 pub fn intent(reset: &GroupAttributeReset, attempt: PendingAttempt, now: Now) -> ResetStatus {
-    let mut next = status::seen(reset);
+    let mut next = status::current(reset);
     let generation = reset.metadata.generation.unwrap_or_default();
     next.start_time = next.start_time.or(Some(now.second()));
     next.next_attempt_time = None;
@@ -46,7 +46,7 @@ pub fn after_attempt(
     result: &CallResult,
     at: WriteContext,
 ) -> ResetStatus {
-    let mut next = status::seen(reset);
+    let mut next = status::current(reset);
     let generation = reset.metadata.generation.unwrap_or_default();
     next.last_attempt = Some(recorded(reset, pending, result, at.now));
     next.attempts = match result.delivery {
@@ -163,10 +163,10 @@ fn verifying(cause: &str) -> String {
 /// The stored status as the basis for settling `pending`. An attempt of another process counts as sent, because it may
 /// have been.
 fn count_as_sent(reset: &GroupAttributeReset, pending: &PendingAttempt, now: Now) -> ResetStatus {
-    let mut next = status::seen(reset);
+    let mut next = status::current(reset);
     next.attempts = next.attempts.max(pending.number);
     if next.last_attempt.as_ref().is_none_or(|last| last.id != pending.id) {
-        let attempt = recorded(reset, pending, &CallResult::unseen(), now);
+        let attempt = recorded(reset, pending, &CallResult::outcome_unknown(), now);
         next.last_attempt = Some(Attempt { completion_time: None, ..attempt });
     }
     next
@@ -181,7 +181,7 @@ pub fn awaiting_settlement(reset: &GroupAttributeReset, pending: &PendingAttempt
         &mut next,
         generation,
         Reason::Verifying,
-        &verifying(&CallResult::unseen().fault),
+        &verifying(&CallResult::outcome_unknown().fault),
         now,
     );
     next

@@ -47,7 +47,7 @@ impl KnownEnd {
         stored.request_id != self.request_id
             && stored.history.iter().any(|past| {
                 past.request_id == self.request_id
-                    && past.reason == self.reason.word()
+                    && past.reason == self.reason.as_str()
                     && Some(past.completion_time) == self.completion_time
             })
     }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::deadlines::{Deadlines, deadlines, expires_at, gitops_owner};
 use super::recovery::recover_pending;
-use super::status::{SUSPENDED, for_generation, is_other_request, message, other_request, seen, set_reason};
+use super::status::{
+    SUSPENDED, current, for_generation, is_other_request, message, other_request, set_reason,
+};
 use super::{Now, messages};
 use crate::api::{AppReason, AppRef, GroupAttributeReset, PendingAttempt, Reason, ResetStatus};
 use crate::chat::AccountId;
@@ -88,7 +90,7 @@ pub fn plan(reset: &GroupAttributeReset, app: &AppView, local: &LocalState, now:
     if reset.metadata.deletion_timestamp.is_some() {
         return Step::Wait(None).into();
     }
-    let status = seen(reset);
+    let status = current(reset);
     // 2. An unsettled attempt is settled before anything else, even before another request.
     if let Some(pending) = status.pending_attempt.clone() {
         return recover_pending(reset, &status, pending, app, local, now);

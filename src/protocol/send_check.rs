@@ -26,7 +26,7 @@ impl SendBounds {
     /// Timeout for a call that is sent now. Its permit, its group and its read-back rely on the call being over by
     /// then.
     #[must_use]
-    pub fn left(&self, now: Now) -> Duration {
+    pub fn time_left(&self, now: Now) -> Duration {
         self.deadline_mono.saturating_sub(now.mono)
     }
 }
@@ -100,8 +100,8 @@ mod tests {
 
     #[test]
     fn a_call_ends_with_its_attempt_however_late_it_is_sent() {
-        assert_eq!(BOUNDS().left(at(4_000, 0)), Duration::from_secs(6));
-        assert_eq!(BOUNDS().left(at(11_000, 0)), Duration::ZERO);
+        assert_eq!(BOUNDS().time_left(at(4_000, 0)), Duration::from_secs(6));
+        assert_eq!(BOUNDS().time_left(at(11_000, 0)), Duration::ZERO);
     }
 
     #[test]

@@ -15,7 +15,7 @@ const MAX_HISTORY: usize = 5;
 /// The status to plan from: the stored one, or for a new object the start of its first request. If the first request
 /// starts suspended, its clock starts when it is resumed.
 #[must_use]
-pub fn seen(reset: &GroupAttributeReset) -> ResetStatus {
+pub fn current(reset: &GroupAttributeReset) -> ResetStatus {
     match &reset.status {
         Some(status) if status.is_written() => without_foreign_text(reset, status.clone()),
         unwritten => ResetStatus {
@@ -111,7 +111,7 @@ pub fn other_request(reset: &GroupAttributeReset, old: &ResetStatus, now: Now) -
     history.truncate(MAX_HISTORY);
     let mut next = ResetStatus {
         // From the stored status: the intermediate states in `old` were never visible to clients.
-        conditions: seen(reset).conditions,
+        conditions: current(reset).conditions,
         request_id: wanted,
         history,
         ..ResetStatus::default()

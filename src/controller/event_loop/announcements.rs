@@ -16,7 +16,7 @@ use crate::text::one_line;
 impl Controller {
     /// Announces a status that this process has written.
     pub(super) fn announce(&mut self, before: &GroupAttributeReset, after: &GroupAttributeReset) {
-        let (old, new) = (status::seen(before), status::seen(after));
+        let (old, new) = (status::current(before), status::current(after));
         if let Some(event) = event_for(&old, &new) {
             self.ctx.event(after.object_ref(&()), event.reason, event.warning, event.note);
         }
@@ -43,6 +43,6 @@ impl Controller {
         );
         let took = took.and_then(|took| Duration::try_from(took).ok()).unwrap_or_default();
         let app = self.label(&AppKey::of(after));
-        self.ctx.metrics.result(&app, new.reason().word(), took);
+        self.ctx.metrics.result(&app, new.reason().as_str(), took);
     }
 }

@@ -48,8 +48,8 @@ impl Controller {
         let since =
             self.check_queue.push(&key.namespace, key, CheckRequest { is_broken, step, account }, now);
         let report_at = since + REPORT_QUEUED_AFTER;
-        app.is_queued = report_at <= now;
-        if !app.is_queued && !is_broken {
+        app.reports_queueing = report_at <= now;
+        if !app.reports_queueing && !is_broken {
             self.timers.set(report_at, Wake::App(key.clone()));
         }
         self.schedule_check(now);
@@ -73,12 +73,12 @@ impl Controller {
         loop {
             let now = self.now().mono;
             match self.check_queue.next(now) {
-                NextCheck::Nobody => return,
+                NextCheck::Empty => return,
                 NextCheck::At(moment) => {
                     self.check_timer = Some(moment);
                     return self.timers.set(moment, Wake::Check);
                 }
-                NextCheck::Go(key) => self.check(&key, now),
+                NextCheck::Ready(key) => self.check(&key, now),
             }
         }
     }
@@ -93,7 +93,7 @@ impl Controller {
             return;
         };
         if app.probe != ProbeState::Signed {
-            (app.probe, app.is_queued) = (ProbeState::Busy, false);
+            (app.probe, app.reports_queueing) = (ProbeState::Busy, false);
             self.check_queue.start(key, now);
             self.tasks.spawn(sign(Arc::clone(&self.ctx), config));
             return;
@@ -111,7 +111,7 @@ impl Controller {
     fn probe(&mut self, key: &AppKey, config: Arc<CallConfig>, now: Duration) {
         self.account(&config.account()).reads.acquire(now);
         if let Some(app) = self.apps.get_mut(key) {
-            (app.probe, app.is_queued) = (ProbeState::Busy, false);
+            (app.probe, app.reports_queueing) = (ProbeState::Busy, false);
             app.confirm_at = app.confirm_at.filter(|_| app.is_unconfirmed());
             app.circuit.on_probe_started(now);
         }

@@ -63,11 +63,13 @@ impl Controller {
         let (object, ctx, key) = (app.object.clone(), Arc::clone(&self.ctx), key.clone());
         self.tasks.spawn(async move {
             let written = match &object {
-                AnyChatApp::Chat(app) => {
-                    ctx.statuses.put_app(app, status).await.map(|app| AnyChatApp::Chat(Box::new(app)))
-                }
+                AnyChatApp::Chat(app) => ctx
+                    .statuses
+                    .replace_app_status(app, status)
+                    .await
+                    .map(|app| AnyChatApp::Chat(Box::new(app))),
                 AnyChatApp::Cluster(app) => {
-                    let written = ctx.statuses.put_cluster_app(app, status).await;
+                    let written = ctx.statuses.replace_cluster_app_status(app, status).await;
                     written.map(|app| AnyChatApp::Cluster(Box::new(app)))
                 }
             };

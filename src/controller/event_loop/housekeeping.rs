@@ -69,14 +69,14 @@ impl Controller {
                 was_verified: app.verified.is_some(),
                 waiting,
                 oldest,
-                is_open: !app.circuit.is_closed(),
+                is_not_closed: !app.circuit.is_closed(),
                 usersig_expiry: app.config.as_ref().ok().and_then(|config| config.credentials.expires()),
                 limit: account
                     .map(|account| (account.clears.in_use(now.mono), account.clears.rate(now.mono))),
             };
             apps.push((key, figures));
         }
-        self.series.show(apps);
+        self.series.update(apps);
         metrics.apps_waiting(self.check_queue.never_checked(), self.app_write_queue.len());
         metrics.secret_reads(self.ctx.secret_reads.in_flight());
         for kind in [RESET, CHAT_APP, CLUSTER_CHAT_APP] {

@@ -17,7 +17,7 @@ const MAX_CONCURRENT_EXPLANATIONS: usize = 4;
 
 /// Malformed resets whose conditions have not been written yet.
 #[derive(Default)]
-pub(super) struct Unexplained {
+pub(super) struct MalformedQueue {
     /// By uid, round-robin across namespaces.
     queue: FairQueue<String>,
     /// The next one is explained no earlier than this.
@@ -44,7 +44,7 @@ impl Controller {
         self.malformed.insert(key, malformed);
         if kind == RESET {
             self.stop_waiting(uid);
-            self.resets.mark_unreadable(uid);
+            self.resets.mark_malformed(uid);
             self.unexplained.queue.push(namespace, uid.clone());
             self.timers.set(self.unexplained.next, Wake::Malformed);
         } else {

@@ -33,7 +33,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use self::malformed::Unexplained;
+use self::malformed::MalformedQueue;
 use super::account_limits::AccountLimits;
 use super::app_entry::{AppEntry, AppRules};
 use super::context::Context;
@@ -80,7 +80,7 @@ pub struct Controller {
     /// Stored objects that cannot be decoded, by kind and uid, and the queue of those whose status does not say so
     /// yet.
     malformed: HashMap<(&'static str, String), Malformed>,
-    unexplained: Unexplained,
+    unexplained: MalformedQueue,
     series: AppSeries,
     timers: Timers,
     /// Keeps the log readable while an RBAC permission is missing.
@@ -127,7 +127,7 @@ impl Controller {
             app_write_queue: FairQueue::default(),
             namespaces: HashMap::new(),
             malformed: HashMap::new(),
-            unexplained: Unexplained::default(),
+            unexplained: MalformedQueue::default(),
             series,
             timers: Timers::default(),
             log_throttle: LogThrottle::default(),

@@ -257,7 +257,7 @@ impl Controller {
 /// because its errors open the circuit breaker for all of them. It also goes behind those that are created while the
 /// circuit breaker is open.
 fn queue_key(object: &GroupAttributeReset, uid: &str) -> QueueKey {
-    let status = status::seen(object);
+    let status = status::current(object);
     let refused_again = status.last_attempt.as_ref().filter(|attempt| {
         let class = attempt.error_code.map(|code| lookup(code).class);
         attempt.number > 1 && matches!(class, Some(Class::Account(_)))

@@ -60,7 +60,7 @@ impl Controller {
             self.writes_in_flight += 1;
             return true;
         }
-        if !std::mem::replace(&mut entry.in_backlog, true) {
+        if !std::mem::replace(&mut entry.is_waiting_for_write_slot, true) {
             let since = self.ctx.clock.now().wall;
             self.write_queue.push(&entry.namespace, QueueKey { since, uid: uid.to_owned() });
         }
@@ -73,7 +73,7 @@ impl Controller {
         while self.writes_in_flight < MAX_CONCURRENT_WRITES {
             let Some(QueueKey { uid: next, .. }) = self.write_queue.pop() else { return };
             if let Some(entry) = self.resets.all.get_mut(&next) {
-                entry.in_backlog = false;
+                entry.is_waiting_for_write_slot = false;
             }
             self.reconcile(&next);
         }

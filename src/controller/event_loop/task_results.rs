@@ -225,7 +225,7 @@ mod tests {
         let text = || "why".to_owned();
         let missing = WriteError::Forbidden(text());
         assert_eq!(max_deletion_backoff(&missing), MAX_DELETION_BACKOFF);
-        for fault in [WriteError::Refused(text()), WriteError::Unclear(text()), WriteError::Conflict] {
+        for fault in [WriteError::Refused(text()), WriteError::Unknown(text()), WriteError::Conflict] {
             assert_eq!(max_deletion_backoff(&fault), MAX_BACKOFF, "{fault:?}");
         }
     }

@@ -164,7 +164,7 @@ impl ActiveReset {
     /// Updates the local state from the object. Returns an attempt that another process made and that was not seen
     /// before.
     pub(super) fn refresh_local(&mut self, identity: &str, now: Now) -> Option<ForeignAttempt> {
-        let status = status::seen(&self.object);
+        let status = status::current(&self.object);
         if status.next_attempt_time != self.next_attempt {
             self.next_attempt = status.next_attempt_time;
             let longest = longest_wait(&status);

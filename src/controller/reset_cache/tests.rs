@@ -185,7 +185,7 @@ fn a_reset_that_cannot_be_read_for_a_while_is_not_forgotten() {
         let mut resets =
             ResetCache::new(CacheOwner { identity: "me".to_owned(), alone_from: Duration::ZERO });
         let _ = resets.upsert(with_status(1, known.clone()), Freshness::Consistent, START);
-        resets.mark_unreadable("u");
+        resets.mark_malformed("u");
         let _ = resets.upsert(room(2), Freshness::MaybeStale, START);
         let active = resets.active("u").expect("something to restore");
         let restored = active.status_to_restore().expect("a status to write back");
@@ -195,7 +195,7 @@ fn a_reset_that_cannot_be_read_for_a_while_is_not_forgotten() {
         let mut resets =
             ResetCache::new(CacheOwner { identity: "me".to_owned(), alone_from: Duration::ZERO });
         let _ = resets.upsert(with_status(1, known.clone()), Freshness::Consistent, START);
-        resets.mark_unreadable("u");
+        resets.mark_malformed("u");
         let _ = resets.upsert(with_status(2, known.clone()), Freshness::MaybeStale, START);
         assert!(resets.active("u").is_none_or(|active| active.status_to_restore().is_none()));
     }

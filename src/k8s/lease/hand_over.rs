@@ -14,14 +14,14 @@ use kube::api::{DeleteParams, ObjectMeta, PostParams, Preconditions};
 use tokio::time::Instant;
 
 use super::{LEASE_NAME, LeaseTiming, ObservedLease, holder, none_if_raced};
-use crate::protocol::drain::{Found, Step, step};
+use crate::protocol::drain::{LeaseView, Step, step};
 
 /// The annotation of the Lease that names the drain that requests it. It stays after the hand-over, where it marks the
 /// holder of that name as a drain, which is not a leader.
 pub const HAND_OVER_TO: &str = "groupattr.dev/hand-over-to";
 
 /// How long a drain keeps others from leading after its last write: its lease duration.
-pub const KEPT: Duration = Duration::from_mins(1);
+pub const DRAIN_LEASE_DURATION: Duration = Duration::from_mins(1);
 
 /// Attempts to withdraw a request, because other writers can cause conflicts.
 const MAX_WITHDRAW_ATTEMPTS: usize = 5;
@@ -70,12 +70,16 @@ fn free(mut lease: Lease) -> Lease {
 
 /// The Lease with a drain as the holder.
 pub(super) fn handed_to(lease: Lease, drain: &str, now: Timestamp) -> Lease {
-    let timing = LeaseTiming { span: KEPT, deadline: KEPT, retry: KEPT };
+    let timing = LeaseTiming {
+        duration: DRAIN_LEASE_DURATION,
+        renew_deadline: DRAIN_LEASE_DURATION,
+        retry: DRAIN_LEASE_DURATION,
+    };
     with_hand_over_request(super::claim(lease, drain, timing, now), drain)
 }
 
 /// A drain's request for the Lease.
-pub struct Request {
+pub struct HandOverRequest {
     api: Api<Lease>,
     me: String,
     timing: LeaseTiming,
@@ -83,7 +87,7 @@ pub struct Request {
     written: Option<Instant>,
 }
 
-impl Request {
+impl HandOverRequest {
     /// `me` must be unique to this process; `api` is for the operator's namespace; `timing` is the leader's.
     #[must_use]
     pub fn new(api: Api<Lease>, me: String, timing: LeaseTiming) -> Self {
@@ -95,11 +99,15 @@ impl Request {
     /// # Errors
     ///
     /// A failed call to the API server. A lost race is not an error; the next call tries again.
-    pub async fn look(&mut self) -> kube::Result<bool> {
+    pub async fn step_once(&mut self) -> kube::Result<bool> {
         let now = Instant::now();
         let Some(lease) = self.api.get_opt(LEASE_NAME).await? else {
             // The leader may not have noticed the deletion yet, so treat the Lease as if it still existed.
-            if self.seen.as_ref().is_some_and(|seen| matches!(self.step(seen, now), Step::Ask | Step::Wait)) {
+            if self
+                .seen
+                .as_ref()
+                .is_some_and(|seen| matches!(self.step(seen, now), Step::RequestHandOver | Step::Wait))
+            {
                 return Ok(false);
             }
             let metadata = ObjectMeta { name: Some(LEASE_NAME.to_owned()), ..Default::default() };
@@ -113,7 +121,8 @@ impl Request {
         };
         let (step, lease) = (self.step(&latest, now), latest.lease.clone());
         self.seen = Some(latest);
-        let is_due = self.written.is_none_or(|at| now.saturating_duration_since(at) >= KEPT / 4);
+        let is_due =
+            self.written.is_none_or(|at| now.saturating_duration_since(at) >= DRAIN_LEASE_DURATION / 4);
         match step {
             Step::Held if holder(&lease) != self.me || !is_due => Ok(true),
             Step::Held | Step::Take => {
@@ -128,7 +137,7 @@ impl Request {
                     none_if_raced(self.api.replace(LEASE_NAME, &PostParams::default(), &next).await)?;
                 Ok(self.wrote(stored, now) || step == Step::Held)
             }
-            Step::Ask => {
+            Step::RequestHandOver => {
                 tracing::info!(leader = holder(&lease), "requesting the lease from the leader");
                 let next = with_hand_over_request(lease, &self.me);
                 none_if_raced(self.api.replace(LEASE_NAME, &PostParams::default(), &next).await)?;
@@ -141,7 +150,7 @@ impl Request {
     fn step(&self, seen: &ObservedLease, now: Instant) -> Step {
         let (holder, drain) = (holder(&seen.lease), drain_of(&seen.lease));
         let is_silent = seen.is_available_to(&self.me, self.timing, now);
-        step(&self.me, Found { holder, drain, is_silent }, self.written.is_some())
+        step(&self.me, LeaseView { holder, drain, is_expired: is_silent }, self.written.is_some())
     }
 
     fn wrote(&mut self, stored: Option<Lease>, now: Instant) -> bool {
@@ -153,13 +162,13 @@ impl Request {
 
     /// How long to wait for the holder before assuming that it does not support drains: the lease duration.
     #[must_use]
-    pub fn patience(&self) -> Duration {
-        self.seen.as_ref().map_or(self.timing.span, |seen| seen.span(self.timing))
+    pub fn wait_limit(&self) -> Duration {
+        self.seen.as_ref().map_or(self.timing.duration, |seen| seen.span(self.timing))
     }
 
     /// Who holds the Lease and since when, in one line with a remedy, if this drain is waiting for it.
     #[must_use]
-    pub fn in_the_way(&self) -> Option<String> {
+    pub fn blocker(&self) -> Option<String> {
         let lease = &self.seen.as_ref().filter(|seen| holder(&seen.lease) != self.me)?.lease;
         let since = lease.spec.as_ref().and_then(|spec| spec.acquire_time.as_ref());
         let since = since.map_or_else(|| "an unknown time".to_owned(), |MicroTime(at)| format!("{at:.0}"));

@@ -2,8 +2,8 @@ use super::hand_over::{HAND_OVER_TO, handed_to, with_hand_over_request};
 use super::*;
 
 const TIMING: LeaseTiming = LeaseTiming {
-    span: Duration::from_secs(15),
-    deadline: Duration::from_secs(10),
+    duration: Duration::from_secs(15),
+    renew_deadline: Duration::from_secs(10),
     retry: Duration::from_secs(2),
 };
 
@@ -30,11 +30,11 @@ fn a_lease_is_taken_after_its_span_of_silence_by_our_own_clock() {
 #[tokio::test]
 async fn leadership_runs_out_by_itself_and_ends_for_good() {
     let now = Instant::now();
-    assert!(Leadership::alone().holds(now));
-    assert!(timeout(Duration::from_millis(10), Leadership::alone().lost()).await.is_err());
-    let state = watch::Sender::new(LeadershipState::Until(LeadershipEnd::after(now, TIMING.deadline)));
+    assert!(Leadership::without_election().holds(now));
+    assert!(timeout(Duration::from_millis(10), Leadership::without_election().lost()).await.is_err());
+    let state = watch::Sender::new(LeadershipState::Until(LeadershipEnd::after(now, TIMING.renew_deadline)));
     let leadership = Leadership(state.subscribe());
-    assert!(leadership.holds(now) && !leadership.holds(now + TIMING.deadline));
+    assert!(leadership.holds(now) && !leadership.holds(now + TIMING.renew_deadline));
     state.send_replace(LeadershipState::Over);
     leadership.lost().await;
     assert!(!leadership.holds(now));
@@ -45,7 +45,7 @@ async fn leadership_runs_out_by_itself_and_ends_for_good() {
 fn leadership_also_runs_out_on_the_wall_clock() {
     let now = Instant::now();
     let holds = |wall_clock| {
-        let end = LeadershipEnd { at: now + TIMING.deadline, wall_clock };
+        let end = LeadershipEnd { at: now + TIMING.renew_deadline, wall_clock };
         Leadership(watch::channel(LeadershipState::Until(end)).1).holds(now)
     };
     assert!(holds(Timestamp::now() + Duration::from_mins(1)));

@@ -39,12 +39,12 @@ impl Simulation {
     fn run_until(&mut self, end: Duration) {
         while self.now < end {
             match self.checks.next(self.now) {
-                NextCheck::Nobody => self.now = end,
+                NextCheck::Empty => self.now = end,
                 NextCheck::At(moment) => {
                     assert!(moment > self.now, "endless rechecks");
                     self.now = moment;
                 }
-                NextCheck::Go(app) => {
+                NextCheck::Ready(app) => {
                     let step = self.requests[app].1.step;
                     self.checks.start(&app, self.now);
                     self.log.push((self.now, app, step));
@@ -156,12 +156,12 @@ fn namespaces_take_turns_at_an_account() {
     let mut order = Vec::new();
     while order.len() < 9 {
         match simulation.checks.next(simulation.now) {
-            NextCheck::Go(app) => {
+            NextCheck::Ready(app) => {
                 simulation.checks.start(&app, simulation.now);
                 order.push(&app[..1]);
             }
             NextCheck::At(moment) => simulation.now = moment,
-            NextCheck::Nobody => break,
+            NextCheck::Empty => break,
         }
     }
     for round in order.chunks(3) {
@@ -192,9 +192,9 @@ fn who_leaves_is_not_called_and_its_account_is_forgotten() {
     assert_eq!(simulation.checks.never_checked(), 2);
     simulation.checks.remove(&"gone");
     simulation.checks.remove(&"gone");
-    assert_eq!(simulation.checks.next(Duration::ZERO), NextCheck::Go("here"));
+    assert_eq!(simulation.checks.next(Duration::ZERO), NextCheck::Ready("here"));
     simulation.checks.start(&"here", Duration::ZERO);
-    assert_eq!(simulation.checks.next(CHECK_SPACING), NextCheck::Nobody);
+    assert_eq!(simulation.checks.next(CHECK_SPACING), NextCheck::Empty);
     simulation.checks.forget_idle(MILLISECOND);
     assert_eq!(simulation.checks.accounts.len(), 1, "its next call has to wait");
     simulation.checks.forget_idle(PROBE_SPACING);
@@ -219,7 +219,7 @@ fn an_account_that_is_held_is_called_for_nobody() {
     simulation.checks.hold_account_until(&account(1), Duration::from_secs(3));
     simulation.checks.hold_account_until(&account(1), Duration::from_secs(2));
     assert_eq!(simulation.checks.next(Duration::ZERO), NextCheck::At(Duration::from_secs(3)));
-    assert_eq!(simulation.checks.next(Duration::from_secs(3)), NextCheck::Go("one"));
+    assert_eq!(simulation.checks.next(Duration::from_secs(3)), NextCheck::Ready("one"));
 }
 
 #[test]

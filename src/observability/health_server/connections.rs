@@ -41,7 +41,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a connection ended; the label of the metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum CloseReason {
     /// The peer closed it, or its last response was sent.
     Done,
     /// The request is not HTTP, or its head is too long.
@@ -56,7 +56,7 @@ pub(super) enum End {
     Full,
 }
 
-impl End {
+impl CloseReason {
     const ALL: [Self; 6] = [
         Self::Done,
         Self::Malformed,
@@ -90,13 +90,13 @@ struct Open {
 /// 2. While there are too many, close the one with the smallest rank.
 /// 3. Start serving the new connection.
 pub(super) async fn serve(listener: &TcpListener, pages: &Pages, limits: Limits, counters: &Metrics) {
-    for end in End::ALL {
+    for end in CloseReason::ALL {
         counters.http_closed(end.label(), 0);
     }
     let mut log_throttle = LogThrottle::default();
     let mut open: HashMap<u64, Open> = HashMap::new();
     let mut running = FuturesUnordered::new();
-    let ended = |open: &mut HashMap<u64, Open>, (id, end): (u64, End)| {
+    let ended = |open: &mut HashMap<u64, Open>, (id, end): (u64, CloseReason)| {
         open.remove(&id);
         counters.http_closed(end.label(), 1);
         counters.http_connections(open.len());
@@ -147,13 +147,13 @@ async fn hold(
     limits: Limits,
     progress: Arc<Progress>,
     registration: AbortRegistration,
-) -> (u64, End) {
+) -> (u64, CloseReason) {
     let answering = Abortable::new(answer(stream, pages, limits, progress), registration);
-    (id, answering.await.unwrap_or(End::Full))
+    (id, answering.await.unwrap_or(CloseReason::Full))
 }
 
 /// Serves one connection until it ends or its deadline passes.
-async fn answer(stream: TcpStream, pages: &Pages, limits: Limits, progress: Arc<Progress>) -> End {
+async fn answer(stream: TcpStream, pages: &Pages, limits: Limits, progress: Arc<Progress>) -> CloseReason {
     let service = service_fn(|request: Request<Incoming>| {
         progress.has_request();
         let mut response = pages.answer(&request, limits.metrics);
@@ -174,16 +174,16 @@ async fn answer(stream: TcpStream, pages: &Pages, limits: Limits, progress: Arc<
     poll_fn(|context| {
         if let Poll::Ready(ended) = connection.as_mut().poll(context) {
             let malformed = ended.is_err_and(|error| error.is_parse());
-            return Poll::Ready(if malformed { End::Malformed } else { End::Done });
+            return Poll::Ready(if malformed { CloseReason::Malformed } else { CloseReason::Done });
         }
         let deadline = progress.deadline();
         if timer.deadline() != deadline {
             timer.as_mut().reset(deadline);
         }
         timer.as_mut().poll(context).map(|()| match progress.phase() {
-            Phase::Head => End::HeadTimeout,
-            Phase::Response => End::ResponseTimeout,
-            Phase::Idle => End::IdleTimeout,
+            Phase::Head => CloseReason::HeadTimeout,
+            Phase::Response => CloseReason::ResponseTimeout,
+            Phase::Idle => CloseReason::IdleTimeout,
         })
     })
     .await

@@ -63,7 +63,7 @@ pub struct AppFigures {
     /// Age of the oldest of them.
     pub oldest: Duration,
     /// Whether the circuit breaker is open or probing, so that at most a probe is sent for the app.
-    pub is_open: bool,
+    pub is_not_closed: bool,
     /// When its signature expires, in Unix seconds.
     pub usersig_expiry: Option<i64>,
     /// Permits in use of its account's limit, and the calls per second that it allows now.
@@ -75,7 +75,7 @@ impl AppFigures {
     fn merge(&mut self, other: &Self) {
         self.waiting += other.waiting;
         self.oldest = self.oldest.max(other.oldest);
-        self.is_open |= other.is_open;
+        self.is_not_closed |= other.is_not_closed;
         self.usersig_expiry = self.usersig_expiry.into_iter().chain(other.usersig_expiry).min();
         self.limit = match (self.limit, other.limit) {
             (Some((permits, rate)), Some((others, lowest))) => Some((permits.max(others), rate.min(lowest))),
@@ -154,7 +154,7 @@ impl AppSeries {
     }
 
     /// Sets the gauges of all apps. Removes shared series that no app uses any more.
-    pub fn show(&mut self, mut apps: Vec<(&AppKey, AppFigures)>) {
+    pub fn update(&mut self, mut apps: Vec<(&AppKey, AppFigures)>) {
         apps.sort_unstable_by(|(a, one), (b, other)| {
             let order = other.was_verified.cmp(&one.was_verified);
             if order == Ordering::Equal { a.cmp(b) } else { order }
@@ -183,7 +183,7 @@ impl AppSeries {
     fn show_one(&self, label: &AppLabel, figures: &AppFigures) {
         self.metrics.app(label);
         self.metrics.waiting(label, figures.waiting, figures.oldest);
-        self.metrics.circuit(label, figures.is_open);
+        self.metrics.circuit(label, figures.is_not_closed);
         if let Some(moment) = figures.usersig_expiry {
             self.metrics.usersig_expiry(label, moment);
         }

@@ -70,14 +70,14 @@ fn context(client: Client, results: mpsc::UnboundedSender<TaskResult>, metrics: 
         events: EventWriter::new(client.clone(), "me", |_| ()),
         client,
         metrics,
-        leadership: Leadership::alone(),
-        unhurried: Pacer::new(Duration::ZERO),
+        leadership: Leadership::without_election(),
+        low_priority: Pacer::new(Duration::ZERO),
         secret_reads: SecretReads::default(),
         unrecorded: Unrecorded::default(),
         clock: Clock::start(),
         identity: "me".to_owned(),
         stop: CancellationToken::new(),
-        reports: results,
+        results,
     }
 }
 

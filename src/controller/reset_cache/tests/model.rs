@@ -152,7 +152,7 @@ impl Model {
         self.processes[0].skew = 0;
         self.restart(0);
         for _ in 0..600 {
-            if status::seen(&self.object).is_final() && self.is_observed() {
+            if status::current(&self.object).is_final() && self.is_observed() {
                 return;
             }
             self.pass(8);
@@ -165,7 +165,7 @@ impl Model {
 
     /// Whether the status covers the current spec.
     fn is_observed(&self) -> bool {
-        let status = status::seen(&self.object);
+        let status = status::current(&self.object);
         Some(status.observed_generation) == self.object.metadata.generation
             && !status::is_other_request(&self.object, &status)
     }
@@ -253,7 +253,8 @@ impl Model {
         self.edit(|spec| spec.suspend = false);
         self.app.state = AppState::Working;
         for _ in 0..600 {
-            if status::seen(&self.object).is_final() && self.is_observed() && !self.is_forged(&self.object) {
+            if status::current(&self.object).is_final() && self.is_observed() && !self.is_forged(&self.object)
+            {
                 return;
             }
             self.pass(8);
@@ -271,7 +272,7 @@ impl Model {
         if !is_same {
             return None;
         }
-        let before = status::seen(self.last_own());
+        let before = status::current(self.last_own());
         if before.request_id == next.request_id {
             assert!(before.attempts <= next.attempts, "attempts were forgotten: {before:?} {next:?}");
             if before.is_written() && before.is_final() {

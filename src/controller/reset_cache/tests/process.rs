@@ -191,7 +191,7 @@ impl Model {
     fn commit(&mut self, process: usize, uid: &str, copy: &Object, now: Now) {
         let pending = PendingAttempt {
             id: format!("attempt-{}", self.versions),
-            number: status::seen(copy).attempts + 1,
+            number: status::current(copy).attempts + 1,
             start_time: now.microsecond(),
             deadline: now.microsecond() + ATTEMPT_TIMEOUT,
             holder: self.processes[process].identity.clone(),
@@ -234,7 +234,7 @@ impl Model {
         let until = if let Fate::Late(seconds) = fate { deadline + seconds } else { self.seconds };
         self.calls.push(Call {
             uid: copy.metadata.uid.clone().unwrap_or_default(),
-            request: status::seen(&copy).request_id,
+            request: status::current(&copy).request_id,
             attempt: pending.id.clone(),
             until,
             may_repeat: matches!(fate, Fate::Refused(_)),
@@ -257,7 +257,8 @@ impl Model {
 
     /// The invariants of a call.
     fn assert_invariants(&self, process: usize, copy: &Object, pending: &PendingAttempt) {
-        let (uid, request) = (copy.metadata.uid.clone().unwrap_or_default(), status::seen(copy).request_id);
+        let (uid, request) =
+            (copy.metadata.uid.clone().unwrap_or_default(), status::current(copy).request_id);
         let of_uid = || self.stored.iter().filter(|object| object.metadata.uid.as_ref() == Some(&uid));
         let has_intent = of_uid().any(|object| pending_id(object) == Some(&pending.id));
         assert!(has_intent, "a call without a committed intent");

@@ -16,7 +16,7 @@ fn figures() -> AppFigures {
     AppFigures {
         waiting: 1,
         oldest: Duration::from_secs(9),
-        is_open: true,
+        is_not_closed: true,
         usersig_expiry: Some(1_700_000_000),
         limit: Some((1, 200.0)),
         was_verified: false,
@@ -24,7 +24,7 @@ fn figures() -> AppFigures {
 }
 
 fn show(series: &mut AppSeries, apps: &[AppKey]) {
-    series.show(apps.iter().map(|app| (app, figures())).collect());
+    series.update(apps.iter().map(|app| (app, figures())).collect());
 }
 
 fn shown(registry: &Registry) -> String {
@@ -83,7 +83,7 @@ fn who_has_series_keeps_them_and_a_place_that_is_free_goes_to_another() {
     let first = key("greedy", "a");
     let mut all: Vec<_> = apps.iter().map(|app| (app, figures())).collect();
     all.push((&first, AppFigures { was_verified: true, ..figures() }));
-    series.show(all);
+    series.update(all);
     assert_eq!(series.label(&first).app, "");
     let gone = apps.pop().unwrap();
     series.forget(&gone);
@@ -100,7 +100,8 @@ fn of_newcomers_those_that_work_get_series_first() {
     let mut series = AppSeries::new(metrics);
     let apps = keys("greedy", 2 * MAX_PER_NAMESPACE);
     let works = |app: &AppKey| app.name.as_str() >= "app-0090";
-    series.show(apps.iter().map(|app| (app, AppFigures { was_verified: works(app), ..figures() })).collect());
+    series
+        .update(apps.iter().map(|app| (app, AppFigures { was_verified: works(app), ..figures() })).collect());
     for app in &apps {
         let has_own = !series.label(app).app.is_empty();
         assert_eq!(has_own, works(app) || app.name.as_str() < "app-0040", "{}", app.name);
@@ -129,15 +130,25 @@ fn a_shared_counter_survives_those_who_leave() {
 
 #[test]
 fn of_those_who_share_a_series_the_worst_is_shown() {
-    let mut all = AppFigures { is_open: false, usersig_expiry: None, limit: None, ..figures() };
+    let mut all = AppFigures { is_not_closed: false, usersig_expiry: None, limit: None, ..figures() };
     all.merge(&AppFigures {
         oldest: Duration::from_secs(3),
         limit: Some((4, 7.0)),
         usersig_expiry: Some(5),
         ..figures()
     });
-    all.merge(&AppFigures { is_open: false, usersig_expiry: Some(6), limit: Some((2, 9.0)), ..figures() });
-    let wanted =
-        AppFigures { waiting: 3, is_open: true, usersig_expiry: Some(5), limit: Some((4, 7.0)), ..figures() };
+    all.merge(&AppFigures {
+        is_not_closed: false,
+        usersig_expiry: Some(6),
+        limit: Some((2, 9.0)),
+        ..figures()
+    });
+    let wanted = AppFigures {
+        waiting: 3,
+        is_not_closed: true,
+        usersig_expiry: Some(5),
+        limit: Some((4, 7.0)),
+        ..figures()
+    };
     assert_eq!(all, wanted);
 }

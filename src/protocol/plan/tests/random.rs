@@ -113,7 +113,7 @@ impl Model {
     /// Updates what a process remembers after it saw the object. It treats an attempt that it did not settle as
     /// foreign.
     fn update_local_state(&mut self) {
-        let status = seen(&self.object);
+        let status = current(&self.object);
         let id = status.pending_attempt.as_ref().map(|pending| pending.id.clone());
         if id != self.noted_attempt {
             self.noted_attempt = id;
@@ -148,7 +148,7 @@ impl Model {
     }
 
     fn call(&mut self, fate: Fate) {
-        let before = seen(&self.object);
+        let before = current(&self.object);
         assert!(!self.ended.contains(&before.request_id), "called for a finished request");
         assert!(!self.unsettled, "called before an unknown outcome was settled");
         assert!(!self.object.spec.suspend, "called while suspended");

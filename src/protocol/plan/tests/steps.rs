@@ -191,7 +191,7 @@ fn an_attempt_that_was_counted_as_unseen_counts_no_more_once_it_is_known_that_no
     let pending = attempt(1, at(1));
     object.status = Some(intent(&object, pending.clone(), at(1)));
     object.status = Some(awaiting_settlement(&object, &pending, at(20)));
-    assert_eq!(seen(&object).attempts, 1);
+    assert_eq!(current(&object).attempts, 1);
     let now = WriteContext { now: at(21), jitter: 0.5, throttle: Duration::ZERO };
     let after = after_attempt(&object, &pending, &CallResult::not_sent(NotSentCause::IntentLost), now);
     assert_eq!((after.attempts, after.reason()), (0, Reason::Pending));
