@@ -60,7 +60,7 @@ enum CliCommand {
     Check(Check),
     /// Make the operator finish what is in flight and hand over its lease, so that it can be removed.
     #[command(after_help = "The exit code is 0 once nothing is in flight and there is no leader, else 1.\n\
-                      After success no replica leads for one minute; with --deployment, no pod and no lease is left.")]
+                      After success no replica leads for one minute; with --deployment no pod and no lease is left.")]
     Drain(Drain),
     /// Print the custom resource definitions: groupattr-operator crd | kubectl apply --server-side -f -
     Crd,
