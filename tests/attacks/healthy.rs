@@ -72,13 +72,9 @@ impl<'a> Healthy<'a> {
 
 impl Waits {
     /// Nearest rank.
-    fn percentile(&self, percent: usize) -> f64 {
+    pub(crate) fn percentile(&self, percent: usize) -> f64 {
         let rank = (self.0.len() * percent).div_ceil(100);
         self.0[rank.saturating_sub(1)]
-    }
-
-    pub(crate) fn p99(&self) -> f64 {
-        self.percentile(99)
     }
 }
 
