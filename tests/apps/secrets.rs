@@ -52,13 +52,7 @@ async fn a_secret_without_a_usable_key_says_what_is_wrong_with_it_and_nothing_is
         ("pem", "secretKey", pem.into(), invalid, "old algorithm"),
         ("bom", "secretKey", format!("\u{feff}{KEY}").into(), invalid, "byte-order mark"),
         ("utf16", "secretKey", utf16, invalid, "UTF-16"),
-        (
-            "short",
-            "secretKey",
-            KEY[2..].into(),
-            invalid,
-            "2 of the 64 hexadecimal digits of a key are missing",
-        ),
+        ("short", "secretKey", KEY[2..].into(), invalid, "2 of the key's 64 hexadecimal digits are missing"),
         ("password", "secretKey", b"correct-horse".into(), invalid, "it is not 64 hexadecimal digits"),
     ];
     for (account, (name, entry, key, ..)) in (1_u64..).zip(&keys) {

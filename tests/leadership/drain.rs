@@ -86,7 +86,7 @@ async fn a_drained_leader_stores_what_is_in_flight_and_its_standby_does_not_take
     let kubeconfig = world.plane.kubeconfig("drain", &world.account.token).expect("kubeconfig");
     leader.may_end();
     let draining = start(&world, &kubeconfig, &[]);
-    leader.wait_for_log("\"stopping: ", SOON).await;
+    leader.wait_for_log("\"shutting down: ", SOON).await;
     world.reset("later", "@TGS#later", "").await;
     end(draining).await.is_drained();
     // At this moment, and not a little later: the rights may go now.
@@ -174,7 +174,7 @@ async fn a_drain_without_its_rights_says_which_ones_it_needs() {
     let home = format!("in namespace {}", world.namespace);
     on_lease.is_not_drained(&["allow this account to create leases.coordination.k8s.io", &home]);
     let on_pods = drain(&world, &["--leader-elect=false", "--deployment=rooms"]).await;
-    on_pods.is_not_drained(&["deployments.apps named rooms", "deployments/scale", "list pods", &home]);
+    on_pods.is_not_drained(&["to get the Deployment rooms", "deployments/scale", "list pods", &home]);
 }
 
 /// Without machines nobody ends pods, so this test does.

@@ -108,7 +108,7 @@ async fn a_leader_that_is_told_to_end_records_what_is_in_flight_and_hands_over()
     world.until_calls(1).await;
     leader.terminate();
     let told = Instant::now();
-    leader.wait_for_log("\"stopping: ", SOON).await;
+    leader.wait_for_log("\"shutting down: ", SOON).await;
     // What comes now is for the successor.
     world.reset("next", "@TGS#next", "").await;
     let exit = leader.wait_exit(SOON).await;
@@ -327,7 +327,7 @@ async fn a_leader_that_lost_its_lease_writes_down_what_it_knows_when_the_api_ser
     world.reset("known", "@TGS#known", "").await;
     world.until_calls(1).await;
     world.way(Leg::Api).set(Line::Silent);
-    operator.wait_for_log("\"stopping: ", SOON).await;
+    operator.wait_for_log("\"shutting down: ", SOON).await;
     assert!(operator.logs().contains("LeadershipLost"), "{}", operator.logs());
     let stopped = Instant::now();
     until(SOON, "its time to stop to be over for long", || async {

@@ -25,7 +25,7 @@ async fn in_a_namespace_that_does_not_exist_it_is_not_ready_and_says_so() {
     // With every right, so that nothing but the namespace is missing.
     launch.kubeconfig = world.plane.admin_kubeconfig();
     let operator = world.start(launch);
-    until_not_ready(&operator, &format!("is there a namespace {home}?")).await;
+    until_not_ready(&operator, &format!("check that the namespace {home} exists")).await;
     let namespace = format!("{{ apiVersion: v1, kind: Namespace, metadata: {{ name: {home} }} }}");
     world.plane.apply(&namespace).await.expect("a namespace");
     operator.ready(SOON).await;

@@ -71,7 +71,9 @@ impl OperatorProcess {
         // One file for both, as a container runtime would mix them; no pipe, so that a frozen test never blocks it.
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         // Before the start, so that no process runs of which nobody knows yet.
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build()?;
+        // A connection for each request, as the probes of a kubelet have.
+        let http = reqwest::Client::builder();
+        let http = http.no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(5)).build()?;
         let program = command.get_program().to_owned();
         let child =
             children::start(command).with_context(|| format!("cannot start {}", program.display()))?;
