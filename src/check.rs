@@ -80,8 +80,8 @@ pub async fn check(settings: &Check) -> Result<Findings, ConnectError> {
     }
     let good = missing == 0;
     let _ = match (good, reduced) {
-        (true, 0) => writeln!(text, "nothing is missing"),
-        (true, _) => writeln!(text, "nothing required is missing"),
+        (true, 0) => writeln!(text, "everything is in place"),
+        (true, _) => writeln!(text, "everything required is in place"),
         (false, _) => writeln!(text, "{missing} missing: the operator would not work"),
     };
     Ok(Findings { text, is_complete: good })

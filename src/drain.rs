@@ -174,7 +174,7 @@ impl DrainTask {
                 tracing::warn!(
                     "the lease was not deleted: {}",
                     describe_lease_error(&error, Some(&self.namespace))
-                )
+                );
             }
             Err(_) => tracing::warn!("the lease was not deleted: no answer from the API server"),
         }

@@ -185,7 +185,7 @@ mod tests {
         let (mut old, new) = (cached(b"old", Duration::ZERO), cached(b"new", Duration::ZERO));
         let (rejected, other) =
             (old.usersig.clone().expect("a signature"), new.usersig.expect("a signature"));
-        old.drop_rejected(&[other.clone()]);
+        old.drop_rejected(std::slice::from_ref(&other));
         assert!(old.key.is_some(), "another one was rejected");
         old.drop_rejected(&[rejected, other]);
         assert!(old.key.is_none() && old.usersig.is_none());

@@ -118,7 +118,7 @@ impl ResetCache {
         let mut is_own = freshness == Freshness::OwnWrite;
         match &mut entry.stage {
             Stage::Active(active) if is_old && freshness == Freshness::OwnWrite => {
-                active.on_written(object, true)
+                active.on_written(object, true);
             }
             _ if is_old && freshness != Freshness::Consistent => return Upserted::Stale,
             stage => {
@@ -129,7 +129,7 @@ impl ResetCache {
                 }
                 match stage {
                     Stage::Active(active) if freshness == Freshness::OwnWrite => {
-                        active.on_written(object, false)
+                        active.on_written(object, false);
                     }
                     Stage::Active(active) => {
                         active.seen_newer |= is_news && active.busy;

@@ -35,6 +35,7 @@ pub mod recovery;
 pub mod send_check;
 pub mod standby;
 pub mod status;
+pub mod step;
 
 use std::time::Duration;
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::deadlines::deadlines;
-use super::plan::{AppState, AppView, LocalState, Plan, Step, store, with_generation};
 use super::send_check::ATTEMPT_TIMEOUT;
+use super::step::{AppState, AppView, LocalState, Plan, Step, store, with_generation};
 use super::{Now, outcome};
 use crate::api::{GroupAttributeReset, GroupId, PendingAttempt, Reason, ResetStatus};
 use crate::chat::AccountId;

@@ -75,7 +75,7 @@ async fn each_right_that_is_missing_is_named_and_no_other() {
     plane.grant(&account, &all, &Scope::Cluster).await.unwrap();
     until_ok(SOON, "everything to be there", || async {
         let (good, said) = check(plane, &account, &args).await;
-        if good && said.ends_with("nothing is missing\n") { Ok(()) } else { Err(said) }
+        if good && said.ends_with("everything is in place\n") { Ok(()) } else { Err(said) }
     })
     .await;
 }

@@ -8,6 +8,7 @@
 //! | do the samples work, the links lead somewhere, the named tests exist? | `pages` |
 
 mod codes;
+mod layers;
 mod metrics;
 mod names;
 mod pages;

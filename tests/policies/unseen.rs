@@ -48,6 +48,7 @@ async fn what_nobody_saw_is_read_back_before_anything_else() {
         case("disbanded-fail", lost(), "", ("GroupNotFound", 1, 0)),
         case("disbanded-succeed", lost(), "  onGroupNotFound: Succeed", ("GroupGone", 1, 0)),
         case("read-fails-once", lost(), "", ("VerifiedEmpty", 1, 0)),
+        case("unsupported", lost(), "", ("GroupTypeNotSupported", 1, 0)),
         case("never-read", refused(), "  activeDeadlineSeconds: 25", ("OutcomeUnknown", 1, 0)),
         case(
             "too-late",
@@ -66,7 +67,8 @@ async fn what_nobody_saw_is_read_back_before_anything_else() {
         }
     }
     world.vendor.script(When::get().of("@TGS#read-fails-once").times(1), Misbehaviour::Status(500));
-    world.vendor.script(When::get().of("@TGS#never-read"), Misbehaviour::Code(10007));
+    world.vendor.script(When::get().of("@TGS#never-read"), Misbehaviour::Code(10006));
+    world.vendor.script(When::get().of("@TGS#unsupported"), Misbehaviour::Code(10007));
     for case in &cases {
         world.until_reason("chatapp", case.name, "Ready", "Verified").await;
         world.reset_of_app(case.name, case.more).await;

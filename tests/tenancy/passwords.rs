@@ -45,7 +45,7 @@ async fn a_password_in_a_secret_that_the_tenant_cannot_read_is_never_signed_with
         let said = message_of(&app, "Ready");
         let expected = format!(
             "Entry {entry} of Secret database in namespace {namespace} is not a valid key: it is not 64 hexadecimal digits, \
-             as the chat console shows a key. Store the account's key there, or name its entry in \
+             the form in which the chat console shows a key. Store the account's key there, or name its entry in \
              credentials.secretKeyRef."
         );
         assert_eq!(said, expected, "the same for all of them, whatever their length");

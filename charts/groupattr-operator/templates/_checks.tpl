@@ -7,7 +7,7 @@
 {{- end -}}
 {{- if $election.enabled -}}
 {{- if not (and (lt (int $election.retrySeconds) (int $election.renewDeadlineSeconds)) (lt (int $election.renewDeadlineSeconds) (int $election.leaseDurationSeconds))) -}}
-{{- fail (printf "leaderElection: retrySeconds (%d) must be less than renewDeadlineSeconds (%d), and that less than leaseDurationSeconds (%d); 2, 10 and 15 would do" (int $election.retrySeconds) (int $election.renewDeadlineSeconds) (int $election.leaseDurationSeconds)) -}}
+{{- fail (printf "leaderElection: retrySeconds (%d) must be less than renewDeadlineSeconds (%d), and that less than leaseDurationSeconds (%d); for example 2, 10 and 15" (int $election.retrySeconds) (int $election.renewDeadlineSeconds) (int $election.leaseDurationSeconds)) -}}
 {{- end -}}
 {{- end -}}
 {{- if and (not $election.enabled) $v.strategy (ne (toString (get $v.strategy "type")) "Recreate") -}}

@@ -5,7 +5,8 @@ mod steps;
 mod stored;
 
 use super::*;
-use crate::api::ResetSpec;
+use crate::api::{PendingAttempt, ResetSpec};
+use crate::chat::AccountId;
 use crate::protocol::classify::{CallResult, Delivery};
 use jiff::Timestamp;
 

@@ -39,7 +39,7 @@ pub(super) struct Bench {
 }
 
 /// A reset of the namespace `shop`, created just now; `spec` is what it has besides a group.
-pub(super) fn reset(name: &str, version: u64, spec: Value) -> Value {
+pub(super) fn reset(name: &str, version: u64, spec: &Value) -> Value {
     let mut all = json!({"groupID": "@TGS#room"});
     all.as_object_mut().expect("a map").extend(spec.as_object().cloned().unwrap_or_default());
     json!({"apiVersion": "groupattr.dev/v1alpha1", "kind": "GroupAttributeReset", "spec": all, "metadata": {
@@ -48,7 +48,7 @@ pub(super) fn reset(name: &str, version: u64, spec: Value) -> Value {
 }
 
 /// The app `default`, which the vendor accepted before.
-pub(super) fn app(kind: &str, spec: Value) -> AnyChatApp {
+pub(super) fn app(kind: &str, spec: &Value) -> AnyChatApp {
     let mut all = json!({"sdkAppID": 1_400_000_000, "region": "Singapore", "credentials": {"secretKeyRef": {"name": "chat"}}});
     all.as_object_mut().expect("a map").extend(spec.as_object().cloned().unwrap_or_default());
     let object = json!({"apiVersion": "groupattr.dev/v1alpha1", "kind": kind, "spec": all,

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::api::{OnGroupNotFound, OnUnknownOutcome};
+use crate::api::{OnGroupNotFound, OnUnknownOutcome, PendingAttempt};
 use crate::chat::{AccountFailure, Class};
 use crate::protocol::classify::NotSentCause;
 use crate::protocol::outcome::{WriteContext, after_attempt, after_read_back, intent};

@@ -1,7 +1,7 @@
 //! The step for each state of a reset and of its app.
 
 use super::*;
-use crate::api::AppKind;
+use crate::api::{AppKind, AppReason};
 use crate::chat::{AccountFailure, Class, NetworkError};
 use crate::protocol::classify::NotSentCause;
 use crate::protocol::deadlines::ends_at;
