@@ -9,6 +9,10 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+/// A request that has not come by then does not come. Under paused time it is over at once.
+const SOON: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// A request that waits for its answer.
 #[derive(Debug)]
@@ -73,7 +77,7 @@ impl FakeApi {
     /// The next request that is not about an event.
     pub(crate) async fn next(&mut self) -> Call {
         loop {
-            let call = self.called.recv().await.expect("a client");
+            let call = timeout(SOON, self.called.recv()).await.expect("a request comes").expect("a client");
             if !call.path.contains("/events") {
                 return call;
             }
