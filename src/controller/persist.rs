@@ -130,14 +130,13 @@ async fn record_until_settled(
             Err(WriteError::Conflict) => is_conflict = true,
             Err(fault) => {
                 log_failure(&seen, &fault);
-                sleep(backoff.next_wait()).await;
-                if !matches!(fault, WriteError::Unknown(_)) {
-                    // Nothing was stored. If the object has changed, the next write conflicts.
-                    continue;
+                if matches!(fault, WriteError::Unknown(_)) {
+                    unclear.push(status);
                 }
-                unclear.push(status);
+                sleep(backoff.next_wait()).await;
             }
         }
+        // Also after a plain refusal: the object may be gone, or not decode any more, and then nothing is left to try.
         let now = loop {
             match get(ctx, &seen).await {
                 LastSeen::Read(now) => break now,

@@ -77,7 +77,7 @@ impl StatusWriter {
     ///
     /// # Errors
     ///
-    /// [`WriteError`]; only [`WriteError::Unclear`] leaves open whether the status was stored.
+    /// [`WriteError`]; only [`WriteError::Unknown`] leaves open whether the status was stored.
     pub async fn replace_reset_status(
         &self,
         seen: &GroupAttributeReset,

@@ -216,10 +216,10 @@ impl Controller {
         if active.busy {
             return None;
         }
-        if let Some(QueuePosition { account, read: false, .. }) = position {
-            self.wake_next_of_group(&account, &object);
-        }
         let group = GroupId::parse(&object.spec.group_id);
+        if let (Some(QueuePosition { account, read: false, .. }), Ok(group)) = (position, &group) {
+            self.wake_next_of_group(&account, group);
+        }
         let key = AppKey::of(&object);
         let step = self.plan(uid, now)?.step;
         let config = self.apps.get(&key).and_then(|app| app.config.as_ref().ok()).map(Arc::clone);

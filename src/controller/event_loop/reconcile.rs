@@ -224,21 +224,20 @@ impl Controller {
         let Some(active) = self.resets.active(uid) else { return };
         let namespace = active.object.metadata.namespace.clone().unwrap_or_default();
         let Some(QueuePosition { account, read, key }) = active.queued.take() else { return };
-        let object = Arc::clone(&active.object);
+        let group = GroupId::parse(&active.object.spec.group_id);
         let limits = self.account(&account);
         let queue = if read { &mut limits.read_queue } else { &mut limits.clear_queue };
         queue.remove(&namespace, &key);
-        if !read {
-            self.wake_next_of_group(&account, &object);
+        if let (false, Ok(group)) = (read, group) {
+            self.wake_next_of_group(&account, &group);
         }
     }
 
     /// This reset was the one of its group that could go next. If it does not go, another one may.
-    pub(super) fn wake_next_of_group(&mut self, account: &AccountId, reset: &GroupAttributeReset) {
-        let Ok(group) = GroupId::parse(&reset.spec.group_id) else { return };
-        if self.account(account).is_waited_for(&group) {
+    pub(super) fn wake_next_of_group(&mut self, account: &AccountId, group: &GroupId) {
+        if self.account(account).is_waited_for(group) {
             let now = self.now().mono;
-            self.timers.set(now, Wake::Group(account.clone(), group));
+            self.timers.set(now, Wake::Group(account.clone(), group.clone()));
         }
     }
 
