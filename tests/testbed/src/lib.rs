@@ -39,7 +39,7 @@ pub mod vendor;
 pub use control_plane::{ControlPlane, Options};
 pub use gitops::GitOps;
 pub use helm::Helm;
-pub use operator_process::{Launch, OperatorProcess};
+pub use operator_process::{Launch, OperatorProcess, metric_in};
 pub use pod::Pod;
 pub use proxy::FaultProxy;
 pub use runs::runs;

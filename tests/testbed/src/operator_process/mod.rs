@@ -252,7 +252,9 @@ impl Drop for OperatorProcess {
     }
 }
 
-fn metric_in(text: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+/// The same as [`OperatorProcess::metric`] of a page that was fetched before.
+#[must_use]
+pub fn metric_in(text: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     let total = format!("{name}_total");
     let values = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
         let end = line.find(['{', ' '])?;
