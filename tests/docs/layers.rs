@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{files, root};
+use crate::text::{files, root};
 
 /// As `src/lib.rs` lists them.
 const LAYERS: [&str; 12] = [

@@ -6,7 +6,7 @@ use std::process::Command;
 use groupattr::api::{AppReason, Reason};
 use serde_json::Value;
 
-use crate::{page, quoted, rows, section};
+use crate::text::{page, quoted, rows, section};
 
 const REFERENCE: &str = "docs/reference.md";
 const RESET: &str = "## GroupAttributeReset";

@@ -155,6 +155,8 @@ impl Server {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = Command::new(&self.program);
         command.args(&self.flags).stdout(log.try_clone()?).stderr(log);
+        // Memory for processor time: these tests have more of the one.
+        command.env("GOGC", "400");
         let child =
             children::start(command).with_context(|| format!("cannot start {}", self.program.display()))?;
         *self.running.lock().expect("no panic while holding this lock") = Some(child);

@@ -1,0 +1,51 @@
+//! What the API server makes of the kinds: what it takes and refuses, and what `kubectl get` shows.
+//!
+//! | question | file |
+//! |---|---|
+//! | are the files in `crds/` the right ones? | `files` |
+//! | what is refused, and with which words? | `refusals` |
+//! | what may change later? | `changes` |
+//! | what is filled in? | `defaults` |
+//! | what do `kubectl get` and its selectors show? | `kubectl` |
+
+mod changes;
+mod defaults;
+mod files;
+mod kubectl;
+mod refusals;
+
+use serde_json::{Value, json};
+
+fn parse(yaml: &str) -> Value {
+    serde_saphyr::from_str(yaml).unwrap()
+}
+
+/// A manifest with this spec, in JSON, which is YAML too.
+fn manifest(kind: &str, name: &str, spec: &Value) -> String {
+    let metadata = json!({"name": name});
+    let object =
+        json!({"apiVersion": "groupattr.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec});
+    // Legal in JSON, but not in YAML.
+    object.to_string().replace('\u{7f}', "\\u007f")
+}
+
+/// `base` with `changes` in it; null removes a field.
+fn with(base: &Value, changes: &Value) -> Value {
+    let mut spec = base.clone();
+    for (field, value) in changes.as_object().unwrap() {
+        if value.is_null() {
+            spec.as_object_mut().unwrap().remove(field);
+        } else {
+            spec[field] = value.clone();
+        }
+    }
+    spec
+}
+
+fn reset() -> Value {
+    json!({"groupID": "@TGS#room"})
+}
+
+fn app() -> Value {
+    json!({"sdkAppID": 1_400_000_000, "region": "Singapore", "credentials": {"secretKeyRef": {"name": "chat"}}})
+}

@@ -1,0 +1,88 @@
+//! The table of metrics, and what a running operator shows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use testbed::control_plane::Scope;
+use testbed::vendor::{Misbehaviour, When};
+use testbed::{until, until_ok};
+
+use super::text::{page, quoted, rows, section};
+use crate::world::{SOON, World, plane, rights};
+
+/// A metric's kind and the names of its labels, by its name.
+type Table = BTreeMap<String, (String, BTreeSet<String>)>;
+
+#[tokio::test]
+async fn the_table_of_metrics_is_what_a_running_operator_shows() {
+    let world = World::without_rights(plane().await).await;
+    let here = Scope::Namespaces(vec![world.namespace.clone()]);
+    // A right that is missing for a while makes series appear that a good day does not have.
+    let (fewer, _) = rights().without(0);
+    world.plane.grant(&world.account, &fewer, &here).await.unwrap();
+    let operator = world.start(world.launch(&[]));
+    until(SOON, "a failed watch", || operator.metric("groupattr_watch_errors", &[])).await;
+    world.plane.grant(&world.account, &rights(), &here).await.unwrap();
+    operator.ready(SOON).await;
+    world.app("").await;
+    for group in ["@TGS#clean", "@TGS#odd"] {
+        world.room(group);
+    }
+    // So does a code that nobody knows.
+    world.vendor.script(When::clear().of("@TGS#odd").times(1), Misbehaviour::Code(31337));
+    world.reset("odd", "@TGS#odd", "").await;
+    world.reset("clean", "@TGS#clean", "").await;
+    world.reset_is("clean", "Cleared").await;
+    world.reset_is("odd", "Verifying").await;
+
+    let wanted = documented();
+    assert!(wanted.len() > 15, "{wanted:?}");
+    until_ok(SOON, "the documented metrics and no others", || async {
+        let shown = shown(&operator.metrics().await.unwrap_or_default());
+        let names: BTreeSet<String> = shown.keys().chain(wanted.keys()).cloned().collect();
+        let differ = |name: &String| shown.get(name) != wanted.get(name);
+        let differing: Vec<String> = names.into_iter().filter(differ).collect();
+        if differing.is_empty() { Ok(()) } else { Err((differing, shown)) }
+    })
+    .await;
+}
+
+fn documented() -> Table {
+    let text = section(&page("docs/operating.md"), "## Metrics");
+    let metrics = rows(&text).into_iter().filter(|row| row.len() == 4 && row[0].starts_with("`groupattr_"));
+    let entry = |row: Vec<String>| {
+        let mut labels = quoted(&row[2]);
+        if row[2].contains("app's") {
+            labels.extend(["app_kind", "app_namespace", "app"].map(str::to_owned));
+        }
+        (row[0].trim_matches('`').to_owned(), (row[1].clone(), labels))
+    };
+    metrics.map(entry).collect()
+}
+
+fn shown(text: &str) -> Table {
+    let mut table = Table::new();
+    for line in text.lines() {
+        let Some(rest) = line.strip_prefix("# TYPE ") else { continue };
+        let (name, kind) = rest.split_once(' ').unwrap();
+        let suffix = match kind {
+            "counter" => "_total",
+            "info" => "_info",
+            _ => "",
+        };
+        table.insert(format!("{name}{suffix}"), (kind.to_owned(), labels(text, name)));
+    }
+    table
+}
+
+fn labels(text: &str, name: &str) -> BTreeSet<String> {
+    let of = |line: &str| {
+        let (series, rest) = line.split_once('{')?;
+        let ending = series.strip_prefix(name)?;
+        if !["", "_total", "_info", "_bucket", "_count", "_sum"].contains(&ending) {
+            return None;
+        }
+        let names = rest.rsplit_once('}')?.0.split("\",").filter_map(|pair| pair.split_once('='));
+        Some(names.map(|(label, _)| label.to_owned()).filter(|label| label != "le").collect::<Vec<_>>())
+    };
+    text.lines().filter_map(of).flatten().collect()
+}

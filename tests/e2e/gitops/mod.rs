@@ -1,0 +1,45 @@
+//! What GitOps tools make of the operator's objects, and what becomes of them in the tools' hands. The claims of
+//! `docs/gitops.md` are tested here.
+//!
+//! | question | file |
+//! |---|---|
+//! | what do kstatus and Argo CD say in each state? | `verdicts` |
+//! | what do the actions of Argo CD do? | `argocd` |
+//! | how does Argo CD get to know all that? | `argocd_config` |
+//! | what is sent when a manifest is applied again, changed, or made anew? | `again` |
+//! | what becomes of a release with a reset in it? | `helm` |
+//! | what is sent after a restore, or in a rebuilt cluster? | `restore` |
+
+mod again;
+mod argocd;
+mod argocd_config;
+mod helm;
+mod restore;
+mod verdicts;
+
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use testbed::GitOps;
+
+/// The libraries of the tools; built at the first call.
+async fn tools() -> &'static GitOps {
+    static TOOLS: OnceLock<GitOps> = OnceLock::new();
+    let find = || TOOLS.get_or_init(|| GitOps::find_or_build().expect("the tools' libraries"));
+    tokio::task::spawn_blocking(find).await.expect("no panic")
+}
+
+/// A file of this working copy.
+fn file(path: &str) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What Argo CD would show of an object, by the script that is meant for its kind: status and message.
+async fn health(object: &Value) -> (String, String) {
+    let kind = object["kind"].as_str().expect("a kind");
+    let script = file(&format!("{}/{kind}/health.lua", argocd::SCRIPTS));
+    let shown = tools().await.lua(&script, object).unwrap_or_else(|error| panic!("{error}: {object:#}"));
+    let text = |key: &str| shown[key].as_str().unwrap_or_default().to_owned();
+    (text("status"), text("message"))
+}

@@ -1,0 +1,212 @@
+//! Nobody waits for somebody else: not for a neighbour's flood, nor for an account that does not work.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use testbed::proxy::{Boundary, Fault, Position};
+use testbed::vendor::{Command, Entry, Misbehaviour, When};
+use testbed::{until, until_ok};
+
+use crate::limits::{SECOND, fullest_second, until_called};
+use crate::world::history::version;
+use crate::world::replicas::ALONE;
+use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, numbered, reason_of};
+
+#[tokio::test]
+async fn a_namespace_that_floods_the_account_does_not_delay_its_neighbour() {
+    const FLOOD: usize = 300;
+    let flood = World::new().await;
+    let neighbour = flood.neighbour().await;
+    let _operator = flood.operator(&[&format!("--watch-namespace={}", neighbour.namespace)]).await;
+    for (world, name, count) in [(&flood, "flood", FLOOD), (&neighbour, "calm", 5)] {
+        flood.rooms(&numbered(name, count));
+        world.secret("chat", KEY).await;
+        world
+            .apply(&chat_app("default", APP_ID, &flood.vendor.url(), "  limits: { callsPerSecond: 20 }"))
+            .await;
+        world.app_is("Verified").await;
+    }
+    flood.many_resets(numbered("flood", FLOOD)).await;
+    until_called(&flood, 10).await;
+    neighbour.many_resets(numbered("calm", 5)).await;
+    let asked = Instant::now();
+    neighbour.until_cleared(5, SOON).await;
+    let calm = |call: &Entry| call.group.as_deref().is_some_and(|group| group.starts_with("@TGS#calm"));
+    let done = flood.vendor.entries(calm).iter().map(|call| call.arrived).max().unwrap();
+    // The two take turns. Besides, up to half a second of the flood's attempts may have been begun before, and more
+    // until the neighbour's resets are seen: a second on a busy machine.
+    let before =
+        flood.vendor.entries(|call| !calm(call) && call.arrived > asked && call.arrived < done).len();
+    assert!(before <= 40, "{before} calls of the flood came before the neighbour's five");
+    let sent = flood.vendor.clears().len();
+    assert!(sent < FLOOD, "the flood was over before, which proves nothing");
+    let fullest = fullest_second(&flood, Command::Clear);
+    assert!(fullest <= 20, "{fullest} calls in one second");
+}
+
+#[tokio::test]
+async fn within_a_namespace_the_oldest_goes_first() {
+    const RESETS: usize = 60;
+    let world = World::new().await;
+    let rooms = numbered("queue", RESETS);
+    world.rooms(&rooms);
+    // Made while the account is switched off, a second apart as far as anybody can tell.
+    let _operator = world.operator(&[]).await;
+    world.app("  suspend: true").await;
+    world.app_is("Suspended").await;
+    for batch in rooms.chunks(RESETS / 3) {
+        world.many_resets(batch.to_vec()).await;
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+    }
+    world
+        .patch("chatapp", "default", &json!({"suspend": false, "limits": {"callsPerSecond": 6}}).to_string())
+        .await;
+    world.until_cleared(RESETS, SOON).await;
+    let clears = world.vendor.clears();
+    let position = |group: &str| clears.iter().position(|call| call.group.as_deref() == Some(group)).unwrap();
+    let batches: Vec<Vec<usize>> = rooms
+        .chunks(RESETS / 3)
+        .map(|batch| batch.iter().map(|(_, group)| position(group)).collect())
+        .collect();
+    for pair in batches.windows(2) {
+        let (last, first) = (pair[0].iter().max().unwrap(), pair[1].iter().min().unwrap());
+        // Attempts are begun in their order, and each is sent as soon as its own intent is stored: among the six that
+        // have permits, and those that are begun half a second ahead of theirs, the order is that of the API server.
+        assert!(
+            first + 12 > *last,
+            "the older ones went up to place {last}, the younger ones from place {first}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn apps_that_hang_or_are_refused_do_not_delay_the_resets_of_another() {
+    let world = World::new().await;
+    for account in [7, 8] {
+        world.vendor.account(account, KEY, &["administrator"]);
+    }
+    let _operator = world.operator(&[]).await;
+    world.app("").await;
+    for (app, account) in [("hanging", 7), ("refused", 8)] {
+        world.apply(&chat_app(app, account, &world.vendor.url(), "")).await;
+    }
+    for app in ["default", "hanging", "refused"] {
+        world.until_reason("chatapp", app, "Ready", "Verified").await;
+    }
+    world.vendor.script(When::any().by(7), Misbehaviour::Hang { execute: false });
+    world.vendor.script(When::any().by(8), Misbehaviour::Code(70003));
+    let thirty_of = async |app: &str| {
+        world.many_resets_with(numbered(app, 30), &json!({"appRef": {"name": app}})).await;
+    };
+    thirty_of("refused").await;
+    world.until_reason("chatapp", "refused", "Ready", "CredentialsRejected").await;
+    let rooms = numbered("quick", 20);
+    world.rooms(&rooms);
+    thirty_of("hanging").await;
+    let of =
+        |account| world.vendor.entries(move |e| e.sdkappid == Some(account) && e.command == Command::Clear);
+    until_ok(SOON, "calls that hang", || async { if of(7).len() >= 10 { Ok(()) } else { Err(of(7).len()) } })
+        .await;
+    world.many_resets(rooms).await;
+    until(SOON, "the other app's resets", || async {
+        (world.reasons().await.get("Cleared") == Some(&20)).then_some(())
+    })
+    .await;
+    // The tenth of the calls that hang had not come to its end, which takes ten seconds, when the others were all sent.
+    let last = of(APP_ID).iter().map(|call| call.arrived).max().unwrap();
+    let after = last.saturating_duration_since(of(7)[9].arrived);
+    assert!(after < Duration::from_secs(9), "the last call was sent {after:?} after the tenth that hangs");
+}
+
+/// Writes that are not part of an attempt wait in a line of their own, once 32 of them are under way.
+#[tokio::test]
+async fn a_namespace_that_edits_all_its_resets_at_once_does_not_delay_what_is_recorded_of_another() {
+    const FLOOD: usize = 120;
+    let flood = World::breakable().await;
+    let neighbour = flood.neighbour().await;
+    let operator = flood.operator(&[&format!("--watch-namespace={}", neighbour.namespace)]).await;
+    for world in [&flood, &neighbour] {
+        world.secret("chat", KEY).await;
+        world.apply(&chat_app("default", APP_ID, &flood.chat_url(), "")).await;
+        world.app_is("Verified").await;
+    }
+    let records = Boundary::of("update", "groupattributeresets/status").always();
+    let records = flood.plan(Leg::Api, records, Position::Before, Fault::Hold);
+    flood.many_resets_with(numbered("flood", FLOOD), &json!({"suspend": true})).await;
+    neighbour.reset("calm", "@TGS#calm", "  suspend: true").await;
+    until_ok(SOON, "all of them in the metrics", || async {
+        let waiting = operator.metric("groupattr_waiting_resets", &[]).await;
+        if waiting == Some((FLOOD + 1) as f64) { Ok(()) } else { Err((waiting, records.fired())) }
+    })
+    .await;
+    assert!((records.fired() as usize) < FLOOD, "nobody waits, which proves nothing");
+    records.release();
+    let calm = version(&neighbour.reset_is("calm", "Suspended").await);
+    until_ok(SOON, "all of the flood to be suspended", || async {
+        let reasons = flood.reasons().await;
+        if reasons.get("Suspended") == Some(&FLOOD) { Ok(()) } else { Err(reasons) }
+    })
+    .await;
+    let before = flood.all_resets().await.iter().filter(|reset| version(reset) < calm).count();
+    assert!(before < FLOOD * 2 / 3, "{before} writes of the flood came first");
+}
+
+/// Twenty a second are written of all namespaces.
+#[tokio::test]
+async fn a_namespace_with_much_to_explain_does_not_delay_what_is_explained_of_another() {
+    const FLOOD: usize = 200;
+    let flood = World::new().await;
+    let neighbour = flood.neighbour().await;
+    let nobodys = json!({"appRef": {"name": "nobody"}});
+    flood.many_resets_with(numbered("flood", FLOOD), &nobodys).await;
+    let _operator = flood.operator(&[&format!("--watch-namespace={}", neighbour.namespace)]).await;
+    neighbour.many_resets_with(numbered("calm", 1), &nobodys).await;
+    let calm = version(&neighbour.reset_is("calm-0", "AppNotFound").await);
+    let explained = flood.all_resets().await;
+    let before = explained
+        .iter()
+        .filter(|reset| reason_of(reset, "Succeeded") == "AppNotFound" && version(reset) < calm);
+    let before = before.count();
+    assert!(before < FLOOD / 2, "{before} explanations of the flood came first");
+}
+
+/// Whoever is in line at the API server cannot be overtaken by a neighbour any more.
+#[tokio::test]
+async fn of_an_account_no_more_than_16_intents_are_under_way_at_a_time() {
+    const RESETS: usize = 150;
+    let world = World::breakable().await;
+    let rooms = numbered("in-line", RESETS);
+    world.rooms(&rooms);
+    world.room("@TGS#slow");
+    let operator = world.operator(&ALONE).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    // At an API server that takes so long, attempts are begun so long before they may be sent: up to eighty of
+    // them.
+    let slow = Boundary::intent().about("slow");
+    let slow = world.plan(Leg::Api, slow, Position::Before, Fault::Delay(Duration::from_millis(400)));
+    world.reset("slow", "@TGS#slow", "").await;
+    world.reset_is("slow", "Cleared").await;
+    drop(slow);
+
+    // So many are out at a vendor that takes a second that as many again may begin before the next answer.
+    world.vendor.set_latency(SECOND, SECOND);
+    world.many_resets(rooms.clone()).await;
+    until_called(&world, 40).await;
+    let intents = world.plan(Leg::Api, Boundary::intent().always(), Position::Before, Fault::Hold);
+    intents.has_fired_times(16, SOON).await;
+    // None is under way at the vendor any more, so all that are not cleared count as waiting.
+    until_ok(SOON, "all calls to be recorded, and all others in the metrics", || async {
+        let cleared = world.reasons().await.get("Cleared").copied().unwrap_or_default();
+        let waiting = operator.metric("groupattr_waiting_resets", &[]).await;
+        let is_settled =
+            cleared == world.vendor.clears().len() && waiting == Some((RESETS + 1 - cleared) as f64);
+        if is_settled { Ok(()) } else { Err((cleared, waiting, intents.fired())) }
+    })
+    .await;
+    assert_eq!(intents.fired(), 16, "so many intents are under way");
+    world.vendor.set_latency(Duration::ZERO, Duration::ZERO);
+    intents.release();
+    world.until_cleared(RESETS + 1, SOON).await;
+    world.assert_once_each(&rooms);
+}

@@ -1,0 +1,29 @@
+//! Attacks of a tenant: somebody who may create resets and apps in one namespace, with a token of their own and the
+//! rights that people are given, and who wants what is not theirs.
+//!
+//! | what is tried | file |
+//! |---|---|
+//! | to read the platform's key, its app, or another namespace | `reading` |
+//! | to write a status by hand, to refer to another namespace, to open a door | `forging` |
+//! | to make the operator call another host | `hosts` |
+//! | to have a password signed with | `passwords` |
+//! | to learn from texts what others do | `texts` |
+//! | to take all the memory | `floods` |
+//! | to make the operator work for nothing | `budget` |
+//!
+//! Further attacks are where their subject is: who may use a `ClusterChatApp`, and that a missing, a closed and a
+//! switched-off one read alike, in `tests/cluster_apps`; slowing an account by naming it, in its `sharing`; the
+//! vendor's hostile texts in `tests/vendor_faults` and `tests/secrecy`; floods of resets in `tests/limits`.
+
+mod budget;
+mod floods;
+mod forged_proofs;
+mod forged_statuses;
+mod forging;
+mod hosts;
+mod passwords;
+mod reading;
+pub(crate) mod tenant;
+mod texts;
+
+use super::cluster_apps::platform;

@@ -1,0 +1,199 @@
+//! What the end-to-end tests share: one API server for each test binary, and for each test a namespace, a vendor and
+//! an operator of its own, which runs as a process with the rights of its own service account.
+//!
+//! | question | file |
+//! |---|---|
+//! | how does a test make and change objects? | `objects` |
+//! | how does it see and wait for what became of them? | `seen` |
+//! | what if it needs an API server for itself? | `own_plane` |
+//! | what if the CRDs must not be as they are shipped? | `crds` |
+//! | which of several processes leads, and which made which call? | `replicas` |
+//! | how does it break the way to the API server or to the vendor? | `ways` |
+//! | what must hold in every test, and who sees to it? | `finish` |
+//! | from what is that read? | `evidence` |
+//! | did everything end? (O1) | `ends` |
+//! | was each call lawful, and none too fast? (O2, O3, O4, O5) | `calls` |
+//! | were the statuses right at every step? (O6) | `history` |
+//! | did a secret get out? (O7) | `secrets` |
+//! | what did it cost? (O8) | `cost` |
+
+mod calls;
+mod cost;
+mod crds;
+mod ends;
+mod evidence;
+mod finish;
+pub(crate) mod history;
+mod objects;
+mod own_plane;
+pub(crate) mod replicas;
+mod secrets;
+mod seen;
+mod ways;
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kube::Client;
+use testbed::control_plane::{OperatorRights, Scope, ServiceAccount};
+use testbed::operator_process::Trace;
+use testbed::proxy::Victim;
+use testbed::sightings::Sightings;
+use testbed::{ControlPlane, FaultProxy, Launch, OperatorProcess, Vendor};
+use tokio::sync::OnceCell;
+
+pub(crate) use self::crds::{crd, install_loose_crds};
+pub(crate) use self::objects::{chat_app, numbered};
+pub(crate) use self::own_plane::OwnPlane;
+pub(crate) use self::seen::{condition_of, message_of, reason_of, time};
+pub(crate) use self::ways::Leg;
+
+/// The account's key in every test, and a canary: it must never show up anywhere.
+pub(crate) const KEY: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
+/// The account in every test.
+pub(crate) const APP_ID: u64 = 1_400_000_000;
+/// The group that is read to see whether an account works; it does not exist.
+pub(crate) const PROBED: &str = "groupattr-operator-probe";
+/// Long enough for a slow machine; nobody waits that long when all is well.
+pub(crate) const SOON: Duration = Duration::from_secs(90);
+
+/// The folder of the CRDs as they are shipped.
+pub(crate) const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
+
+static PLANE: OnceCell<OwnPlane> = OnceCell::const_new();
+
+/// The API server of this test binary, with the CRDs installed.
+pub(crate) async fn plane() -> &'static ControlPlane {
+    PLANE.get_or_init(OwnPlane::new).await
+}
+
+/// A namespace with a vendor, and what is needed to start operators for it.
+///
+/// When it goes, it looks back at everything that happened in it: a test that ends well in a world that saw something
+/// unlawful fails.
+pub(crate) struct World {
+    pub plane: &'static ControlPlane,
+    pub namespace: String,
+    pub vendor: Vendor,
+    pub account: ServiceAccount,
+    /// An administrator's client, of the runtime of this test.
+    pub client: Client,
+    /// The way to the API server, in a world with ways that can be broken.
+    pub api: Option<FaultProxy>,
+    /// The way to the vendor, in such a world.
+    pub chat: Option<FaultProxy>,
+    /// What an administrator's watch of the resets shows.
+    pub sightings: Sightings,
+    /// Every operator that was started for this world.
+    operators: Arc<Mutex<Vec<Arc<Trace>>>>,
+    /// Another world whose vendor and operators serve this one as well.
+    host: Option<&'static World>,
+    is_finished: AtomicBool,
+    clocks_differ: AtomicBool,
+}
+
+impl World {
+    /// A namespace of its own, with a vendor that knows the account.
+    pub(crate) async fn new() -> Self {
+        Self::on(plane().await).await
+    }
+
+    /// The same on another API server.
+    pub(crate) async fn on(plane: &'static ControlPlane) -> Self {
+        let world = Self::without_rights(plane).await;
+        let scope = Scope::Namespaces(vec![world.namespace.clone()]);
+        plane.grant(&world.account, &rights(), &scope).await.expect("rights");
+        world
+    }
+
+    /// Another namespace, in which the operators of this one may work as well.
+    pub(crate) async fn neighbour(&self) -> Self {
+        let mut neighbour = Self::without_rights(self.plane).await;
+        neighbour.operators = Arc::clone(&self.operators);
+        let both = Scope::Namespaces(vec![self.namespace.clone(), neighbour.namespace.clone()]);
+        self.plane.grant(&self.account, &rights(), &both).await.expect("rights");
+        neighbour
+    }
+
+    /// The same with a service account that may do nothing yet.
+    pub(crate) async fn without_rights(plane: &'static ControlPlane) -> Self {
+        let namespace = plane.namespace().await.expect("namespace");
+        let vendor = Vendor::start().expect("vendor");
+        vendor.account(APP_ID, KEY, &["administrator"]);
+        let account = plane.service_account(&namespace, "operator").await.expect("service account");
+        let client = plane.admin().await;
+        let sightings = Sightings::begin(plane, &namespace, "GroupAttributeReset", "groupattributeresets")
+            .await
+            .expect("watch");
+        Self {
+            plane,
+            namespace,
+            vendor,
+            account,
+            client,
+            api: None,
+            chat: None,
+            sightings,
+            operators: Arc::default(),
+            host: None,
+            is_finished: AtomicBool::new(false),
+            clocks_differ: AtomicBool::new(false),
+        }
+    }
+
+    /// The same namespace, served by the operators and the vendor of another world.
+    pub(crate) fn hosted_by(self, host: &'static World) -> Self {
+        let mut world = self;
+        world.host = Some(host);
+        world
+    }
+
+    /// How an operator for this namespace is started, logging at the most talkative level.
+    pub(crate) fn launch(&self, more: &[&str]) -> Launch {
+        let mut args = vec![
+            format!("--watch-namespace={}", self.namespace),
+            format!("--namespace={}", self.namespace),
+            format!("--allow-endpoint={}", self.vendor.address()),
+            format!("--allow-endpoint={}", self.chat_url().trim_start_matches("http://")),
+            "--log-filter=trace".to_owned(),
+        ];
+        args.extend(more.iter().map(|arg| (*arg).to_owned()));
+        Launch {
+            binary: env!("CARGO_BIN_EXE_groupattr-operator").into(),
+            kubeconfig: self.kubeconfig(),
+            args,
+            env: Vec::new(),
+        }
+    }
+
+    /// An operator that has just been started.
+    pub(crate) fn start(&self, launch: Launch) -> OperatorProcess {
+        let operator = OperatorProcess::start(launch).expect("operator");
+        self.operators.lock().expect("no panic while holding this lock").push(operator.trace());
+        operator
+    }
+
+    /// The operator that was started last, whichever that is when a planned fault happens.
+    pub(crate) fn latest(&self) -> Victim {
+        let operators = Arc::clone(&self.operators);
+        Arc::new(move || {
+            let operators = operators.lock().expect("no panic while holding this lock");
+            Arc::clone(operators.last().expect("an operator"))
+        })
+    }
+
+    /// An operator that is ready.
+    pub(crate) async fn operator(&self, more: &[&str]) -> OperatorProcess {
+        let operator = self.start(self.launch(more));
+        operator.ready(SOON).await;
+        operator
+    }
+}
+
+/// The rights of the manual installation.
+pub(crate) fn rights() -> OperatorRights {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/kustomize/rights.yaml");
+    OperatorRights::from_file(&file).expect("rights")
+}
