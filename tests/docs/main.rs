@@ -6,17 +6,20 @@
 //! | are all fields, reasons and flags documented, and no others? | `names` |
 //! | are all metrics documented, and no others? | `metrics` |
 //! | do the samples work, the links lead somewhere, the named tests exist? | `pages` |
+//! | does every guarantee, reason, class of codes and fault have its tests? | `proofs` |
 
 mod codes;
 mod layers;
 mod metrics;
 mod names;
 mod pages;
+mod proofs;
 #[path = "../world/mod.rs"]
 mod world;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// The folder of this working copy.
 fn root() -> &'static Path {
@@ -81,4 +84,33 @@ fn rows(text: &str) -> Vec<Vec<String>> {
 /// What stands in backticks.
 fn quoted(text: &str) -> BTreeSet<String> {
     text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
+}
+
+/// A test of this repository.
+struct Test {
+    path: PathBuf,
+    /// The text of its file.
+    file: Rc<str>,
+    /// Its own text, with what follows up to the next test.
+    body: String,
+}
+
+/// All tests by name; two packages may have one of the same name.
+type Tests = BTreeMap<String, Vec<Test>>;
+
+fn tests() -> Tests {
+    let mut tests = Tests::new();
+    for path in ["src", "tests"].iter().flat_map(|folder| files(folder, ".rs")) {
+        let file: Rc<str> = std::fs::read_to_string(&path).unwrap().into();
+        let lines: Vec<&str> = file.lines().map(str::trim_start).collect();
+        let is_mark = |line: &&str| line.starts_with("#[test]") || line.starts_with("#[tokio::test");
+        for body in lines.split(is_mark).skip(1) {
+            let signature =
+                body.iter().find_map(|line| line.trim_start_matches("async ").strip_prefix("fn "));
+            let name = signature.and_then(|text| text.split('(').next()).expect("a function");
+            let test = Test { path: path.clone(), file: Rc::clone(&file), body: body.join("\n") };
+            tests.entry(name.to_owned()).or_default().push(test);
+        }
+    }
+    tests
 }
