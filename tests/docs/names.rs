@@ -98,7 +98,7 @@ fn every_documented_field_exists() {
 }
 
 /// Every reason of `Succeeded`.
-fn reasons() -> BTreeSet<String> {
+pub(crate) fn reasons() -> BTreeSet<String> {
     let schema = serde_json::to_value(schemars::schema_for!(Reason)).unwrap();
     let listed = schema["oneOf"].as_array().unwrap().iter();
     let all: BTreeSet<String> = listed.map(|one| one["const"].as_str().unwrap().to_owned()).collect();
@@ -106,7 +106,8 @@ fn reasons() -> BTreeSet<String> {
     all
 }
 
-fn app_reasons() -> BTreeSet<String> {
+/// Every reason of the `Ready` of an app.
+pub(crate) fn app_reasons() -> BTreeSet<String> {
     use AppReason::{
         AccountUnavailable, CredentialsRejected, EndpointNotAllowed, Pending, SecretKeyInvalid,
         SecretKeyMissing, SecretNotFound, Suspended, Unreachable, Verified, WrongRegion,

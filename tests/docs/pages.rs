@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::text::{files, pages, quoted, root};
+use crate::sources::tests;
+use crate::text::{pages, quoted, root};
 
 /// Headings become anchors as GitHub makes them.
 fn anchors(text: &str) -> Vec<String> {
@@ -44,25 +45,32 @@ fn every_link_within_the_project_leads_somewhere() {
 
 #[test]
 fn every_test_that_a_page_names_exists() {
-    let mut sources = String::new();
-    for path in ["tests", "src"].iter().flat_map(|folder| files(folder, ".rs")) {
-        sources.push_str(&std::fs::read_to_string(path).unwrap());
-    }
+    let tests = tests();
+    let has_module = |name: &str| {
+        let parts = [format!("/{name}.rs"), format!("/{name}/")];
+        let mut paths = tests.values().flatten().map(|test| test.path.to_string_lossy());
+        paths.any(|path| parts.iter().any(|part| path.contains(part.as_str())))
+    };
     let mut checked = 0;
     for path in pages() {
         for quote in quoted(&std::fs::read_to_string(&path).unwrap()) {
-            // By itself, or as the tests of a binary are chosen, by the beginning of the name: `--test faults module::name`.
+            // By itself, or as the tests of a binary are chosen, by the beginning of the name: `--test e2e faults::module::name`.
             let name = quote.rsplit([' ', ':']).next().unwrap_or_default();
             let words = name.split('_').count();
             let sentence =
                 words >= 5 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
             if sentence && !name.starts_with("groupattr_") {
                 assert!(
-                    sources.contains(&format!("fn {name}")),
+                    tests.keys().any(|test| test.starts_with(name)),
                     "{}: there is no test {name}",
                     path.display()
                 );
                 checked += 1;
+            }
+            // All tests of a module: `--test e2e faults::stale::`.
+            if let Some(module) = quote.strip_suffix("::").and_then(|filter| filter.rsplit([' ', ':']).next())
+            {
+                assert!(has_module(module), "{}: there are no tests in {quote}", path.display());
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What is written twice is the same twice. `WRITE_CHART=1 cargo test --test chart files` writes the copies.
+//! What is written twice is the same twice. `WRITE_CHART=1 cargo test --test e2e chart::files` writes the copies.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -21,7 +21,7 @@ fn holds(file: &Path, text: &str) {
     }
     let kept = fs::read_to_string(file).unwrap_or_default();
     let name = file.strip_prefix(ROOT).unwrap().display();
-    assert!(kept == text, "{name} is out of date: WRITE_CHART=1 cargo test --test chart files");
+    assert!(kept == text, "{name} is out of date: WRITE_CHART=1 cargo test --test e2e chart::files");
 }
 
 /// A value as `values.yaml` has it.

@@ -20,7 +20,7 @@ fn holds(path: &str, text: &str) {
     }
     assert!(
         file(path) == text,
-        "{path} is out of date: UPDATE_DOCS=1 cargo test --test gitops argocd_config"
+        "{path} is out of date: UPDATE_DOCS=1 cargo test --test e2e gitops::argocd_config"
     );
 }
 

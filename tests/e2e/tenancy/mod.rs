@@ -12,8 +12,8 @@
 //! | to make the operator work for nothing | `budget` |
 //!
 //! Further attacks are where their subject is: who may use a `ClusterChatApp`, and that a missing, a closed and a
-//! switched-off one read alike, in `tests/cluster_apps`; slowing an account by naming it, in its `sharing`; the
-//! vendor's hostile texts in `tests/vendor_faults` and `tests/secrecy`; floods of resets in `tests/limits`.
+//! switched-off one read alike, in `tests/e2e/cluster_apps`; slowing an account by naming it, in its `sharing`; the
+//! vendor's hostile texts in `tests/e2e/vendor_faults` and `tests/e2e/secrecy`; floods of resets in `tests/e2e/limits`.
 
 mod budget;
 mod floods;

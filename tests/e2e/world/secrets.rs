@@ -1,5 +1,5 @@
 //! Nothing secret gets out (O7): not into a status, an event, a log, a metric, a command line or a request to the API
-//! server. `tests/secrecy` searches for every disguise; here, in every test, for the usual ones.
+//! server. `tests/e2e/secrecy` searches for every disguise; here, in every test, for the usual ones.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

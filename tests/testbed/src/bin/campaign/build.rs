@@ -1,7 +1,7 @@
 //! Builds the tests once, and finds out where they are.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     env,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -15,15 +15,11 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The test binaries by their names.
-pub(crate) fn tests(names: &BTreeSet<&str>) -> Result<BTreeMap<String, PathBuf>> {
-    let mut args = vec!["test", "--no-run"];
-    args.extend(names.iter().flat_map(|name| ["--test", name]));
-    let found = cargo(&args, |message| message["profile"]["test"] == true)?;
-    if let Some(missing) = names.iter().find(|name| !found.contains_key(**name)) {
-        bail!("cargo built no test binary {missing}");
-    }
-    Ok(found)
+/// The program of the end-to-end tests.
+pub(crate) fn tests() -> Result<PathBuf> {
+    let mut found =
+        cargo(&["test", "--no-run", "--test", "e2e"], |message| message["profile"]["test"] == true)?;
+    found.remove("e2e").context("cargo built no tests")
 }
 
 /// The operator as it is released: what is measured must not be the debug build.

@@ -69,7 +69,7 @@ fn main() -> ExitCode {
 fn campaign(args: &Args) -> Result<usize> {
     let rows = chosen(args)?;
     let state = State::open(&build::root().join("target/campaign"), args.fresh)?;
-    let binaries = build::tests(&rows.iter().map(|(row, _)| row.binary).collect())?;
+    let tests = build::tests()?;
     let mut table = Table::new(&rows);
     for (row, wanted) in &rows {
         show(&mut table, &state, row, *wanted);
@@ -84,7 +84,7 @@ fn campaign(args: &Args) -> Result<usize> {
         });
         let Some((_, row, wanted, next)) = missing.min_by(|a, b| a.0.total_cmp(&b.0)) else { break };
         let since = Instant::now();
-        batch(&state, &binaries[row.binary], row, &next, || {
+        batch(&state, &tests, row, &next, || {
             show(&mut table, &state, row, wanted);
             table.tick(row, until);
         })?;
@@ -107,12 +107,11 @@ fn campaign(args: &Args) -> Result<usize> {
 
 /// All attacks at once, measured. Returns 0 if they achieved nothing.
 fn attacks(args: &Args) -> Result<usize> {
-    const TEST: &str = "all_attacks_at_once_disturb_no_healthy_tenant";
+    const TEST: &str = "attacks::all_attacks_at_once_disturb_no_healthy_tenant";
     let time = args.time.unwrap_or(ATTACKS);
     println!("all attacks for {time:?}, after half as long without them");
     let operator = build::released_operator()?;
-    let binaries = build::tests(&BTreeSet::from(["attacks"]))?;
-    let status = Command::new(&binaries["attacks"])
+    let status = Command::new(build::tests()?)
         .args(["--exact", TEST, "--nocapture"])
         .env(SOAK_SECONDS, time.as_secs().to_string())
         .env(SOAK_OPERATOR, operator)
@@ -145,7 +144,7 @@ fn show(table: &mut Table, state: &State, row: &Row, wanted: u32) -> usize {
 /// Runs a part of a row. Runs that left no word about themselves have failed.
 fn batch(
     state: &State,
-    binary: &Path,
+    tests: &Path,
     row: &Row,
     runs: &Range<u32>,
     mut meanwhile: impl FnMut(),
@@ -153,7 +152,7 @@ fn batch(
     let name = format!("{}-{}", row.id, runs.start);
     let printed = tempfile::NamedTempFile::new()?;
     let appending = || File::options().append(true).open(printed.path());
-    let mut test = Command::new(binary)
+    let mut test = Command::new(tests)
         .args(["--exact", row.test, "--nocapture"])
         .env(RUNS, format!("{}..{}", runs.start, runs.end))
         .env(SEED, state.seed.to_string())
@@ -164,7 +163,7 @@ fn batch(
         .stdout(appending()?)
         .stderr(appending()?)
         .spawn()
-        .with_context(|| format!("cannot start {}", binary.display()))?;
+        .with_context(|| format!("cannot start {}", tests.display()))?;
     let status = loop {
         if let Some(status) = test.try_wait()? {
             break status;

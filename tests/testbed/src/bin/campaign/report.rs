@@ -38,7 +38,7 @@ fn text(outcomes: &[Outcome<'_>], seed: u64, took: Duration) -> String {
     let (passed, failed) = sums(outcomes);
     let mut page = format!(
         "# The last campaign\n\n\
-         `cargo campaign` runs the fault matrix of `tests/faults` again and again, against a real API server, with the \
+         `cargo campaign` runs the fault matrix of `tests/e2e` again and again, against a real API server, with the \
          operator as a process of its own. Each run breaks one thing at one moment, and then checks that every reset \
          ended, that no room was cleared twice, that no call came after the end or without a stored intent, that the \
          statuses were right at every step, and that nothing secret got out.\n\n\
