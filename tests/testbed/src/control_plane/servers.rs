@@ -154,9 +154,10 @@ impl Server {
     fn start(&self) -> Result<()> {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = Command::new(&self.program);
-        command.args(&self.flags).stdout(log.try_clone()?).stderr(log);
         // Memory for processor time: these tests have more of the one.
-        command.env("GOGC", "400");
+        command.args(&self.flags).env("GOGC", "400");
+        let mut command = children::tied(command);
+        command.stdout(log.try_clone()?).stderr(log);
         let child =
             children::start(command).with_context(|| format!("cannot start {}", self.program.display()))?;
         *self.running.lock().expect("no panic while holding this lock") = Some(child);

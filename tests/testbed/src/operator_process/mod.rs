@@ -64,7 +64,9 @@ impl OperatorProcess {
     ///
     /// # Errors
     /// When the program cannot be started.
-    pub fn spawn(mut command: Command, port: u16) -> Result<Self> {
+    pub fn spawn(command: Command, port: u16) -> Result<Self> {
+        let program = command.get_program().to_owned();
+        let mut command = children::tied(command);
         let folder = scratch::folder("operator-")?;
         let log = folder.path().join("operator.log");
         let output = File::options().create(true).append(true).open(&log)?;
@@ -74,7 +76,6 @@ impl OperatorProcess {
         // A connection for each request, as the probes of a kubelet have.
         let http = reqwest::Client::builder();
         let http = http.no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(5)).build()?;
-        let program = command.get_program().to_owned();
         let child =
             children::start(command).with_context(|| format!("cannot start {}", program.display()))?;
         Ok(Self { trace: Arc::new(Trace::new(child, port, log, folder)), http })
