@@ -71,5 +71,9 @@ pub(crate) fn target_folder() -> PathBuf {
     let here = env::current_exe().unwrap_or_default();
     here.ancestors()
         .find(|folder| folder.join("CACHEDIR.TAG").is_file())
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), Path::to_path_buf)
+        .map_or_else(|| workspace().join("target"), Path::to_path_buf)
+}
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("this crate is in tests/testbed")
 }

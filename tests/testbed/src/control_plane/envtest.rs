@@ -74,7 +74,7 @@ impl Download<'_> {
         if let Err(error) = &fetched
             && since.elapsed() >= WORTH_REMEMBERING
         {
-            fs::write(self.memory(), format!("{}\n{error:#}", self.index))?;
+            let _ = fs::write(self.memory(), format!("{}\n{error:#}", self.index));
         }
         fetched
     }
@@ -98,7 +98,11 @@ impl Download<'_> {
         // On a thread of its own: the caller may be inside of a runtime, where another one cannot block.
         let fetched = thread::scope(|scope| {
             let fetching = scope.spawn(|| {
-                runtime::Builder::new_current_thread().enable_all().build()?.block_on(self.fetch_to(&aside))
+                let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+                let fetched = runtime.block_on(self.fetch_to(&aside));
+                // Does not wait for a name server that gives no answer either.
+                runtime.shutdown_background();
+                fetched
             });
             fetching.join().map_err(|_| anyhow!("the download panicked"))?
         });
@@ -148,8 +152,12 @@ impl Index {
 }
 
 async fn read_index(response: reqwest::Result<Response>) -> Result<Index> {
-    let text = response?.error_for_status()?.text().await?;
-    Ok(serde_saphyr::from_str(&text)?)
+    Ok(serde_saphyr::from_str(&body(response)?.text().await?)?)
+}
+
+/// The errors name no address: whoever reports them does.
+fn body(response: reqwest::Result<Response>) -> Result<Response> {
+    Ok(response.and_then(Response::error_for_status).map_err(reqwest::Error::without_url)?)
 }
 
 /// Writes the body to `file` and returns its checksum.
@@ -158,7 +166,7 @@ async fn receive(
     file: &Path,
     progress: &mut Progress,
 ) -> Result<String> {
-    let mut response = response?.error_for_status()?;
+    let mut response = body(response)?;
     let (mut file, mut digest, mut received) = (File::create(file)?, Sha512::new(), 0);
     while let Some(chunk) = response.chunk().await? {
         file.write_all(&chunk)?;
