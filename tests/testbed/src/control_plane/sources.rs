@@ -165,6 +165,7 @@ impl Sources {
             let version = version::printed_by(&found.kube_apiserver(), &["--version"])?;
             let elsewhere = self.kubectl_for(&version);
             found.kubectl = elsewhere.with_context(|| missing(&found.kubectl))?;
+            found.origin += &format!("; kubectl is {}", found.kubectl.display());
         }
         Ok(found)
     }

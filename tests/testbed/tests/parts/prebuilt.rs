@@ -239,9 +239,11 @@ fn assets_of_another_supported_version_are_used_with_a_kubectl_from_the_path() {
     places.etcd_and_kube_apiserver("installed", "v1.37.0");
     let sources = Sources { assets: Some(places.path("assets")), ..places.sources() };
     let found = sources.find_or_build().unwrap();
-    assert_eq!(found.origin(), format!("from KUBEBUILDER_ASSETS, {}", places.path("assets").display()));
+    let (assets, kubectl) = (places.path("assets"), places.path("path/kubectl"));
+    let origin = format!("from KUBEBUILDER_ASSETS, {}; kubectl is {}", assets.display(), kubectl.display());
+    assert_eq!(found.origin(), origin);
     assert_eq!(found.kube_apiserver(), places.path("assets/kube-apiserver"));
-    assert_eq!(found.kubectl(), places.path("path/kubectl"));
+    assert_eq!(found.kubectl(), kubectl);
 
     places.program("assets/kubectl", "Client Version: v1.34.1");
     assert_eq!(sources.find_or_build().unwrap().kubectl(), places.path("assets/kubectl"));
