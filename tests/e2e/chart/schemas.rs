@@ -8,11 +8,12 @@ use std::process::Command;
 use serde_json::Value;
 
 /// The client of each version, with the checksum of its module.
-pub(crate) const VERSIONS: [(&str, &str); 4] = [
+pub(crate) const VERSIONS: [(&str, &str); 5] = [
     ("v0.33.0", "h1:UASR0sAYVUzs2kYuKn/ZakZlcs2bEHaizrrHUZg0G98="),
     ("v0.34.0", "h1:YoWv5r7bsBfb0Hs2jh8SOvFbKzzxyNo0nSb0zC19KZo="),
     ("v0.35.0", "h1:IAW0ifFbfQQwQmga0UdoH0yvdqrbwMdq9vIFEhRpxBE="),
     ("v0.36.0", "h1:pOYi7C4RHChYjMiHpZSpSbIM6ZxVbRXBy7CuiIwqA3c="),
+    ("v0.37.0", "h1:nsN31fy8wBySuZ+QRnKmrjRSQLOG2rvoGN0tKd12zhQ="),
 ];
 
 /// Where a Go module is, downloaded if Go does not have it yet.

@@ -55,7 +55,7 @@ impl GitOps {
             programs: &[("groupattr.dev/testbed/gitops", "gitops")],
             ldflags: "-s -w".into(),
             estimate: "about 20 seconds",
-            otherwise: "",
+            otherwise: String::new(),
         };
         go_build::build_missing(&folder, &[recipe])?;
         Ok(Self { program: folder.join("gitops") })

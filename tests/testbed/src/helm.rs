@@ -132,7 +132,7 @@ fn build() -> Result<PathBuf> {
         programs,
         ldflags,
         estimate: "1 to 3 minutes",
-        otherwise: "",
+        otherwise: String::new(),
     };
     go_build::build_missing(
         &folder,

@@ -24,7 +24,7 @@ pub(crate) struct Recipe {
     /// How long it took on two cores with nothing cached.
     pub(crate) estimate: &'static str,
     /// What one can do instead of having a Go compiler; empty if nothing.
-    pub(crate) otherwise: &'static str,
+    pub(crate) otherwise: String,
 }
 
 /// Builds what `folder` lacks. A lock keeps a second process from doing the same at the same time; it waits, and
@@ -33,17 +33,23 @@ pub(crate) fn build_missing(folder: &Path, recipes: &[Recipe]) -> Result<()> {
     if recipes.iter().all(|recipe| recipe.is_done(folder)) {
         return Ok(());
     }
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let lock = File::create(folder.join(".lock"))?;
-    if lock.try_lock().is_err() {
-        eprintln!("testbed: waiting for another process that builds the same programs");
-        lock.lock()?;
-    }
+    let _lock = lock(folder)?;
     // One after another: two at once need more memory than small machines have, and are not faster on two cores.
     for recipe in recipes.iter().filter(|recipe| !recipe.is_done(folder)) {
         recipe.build(folder)?;
     }
     Ok(())
+}
+
+/// Makes `folder` and keeps other processes from filling it, until the file is closed.
+pub(super) fn lock(folder: &Path) -> Result<File> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let lock = File::create(folder.join(".lock"))?;
+    if lock.try_lock().is_err() {
+        eprintln!("testbed: waiting for another process that downloads or builds the same programs");
+        lock.lock()?;
+    }
+    Ok(lock)
 }
 
 impl Recipe {
@@ -98,7 +104,7 @@ impl Recipe {
             if let Some(status) = go.exit_status() {
                 break status;
             }
-            progress.show(packages.so_far());
+            progress.show(&format!("{} packages", packages.so_far()));
             sleep(Duration::from_millis(200));
         };
         progress.end();

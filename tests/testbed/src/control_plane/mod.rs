@@ -2,7 +2,8 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `binaries`, `go_build`, `progress` | where the programs come from |
+//! | `binaries`, `sources` | the programs, and the order of the places that they come from |
+//! | `envtest`, `go_build`, `progress`, `version` | how they are downloaded or built, and which versions fit |
 //! | `servers` | the two processes: flags, files, start and restart |
 //! | `access` | kubeconfigs, clients, kubectl |
 //! | `objects` | applying manifests, namespaces, CRDs |
@@ -12,12 +13,15 @@
 mod access;
 mod audit;
 pub(crate) mod binaries;
+mod envtest;
 pub(crate) mod go_build;
 pub(crate) mod logs;
 mod objects;
 mod progress;
 mod rights;
 mod servers;
+mod sources;
+mod version;
 
 use std::{
     path::{Path, PathBuf},
@@ -34,6 +38,7 @@ pub use self::{
     audit::AuditEvent,
     binaries::Binaries,
     rights::{OperatorRights, Scope, ServiceAccount},
+    sources::Sources,
 };
 use self::{audit::AuditLog, servers::Servers};
 use crate::scratch;
@@ -47,6 +52,8 @@ pub struct Options {
     pub apiserver_flags: Vec<String>,
     /// How long the start may take, building not included.
     pub ready_within: Duration,
+    /// The programs to run; looked for where [`Sources`] says if `None`.
+    pub binaries: Option<Binaries>,
 }
 
 impl Default for Options {
@@ -55,6 +62,7 @@ impl Default for Options {
             max_requests_inflight: 3000,
             apiserver_flags: Vec::new(),
             ready_within: Duration::from_mins(3),
+            binaries: None,
         }
     }
 }
@@ -71,12 +79,15 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Starts one; builds the programs first if need be, which takes minutes but happens once.
+    /// Starts one; downloads or builds the programs first if need be, which takes minutes but happens once.
     ///
     /// # Errors
     /// When the programs cannot be had, or the API server is not ready in time; then with the end of its log.
-    pub async fn start(options: Options) -> Result<Self> {
-        let binaries = tokio::task::spawn_blocking(Binaries::find_or_build).await??;
+    pub async fn start(mut options: Options) -> Result<Self> {
+        let binaries = match options.binaries.take() {
+            Some(chosen) => chosen,
+            None => tokio::task::spawn_blocking(Binaries::of_process).await??,
+        };
         let folder = scratch::folder("control-plane-")?;
         let ready_within = options.ready_within;
         let servers = Servers::start(&binaries, folder.path(), options)?;

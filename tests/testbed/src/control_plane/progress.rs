@@ -1,4 +1,4 @@
-//! Shows that a long build is alive.
+//! Shows that a long build or download is alive.
 
 use std::{
     io::{IsTerminal as _, stderr},
@@ -32,18 +32,15 @@ impl Progress {
         Self { title, bar, since, next_line: since + LINE_EVERY }
     }
 
-    /// To be called a few times a second. There is no percentage: go does not say how many packages are left.
-    pub(super) fn show(&mut self, packages: u64) {
+    /// To be called a few times a second with what is done so far, such as `12 packages`. There is no percentage: go
+    /// does not say how many packages are left.
+    pub(super) fn show(&mut self, done: &str) {
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("{} · {packages} packages", self.title));
+            bar.set_message(format!("{} · {done}", self.title));
             bar.tick();
         } else if Instant::now() >= self.next_line {
             self.next_line += LINE_EVERY;
-            eprintln!(
-                "testbed: {} · {packages} packages after {} s",
-                self.title,
-                self.since.elapsed().as_secs()
-            );
+            eprintln!("testbed: {} · {done} after {} s", self.title, self.since.elapsed().as_secs());
         }
     }
 

@@ -9,11 +9,12 @@ Usage: cargo demo [--keep]
   --keep   stay up after the show, to look around with kubectl, until Ctrl-C
   --help   print this text
 
-The first run builds what is missing: the operator (needs Rust) and a Kubernetes control plane (needs Go; or set
-KUBEBUILDER_ASSETS to a folder with kube-apiserver, etcd and kubectl, as `setup-envtest use -p path` prints it).
-That takes minutes, once. The show itself takes less than one.
+The first run builds the operator (needs Rust) and looks for a prebuilt Kubernetes control plane: in the folder that
+KUBEBUILDER_ASSETS names, in /usr/local/kubebuilder/bin, and then among the downloads for envtest. If there is none, it
+builds one from source (needs Go), which takes minutes, once. The show itself takes less than one minute.
 
-Nothing outside this machine is called, and no cluster of yours is touched. Colours are off when NO_COLOR is set.
+Apart from that, nothing outside this machine is called, and no cluster of yours is touched. Colours are off when
+NO_COLOR is set.
 Exit code: 0 when all went as announced, 1 when not, 2 for a wrong command line, 130 after Ctrl-C.";
 
 /// How the show is to be.

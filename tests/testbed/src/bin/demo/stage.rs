@@ -161,12 +161,14 @@ impl Stage {
 }
 
 async fn control_plane() -> Result<ControlPlane> {
-    // Before the line that waits: building has progress lines of its own.
+    // Before the line that waits: downloading and building have progress lines of their own.
     let binaries = tokio::task::spawn_blocking(Binaries::find_or_build).await?;
-    binaries.context("there is no control plane to show it on")?;
+    let binaries = binaries.context("there is no control plane to show it on")?;
+    good(&format!("etcd, kube-apiserver and kubectl: {}", binaries.origin()));
+    let options = Options { binaries: Some(binaries), ..Options::default() };
     let since = Instant::now();
     let waiting = Waiting::for_("starting etcd and kube-apiserver, about 4 s");
-    let plane = ControlPlane::start(Options::default()).await.context("the control plane did not start")?;
+    let plane = ControlPlane::start(options).await.context("the control plane did not start")?;
     let version = plane.admin().await.apiserver_version().await?.git_version;
     drop(waiting);
     good(&format!(
