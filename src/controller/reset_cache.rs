@@ -141,7 +141,11 @@ impl ResetCache {
                     }
                     Stage::Finished(_, end) => {
                         let known = Some(end.status(&object, now));
+                        let end = end.clone();
                         *stage = Stage::reopened(object, known, &self.reader, now.mono);
+                        if let Stage::Active(active) = stage {
+                            active.compacted_end = Some(end);
+                        }
                     }
                     Stage::Malformed(known) => {
                         let known = known.take().map(|known| *known);

@@ -12,7 +12,7 @@ use crate::chat::AccountId;
 use crate::chat::Class;
 use crate::chat::codes::lookup;
 use crate::limits::fair_queue::QueueKey;
-use crate::protocol::ownership::predecessor_may_have_written;
+use crate::protocol::ownership::{KnownEnd, predecessor_may_have_written};
 use crate::protocol::plan::LocalState;
 use crate::protocol::recovery::{attempt_length, read_back_of_foreign};
 use crate::protocol::{Now, backoff, status};
@@ -40,6 +40,8 @@ pub struct ActiveReset {
     pub attempted_status: Option<Box<ResetStatus>>,
     /// The status stored by another client, while it is not trusted.
     overwritten: Option<Box<ResetStatus>>,
+    /// The end to restore, of which this process has kept only what matters: the trusted status does not say all of it.
+    pub(super) compacted_end: Option<Box<KnownEnd>>,
     /// This process has written its status at least once.
     has_written: bool,
     pending: Option<String>,
@@ -85,6 +87,7 @@ impl ActiveReset {
             revoked_attempt: None,
             attempted_status: None,
             overwritten: None,
+            compacted_end: None,
             has_written: false,
             pending: None,
             next_attempt: None,
@@ -125,7 +128,7 @@ impl ActiveReset {
 
     /// Caches what this process has stored. If a watch has already shown a newer version, only the status is taken.
     pub(super) fn on_written(&mut self, stored: Arc<GroupAttributeReset>, is_old: bool) {
-        (self.has_written, self.attempted_status) = (true, None);
+        (self.has_written, self.attempted_status, self.compacted_end) = (true, None, None);
         if !is_old {
             self.object = stored;
             self.overwritten = None;
@@ -144,6 +147,7 @@ impl ActiveReset {
         stored == known
             || (!stored.is_written() && !known.is_written())
             || self.attempted_status.as_deref() == Some(stored)
+            || self.compacted_end.as_ref().is_some_and(|end| end.matches(stored))
             || (pending.is_some() && pending == self.revoked_attempt.as_deref())
             || now < reader.alone_from
                 && predecessor_may_have_written(known, stored, self.has_written, &reader.identity)

@@ -200,3 +200,28 @@ fn a_reset_that_cannot_be_read_for_a_while_is_not_forgotten() {
         assert!(resets.active("u").is_none_or(|active| active.status_to_restore().is_none()));
     }
 }
+
+/// A list may be delivered after the answer to a write that overtook it. The watch then shows the end again, and it must not
+/// be taken for a change by another client.
+#[test]
+fn an_end_hidden_by_a_late_list_is_not_restored_over_itself() {
+    let in_flight = serde_json::json!({"observedGeneration": 1, "attempts": 1, "pendingAttempt": {
+        "id": "a", "number": 1, "holder": "me", "startTime": "2026-11-01T09:59:59Z",
+        "deadline": "2026-11-01T10:00:09Z", "sdkAppID": 7, "host": "chat:443"}});
+    let ended = serde_json::json!({"observedGeneration": 1, "attempts": 1, "completionTime": "2026-11-01T10:00:00Z",
+        "conditions": [{"type": "Succeeded", "status": "True", "reason": "Cleared", "message": "",
+            "lastTransitionTime": "2026-11-01T10:00:00Z"}],
+        "lastAttempt": {"id": "a", "number": 1, "startTime": "2026-11-01T09:59:59Z", "outcome": "Succeeded",
+            "errorCode": 0, "sdkAppID": 7, "host": "chat:443"}});
+    for again in [Freshness::MaybeStale, Freshness::Consistent] {
+        let mut resets =
+            ResetCache::new(CacheOwner { identity: "me".to_owned(), alone_from: Duration::ZERO });
+        let _ = resets.upsert(with_status(10, in_flight.clone()), Freshness::Consistent, START);
+        let _ = resets.upsert(with_status(20, ended.clone()), Freshness::OwnWrite, START);
+        assert!(resets.active("u").is_none(), "it has ended");
+        let _ = resets.upsert(with_status(10, in_flight.clone()), Freshness::Consistent, START);
+        assert!(resets.active("u").is_some_and(|active| active.status_to_restore().is_some()));
+        let _ = resets.upsert(with_status(20, ended.clone()), again, START);
+        assert!(resets.active("u").is_none(), "the end is back, with all that it says");
+    }
+}
