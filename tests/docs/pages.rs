@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use groupattr::api::Region;
+use groupattr::chat::region::host;
 use serde_json::Value;
 use testbed::Helm;
 
 use crate::world::{World, plane};
-use crate::{files, pages, quoted, root};
+use crate::{files, page, pages, quoted, root};
 
 /// The blocks of one language in a Markdown text.
 fn blocks(text: &str, language: &str) -> Vec<String> {
@@ -79,6 +81,22 @@ async fn both_helms_install_with_the_values_that_a_page_shows() {
         }
     }
     assert!(checked > 0, "no page shows values");
+}
+
+/// Whichever region an app names, its host is allowed.
+#[test]
+fn the_policy_by_name_allows_the_vendors_host_of_every_region() {
+    let crd: Value = serde_saphyr::from_str(&page("crds/chatapps.yaml")).unwrap();
+    let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    let regions: Vec<Region> = serde_json::from_value(spec["properties"]["region"]["enum"].clone()).unwrap();
+    let mut hosts: Vec<&str> = regions.into_iter().map(host).collect();
+    hosts.sort_unstable();
+    let policy: Value = serde_saphyr::from_str(&page("examples/cilium/networkpolicy.yaml")).unwrap();
+    let rules = policy["spec"]["egress"].as_array().unwrap().iter();
+    let names = rules.flat_map(|rule| rule["toFQDNs"].as_array().cloned().unwrap_or_default());
+    let mut allowed: Vec<String> = names.map(|name| name["matchName"].as_str().unwrap().to_owned()).collect();
+    allowed.sort_unstable();
+    assert_eq!(allowed, hosts);
 }
 
 /// Headings become anchors as GitHub makes them.
