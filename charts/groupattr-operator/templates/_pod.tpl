@@ -116,7 +116,7 @@ volumeMounts:
   {{- end }}
 {{- end -}}
 
-{{- /* Everything of a pod's spec that is neither a container nor about its life. A call with another service account adds it
+{{- /* Everything of a pod's spec but the containers that run in it together, and its life. A call with another service account adds it
 as `account`. */ -}}
 {{- define "groupattr-operator.surroundings" -}}
 {{- $v := .Values -}}
