@@ -1,4 +1,4 @@
-//! What is written twice is the same twice. `WRITE_CHART=1 cargo test --test chart files` writes the copies.
+//! What is written twice is the same twice. `WRITE_CHART=1 cargo test --test e2e chart::files` writes the copies.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 use testbed::Helm;
 
-use crate::{CHART, parse_all, rendered, values_files};
+use crate::chart::{CHART, parse_all, rendered, values_files};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -21,7 +21,7 @@ fn holds(file: &Path, text: &str) {
     }
     let kept = fs::read_to_string(file).unwrap_or_default();
     let name = file.strip_prefix(ROOT).unwrap().display();
-    assert!(kept == text, "{name} is out of date: WRITE_CHART=1 cargo test --test chart files");
+    assert!(kept == text, "{name} is out of date: WRITE_CHART=1 cargo test --test e2e chart::files");
 }
 
 /// A value as `values.yaml` has it.
@@ -237,7 +237,7 @@ async fn every_flag_of_the_program_can_be_set_by_a_value() {
     let mut rendered_flags = BTreeSet::new();
     for file in values_files().values() {
         let file = format!("--values={}", file.display());
-        for object in crate::objects(Helm::V4, &[&file]).await {
+        for object in crate::chart::objects(Helm::V4, &[&file]).await {
             let args = object["spec"]["template"]["spec"]["containers"][0]["args"].as_array().cloned();
             rendered_flags.extend(
                 args.into_iter()

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use testbed::Helm;
 
-use crate::{CHART, NAMED, job, objects, the, values_files};
+use crate::chart::{CHART, NAMED, job, objects, the, values_files};
 
 async fn refusal(helm: Helm, values: &str) -> String {
     let args = ["template", "x", CHART, NAMED, "--set-json", values];

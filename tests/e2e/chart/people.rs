@@ -5,7 +5,7 @@ use testbed::control_plane::{ControlPlane, Kubectl};
 use testbed::{Helm, until, until_ok};
 
 use crate::world::{CRDS, SOON, plane};
-use crate::{CHART, NAMED, bare_plane, objects};
+use crate::chart::{CHART, NAMED, bare_plane, objects};
 
 /// On an API server that others share: these policies would be for their objects too.
 pub(crate) const NO_POLICIES: &str = "statusPolicy.enabled=false,secretPolicy.enabled=false";

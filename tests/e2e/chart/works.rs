@@ -10,7 +10,7 @@ use testbed::ports::free_port;
 use testbed::{Helm, OperatorProcess, Pod, until, until_ok};
 
 use crate::world::{APP_ID, CRDS, KEY, OwnPlane, SOON, World, chat_app, install_loose_crds, reason_of};
-use crate::{CHART, NAMED, bare_plane, parse_all};
+use crate::chart::{CHART, NAMED, bare_plane, parse_all};
 
 pub(crate) const HOME: &str = "groupattr-system";
 pub(crate) const NAME: &str = "groupattr-operator";

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testbed::Helm;
 
-use crate::{CHART, NAMED, job, objects, the};
+use crate::chart::{CHART, NAMED, job, objects, the};
 
 /// The specs of the pods of the operator, of the check and of the drain.
 fn specs(objects: &[Value]) -> [&Value; 3] {
@@ -28,7 +28,7 @@ async fn the_pods_of_helm_test_and_of_the_drain_are_none_of_the_operators_pods()
 /// OpenShift gives each namespace users of its own, and refuses pods that ask for another one.
 #[tokio::test]
 async fn no_pod_asks_for_a_user_or_a_group() {
-    for (about, file) in crate::values_files() {
+    for (about, file) in crate::chart::values_files() {
         let objects = objects(Helm::V4, &[&format!("--values={}", file.display())]).await;
         let text = json!(objects).to_string();
         for field in ["runAsUser", "runAsGroup", "fsGroup", "supplementalGroups"] {

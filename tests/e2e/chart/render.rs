@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 use testbed::Helm;
 
-use crate::{CHART, NAMED, called, objects, rendered, the, values_files};
+use crate::chart::{CHART, NAMED, called, objects, rendered, the, values_files};
 
 #[tokio::test]
 async fn lint_finds_nothing_in_any_of_the_values_files() {

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use testbed::control_plane::ControlPlane;
 use testbed::{Helm, until};
 
-use crate::machines::Machines;
+use crate::chart::machines::Machines;
 use crate::world::{CRDS, SOON};
-use crate::{CHART, NAMED, bare_plane, called};
+use crate::chart::{CHART, NAMED, bare_plane, called};
 
 const NAME: &str = "groupattr-operator";
 const HOME: &str = "groupattr-system";

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use testbed::Helm;
 
-use crate::schemas::{Schemas, VERSIONS, module};
+use crate::chart::schemas::{Schemas, VERSIONS, module};
 use crate::world::plane;
-use crate::{called, objects, the, values_files};
+use crate::chart::{called, objects, the, values_files};
 
 /// The Prometheus operator, whose kinds a ServiceMonitor and a PodMonitor are.
 const MONITORING: (&str, &str, &str) = (

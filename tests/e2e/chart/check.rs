@@ -5,10 +5,10 @@ use testbed::control_plane::{ControlPlane, OperatorRights, Scope, ServiceAccount
 use testbed::{Helm, until_ok};
 use tokio::process::Command;
 
-use crate::machines::Machines;
-use crate::people::NO_POLICIES;
+use crate::chart::machines::Machines;
+use crate::chart::people::NO_POLICIES;
 use crate::world::{SOON, plane};
-use crate::{CHART, NAMED, bare_plane};
+use crate::chart::{CHART, NAMED, bare_plane};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_groupattr-operator");
 

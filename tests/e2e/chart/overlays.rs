@@ -10,10 +10,10 @@ use testbed::control_plane::ControlPlane;
 use testbed::ports::free_port;
 use testbed::{Helm, until, until_ok};
 
-use crate::admission::{FORGED, Somebody, app, apps, ok, reset, secret};
-use crate::works::{HOME, NAME, run};
+use crate::chart::admission::{FORGED, Somebody, app, apps, ok, reset, secret};
+use crate::chart::works::{HOME, NAME, run};
 use crate::world::{OwnPlane, SOON, World};
-use crate::{bare_plane, check, objects, the};
+use crate::chart::{bare_plane, check, objects, the};
 
 const BASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/kustomize");
 /// Where no image can be: who forgets to name one is told so by the kubelet.

@@ -32,8 +32,6 @@ mod schemas;
 mod uninstall;
 mod valid;
 mod works;
-#[path = "../world/mod.rs"]
-mod world;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use testbed::vendor::{Misbehaviour, When};
 use testbed::{Helm, until};
 
-use crate::machines::{Machines, Running};
-use crate::works::{HOME, Installed, NAME, granted, install, used};
+use crate::chart::machines::{Machines, Running};
+use crate::chart::works::{HOME, Installed, NAME, granted, install, used};
 use crate::world::{OwnPlane, SOON, World, numbered, reason_of};
-use crate::{CHART, NAMED, bare_plane};
+use crate::chart::{CHART, NAMED, bare_plane};
 
 /// The Pod that stands for the operator's process: the Deployment's template, with its labels.
 async fn pod_of_the_deployment(world: &World) -> String {
@@ -77,7 +77,7 @@ async fn hands_over(helm: Helm, values: &'static str) {
     // People enter the rooms again, and somebody installs the operator again.
     world.rooms(&rooms);
     let calls = world.vendor.clears().len();
-    let again = crate::works::install_for(installed.world, helm, values).await;
+    let again = crate::chart::works::install_for(installed.world, helm, values).await;
     let world = &again.world;
     world.room("@TGS#new");
     world.reset("new", "@TGS#new", "").await;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use testbed::Helm;
 
-use crate::{CHART, NAMED, called, objects, the};
+use crate::chart::{CHART, NAMED, called, objects, the};
 
 #[tokio::test]
 async fn nothing_is_rendered_until_a_registry_is_named() {
@@ -69,7 +69,7 @@ async fn releases_of_the_same_name_in_two_namespaces_share_no_object_of_the_clus
     let mut sets = Vec::new();
     for namespace in ["one", "two"] {
         let args = ["template", "op", CHART, NAMED, "--namespace", namespace, "--set", values];
-        let all = crate::parse_all(&Helm::V4.offline(&args).await.unwrap().unwrap());
+        let all = crate::chart::parse_all(&Helm::V4.offline(&args).await.unwrap().unwrap());
         let of_the_cluster = all.iter().filter(|object| object["metadata"]["namespace"].is_null());
         sets.push(of_the_cluster.map(called).collect::<BTreeSet<String>>());
     }
@@ -92,7 +92,7 @@ async fn names_that_look_like_numbers_stay_names() {
     let mut all = Vec::new();
     for monitor in ["podMonitor.enabled=true", "serviceMonitor.enabled=true"] {
         let args = [&args[..], &["--set", monitor]].concat();
-        all.push(crate::parse_all(&Helm::V4.offline(&args).await.unwrap().unwrap()));
+        all.push(crate::chart::parse_all(&Helm::V4.offline(&args).await.unwrap().unwrap()));
     }
     for object in all.iter().flatten() {
         let mut found = Vec::new();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use testbed::Helm;
 
 use crate::world::plane;
-use crate::{CHART, objects, parse_all, the};
+use crate::chart::{CHART, objects, parse_all, the};
 
 const REGISTRY: &str = "registry.example.com";
 

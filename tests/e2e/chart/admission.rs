@@ -6,7 +6,7 @@ use testbed::control_plane::{ControlPlane, Kubectl};
 use testbed::{Helm, until, until_ok};
 
 use crate::world::{CRDS, OwnPlane, SOON};
-use crate::{bare_plane, people, works};
+use crate::chart::{bare_plane, people, works};
 
 /// What would end a reset, or hold a permit of a stranger's account.
 pub(crate) const FORGED: &str = r#"{"status":{"attempts":7,"completionTime":"2026-01-01T00:00:00Z",
