@@ -2,8 +2,28 @@
 
 use std::path::Path;
 
+use groupattr::api::Region;
+use groupattr::chat::region::host;
+use serde_json::Value;
+
 use crate::sources::tests;
-use crate::text::{pages, quoted, root};
+use crate::text::{page, pages, quoted, root};
+
+/// Whichever region an app names, its host is allowed.
+#[test]
+fn the_policy_by_name_allows_the_vendors_host_of_every_region() {
+    let crd: Value = serde_saphyr::from_str(&page("crds/chatapps.yaml")).unwrap();
+    let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    let regions: Vec<Region> = serde_json::from_value(spec["properties"]["region"]["enum"].clone()).unwrap();
+    let mut hosts: Vec<&str> = regions.into_iter().map(host).collect();
+    hosts.sort_unstable();
+    let policy: Value = serde_saphyr::from_str(&page("examples/cilium/networkpolicy.yaml")).unwrap();
+    let rules = policy["spec"]["egress"].as_array().unwrap().iter();
+    let names = rules.flat_map(|rule| rule["toFQDNs"].as_array().cloned().unwrap_or_default());
+    let mut allowed: Vec<String> = names.map(|name| name["matchName"].as_str().unwrap().to_owned()).collect();
+    allowed.sort_unstable();
+    assert_eq!(allowed, hosts);
+}
 
 /// Headings become anchors as GitHub makes them.
 fn anchors(text: &str) -> Vec<String> {
@@ -68,8 +88,8 @@ fn every_test_that_a_page_names_exists() {
                 checked += 1;
             }
             // All tests of a module: `--test e2e faults::stale::`.
-            if let Some(module) = quote.strip_suffix("::").and_then(|filter| filter.rsplit([' ', ':']).next())
-            {
+            let module = quote.strip_suffix("::").and_then(|filter| filter.rsplit([' ', ':']).next());
+            if let Some(module) = module.filter(|module| !module.is_empty()) {
                 assert!(has_module(module), "{}: there are no tests in {quote}", path.display());
             }
         }

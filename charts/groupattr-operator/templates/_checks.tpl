@@ -42,6 +42,54 @@
 {{- if and $v.serviceMonitor.enabled (not $v.service.enabled) -}}
 {{- fail "serviceMonitor.enabled needs service.enabled=true; without a Service use podMonitor.enabled" -}}
 {{- end -}}
+{{- if and $v.serviceMonitor.enabled $v.podMonitor.enabled -}}
+{{- fail "serviceMonitor.enabled and podMonitor.enabled are both true: every metric would be read twice; leave one of them out" -}}
+{{- end -}}
+{{- range $monitor := list "serviceMonitor" "podMonitor" -}}
+{{- with get $v $monitor -}}
+{{- if and .interval .scrapeTimeout (gt (int64 (include "groupattr-operator.milliseconds" .scrapeTimeout)) (int64 (include "groupattr-operator.milliseconds" .interval))) -}}
+{{- fail (printf "%s.scrapeTimeout (%s) must be at most %s.interval (%s): the Prometheus operator refuses it" $monitor .scrapeTimeout $monitor .interval) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $monitor, $ends := dict "serviceMonitor" "endpoints" "podMonitor" "podMetricsEndpoints" -}}
+{{- $fixed := dict "extraSpec" (list "namespaceSelector" "selector" $ends)
+  "extraEndpoint" (list "port" "path" "interval" "scrapeTimeout" "honorLabels" "relabelings" "metricRelabelings") -}}
+{{- range $value, $fields := $fixed -}}
+{{- range $field := $fields -}}
+{{- if hasKey (get (get $v $monitor) $value) $field -}}
+{{- fail (printf "%s.%s has %s, which the chart sets: leave it out, or set %s.%s if there is such a value" $monitor $value $field $monitor $field) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $value, $taken := dict "extraVolumes" "api-access" "extraContainers" .Chart.Name "initContainers" .Chart.Name -}}
+{{- range get $v $value -}}
+{{- if eq .name $taken -}}
+{{- fail (printf "%s has %s, which the chart makes itself: choose another name" $value $taken) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq $v.service.clusterIP "None") (ne $v.service.type "ClusterIP") -}}
+{{- fail (printf "service.clusterIP is None and service.type is %s: only a Service of type ClusterIP can do without an address" $v.service.type) -}}
+{{- end -}}
+{{- if and (eq $v.dnsPolicy "None") (empty (get $v.dnsConfig "nameservers")) -}}
+{{- fail "dnsPolicy is None and dnsConfig.nameservers is empty: the pods could resolve nothing; name a server or leave dnsPolicy out" -}}
+{{- end -}}
+{{- /* Last, so that who tries other values out hears of those first. */ -}}
+{{- if not (or $v.image.registry $v.global.imageRegistry (regexMatch "^(localhost|[^/]*[.:][^/]*)/" $v.image.repository)) -}}
+{{- fail "no registry is named, and there is no public image of the operator: push it to a registry of yours and name that, for example --set image.registry=registry.example.com" -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* A duration of Prometheus, such as 1m30s. */ -}}
+{{- define "groupattr-operator.milliseconds" -}}
+{{- $units := dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000 "w" 604800000 "y" 31536000000 -}}
+{{- $sum := 0 -}}
+{{- range regexFindAll "[0-9]+(ms|[smhdwy])" . -1 -}}
+{{- $sum = add $sum (mul (regexFind "^[0-9]+" . | int64) (get $units (regexFind "[a-z]+$" .))) -}}
+{{- end -}}
+{{- $sum -}}
 {{- end -}}
 
 {{- define "groupattr-operator.terminationGrace" -}}

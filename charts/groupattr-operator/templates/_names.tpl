@@ -17,6 +17,11 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* Of objects of the cluster: two releases may have the same name in two namespaces. */ -}}
+{{- define "groupattr-operator.clusterName" -}}
+{{- printf "%s-%s" (include "groupattr-operator.fullname" .) (include "groupattr-operator.namespace" .) -}}
+{{- end -}}
+
 {{- define "groupattr-operator.namespace" -}}
 {{- default .Release.Namespace .Values.namespaceOverride -}}
 {{- end -}}
@@ -45,6 +50,18 @@ app.kubernetes.io/component: operator
   "app.kubernetes.io/managed-by" .Release.Service
   "app.kubernetes.io/part-of" "groupattr-operator" -}}
 {{- merge $own .Values.commonLabels | toYaml -}}
+{{- end -}}
+
+{{- /* Labels and annotations of pods; call with dict "root" $ "component" (a dict, for pods that are not the operator's). */ -}}
+{{- define "groupattr-operator.podMetadata" -}}
+{{- $v := .root.Values -}}
+{{- $fixed := mergeOverwrite (include "groupattr-operator.selectorLabels" .root | fromYaml) (default dict .component) -}}
+labels:
+  {{- mergeOverwrite (deepCopy $v.commonLabels) $v.podLabels $fixed | toYaml | nindent 2 }}
+{{- with mergeOverwrite (deepCopy $v.commonAnnotations) $v.podAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{- /* The metadata below a name: namespace (empty for none), labels, annotations.

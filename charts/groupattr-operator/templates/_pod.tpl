@@ -20,7 +20,7 @@
 {{- range .Values.allowEndpoints }}
 - {{ printf "--allow-endpoint=%s" . | quote }}
 {{- end }}
-{{- if eq "any" (default "hex64" .Values.keyFormat) }}
+{{- if eq "any" .Values.keyFormat }}
 - --key-format=any
 {{- end }}
 {{- with .Values.leaderElection }}
@@ -31,7 +31,10 @@
 - --lease-retry-seconds={{ int .retrySeconds }}
 {{- end }}
 {{- end }}
-- {{ printf "--listen=%s:%d" .Values.listen.address (int .Values.listen.port) | quote }}
+{{- with .Values.listen }}
+{{- $bare := and (contains ":" .address) (not (hasPrefix "[" .address)) }}
+- {{ printf "--listen=%s:%d" (ternary (printf "[%s]" .address) .address $bare) (int .port) | quote }}
+{{- end }}
 - --log-format={{ .Values.log.format }}
 - {{ printf "--log-filter=%s" .Values.log.filter | quote }}
 - --shutdown-grace-seconds={{ int .Values.shutdownGraceSeconds }}
@@ -113,29 +116,40 @@ volumeMounts:
   {{- end }}
 {{- end -}}
 
-{{- /* Everything of a pod's spec that is neither a container nor about its life. A call with another service account adds it
+{{- /* Everything of a pod's spec but the containers that run in it together, and its life. A call with another service account adds it
 as `account`. */ -}}
 {{- define "groupattr-operator.surroundings" -}}
 {{- $v := .Values -}}
 serviceAccountName: {{ default (include "groupattr-operator.serviceAccountName" .) .account | quote }}
 automountServiceAccountToken: false
 enableServiceLinks: false
-{{- with concat (default list $v.global.imagePullSecrets) $v.imagePullSecrets }}
+{{- $pullSecrets := list }}
+{{- range concat (default list $v.global.imagePullSecrets) $v.imagePullSecrets }}
+{{- $pullSecrets = append $pullSecrets (ternary . (get (ternary dict . (kindIs "string" .)) "name") (kindIs "string" .)) }}
+{{- end }}
+{{- with uniq $pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ ternary . (get (ternary dict . (kindIs "string" .)) "name") (kindIs "string" .) | quote }}
+  - name: {{ . | quote }}
   {{- end }}
+{{- end }}
+{{- if not (kindIs "invalid" $v.hostUsers) }}
+hostUsers: {{ $v.hostUsers }}
 {{- end }}
 securityContext:
   {{- toYaml $v.podSecurityContext | nindent 2 }}
-{{- range $field := list "nodeSelector" "tolerations" "affinity" "dnsConfig" "hostAliases" }}
-{{- with get $v $field }}
+{{- $shared := dict
+  "nodeSelector" (merge dict $v.nodeSelector (default dict $v.global.nodeSelector))
+  "tolerations" (concat $v.tolerations (default list $v.global.tolerations) | uniq)
+  "priorityClassName" (default $v.global.priorityClassName $v.priorityClassName) }}
+{{- range $field := list "nodeSelector" "tolerations" "affinity" "dnsConfig" "hostAliases" "initContainers" }}
+{{- with default (get $v $field) (get $shared $field) }}
 {{ $field }}:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
 {{- range $field := list "priorityClassName" "runtimeClassName" "schedulerName" "dnsPolicy" }}
-{{- with get $v $field }}
+{{- with default (get $v $field) (get $shared $field) }}
 {{ $field }}: {{ . | quote }}
 {{- end }}
 {{- end }}

@@ -3,7 +3,7 @@
 {{- /* "true" if a policy is installed. Unless its values say so, it comes with the other objects of the cluster.
 Call with dict "root" $ "policy" (its values). */ -}}
 {{- define "groupattr-operator.policyEnabled" -}}
-{{- $enabled := (default dict .policy).enabled -}}
+{{- $enabled := .policy.enabled -}}
 {{- if kindIs "invalid" $enabled -}}
 {{- $enabled = empty .root.Values.watchNamespaces -}}
 {{- end -}}
@@ -20,7 +20,7 @@ metadata:
 spec:
   policyName: {{ .name | quote }}
   validationActions:
-    {{- default (list "Deny") (get (default dict .policy) "validationActions") | toYaml | nindent 4 }}
+    {{- toYaml .policy.validationActions | nindent 4 }}
   {{- with .root.Values.watchNamespaces }}
   matchResources:
     namespaceSelector:

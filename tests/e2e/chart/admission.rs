@@ -1,20 +1,15 @@
 //! What admission keeps people from who hold every right in a namespace of theirs: by the policies about statuses and
-//! about Secrets, as the chart and the kustomize base install them.
+//! about Secrets, as the chart installs them.
 
-use std::fs;
-use std::path::Path;
-
-use kube::Api;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use serde_json::{Value, json};
 use testbed::control_plane::{ControlPlane, Kubectl};
 use testbed::{Helm, until, until_ok};
 
-use crate::chart::{bare_plane, check, people, works};
+use crate::chart::{bare_plane, people, works};
 use crate::world::{CRDS, OwnPlane, SOON};
 
 /// What would end a reset, or hold a permit of a stranger's account.
-const FORGED: &str = r#"{"status":{"attempts":7,"completionTime":"2026-01-01T00:00:00Z",
+pub(crate) const FORGED: &str = r#"{"status":{"attempts":7,"completionTime":"2026-01-01T00:00:00Z",
     "conditions":[{"type":"Succeeded","status":"True","reason":"Cleared","message":"forged","lastTransitionTime":"2026-01-01T00:00:00Z"}]}}"#;
 /// What makes an app look proved.
 const PROVED: &str = r#"{"status":{"lastVerifiedTime":"2026-01-01T00:00:00Z","lastErrorCode":7}}"#;
@@ -22,7 +17,7 @@ const TRY_OUT: &str = "--dry-run=server";
 const MERGE: &str = "--type=merge";
 
 /// Somebody with a token of their own, at work in one namespace.
-struct Somebody<'a> {
+pub(crate) struct Somebody<'a> {
     plane: &'a ControlPlane,
     namespace: String,
     user: String,
@@ -30,14 +25,14 @@ struct Somebody<'a> {
 }
 
 impl<'a> Somebody<'a> {
-    async fn new(plane: &'a ControlPlane, namespace: &str, name: &str) -> Self {
+    pub(crate) async fn new(plane: &'a ControlPlane, namespace: &str, name: &str) -> Self {
         let account = plane.service_account(namespace, name).await.unwrap();
         let kubeconfig = plane.kubeconfig(name, &account.token).unwrap().display().to_string();
         Self { plane, namespace: namespace.to_owned(), user: account.user(), kubeconfig }
     }
 
     /// With a ClusterRole in one namespace.
-    async fn bound_to(self, clusterrole: &str, namespace: &str) -> Self {
+    pub(crate) async fn bound_to(self, clusterrole: &str, namespace: &str) -> Self {
         let name = format!("{}-{clusterrole}", self.user.replace(':', "-"));
         let (role, user) = (format!("--clusterrole={clusterrole}"), format!("--user={}", self.user));
         ok(self.plane, &["-n", namespace, "create", "rolebinding", &name, &role, &user]).await;
@@ -45,7 +40,7 @@ impl<'a> Somebody<'a> {
     }
 
     /// With these rules: in one namespace, or in all.
-    async fn with(self, namespace: Option<&str>, name: &str, rules: Value) -> Self {
+    pub(crate) async fn with(self, namespace: Option<&str>, name: &str, rules: Value) -> Self {
         let version = "rbac.authorization.k8s.io/v1";
         let kind = if namespace.is_some() { "Role" } else { "ClusterRole" };
         let metadata = json!({"name": name});
@@ -73,12 +68,12 @@ impl<'a> Somebody<'a> {
         self.kubectl(&[&["create", "-f", "-"], more].concat(), &object.to_string()).await
     }
 
-    async fn patch(&self, what: &[&str], patch: &str) -> Kubectl {
+    pub(crate) async fn patch(&self, what: &[&str], patch: &str) -> Kubectl {
         self.kubectl(&[&["patch"], what, &[MERGE, "-p", patch]].concat(), "").await
     }
 
     /// Waits until the server refuses a try with this text, and not for want of a right.
-    async fn is_refused(&self, what: &[&str], patch: &str, text: &str) -> String {
+    pub(crate) async fn is_refused(&self, what: &[&str], patch: &str, text: &str) -> String {
         until(SOON, text, || async {
             let said = self.patch(&[what, &[TRY_OUT]].concat(), patch).await.stderr;
             said.contains(text).then_some(said)
@@ -87,7 +82,7 @@ impl<'a> Somebody<'a> {
     }
 }
 
-async fn ok(plane: &ControlPlane, args: &[&str]) {
+pub(crate) async fn ok(plane: &ControlPlane, args: &[&str]) {
     let done = plane.kubectl(args).await.unwrap();
     assert!(done.ok, "{args:?}: {}", done.stderr);
 }
@@ -96,20 +91,20 @@ fn everything() -> Value {
     json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}])
 }
 
-fn apps() -> Value {
+pub(crate) fn apps() -> Value {
     json!([{"apiGroups": ["groupattr.dev"], "resources": ["chatapps", "clusterchatapps"], "verbs": ["*"]}])
 }
 
-fn secret(name: &str) -> Value {
+pub(crate) fn secret(name: &str) -> Value {
     json!([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": [name], "verbs": ["get"]}])
 }
 
-fn app(kind: &str, name: &str, secret: &str) -> Value {
+pub(crate) fn app(kind: &str, name: &str, secret: &str) -> Value {
     let spec = json!({"sdkAppID": 7, "region": "Seoul", "credentials": {"secretKeyRef": {"name": secret}}});
     json!({"apiVersion": "groupattr.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
 }
 
-fn reset(name: &str) -> Value {
+pub(crate) fn reset(name: &str) -> Value {
     let spec = json!({"groupID": "@TGS#parked", "suspend": true});
     json!({"apiVersion": "groupattr.dev/v1alpha1", "kind": "GroupAttributeReset", "metadata": {"name": name}, "spec": spec})
 }
@@ -297,85 +292,4 @@ async fn policies_for_watched_namespaces_leave_the_others_alone() {
         let done = people[1].patch(what, patch).await;
         assert!(done.ok, "{}", done.stderr);
     }
-}
-
-/// Writes an overlay of the kustomize base, which lets somebody restore statuses.
-fn overlay(plane: &ControlPlane, namespace: &str, prefix: &str, restorer: &str) -> String {
-    let folder = plane.folder().join("overlay");
-    fs::create_dir_all(&folder).unwrap();
-    // Kustomize takes no absolute path to a base.
-    let folder = folder.canonicalize().unwrap();
-    let up = "../".repeat(folder.components().count() - 1);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).canonicalize().unwrap();
-    let base = root.join("charts/kustomize").strip_prefix("/").unwrap().display().to_string();
-    let users = "/spec/variables/1/expression";
-    let patch = json!([{"op": "replace", "path": users, "value": json!([restorer]).to_string()}]);
-    let text = json!({
-        "resources": [up + &base],
-        "namespace": namespace,
-        "namePrefix": prefix,
-        "images": [{"name": "groupattr-operator", "newName": "registry.example.com/groupattr-operator"}],
-        "patches": [{
-            "target": {"kind": "ValidatingAdmissionPolicy", "name": "groupattr-operator-status"},
-            "patch": patch.to_string(),
-        }],
-    });
-    fs::write(folder.join("kustomization.yaml"), text.to_string()).unwrap();
-    folder.to_str().unwrap().to_owned()
-}
-
-#[tokio::test]
-async fn an_overlay_of_the_kustomize_base_takes_its_policies_to_another_namespace() {
-    let plane = &bare_plane().await;
-    let team = plane.namespace().await.unwrap();
-    let folder = overlay(plane, "rooms", "live-", &format!("system:serviceaccount:{team}:velero"));
-    ok(plane, &["apply", "--server-side", "-k", &folder]).await;
-    for object in [reset("parked"), app("ClusterChatApp", "shared", "chat")] {
-        until(SOON, "the kinds to be served", || async {
-            plane.apply_in(&team, &object.to_string()).await.ok()
-        })
-        .await;
-    }
-    let args = ["-n", "rooms", "get", "deployment", "live-groupattr-operator", "-o", "json"];
-    let deployment: Value = serde_json::from_str(&plane.kubectl(&args).await.unwrap().stdout).unwrap();
-    let pod = &deployment["spec"]["template"]["spec"];
-    assert_eq!(pod["serviceAccountName"], "live-groupattr-operator");
-    assert!(!pod["containers"][0]["args"].to_string().contains("groupattr-system"), "{pod:#}");
-
-    // Somebody with every right in a namespace, who also takes the operator's name.
-    let status = ["gar", "parked", "--subresource=status"];
-    for name in ["mallory", "live-groupattr-operator"] {
-        let attacker = Somebody::new(plane, &team, name).await.bound_to("cluster-admin", &team).await;
-        let text = "only system:serviceaccount:rooms:live-groupattr-operator writes this status";
-        attacker.is_refused(&status, FORGED, text).await;
-    }
-    let operator = plane.service_account("rooms", "live-groupattr-operator").await.unwrap();
-    let (good, said) = check::check(plane, &operator, &["--namespace=rooms"]).await;
-    assert!(good, "{said}");
-    // Not by kubectl, which would read the status first: the operator has no right to that.
-    let kind =
-        ApiResource::from_gvk(&GroupVersionKind::gvk("groupattr.dev", "v1alpha1", "GroupAttributeReset"));
-    let client = plane.client(&operator.token).await.unwrap();
-    let resets: Api<DynamicObject> = Api::namespaced_with(client, &team, &kind);
-    let patch = Patch::Merge(serde_json::from_str::<Value>(FORGED).unwrap());
-    let _ = resets.patch_status("parked", &PatchParams::default(), &patch).await.unwrap();
-
-    let restorer = Somebody::new(plane, &team, "velero").await.bound_to("cluster-admin", &team).await;
-    until_ok(SOON, "the restorer of the overlay to be let in", || async {
-        let done = restorer.patch(&status, FORGED).await;
-        if done.ok { Ok(()) } else { Err(done.stderr) }
-    })
-    .await;
-
-    // The Secrets of the platform are where the operator went.
-    let platform = Somebody::new(plane, &team, "platform").await.with(None, "apps", apps()).await;
-    let moved = r#"{"spec":{"region":"Tokyo"}}"#;
-    let text = "you may not get the Secret \"chat\" in namespace \"rooms\"";
-    platform.is_refused(&["clusterchatapp", "shared"], moved, text).await;
-    let platform = platform.with(Some("rooms"), "chat", secret("chat")).await;
-    until_ok(SOON, "the right to read it to be enough", || async {
-        let done = platform.patch(&["clusterchatapp", "shared"], moved).await;
-        if done.ok { Ok(()) } else { Err(done.stderr) }
-    })
-    .await;
 }

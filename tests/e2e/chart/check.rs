@@ -1,16 +1,13 @@
 //! `helm test`, and the command in its pod.
 
-use std::path::Path;
-
-use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::api::rbac::v1::PolicyRule;
-use serde_json::Value;
 use testbed::control_plane::{ControlPlane, OperatorRights, Scope, ServiceAccount};
-use testbed::{Helm, Pod, until, until_ok};
+use testbed::{Helm, until_ok};
 use tokio::process::Command;
 
+use crate::chart::machines::Machines;
 use crate::chart::people::NO_POLICIES;
-use crate::chart::{CHART, bare_plane};
+use crate::chart::{CHART, NAMED, bare_plane};
 use crate::world::{SOON, plane};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_groupattr-operator");
@@ -103,27 +100,6 @@ async fn a_cluster_that_does_not_answer_is_said_once() {
     assert_eq!((lines(&said, "unknown").len(), lines(&said, "ok").len()), (1, 0), "{said}");
 }
 
-/// Stands in for the machines of a cluster: runs the pod of a test and says how it ended.
-async fn run_the_pod(plane: &ControlPlane, namespace: &str) -> String {
-    let pod = until(SOON, "the pod of the test", || async {
-        let args = ["-n", namespace, "get", "pods", "-o", "json"];
-        let list: Value = serde_json::from_str(&plane.kubectl(&args).await.ok()?.stdout).ok()?;
-        let new = list["items"].as_array()?.iter().find(|pod| pod["status"]["phase"] == "Pending")?;
-        Some(new.clone())
-    })
-    .await;
-    let name = pod["metadata"]["name"].as_str().unwrap();
-    let spec: PodSpec = serde_json::from_value(pod["spec"].clone()).unwrap();
-    let files = Pod::new(plane, namespace, name, spec).await.unwrap();
-    let output = Command::from(files.command(Path::new(PROGRAM)).unwrap()).output().await.unwrap();
-    let phase = if output.status.success() { "Succeeded" } else { "Failed" };
-    let patch = format!("{{\"status\":{{\"phase\":\"{phase}\"}}}}");
-    let args = ["-n", namespace, "patch", "pod", name, "--subresource=status", "--type=merge", "-p", &patch];
-    let done = plane.kubectl(&args).await.unwrap();
-    assert!(done.ok, "{}", done.stderr);
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
-
 #[tokio::test]
 async fn helm_test_passes_after_an_install_and_fails_without_a_right() {
     let plane = plane().await;
@@ -136,26 +112,39 @@ async fn helm_test_passes_after_an_install_and_fails_without_a_right() {
         ] {
             let home = plane.namespace().await.unwrap();
             let values = format!("crds.enabled=false,{NO_POLICIES},{values}");
-            let install = ["install", &home, CHART, "--namespace", &home, "--set", &values];
+            let install = ["install", &home, CHART, NAMED, "--namespace", &home, "--set", &values];
             let _ = helm.run(&kubeconfig, &install).await.unwrap().unwrap();
-            let test = ["test", &home, "--namespace", &home, "--timeout=60s"];
-            let (tested, said) = tokio::join!(helm.run(&kubeconfig, &test), run_the_pod(plane, &home));
-            let tested = tested.unwrap();
+            let test = async || {
+                let machines = Machines::new(plane, &home);
+                let args = ["test", &home, "--namespace", &home, "--timeout=60s"];
+                let tested = machines.beside(helm.run(&kubeconfig, &args)).await.unwrap();
+                let said = machines.said.lock().unwrap().join("\n");
+                (tested, said)
+            };
+            let (tested, said) = test().await;
             assert!(tested.ok, "{helm:?} {values}: {} {said}", tested.stderr);
-            let left = plane.kubectl(&["-n", &home, "get", "pods", "-o", "name"]).await.unwrap().stdout;
-            assert_eq!(left, "", "the pod of a test that passed stays behind");
+            let jobs = async |output: &str| {
+                plane.kubectl(&["-n", &home, "get", "jobs", "-o", output]).await.unwrap().stdout
+            };
+            assert_eq!(jobs("name").await, "", "the Job of a test that passed stays behind");
             assert!(!said.contains("missing"), "{said}");
             assert_eq!(lines(&said, "skipped").len(), usize::from(values.contains("None")), "{said}");
             let reduced = values.contains("deleteFinished=false");
             assert_eq!(lines(&said, "without").len(), usize::from(reduced), "{said}");
 
             let kind = if values.contains("watchNamespaces") { "rolebinding" } else { "clusterrolebinding" };
-            let binding = format!("{home}-groupattr-operator");
+            let mut binding = format!("{home}-groupattr-operator");
+            if kind == "clusterrolebinding" {
+                binding = format!("{binding}-{home}");
+            }
             let removed = plane.kubectl(&["delete", kind, &binding]).await.unwrap();
             assert!(removed.ok, "{}", removed.stderr);
-            let (tested, said) = tokio::join!(helm.run(&kubeconfig, &test), run_the_pod(plane, &home));
-            assert!(!tested.unwrap().ok, "{helm:?} {values}: passes without rights: {said}");
+            let (tested, said) = test().await;
+            assert!(!tested.ok, "{helm:?} {values}: passes without rights: {said}");
             assert!(said.contains("missing  get groupattributeresets of groupattr.dev"), "{said}");
+            // So that its log can be read; Kubernetes takes it away, release or no release.
+            let ends = jobs("jsonpath={.items[*].spec.ttlSecondsAfterFinished}").await;
+            assert_eq!(ends, "600", "the Job of a test that failed");
         }
     }
 }

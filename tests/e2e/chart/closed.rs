@@ -6,10 +6,10 @@ use std::process::Command;
 use serde_json::{Value, json};
 use testbed::Helm;
 
-use crate::chart::{CHART, objects, the, values_files};
+use crate::chart::{CHART, NAMED, job, objects, the, values_files};
 
 async fn refusal(helm: Helm, values: &str) -> String {
-    let args = ["template", "x", CHART, "--set-json", values];
+    let args = ["template", "x", CHART, NAMED, "--set-json", values];
     helm.offline(&args).await.unwrap().unwrap_err()
 }
 
@@ -44,6 +44,8 @@ async fn an_empty_element_or_an_empty_list_is_refused_where_it_could_mean_everyt
         ("usePolicy.validationActions=[\"Warn\",\"Deny\"]", "/usePolicy/validationActions"),
         ("networkPolicy.apiServerPorts=[]", "/networkPolicy/apiServerPorts"),
         ("networkPolicy.vendorPorts=[]", "/networkPolicy/vendorPorts"),
+        ("networkPolicy.dnsPorts=[]", "/networkPolicy/dnsPorts"),
+        ("networkPolicy.dnsPorts=[null]", "/networkPolicy/dnsPorts/0"),
         ("networkPolicy.metricsFrom=[{}]", "/networkPolicy/metricsFrom/0"),
         (
             "networkPolicy.metricsFrom=[{\"podSelector\":{\"matchLables\":{\"a\":\"b\"}}}]",
@@ -87,7 +89,8 @@ async fn the_operator_reads_all_secrets_some_or_none() {
             .flat_map(|role| role["rules"].as_array().unwrap().clone())
             .filter(|rule| rule["resources"].as_array().unwrap().contains(&json!("secrets")))
             .collect();
-        let check = the("Pod", &objects)["spec"]["containers"][0]["args"].as_array().unwrap().clone();
+        let check = &job("check", &objects)["spec"]["template"]["spec"]["containers"][0]["args"];
+        let check = check.as_array().unwrap().clone();
         let about: Vec<Value> =
             check.into_iter().filter(|arg| arg.as_str().unwrap().contains("secret")).collect();
         (rules, about)
@@ -149,9 +152,8 @@ async fn what_a_value_sets_cannot_be_set_behind_its_back() {
     let mut rendered = BTreeSet::new();
     for file in values_files().values() {
         for object in objects(Helm::V4, &[&format!("--values={}", file.display())]).await {
-            let pod =
-                if object["kind"] == "Pod" { &object["spec"] } else { &object["spec"]["template"]["spec"] };
-            let args = pod["containers"][0]["args"].as_array().cloned().unwrap_or_default();
+            let container = &object["spec"]["template"]["spec"]["containers"][0];
+            let args = container["args"].as_array().cloned().unwrap_or_default();
             let flags = args.into_iter().filter_map(|arg| Some(arg.as_str()?.strip_prefix("--")?.to_owned()));
             rendered.extend(flags.map(|flag| flag.split('=').next().unwrap().to_owned()));
         }
@@ -202,7 +204,7 @@ async fn without_election_no_value_leads_to_two_processes() {
         "leaderElection.enabled=false,strategy.rollingUpdate.maxSurge=1",
     ] {
         for helm in Helm::BOTH {
-            let args = ["template", "x", CHART, "--set", values];
+            let args = ["template", "x", CHART, NAMED, "--set", values];
             let said = helm.offline(&args).await.unwrap().unwrap_err();
             assert!(said.contains("leaderElection.enabled=true"), "{helm:?} {values}: {said}");
         }

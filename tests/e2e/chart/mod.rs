@@ -3,12 +3,14 @@
 //! | question | file |
 //! |---|---|
 //! | is everything documented, checked by the schema, and the same wherever it is written twice? | `files` |
-//! | what is rendered, and what is refused? | `render` |
+//! | what is rendered, and what is refused? | `render`, `names`, `pods` |
+//! | does a null mean the default, wherever it stands? | `nulls` |
 //! | do the API servers of 1.33 to 1.37 take it, and Pod Security *restricted*? | `valid` |
 //! | install, upgrade, roll back, uninstall, take over, umbrella, archive | `releases` |
 //! | does uninstalling lose anything, or leave anything behind? | `uninstall` |
 //! | who runs the pods, where there are no machines? | `machines` |
 //! | does what is installed work, with exactly the rights it uses? | `works` |
+//! | the kustomize base, and what an overlay makes of it | `overlays` |
 //! | `helm test` and `groupattr-operator check` | `check` |
 //! | what may people do, and who may use which app? | `people` |
 //! | what does admission keep from those who hold every right in a namespace? | `admission` |
@@ -19,7 +21,11 @@ mod check;
 mod closed;
 mod files;
 mod machines;
+mod names;
+mod nulls;
+mod overlays;
 mod people;
+mod pods;
 mod releases;
 mod render;
 mod schemas;
@@ -38,6 +44,10 @@ use tokio::sync::Mutex;
 
 /// The chart.
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/groupattr-operator");
+
+/// Values that name a registry: the chart renders nothing without one.
+const NAMED: &str =
+    concat!("--values=", env!("CARGO_MANIFEST_DIR"), "/charts/groupattr-operator/ci/default-values.yaml");
 
 /// An API server of its own, without our CRDs: for tests that install them in their own way, or need it for themselves.
 async fn bare_plane() -> ControlPlane {
@@ -61,9 +71,11 @@ fn values_files() -> BTreeMap<String, PathBuf> {
         .collect()
 }
 
-/// What Helm renders, as text.
+/// What Helm renders, as text; without a values file with those that have to be set.
 async fn rendered(helm: Helm, args: &[&str]) -> String {
-    let all = [&["template", "groupattr-operator", CHART, "--namespace=groupattr-system"], args].concat();
+    let named: &[&str] = if args.iter().any(|arg| arg.starts_with("--values=")) { &[] } else { &[NAMED] };
+    let template = ["template", "groupattr-operator", CHART, "--namespace=groupattr-system"];
+    let all = [&template[..], named, args].concat();
     helm.offline(&all).await.expect("helm").unwrap()
 }
 
@@ -84,6 +96,14 @@ fn the<'a>(kind: &str, objects: &'a [Value]) -> &'a Value {
     let one = found.next().unwrap_or_else(|| panic!("no {kind}"));
     assert!(found.next().is_none(), "several of kind {kind}");
     one
+}
+
+/// The Job of a component: `check` or `drain`.
+fn job<'a>(component: &str, objects: &'a [Value]) -> &'a Value {
+    let is_its = |object: &&Value| {
+        object["kind"] == "Job" && object["metadata"]["labels"]["app.kubernetes.io/component"] == component
+    };
+    objects.iter().find(is_its).unwrap_or_else(|| panic!("no Job of the {component}"))
 }
 
 /// How an object is called in messages.

@@ -4,7 +4,7 @@ use serde_json::json;
 use testbed::control_plane::{ControlPlane, Kubectl};
 use testbed::{Helm, until, until_ok};
 
-use crate::chart::{CHART, bare_plane, objects};
+use crate::chart::{CHART, NAMED, bare_plane, objects};
 use crate::world::{CRDS, SOON, plane};
 
 /// On an API server that others share: these policies would be for their objects too.
@@ -14,7 +14,7 @@ pub(crate) const NO_POLICIES: &str = "statusPolicy.enabled=false,secretPolicy.en
 pub(crate) async fn install(plane: &ControlPlane, values: &str) -> String {
     let home = plane.namespace().await.unwrap();
     let values = format!("crds.enabled=false,replicas=0,{values}");
-    let args = ["install", &home, CHART, "--namespace", &home, "--set", &values];
+    let args = ["install", &home, CHART, NAMED, "--namespace", &home, "--set", &values];
     let _ = Helm::V4.run(&plane.admin_kubeconfig(), &args).await.unwrap().unwrap();
     format!("{home}-groupattr-operator")
 }
@@ -29,8 +29,9 @@ async fn viewers_see_and_editors_make_but_nobody_writes_a_status() {
     let plane = plane().await;
     let name = install(plane, &format!("rbac.aggregate.edit=true,{NO_POLICIES}")).await;
     let namespace = plane.namespace().await.unwrap();
+    let home = name.strip_suffix("-groupattr-operator").unwrap();
     for role in ["view", "edit"] {
-        let clusterrole = format!("--clusterrole={name}-{role}");
+        let clusterrole = format!("--clusterrole={name}-{home}-{role}");
         ok(
             plane,
             &["-n", &namespace, "create", "rolebinding", role, &clusterrole, &format!("--user={role}er")],
@@ -74,14 +75,14 @@ async fn viewers_see_and_editors_make_but_nobody_writes_a_status() {
     // A cluster adds them to its own roles by these labels.
     let rendered = objects(Helm::V4, &["--set=rbac.aggregate.edit=true"]).await;
     for (suffix, label) in [("view", "aggregate-to-view"), ("edit", "aggregate-to-edit")] {
-        let role = rendered
-            .iter()
-            .find(|object| object["metadata"]["name"] == format!("groupattr-operator-{suffix}"));
+        let role = rendered.iter().find(|object| {
+            object["metadata"]["name"] == format!("groupattr-operator-groupattr-system-{suffix}")
+        });
         assert_eq!(role.unwrap()["metadata"]["labels"][format!("rbac.authorization.k8s.io/{label}")], "true");
     }
     let without = objects(Helm::V4, &[]).await;
     assert!(
-        without.iter().all(|object| object["metadata"]["name"] != "groupattr-operator-edit"),
+        without.iter().all(|object| object["metadata"]["name"] != "groupattr-operator-groupattr-system-edit"),
         "off by default"
     );
 }

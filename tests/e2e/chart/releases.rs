@@ -8,7 +8,7 @@ use testbed::control_plane::ControlPlane;
 use testbed::{Helm, until};
 
 use crate::chart::machines::Machines;
-use crate::chart::{CHART, bare_plane, called};
+use crate::chart::{CHART, NAMED, bare_plane, called};
 use crate::world::{CRDS, SOON};
 
 const NAME: &str = "groupattr-operator";
@@ -35,7 +35,7 @@ impl Cluster {
 
     /// Installs the chart the first time, upgrades it after that.
     async fn put(&self, helm: Helm, chart: &str, more: &[&str]) -> String {
-        let args = [&["upgrade", "--install", NAME, chart, "--create-namespace"], more].concat();
+        let args = [&["upgrade", "--install", NAME, chart, NAMED, "--create-namespace"], more].concat();
         self.helm(helm, &args).await
     }
 
@@ -116,10 +116,12 @@ fn older_chart(cluster: &Cluster) -> String {
     let text = fs::read_to_string(&crd).unwrap();
     assert!(text.contains("name: Age\n"));
     fs::write(crd, text.replace("name: Age\n", "name: Years\n")).unwrap();
-    let values = folder.join("values.yaml");
-    let text = fs::read_to_string(&values).unwrap();
-    assert!(text.contains("\nrevisionHistoryLimit: 3\n"));
-    fs::write(values, text.replace("\nrevisionHistoryLimit: 3\n", "\n")).unwrap();
+    for values in ["values.yaml", "files/defaults.yaml"] {
+        let values = folder.join(values);
+        let text = fs::read_to_string(&values).unwrap();
+        assert!(text.contains("\nrevisionHistoryLimit: 3\n"));
+        fs::write(values, text.replace("\nrevisionHistoryLimit: 3\n", "\n")).unwrap();
+    }
     folder.to_str().unwrap().to_owned()
 }
 
@@ -134,8 +136,8 @@ async fn column(cluster: &Cluster) -> Value {
 async fn check_notes(cluster: &Cluster, said: &str) {
     for text in [
         "kubectl -n groupattr-system rollout status deployment/groupattr-operator",
-        "kubectl wait chatapp/default --for=condition=Ready",
-        "kubectl wait gar/room-42-after-show --for=condition=Finished",
+        "kubectl -n default wait chatapp/default --for=condition=Ready",
+        "kubectl -n default wait gar/room-42-after-show --for=condition=Finished",
         "helm test groupattr-operator --namespace groupattr-system",
     ] {
         assert!(said.contains(text), "{said}");
@@ -196,7 +198,9 @@ async fn lives(first: Helm, then: Helm) {
         let left: Vec<String> = left["items"].as_array().unwrap().iter().map(called).collect();
         assert!(left.iter().all(|one| !one.contains(NAME)), "{left:?} is left: {said}");
     }
-    assert!(!cluster.exists(&["clusterrole", NAME]).await);
+    let clusterroles = cluster.get(&["clusterroles"]).await;
+    let mut clusterroles = clusterroles["items"].as_array().unwrap().iter().map(called);
+    assert!(clusterroles.all(|one| !one.contains(NAME)));
     assert_eq!(cluster.crds().await, crds, "the CRDs stay");
     assert_eq!(cluster.uids().await, uids, "and with them the objects");
 
@@ -205,15 +209,15 @@ async fn lives(first: Helm, then: Helm) {
     assert_eq!(cluster.crds().await, crds);
     assert_eq!(cluster.uids().await, uids);
     cluster.helm(then, &["uninstall", NAME]).await;
-    let other = ["install", "rooms", CHART, "--namespace", HOME];
+    let other = ["install", "rooms", CHART, NAMED, "--namespace", HOME];
     let refused = then.run(&cluster.kubeconfig, &other).await.unwrap().unwrap_err();
     assert!(refused.contains("invalid ownership metadata"), "{refused}");
-    cluster.helm(then, &["install", "rooms", CHART, "--take-ownership"]).await;
+    cluster.helm(then, &["install", "rooms", CHART, NAMED, "--take-ownership"]).await;
     assert!(cluster.crds().await.iter().all(|(_, owner)| owner == "rooms"));
     assert_eq!(cluster.uids().await, uids);
 
     // Whoever wants everything gone says so.
-    cluster.helm(then, &["upgrade", "rooms", CHART, "--set=crds.keep=false"]).await;
+    cluster.helm(then, &["upgrade", "rooms", CHART, NAMED, "--set=crds.keep=false"]).await;
     cluster.helm(then, &["uninstall", "rooms"]).await;
     until(SOON, "the CRDs to go", || async { cluster.crds().await.is_empty().then_some(()) }).await;
 }
@@ -267,7 +271,8 @@ async fn a_packaged_archive_and_an_umbrella_chart_install_it() {
         let packages = packages.to_str().unwrap();
         let _ = helm.offline(&["package", CHART, "--destination", packages]).await.unwrap().unwrap();
         let archive = format!("{packages}/{NAME}-{}.tgz", env!("CARGO_PKG_VERSION"));
-        let from = async |chart: &str| helm.offline(&["template", NAME, chart]).await.unwrap().unwrap();
+        let from =
+            async |chart: &str| helm.offline(&["template", NAME, chart, NAMED]).await.unwrap().unwrap();
         assert_eq!(from(&archive).await, from(CHART).await, "{helm:?}");
         let shown = helm.offline(&["show", "readme", &archive]).await.unwrap().unwrap();
         assert!(shown.contains("groupattr-operator"), "{shown}");

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use testbed::Helm;
 
-use crate::chart::{CHART, called, objects, rendered, the, values_files};
+use crate::chart::{CHART, NAMED, called, objects, rendered, the, values_files};
 
 #[tokio::test]
 async fn lint_finds_nothing_in_any_of_the_values_files() {
@@ -74,6 +74,23 @@ async fn values_that_cannot_work_are_refused_with_a_remedy() {
         ("terminationGracePeriodSeconds=25", "must be more than shutdownGraceSeconds"),
         ("serviceAccount.create=false", "name the account"),
         ("service.enabled=false,serviceMonitor.enabled=true", "use podMonitor.enabled"),
+        ("serviceMonitor.enabled=true,podMonitor.enabled=true", "every metric would be read twice"),
+        (
+            "serviceMonitor.interval=1m,serviceMonitor.scrapeTimeout=61s",
+            "scrapeTimeout (61s) must be at most",
+        ),
+        (
+            "serviceMonitor.extraEndpoint.interval=1m",
+            "serviceMonitor.extraEndpoint has interval, which the chart sets",
+        ),
+        ("podMonitor.extraSpec.selector=x", "podMonitor.extraSpec has selector, which the chart sets"),
+        ("extraVolumes[0].name=api-access", "extraVolumes has api-access, which the chart makes itself"),
+        (
+            "extraContainers[0].name=groupattr-operator",
+            "extraContainers has groupattr-operator, which the chart makes",
+        ),
+        ("service.clusterIP=None,service.type=NodePort", "only a Service of type ClusterIP"),
+        ("dnsPolicy=None", "dnsConfig.nameservers is empty"),
         // By the schema.
         ("replica=2", "additional properties 'replica' not allowed"),
         ("image.digest=abc", "/image/digest"),
@@ -83,9 +100,29 @@ async fn values_that_cannot_work_are_refused_with_a_remedy() {
         ("shutdownGraceSeconds=0", "/shutdownGraceSeconds"),
         ("replicas=many", "/replicas"),
         ("rbac.aggregate.admin=true", "'admin' not allowed"),
+        ("podDisruptionBudget.maxUnavailable=many", "/podDisruptionBudget/maxUnavailable"),
+        ("podDisruptionBudget.minAvailable=-1", "/podDisruptionBudget/minAvailable"),
+        ("listen.address=localhost", "/listen/address"),
+        ("allowEndpoints={proxy.example.com/path}", "/allowEndpoints/0"),
+        ("allowEndpoints={http://proxy.example.com}", "/allowEndpoints/0"),
+        ("allowEndpoints={proxy.example.com:70000}", "/allowEndpoints/0"),
+        ("image.registry=https://registry.example.com", "/image/registry"),
+        ("image.registry=registry.example.com/", "/image/registry"),
+        ("image.repository=Operator", "/image/repository"),
+        ("image.tag=a b", "/image/tag"),
+        ("fullnameOverride=Rooms_Operator", "/fullnameOverride"),
+        ("nameOverride=-rooms", "/nameOverride"),
+        ("serviceAccount.name=the operator", "/serviceAccount/name"),
+        ("priorityClassName=High", "/priorityClassName"),
+        ("serviceMonitor.namespace=Monitoring", "/serviceMonitor/namespace"),
+        ("serviceMonitor.interval=often", "/serviceMonitor/interval"),
+        ("imagePullSecrets={Registry}", "/imagePullSecrets/0"),
+        ("podLabels.team=a b", "/podLabels/team"),
+        ("podLabels.a b=c", "/podLabels"),
+        ("hostUsers=maybe", "/hostUsers"),
     ] {
         for helm in Helm::BOTH {
-            let args = ["template", "x", CHART, "--set", values];
+            let args = ["template", "x", CHART, NAMED, "--set", values];
             let said = helm.offline(&args).await.unwrap().unwrap_err();
             assert!(said.contains(text), "{helm:?} {values}: {said}");
         }
@@ -95,12 +132,12 @@ async fn values_that_cannot_work_are_refused_with_a_remedy() {
 #[tokio::test]
 async fn a_kubernetes_that_is_too_old_is_refused() {
     for helm in Helm::BOTH {
-        let old =
-            helm.offline(&["template", "x", CHART, "--kube-version=1.32.9"]).await.unwrap().unwrap_err();
+        let template = ["template", "x", CHART, NAMED, "--kube-version"];
+        let old = helm.offline(&[&template[..], &["1.32.9"]].concat()).await.unwrap().unwrap_err();
         assert!(old.contains(">=1.33.0-0"), "{old}");
         // Cloud providers append to the version.
         for version in ["1.33.0", "1.33.4-eks-1234567", "1.37.2+k3s1"] {
-            let said = helm.offline(&["template", "x", CHART, "--kube-version", version]).await.unwrap();
+            let said = helm.offline(&[&template[..], &[version]].concat()).await.unwrap();
             assert!(said.ok, "{version}: {}", said.stderr);
         }
     }
@@ -164,6 +201,58 @@ async fn a_drain_has_time_for_a_silent_leader_and_for_pods_that_end_and_asks_for
 }
 
 #[tokio::test]
+async fn values_that_work_are_taken_as_they_are_usually_written() {
+    let args = async |values: &str| {
+        let objects = objects(Helm::V4, &["--set", values]).await;
+        the("Deployment", &objects)["spec"]["template"]["spec"]["containers"][0]["args"].to_string()
+    };
+    for (address, flag) in [("::", "[::]:8080"), ("[::1]", "[::1]:8080"), ("10.0.0.1", "10.0.0.1:8080")] {
+        let said = args(&format!("listen.address={address}")).await;
+        assert!(said.contains(&format!("--listen={flag}\"")), "{said}");
+    }
+    for host in
+        ["proxy.example.com", "https://proxy.example.com/", "[2001:db8::1]:8443", "http://127.0.0.1:80"]
+    {
+        let said = args(&format!("allowEndpoints={{{host}}}")).await;
+        assert!(said.contains(&format!("--allow-endpoint={host}\"")), "{said}");
+    }
+    let monitor = async |values: &str| {
+        let objects = objects(Helm::V4, &["--set=serviceMonitor.enabled=true", "--set", values]).await;
+        let endpoint = &the("ServiceMonitor", &objects)["spec"]["endpoints"][0];
+        (endpoint["interval"].clone(), endpoint["scrapeTimeout"].clone())
+    };
+    let long = monitor("serviceMonitor.interval=1m30s,serviceMonitor.scrapeTimeout=90s").await;
+    assert_eq!(long, (json!("1m30s"), json!("90s")));
+    // As the Prometheus has it.
+    let theirs = monitor("serviceMonitor.interval=,serviceMonitor.scrapeTimeout=").await;
+    assert_eq!(theirs, (Value::Null, Value::Null));
+}
+
+#[tokio::test]
+async fn monitors_take_further_fields_beside_those_of_the_chart() {
+    let values = "serviceMonitor.enabled=true,serviceMonitor.extraEndpoint.scheme=https,serviceMonitor.extraSpec.jobLabel=app";
+    let objects = objects(Helm::V4, &["--set", values]).await;
+    let spec = &the("ServiceMonitor", &objects)["spec"];
+    assert_eq!((&spec["jobLabel"], &spec["endpoints"][0]["scheme"]), (&json!("app"), &json!("https")));
+    assert_eq!(spec["endpoints"][0]["port"], "http");
+}
+
+#[tokio::test]
+async fn dns_is_allowed_where_clusters_have_it() {
+    let ports = async |values: &str| {
+        let objects = objects(Helm::V4, &["--set=networkPolicy.enabled=true", "--set", values]).await;
+        let egress = &the("NetworkPolicy", &objects)["spec"]["egress"][0]["ports"];
+        let ports = egress.as_array().unwrap().iter();
+        ports
+            .map(|port| format!("{} {}", port["protocol"].as_str().unwrap(), port["port"]))
+            .collect::<Vec<_>>()
+    };
+    // The second is that of OpenShift.
+    assert_eq!(ports("replicas=1").await, ["UDP 53", "TCP 53", "UDP 5353", "TCP 5353"]);
+    assert_eq!(ports("networkPolicy.dnsPorts={53}").await, ["UDP 53", "TCP 53"]);
+}
+
+#[tokio::test]
 async fn a_disruption_budget_comes_with_the_second_replica() {
     let budgets = async |args: &[&str]| {
         let objects = objects(Helm::V4, args).await;
@@ -173,6 +262,13 @@ async fn a_disruption_budget_comes_with_the_second_replica() {
     assert!(budgets(&["--set=replicas=2,podDisruptionBudget.enabled=false"]).await.is_empty());
     let two = budgets(&["--set=replicas=2"]).await;
     assert_eq!(two[0]["spec"]["unhealthyPodEvictionPolicy"], "AlwaysAllow");
+    assert_eq!(
+        (&two[0]["spec"]["maxUnavailable"], &two[0]["spec"]["minAvailable"]),
+        (&json!(1), &Value::Null)
+    );
+    let half = budgets(&["--set=replicas=2,podDisruptionBudget.minAvailable=50%"]).await;
+    let spec = &half[0]["spec"];
+    assert_eq!((&spec["maxUnavailable"], &spec["minAvailable"]), (&Value::Null, &json!("50%")));
 }
 
 #[tokio::test]
@@ -201,91 +297,4 @@ async fn the_key_format_is_said_only_where_it_is_another_than_the_programs_own()
     assert_eq!(said(&["--set=keyFormat=hex64"]).await, 0);
     let of = "to the operator, to the check of `helm test`, and to the drain";
     assert_eq!(said(&["--set=keyFormat=any"]).await, 3, "{of}");
-}
-
-#[tokio::test]
-async fn the_image_is_named_by_registry_tag_and_digest() {
-    let digest = format!("sha256:{}", "0".repeat(64));
-    for (values, image) in [
-        (String::new(), format!("groupattr-operator:{}", env!("CARGO_PKG_VERSION"))),
-        ("image.tag=nightly".to_owned(), "groupattr-operator:nightly".to_owned()),
-        (
-            "global.imageRegistry=a.example".to_owned(),
-            format!("a.example/groupattr-operator:{}", env!("CARGO_PKG_VERSION")),
-        ),
-        (
-            format!(
-                "global.imageRegistry=a.example,image.registry=b.example/x,image.digest={digest},image.tag=t"
-            ),
-            format!("b.example/x/groupattr-operator@{digest}"),
-        ),
-    ] {
-        let objects = objects(Helm::V4, &["--set", &values]).await;
-        assert_eq!(
-            the("Deployment", &objects)["spec"]["template"]["spec"]["containers"][0]["image"],
-            image,
-            "{values}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn the_pods_of_helm_test_and_of_the_drain_are_none_of_the_operators_pods() {
-    let objects = objects(Helm::V4, &[]).await;
-    let selectors = [
-        &the("Deployment", &objects)["spec"]["selector"]["matchLabels"],
-        &the("Service", &objects)["spec"]["selector"],
-    ];
-    let of_test = &the("Pod", &objects)["metadata"]["labels"];
-    let of_drain = &the("Job", &objects)["spec"]["template"]["metadata"]["labels"];
-    for (selector, labels) in selectors.iter().flat_map(|one| [(one, of_test), (one, of_drain)]) {
-        let selected = selector.as_object().unwrap().iter().all(|(key, value)| &labels[key] == value);
-        assert!(!selected, "{selector} selects {labels}");
-    }
-}
-
-#[tokio::test]
-async fn names_that_look_like_numbers_stay_names() {
-    let args = [
-        "template",
-        "y",
-        CHART,
-        "--namespace=1e3",
-        "--set-string=fullnameOverride=123,nameOverride=true,serviceAccount.name=0x10",
-        "--set-string=watchNamespaces={123,72},imagePullSecrets={5},rbac.secrets=Named,rbac.secretNames={7},priorityClassName=9",
-        "--set=crds.enabled=false,podMonitor.enabled=true,serviceMonitor.enabled=true,networkPolicy.enabled=true,replicas=2",
-    ];
-    let all = crate::chart::parse_all(&Helm::V4.offline(&args).await.unwrap().unwrap());
-    for object in &all {
-        let mut found = Vec::new();
-        names(object, &mut found);
-        assert!(!found.is_empty());
-        for (key, value) in found {
-            assert!(value.is_string(), "{} {key}: {value}", called(object));
-        }
-    }
-    assert_eq!(the("Deployment", &all)["metadata"]["namespace"], "1e3");
-}
-
-/// Every value that Kubernetes takes for a name, a label or one of a list of names.
-fn names(value: &Value, found: &mut Vec<(String, Value)>) {
-    for (key, below) in value.as_object().into_iter().flatten() {
-        match (key.as_str(), below) {
-            ("name" | "namespace" | "serviceAccountName" | "priorityClassName" | "policyName", _) => {
-                found.push((key.clone(), below.clone()));
-            }
-            ("labels" | "matchLabels" | "selector", Value::Object(labels)) => {
-                let texts = labels.iter().filter(|(_, value)| !value.is_object());
-                found.extend(texts.map(|(key, value)| (key.clone(), value.clone())));
-                names(below, found);
-            }
-            ("resourceNames" | "matchNames" | "args", Value::Array(items)) => {
-                found.extend(items.iter().map(|item| (key.clone(), item.clone())));
-            }
-            _ => names(below, found),
-        }
-    }
-    for item in value.as_array().into_iter().flatten() {
-        names(item, found);
-    }
 }

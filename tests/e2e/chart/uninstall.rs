@@ -8,12 +8,8 @@ use testbed::{Helm, until};
 
 use crate::chart::machines::{Machines, Running};
 use crate::chart::works::{HOME, Installed, NAME, granted, install, used};
-use crate::chart::{CHART, bare_plane};
+use crate::chart::{CHART, NAMED, bare_plane};
 use crate::world::{OwnPlane, SOON, World, numbered, reason_of};
-
-async fn exists(world: &World, what: &[&str]) -> bool {
-    world.plane.kubectl(&[&["-n", HOME, "get"], what].concat()).await.unwrap().ok
-}
 
 /// The Pod that stands for the operator's process: the Deployment's template, with its labels.
 async fn pod_of_the_deployment(world: &World) -> String {
@@ -75,7 +71,8 @@ async fn hands_over(helm: Helm, values: &'static str) {
         let left = world.plane.kubectl(&args).await.unwrap().stdout;
         assert!(!left.contains("groupattr"), "{left} is left");
     }
-    assert!(!exists(world, &["clusterrole", NAME]).await);
+    let clusterroles = world.plane.kubectl(&["get", "clusterroles", "-o", "name"]).await.unwrap().stdout;
+    assert!(!clusterroles.contains("groupattr"), "{clusterroles}");
 
     // People enter the rooms again, and somebody installs the operator again.
     world.rooms(&rooms);
@@ -104,7 +101,7 @@ async fn an_uninstall_without_election_waits_for_the_only_pod() {
 async fn an_uninstall_that_cannot_drain_fails_and_leaves_the_operator_its_rights() {
     let plane = bare_plane().await;
     let (kubeconfig, helm) = (plane.admin_kubeconfig(), Helm::V4);
-    let args = ["install", NAME, CHART, "--namespace", HOME, "--create-namespace"];
+    let args = ["install", NAME, CHART, NAMED, "--namespace", HOME, "--create-namespace"];
     let values = "drain.timeoutSeconds=3,leaderElection.leaseDurationSeconds=120";
     let _ = helm.run(&kubeconfig, &[&args[..], &["--set", values]].concat()).await.unwrap().unwrap();
     let lease = json!({

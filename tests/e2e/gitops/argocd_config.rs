@@ -71,7 +71,7 @@ async fn the_chart_has_the_same_config_map_and_the_command_that_takes_it_over() 
         let chart = format!("{}/{OPERATOR_CHART}", env!("CARGO_MANIFEST_DIR"));
         let namespace = format!("--namespace={}", world.namespace);
         let mut args = vec!["template", "op", &chart, &namespace, "--set=argocd.enabled=true"];
-        args.push("--show-only=templates/argocd.yaml");
+        args.extend(["--set=image.registry=registry.example.com", "--show-only=templates/argocd.yaml"]);
         let rendered = helm.offline(&args).await.unwrap().unwrap();
         let map: Value = serde_saphyr::from_str(&rendered).unwrap();
         assert_eq!(map["metadata"]["name"], "op-groupattr-operator-argocd");

@@ -73,6 +73,27 @@ fn changed(release: &Release<'_>, change: impl Fn(&str) -> String) -> String {
     copy.to_str().unwrap().to_owned()
 }
 
+/// YAML reads digits as a number, which loses zeros and digits before a template sees it: it would be another group.
+#[tokio::test]
+async fn a_group_id_that_is_a_number_is_refused_and_quoted_digits_stay_as_they_are() {
+    for helm in Helm::BOTH {
+        let template =
+            async |args: &[&str]| helm.offline(&[&["template", "show", CHART], args].concat()).await.unwrap();
+        for args in [&["--set-json=groupID=1234567890"][..], &["--set=groupID=1234567890"]] {
+            let said = template(args).await.unwrap_err();
+            assert!(said.contains("/groupID"), "{helm:?} {args:?}: {said}");
+            // Who takes over the template without its schema.
+            let said = template(&[args, &["--skip-schema-validation"]].concat()).await.unwrap_err();
+            assert!(said.contains("groupID must be text"), "{helm:?} {args:?}: {said}");
+        }
+        for id in ["1234567890", "0123", "12345678901234567890", "@TGS#a"] {
+            let text = template(&["--set-string", &format!("groupID={id}")]).await.unwrap();
+            let reset: Value = serde_saphyr::from_str(&text).unwrap();
+            assert_eq!(reset["spec"]["groupID"], id, "{helm:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn each_revision_of_a_release_clears_once_and_a_rollback_does_not() {
     let world = World::new().await;
