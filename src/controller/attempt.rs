@@ -26,7 +26,7 @@ use crate::protocol::status::current as seen_status;
 use crate::text::one_line;
 
 /// What the event loop decided to do.
-pub struct AttemptOrder {
+pub(crate) struct AttemptOrder {
     /// The cached copy the plan was based on.
     pub reset: Arc<GroupAttributeReset>,
     /// The group to clear.
@@ -56,7 +56,7 @@ impl From<LastSeen> for AttemptEnd {
 
 /// Makes the attempt and reports its end. The event loop has reserved the group and grants a permit once the intent
 /// is stored. [`TaskResult::CallEnded`] returns both as soon as the call is over, before its outcome is stored.
-pub async fn attempt(ctx: Arc<Context>, order: AttemptOrder) {
+pub(crate) async fn attempt(ctx: Arc<Context>, order: AttemptOrder) {
     let uid = order.reset.uid().unwrap_or_default();
     let AttemptEnd { seen, read_back_at, revoked_attempt } = run_steps(&ctx, &order).await;
     ctx.report(TaskResult::ResetDone(ResetDone {
@@ -258,7 +258,7 @@ async fn record_without_call(
 
 /// The status after an attempt whose intent was stored but whose call was never made.
 #[must_use]
-pub fn status_without_call(
+pub(crate) fn status_without_call(
     ctx: &Context,
     reset: &GroupAttributeReset,
     pending: &PendingAttempt,

@@ -25,7 +25,7 @@ use crate::observability::metrics::Metrics;
 use crate::protocol::deadlines::{gitops_owner, prune_metadata};
 
 /// Clients, limits and state that the event loop shares with its tasks.
-pub struct Context {
+pub(crate) struct Context {
     /// For reads that have no wrapper in [`k8s`](crate::k8s).
     pub client: Client,
     /// Reads resets and writes statuses.
@@ -56,13 +56,13 @@ pub struct Context {
 
 impl Context {
     /// Sends a task result to the event loop. After the loop has ended it is dropped, which loses nothing.
-    pub fn report(&self, result: TaskResult) {
+    pub(crate) fn report(&self, result: TaskResult) {
         let _ = self.results.send(result);
     }
 
     /// Whether this process holds the lease at this moment.
     #[must_use]
-    pub fn leads(&self) -> bool {
+    pub(crate) fn leads(&self) -> bool {
         self.leadership.holds(self.clock.instant(self.clock.now().mono))
     }
 
@@ -71,18 +71,18 @@ impl Context {
     /// # Errors
     ///
     /// [`CredentialsError`] if the Secret cannot be read or holds no usable key.
-    pub async fn usersig(&self, app: &CallConfig) -> Result<Arc<UserSig>, CredentialsError> {
+    pub(crate) async fn usersig(&self, app: &CallConfig) -> Result<Arc<UserSig>, CredentialsError> {
         let was_verified = app.gate.was_verified();
         app.credentials.usersig(&self.client, &self.secret_reads, was_verified, self.clock).await
     }
 
     /// Waits for the next slot for a low-priority write; returns at once when the process shuts down.
-    pub async fn wait_for_low_priority(&self) {
+    pub(crate) async fn wait_for_low_priority(&self) {
         self.sleep_until(self.low_priority.next_slot(self.clock.now().mono)).await;
     }
 
     /// Sleeps until `moment`; returns at once when the process shuts down.
-    pub async fn sleep_until(&self, moment: Duration) {
+    pub(crate) async fn sleep_until(&self, moment: Duration) {
         tokio::select! {
             () = sleep_until(self.clock.instant(moment)) => {}
             () = self.stop.cancelled() => {}
@@ -94,7 +94,7 @@ impl Context {
     /// # Errors
     ///
     /// [`WriteError`] if Kubernetes did not store the status, or its answer was lost.
-    pub async fn write_status(
+    pub(crate) async fn write_status(
         &self,
         kind: &'static str,
         seen: &GroupAttributeReset,
@@ -108,7 +108,7 @@ impl Context {
     }
 
     /// Emits the event for a finished reset that has a TTL but is not deleted.
-    pub fn report_ttl_skipped(&self, finished: &GroupAttributeReset) {
+    pub(crate) fn report_ttl_skipped(&self, finished: &GroupAttributeReset) {
         let ttl = finished.spec.ttl_seconds_after_finished;
         if let (Some(_), Some(owner)) = (ttl, gitops_owner(finished)) {
             let note =
@@ -118,7 +118,13 @@ impl Context {
     }
 
     /// Queues an event; counts it as dropped if the queue is full.
-    pub fn event(&self, regarding: ObjectReference, reason: &'static str, warning: bool, note: String) {
+    pub(crate) fn event(
+        &self,
+        regarding: ObjectReference,
+        reason: &'static str,
+        warning: bool,
+        note: String,
+    ) {
         if !self.events.send(NewEvent { reason, warning, note, regarding }) {
             self.metrics.event_dropped();
         }

@@ -15,20 +15,20 @@
 //!
 //! Startup, leader election and graceful shutdown are in [`crate::run`].
 
-pub mod account_limits;
+pub(crate) mod account_limits;
 pub mod any_chat_app;
 pub mod app_entry;
-pub mod attempt;
-pub mod clock;
-pub mod context;
-pub mod credential_cache;
-pub mod event_loop;
-pub mod pacer;
-pub mod persist;
-pub mod read_back;
+pub(crate) mod attempt;
+pub(crate) mod clock;
+pub(crate) mod context;
+pub(crate) mod credential_cache;
+pub(crate) mod event_loop;
+pub(crate) mod pacer;
+pub(crate) mod persist;
+pub(crate) mod read_back;
 pub mod reset_cache;
-pub mod secret_reads;
-pub mod task_result;
-pub mod timers;
-pub mod unrecorded;
-pub mod watches;
+pub(crate) mod secret_reads;
+pub(crate) mod task_result;
+pub(crate) mod timers;
+pub(crate) mod unrecorded;
+pub(crate) mod watches;

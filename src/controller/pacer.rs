@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Hands out time slots, one after another.
 #[derive(Debug)]
-pub struct Pacer {
+pub(crate) struct Pacer {
     pause: Duration,
     next: Mutex<Duration>,
 }
@@ -15,12 +15,12 @@ pub struct Pacer {
 impl Pacer {
     /// Slots at least `pause` apart.
     #[must_use]
-    pub fn new(pause: Duration) -> Self {
+    pub(crate) fn new(pause: Duration) -> Self {
         Self { pause, next: Mutex::default() }
     }
 
     /// Reserves the next free slot and returns its moment.
-    pub fn next_slot(&self, now: Duration) -> Duration {
+    pub(crate) fn next_slot(&self, now: Duration) -> Duration {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = now.max(*next);
         *next = slot + self.pause;

@@ -25,7 +25,7 @@ fn new_backoff() -> Backoff {
 
 /// Stores a status that the event loop planned. On a resourceVersion conflict it reports the current object, so that
 /// the loop can plan again.
-pub async fn record(
+pub(crate) async fn record(
     ctx: Arc<Context>,
     kind: &'static str,
     seen: Arc<GroupAttributeReset>,
@@ -42,7 +42,7 @@ pub async fn record(
 }
 
 /// Reads the object after a conflict. If it has not changed, reports a failure, so that the retry backs off.
-pub async fn get_after_conflict(ctx: &Context, seen: &GroupAttributeReset) -> LastSeen {
+pub(crate) async fn get_after_conflict(ctx: &Context, seen: &GroupAttributeReset) -> LastSeen {
     match get(ctx, seen).await {
         LastSeen::Read(now) if now.metadata.resource_version == seen.metadata.resource_version => {
             LastSeen::Fault(WriteError::Refused(
@@ -54,7 +54,7 @@ pub async fn get_after_conflict(ctx: &Context, seen: &GroupAttributeReset) -> La
 }
 
 /// Reads the current object; `Gone` if its uid has changed.
-pub async fn get(ctx: &Context, seen: &GroupAttributeReset) -> LastSeen {
+pub(crate) async fn get(ctx: &Context, seen: &GroupAttributeReset) -> LastSeen {
     match ctx.statuses.get(seen.metadata.namespace.as_deref(), &seen.name_any()).await {
         Ok(mut now) if now.metadata.uid == seen.metadata.uid => {
             prune_metadata(&mut now.metadata);
@@ -66,7 +66,7 @@ pub async fn get(ctx: &Context, seen: &GroupAttributeReset) -> LastSeen {
 }
 
 /// Like [`get`], but retries until Kubernetes answers.
-pub async fn get_until_answered(ctx: &Context, seen: &GroupAttributeReset) -> LastSeen {
+pub(crate) async fn get_until_answered(ctx: &Context, seen: &GroupAttributeReset) -> LastSeen {
     let mut backoff = new_backoff();
     loop {
         match get(ctx, seen).await {
@@ -80,7 +80,7 @@ pub async fn get_until_answered(ctx: &Context, seen: &GroupAttributeReset) -> La
 /// the process lives, because the outcome is known nowhere else. Only the process that made an attempt, or a later
 /// leader, may settle it: while this process leads, a status without the attempt was written by an unauthorized
 /// client and is overwritten.
-pub async fn record_attempt(
+pub(crate) async fn record_attempt(
     ctx: &Context,
     seen: Arc<GroupAttributeReset>,
     pending: &PendingAttempt,
@@ -185,13 +185,13 @@ fn is_settled_by_another(ctx: &Context, now: &GroupAttributeReset, pending: &Pen
 
 /// Whether this is still the reset's pending attempt.
 #[must_use]
-pub fn is_pending(reset: &GroupAttributeReset, pending: &PendingAttempt) -> bool {
+pub(crate) fn is_pending(reset: &GroupAttributeReset, pending: &PendingAttempt) -> bool {
     let stored = reset.status.as_ref().and_then(|status| status.pending_attempt.as_ref());
     stored.is_some_and(|stored| stored.id == pending.id)
 }
 
 /// Deletes a finished reset whose TTL has expired.
-pub async fn delete(ctx: Arc<Context>, key: (String, String), uid: String, version: String) {
+pub(crate) async fn delete(ctx: Arc<Context>, key: (String, String), uid: String, version: String) {
     let (namespace, name) = key;
     let deleted = ctx.statuses.delete(Some(&namespace), &name, &uid, &version).await;
     ctx.metrics.api_write("delete", deleted.as_ref().err().map_or("ok", WriteError::label));

@@ -20,7 +20,7 @@ use crate::protocol::recovery::SETTLE_TIME;
 use crate::protocol::send_check::{ATTEMPT_TIMEOUT, NotSentReason};
 
 /// Reads the group of `pending` back and stores the result.
-pub async fn read_back(
+pub(crate) async fn read_back(
     ctx: Arc<Context>,
     reset: Arc<GroupAttributeReset>,
     pending: PendingAttempt,
@@ -66,7 +66,7 @@ pub async fn read_back(
 }
 
 /// Creates the signature for a probe. Problems with the Secret show up here, before the probe takes a permit.
-pub async fn sign(ctx: Arc<Context>, app: Arc<CallConfig>) {
+pub(crate) async fn sign(ctx: Arc<Context>, app: Arc<CallConfig>) {
     let report = match ctx.usersig(&app).await {
         Ok(_) => TaskResult::Signed(app),
         Err(fault) => TaskResult::Probed(app, Err(fault)),
@@ -75,7 +75,7 @@ pub async fn sign(ctx: Arc<Context>, app: Arc<CallConfig>) {
 }
 
 /// Verifies an app with one harmless read.
-pub async fn probe(ctx: Arc<Context>, app: Arc<CallConfig>) {
+pub(crate) async fn probe(ctx: Arc<Context>, app: Arc<CallConfig>) {
     let result = read(&ctx, &app, &GroupId::reserved_for_probes()).await;
     ctx.report(TaskResult::Probed(app, result));
 }

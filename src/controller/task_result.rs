@@ -14,7 +14,7 @@ use crate::k8s::status_writer::WriteError;
 use crate::protocol::classify::CallResult;
 
 /// What a task reports to the event loop.
-pub enum TaskResult {
+pub(crate) enum TaskResult {
     /// The intent of an attempt is stored; the attempt requests its permit.
     IntentStored(IntentStored),
     /// A call has ended, or was not made: its permit and its group are free again.
@@ -43,7 +43,7 @@ pub enum TaskResult {
 }
 
 /// An attempt that waits only for its permit.
-pub struct IntentStored {
+pub(crate) struct IntentStored {
     /// uid of its reset.
     pub uid: String,
     /// The reset as stored, with the intent.
@@ -60,7 +60,7 @@ pub struct IntentStored {
 
 /// How the permit of a call was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PermitUse {
+pub(crate) enum PermitUse {
     /// No permit was granted.
     None,
     /// A permit was granted, but nothing was sent.
@@ -77,7 +77,7 @@ pub enum PermitUse {
 impl PermitUse {
     /// When a call was sent and when it was over; `None` if nothing was sent.
     #[must_use]
-    pub fn call(self) -> Option<(Duration, Duration)> {
+    pub(crate) fn call(self) -> Option<(Duration, Duration)> {
         match self {
             Self::Used { sent, over } => Some((sent, over)),
             Self::None | Self::Unused => None,
@@ -86,7 +86,7 @@ impl PermitUse {
 }
 
 /// The end of a call, for the limits and the circuit breaker.
-pub struct CallEnded {
+pub(crate) struct CallEnded {
     /// The configuration it was made with.
     pub app: Arc<CallConfig>,
     /// When it was started.
@@ -101,7 +101,7 @@ pub struct CallEnded {
 
 /// The end of a task for a reset.
 #[derive(Debug)]
-pub struct ResetDone {
+pub(crate) struct ResetDone {
     /// uid of the reset.
     pub uid: String,
     /// The object as the task last saw it.
@@ -116,7 +116,7 @@ pub struct ResetDone {
 
 /// The object as a task last saw it.
 #[derive(Debug)]
-pub enum LastSeen {
+pub(crate) enum LastSeen {
     /// The answer to a write; a watch may have shown something newer.
     Stored(Arc<GroupAttributeReset>),
     /// The answer to a GET: authoritative, whatever the watches show.
@@ -132,13 +132,13 @@ pub enum LastSeen {
 impl ResetDone {
     /// The end of a task that has nothing to report but the object.
     #[must_use]
-    pub fn seen(uid: &str, seen: LastSeen) -> Self {
+    pub(crate) fn seen(uid: &str, seen: LastSeen) -> Self {
         Self { uid: uid.to_owned(), seen, read_back_at: None, revoked_attempt: None, was_writer: false }
     }
 
     /// The end of a write that was not part of an attempt.
     #[must_use]
-    pub fn written(uid: &str, seen: LastSeen) -> Self {
+    pub(crate) fn written(uid: &str, seen: LastSeen) -> Self {
         Self { was_writer: true, ..Self::seen(uid, seen) }
     }
 }

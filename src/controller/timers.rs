@@ -9,7 +9,7 @@ use crate::chat::AccountId;
 
 /// What a timer wakes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wake {
+pub(crate) enum Wake {
     /// The reset with this uid.
     Reset(String),
     /// The queues of this account.
@@ -30,29 +30,29 @@ pub enum Wake {
 
 /// All timers, in order. Moments are durations since the process started.
 #[derive(Debug, Default)]
-pub struct Timers {
+pub(crate) struct Timers {
     queue: BTreeSet<(Duration, Wake)>,
 }
 
 impl Timers {
     /// Wakes `target` at `moment`.
-    pub fn set(&mut self, moment: Duration, target: Wake) {
+    pub(crate) fn set(&mut self, moment: Duration, target: Wake) {
         self.queue.insert((moment, target));
     }
 
     /// Cancels the timer of `target` at `moment`.
-    pub fn clear(&mut self, moment: Duration, target: Wake) {
+    pub(crate) fn clear(&mut self, moment: Duration, target: Wake) {
         self.queue.remove(&(moment, target));
     }
 
     /// When the next timer is due.
     #[must_use]
-    pub fn next(&self) -> Option<Duration> {
+    pub(crate) fn next(&self) -> Option<Duration> {
         self.queue.first().map(|(moment, _)| *moment)
     }
 
     /// Removes and returns the next timer that is due at `now`.
-    pub fn due(&mut self, now: Duration) -> Option<Wake> {
+    pub(crate) fn due(&mut self, now: Duration) -> Option<Wake> {
         if self.next()? > now {
             return None;
         }

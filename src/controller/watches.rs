@@ -24,7 +24,7 @@ use crate::text::one_line;
 
 /// What a watch covers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Source {
+pub(crate) struct Source {
     /// The kind.
     pub kind: &'static str,
     /// The namespace; empty for all.
@@ -32,7 +32,7 @@ pub struct Source {
 }
 
 /// What the watches send to the event loop.
-pub enum WatchEvent {
+pub(crate) enum WatchEvent {
     /// A reset from a list, or a change of one.
     Reset(Box<GroupAttributeReset>, Freshness),
     /// An app, listed or changed.
@@ -49,7 +49,7 @@ pub enum WatchEvent {
 
 /// What is known of every object, even if it cannot be decoded.
 #[derive(Clone, Debug)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// Its uid.
     pub uid: String,
     /// Its namespace, empty for a cluster-scoped one.
@@ -60,7 +60,7 @@ pub struct Identity {
 
 /// An object that cannot be decoded.
 #[derive(Clone, Debug)]
-pub struct Malformed {
+pub(crate) struct Malformed {
     /// The kind.
     pub kind: &'static str,
     /// The object.
@@ -72,17 +72,17 @@ pub struct Malformed {
 }
 
 /// The kind as used in logs and metrics.
-pub const RESET: &str = "GroupAttributeReset";
+pub(crate) const RESET: &str = "GroupAttributeReset";
 /// See [`RESET`].
-pub const CHAT_APP: &str = "ChatApp";
+pub(crate) const CHAT_APP: &str = "ChatApp";
 /// See [`RESET`].
-pub const CLUSTER_CHAT_APP: &str = "ClusterChatApp";
+pub(crate) const CLUSTER_CHAT_APP: &str = "ClusterChatApp";
 /// See [`RESET`].
-pub const NAMESPACE: &str = "Namespace";
+pub(crate) const NAMESPACE: &str = "Namespace";
 
 /// Starts all watches: of the given namespaces only, or of all namespaces and the cluster-scoped kinds. Returns the
 /// sources, all of which have to be listed before anything is decided.
-pub fn start(
+pub(crate) fn start(
     client: &Client,
     namespaces: &[String],
     tasks: &mut JoinSet<()>,

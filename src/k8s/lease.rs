@@ -6,7 +6,7 @@
 //!
 //! A drain requests the Lease by an annotation, and the leader hands it over; see [`hand_over`].
 
-pub mod hand_over;
+pub(crate) mod hand_over;
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ use crate::observability::log_throttle::LogThrottle;
 use crate::protocol::standby::Standby;
 
 /// Name of the Lease in the operator's namespace.
-pub const LEASE_NAME: &str = "groupattr-operator";
+pub(crate) const LEASE_NAME: &str = "groupattr-operator";
 
 /// Wait between two attempts to release the Lease.
 const RELEASE_RETRY: Duration = Duration::from_millis(200);
@@ -53,7 +53,7 @@ impl LeaseTiming {
 
 /// Whether this process may act. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Leadership(watch::Receiver<LeadershipState>);
+pub(crate) struct Leadership(watch::Receiver<LeadershipState>);
 
 #[derive(Clone, Copy, Debug)]
 enum LeadershipState {
@@ -79,7 +79,7 @@ impl LeadershipEnd {
 impl Leadership {
     /// Leadership of a process that runs without leader election; it always holds.
     #[must_use]
-    pub fn without_election() -> Self {
+    pub(crate) fn without_election() -> Self {
         Self(watch::channel(LeadershipState::Unelected).1)
     }
 
@@ -87,7 +87,7 @@ impl Leadership {
     /// that its leadership is over. So does one whose machine was suspended: there the wall clock went on although the
     /// monotonic clock stood still, which is why both are checked.
     #[must_use]
-    pub fn holds(&self, now: Instant) -> bool {
+    pub(crate) fn holds(&self, now: Instant) -> bool {
         match *self.0.borrow() {
             LeadershipState::Unelected => true,
             LeadershipState::Until(end) => now < end.at && Timestamp::now() < end.wall_clock,
@@ -96,7 +96,7 @@ impl Leadership {
     }
 
     /// Completes when leadership was lost or released, which is final. Never completes without leader election.
-    pub async fn lost(&self) {
+    pub(crate) async fn lost(&self) {
         let mut state = self.0.clone();
         if matches!(*state.borrow(), LeadershipState::Unelected) {
             std::future::pending::<()>().await;
@@ -154,7 +154,7 @@ fn claim(mut lease: Lease, me: &str, timing: LeaseTiming, now: Timestamp) -> Lea
 }
 
 /// The Lease with us as the holder. It expires unless [`HeldLease::renew_until_lost`] is polled.
-pub struct HeldLease {
+pub(crate) struct HeldLease {
     api: Api<Lease>,
     lease: Lease,
     me: String,
@@ -171,7 +171,7 @@ pub struct HeldLease {
 ///
 /// Returns `None` if `shutdown` was cancelled. An attempt is never cut short for it: its write may succeed, and a Lease
 /// that is never released makes the others wait for its whole duration.
-pub async fn acquire(
+pub(crate) async fn acquire(
     api: Api<Lease>,
     me: &str,
     timing: LeaseTiming,
@@ -217,7 +217,7 @@ pub async fn acquire(
 
 /// A failed call for the Lease, described in one line with its remedy.
 #[must_use]
-pub fn describe_lease_error(error: &kube::Error, namespace: Option<&str>) -> String {
+pub(crate) fn describe_lease_error(error: &kube::Error, namespace: Option<&str>) -> String {
     let (description, namespace) = (describe_error(error), namespace.unwrap_or("default"));
     match error {
         kube::Error::Api(status) if status.is_forbidden() => format!(
@@ -276,19 +276,19 @@ fn none_if_raced(written: kube::Result<Lease>) -> kube::Result<Option<Lease>> {
 impl HeldLease {
     /// A handle for code that acts as the leader.
     #[must_use]
-    pub fn leadership(&self) -> Leadership {
+    pub(crate) fn leadership(&self) -> Leadership {
         Leadership(self.state.subscribe())
     }
 
     /// Cancelled when a drain has requested the Lease: finish, then call [`HeldLease::release`].
     #[must_use]
-    pub fn hand_over_requested(&self) -> CancellationToken {
+    pub(crate) fn hand_over_requested(&self) -> CancellationToken {
         self.hand_over.clone()
     }
 
     /// Renews until renewals have failed for the whole renew deadline, or the Lease was deleted or taken. Leadership is
     /// then over for good. Dropping the future earlier only pauses the renewals.
-    pub async fn renew_until_lost(&mut self) {
+    pub(crate) async fn renew_until_lost(&mut self) {
         let mut tried = self.renewed;
         loop {
             let end = self.renewed + self.timing.renew_deadline;
@@ -363,7 +363,7 @@ impl HeldLease {
 
     /// Releases the Lease at once, if it is still ours: to the drain that requested it, else to the first candidate.
     /// Call this after the last write made as leader.
-    pub async fn release(mut self) {
+    pub(crate) async fn release(mut self) {
         self.state.send_replace(LeadershipState::Over);
         let next = |lease: Lease| released(lease, Timestamp::now());
         let deadline = Instant::now() + self.timing.call_timeout();

@@ -37,7 +37,7 @@ pub enum CredentialsError {
 /// # Errors
 ///
 /// [`CredentialsError`] if the Secret cannot be read or the entry is not a key of this format.
-pub async fn read_key(
+pub(crate) async fn read_key(
     client: &Client,
     namespace: &str,
     reference: &SecretKeyRef,

@@ -21,7 +21,7 @@ const NO_STATUS: &str = "the cluster does not serve the status of GroupAttribute
 
 /// Why a write failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WriteError {
+pub(crate) enum WriteError {
     /// A resourceVersion conflict; nothing was stored.
     #[error("the object has changed in the meantime")]
     Conflict,
@@ -45,7 +45,7 @@ pub enum WriteError {
 impl WriteError {
     /// The label value for metrics.
     #[must_use]
-    pub fn label(&self) -> &'static str {
+    pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Conflict => "conflict",
             Self::Gone => "gone",
@@ -58,14 +58,14 @@ impl WriteError {
 
 /// Writes statuses. Cheap to clone.
 #[derive(Clone)]
-pub struct StatusWriter {
+pub(crate) struct StatusWriter {
     client: Client,
 }
 
 impl StatusWriter {
     /// Writes through `client`, which must not retry requests automatically.
     #[must_use]
-    pub fn new(client: Client) -> Self {
+    pub(crate) fn new(client: Client) -> Self {
         Self { client }
     }
 
@@ -78,7 +78,7 @@ impl StatusWriter {
     /// # Errors
     ///
     /// [`WriteError`]; only [`WriteError::Unknown`] leaves open whether the status was stored.
-    pub async fn replace_reset_status(
+    pub(crate) async fn replace_reset_status(
         &self,
         seen: &GroupAttributeReset,
         status: ResetStatus,
@@ -104,7 +104,11 @@ impl StatusWriter {
     /// # Errors
     ///
     /// [`WriteError`], although nothing is written here.
-    pub async fn get(&self, namespace: Option<&str>, name: &str) -> Result<GroupAttributeReset, WriteError> {
+    pub(crate) async fn get(
+        &self,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<GroupAttributeReset, WriteError> {
         match timeout(WRITE_TIMEOUT, self.resets(namespace).get(name)).await {
             Ok(Err(kube::Error::SerdeError(_))) => Err(WriteError::Undecodable),
             answer => answered(answer),
@@ -116,7 +120,7 @@ impl StatusWriter {
     /// # Errors
     ///
     /// [`WriteError`].
-    pub async fn delete(
+    pub(crate) async fn delete(
         &self,
         namespace: Option<&str>,
         name: &str,
@@ -134,7 +138,11 @@ impl StatusWriter {
     /// # Errors
     ///
     /// [`WriteError`].
-    pub async fn replace_app_status(&self, seen: &ChatApp, status: AppStatus) -> Result<ChatApp, WriteError> {
+    pub(crate) async fn replace_app_status(
+        &self,
+        seen: &ChatApp,
+        status: AppStatus,
+    ) -> Result<ChatApp, WriteError> {
         let mut body = ChatApp::new(&seen.name_any(), seen.spec.clone());
         body.status = Some(status);
         let api =
@@ -147,7 +155,7 @@ impl StatusWriter {
     /// # Errors
     ///
     /// [`WriteError`].
-    pub async fn replace_cluster_app_status(
+    pub(crate) async fn replace_cluster_app_status(
         &self,
         seen: &ClusterChatApp,
         status: AppStatus,
@@ -167,7 +175,7 @@ impl StatusWriter {
     /// # Errors
     ///
     /// [`WriteError`].
-    pub async fn explain_malformed(
+    pub(crate) async fn explain_malformed(
         &self,
         namespace: &str,
         name: &str,

@@ -21,7 +21,7 @@ const DOUBLINGS: u32 = 4;
 
 /// State of the rate after the vendor last throttled calls. Moments are durations since the process started.
 #[derive(Debug, Default)]
-pub struct AdaptiveRate {
+pub(crate) struct AdaptiveRate {
     decrease: Option<Decrease>,
 }
 
@@ -39,13 +39,13 @@ struct Decrease {
 impl AdaptiveRate {
     /// The current rate in calls per second, at most `limit`.
     #[must_use]
-    pub fn rate(&self, limit: f64, now: Duration) -> f64 {
+    pub(crate) fn rate(&self, limit: f64, now: Duration) -> f64 {
         self.decrease.as_ref().map_or(limit, |decrease| decrease.rate(now).min(limit))
     }
 
     /// The vendor throttled a call sent at `sent`: the rate halves. Calls that were sent before the last decrease do
     /// not decrease it again.
-    pub fn on_throttled(&mut self, limit: f64, sent: Duration, now: Duration) {
+    pub(crate) fn on_throttled(&mut self, limit: f64, sent: Duration, now: Duration) {
         if self.decrease.as_ref().is_some_and(|decrease| sent < decrease.at) {
             return;
         }

@@ -17,9 +17,9 @@ use crate::chat::AccountId;
 
 /// Between two steps of all apps: five per second, with some margin for calls that arrive closer together than they
 /// were sent.
-pub const CHECK_SPACING: Duration = Duration::from_millis(210);
+pub(crate) const CHECK_SPACING: Duration = Duration::from_millis(210);
 /// Between two calls for apps of one account.
-pub const PROBE_SPACING: Duration = Duration::from_secs(5);
+pub(crate) const PROBE_SPACING: Duration = Duration::from_secs(5);
 /// A namespace that is first in the queue of an account, but is busy checking other apps, loses its position to the
 /// next namespace after this.
 const HEAD_OF_LINE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ const RECHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The two steps of a check. An app that has taken the first step goes before those that have not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CheckStep {
+pub(crate) enum CheckStep {
     /// The second step: one call to the vendor.
     Probe,
     /// The first step: one read of the Secret, whose key signs the call.
@@ -42,7 +42,7 @@ pub enum CheckStep {
 
 /// What an app waits for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CheckRequest {
+pub(crate) struct CheckRequest {
     /// It was checked before, and does not work.
     pub is_broken: bool,
     /// The step that it waits for.
@@ -53,7 +53,7 @@ pub struct CheckRequest {
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NextCheck<A> {
+pub(crate) enum NextCheck<A> {
     /// This app is next. It stays in the queue until [`CheckQueue::start`].
     Ready(A),
     /// No app may go before this moment.
@@ -80,7 +80,7 @@ struct AccountQueue<A> {
 
 /// The unverified apps that wait for a step of their check. Moments are durations since the process started.
 #[derive(Debug)]
-pub struct CheckQueue<A> {
+pub(crate) struct CheckQueue<A> {
     keys: HashMap<A, (String, CheckKey<A>)>,
     queue: FairQueue<CheckKey<A>>,
     accounts: HashMap<AccountId, AccountQueue<A>>,
@@ -105,7 +105,13 @@ impl<A> Default for CheckQueue<A> {
 impl<A: Clone + Ord + Hash> CheckQueue<A> {
     /// Queues an app for a step. Returns since when it has been waiting: if it is queued for the same step already, it
     /// keeps its position.
-    pub fn push(&mut self, namespace: &str, app: &A, request: CheckRequest, now: Duration) -> Duration {
+    pub(crate) fn push(
+        &mut self,
+        namespace: &str,
+        app: &A,
+        request: CheckRequest,
+        now: Duration,
+    ) -> Duration {
         let CheckRequest { is_broken, step, account } = request;
         if let Some((_, key)) = self.keys.get(app) {
             if key.is_broken == is_broken && key.step == step && key.account == account {
@@ -123,7 +129,7 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
     }
 
     /// Removes an app from the queue. True if it was queued, so that those behind it may go earlier now.
-    pub fn remove(&mut self, app: &A) -> bool {
+    pub(crate) fn remove(&mut self, app: &A) -> bool {
         let Some((namespace, key)) = self.keys.remove(app) else { return false };
         self.queue.remove(&namespace, &key);
         if let Some(account_queue) = self.accounts.get_mut(&key.account) {
@@ -134,14 +140,14 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
 
     /// When to call [`next`](Self::next) after an app was queued or removed; before that, no app could go.
     #[must_use]
-    pub fn next_opportunity(&self, now: Duration) -> Duration {
+    pub(crate) fn next_opportunity(&self, now: Duration) -> Duration {
         let moment = if self.bonus.is_empty() { self.free_at } else { now };
         moment.max(self.recheck_at).max(now)
     }
 
     /// Which app takes its step next.
     #[must_use]
-    pub fn next(&mut self, now: Duration) -> NextCheck<A> {
+    pub(crate) fn next(&mut self, now: Duration) -> NextCheck<A> {
         let is_free = self.free_at <= now;
         if self.keys.is_empty() {
             return NextCheck::Empty;
@@ -164,7 +170,7 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
     }
 
     /// The app takes its step: removes it from the queue and uses up the rate limit, or an extra step of its namespace.
-    pub fn start(&mut self, app: &A, now: Duration) {
+    pub(crate) fn start(&mut self, app: &A, now: Duration) {
         let Some((namespace, key)) = self.keys.remove(app) else { return };
         if self.free_at <= now {
             self.free_at = now + CHECK_SPACING;
@@ -182,26 +188,26 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
     }
 
     /// The vendor accepted an app of this namespace: grants it extra steps.
-    pub fn on_accepted(&mut self, namespace: &str) {
+    pub(crate) fn on_accepted(&mut self, namespace: &str) {
         let steps = self.bonus.entry(namespace.to_owned()).or_default();
         *steps = (*steps + BONUS_STEPS).min(MAX_BONUS_STEPS);
     }
 
     /// No unverified app of this account is probed before `moment`.
-    pub fn hold_account_until(&mut self, account: &AccountId, moment: Duration) {
+    pub(crate) fn hold_account_until(&mut self, account: &AccountId, moment: Duration) {
         let account_queue = self.account(account);
         account_queue.free_at = account_queue.free_at.max(moment);
     }
 
     /// Number of queued apps that were never checked.
     #[must_use]
-    pub fn never_checked(&self) -> usize {
+    pub(crate) fn never_checked(&self) -> usize {
         self.keys.values().filter(|(_, key)| !key.is_broken).count()
     }
 
     /// Forgets accounts that no app waits for and that may be called at once, and the extra steps of namespaces without
     /// a queued app.
-    pub fn forget_idle(&mut self, now: Duration) {
+    pub(crate) fn forget_idle(&mut self, now: Duration) {
         self.bonus.retain(|namespace, _| self.queue.has_namespace(namespace));
         self.accounts
             .retain(|_, account_queue| !account_queue.queue.is_empty() || account_queue.free_at > now);

@@ -10,7 +10,7 @@ const MAX_INTERVAL: Duration = Duration::from_mins(1);
 
 /// One group of one account. Moments are durations since the process started.
 #[derive(Clone, Debug, Default)]
-pub struct GroupInterval {
+pub(crate) struct GroupInterval {
     busy: bool,
     last_write: Option<Duration>,
     doublings: u32,
@@ -18,7 +18,7 @@ pub struct GroupInterval {
 
 /// Whether a group may be written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GroupReadiness {
+pub(crate) enum GroupReadiness {
     /// It may be written to now.
     Ready,
     /// Not before this moment.
@@ -30,24 +30,24 @@ pub enum GroupReadiness {
 impl GroupInterval {
     /// A group that may have been written to by another process until `moment`.
     #[must_use]
-    pub fn written_at(moment: Duration) -> Self {
+    pub(crate) fn written_at(moment: Duration) -> Self {
         Self { last_write: Some(moment), ..Self::default() }
     }
 
     /// Another process may write to it until `moment`.
-    pub fn hold_until(&mut self, moment: Duration) {
+    pub(crate) fn hold_until(&mut self, moment: Duration) {
         self.last_write = Some(moment).max(self.last_write);
     }
 
     /// The current interval.
     #[must_use]
-    pub fn interval(&self, base: Duration) -> Duration {
+    pub(crate) fn interval(&self, base: Duration) -> Duration {
         base.saturating_mul(1 << self.doublings.min(16)).min(MAX_INTERVAL.max(base))
     }
 
     /// Whether the group may be written to now.
     #[must_use]
-    pub fn readiness(&self, base: Duration, now: Duration) -> GroupReadiness {
+    pub(crate) fn readiness(&self, base: Duration, now: Duration) -> GroupReadiness {
         if self.busy {
             return GroupReadiness::AfterWriteInFlight;
         }
@@ -58,30 +58,30 @@ impl GroupInterval {
     }
 
     /// A write starts.
-    pub fn start_write(&mut self) {
+    pub(crate) fn start_write(&mut self) {
         self.busy = true;
     }
 
     /// The write was answered, or its deadline passed, at `moment`; `None` if nothing was sent.
-    pub fn end_write(&mut self, moment: Option<Duration>) {
+    pub(crate) fn end_write(&mut self, moment: Option<Duration>) {
         self.busy = false;
         self.last_write = moment.max(self.last_write);
     }
 
     /// The vendor throttled a write to this group: the interval doubles.
-    pub fn on_throttled(&mut self) {
+    pub(crate) fn on_throttled(&mut self) {
         self.doublings = (self.doublings + 1).min(16);
     }
 
     /// A write succeeded: the interval halves again, down to its base.
-    pub fn on_success(&mut self) {
+    pub(crate) fn on_success(&mut self) {
         self.doublings = self.doublings.saturating_sub(1);
     }
 
     /// Whether this state can be dropped, because the group may be written to and its interval is back to normal or
     /// old.
     #[must_use]
-    pub fn is_forgettable(&self, base: Duration, now: Duration) -> bool {
+    pub(crate) fn is_forgettable(&self, base: Duration, now: Duration) -> bool {
         let is_old = self.last_write.is_none_or(|last| last + FORGET_AFTER < now);
         (self.doublings == 0 || is_old) && self.readiness(base, now) == GroupReadiness::Ready
     }

@@ -9,7 +9,7 @@ const INITIAL_WINDOW: usize = 16;
 /// The clears of one account in flight, and how many more may start before the next answer: as many as are in flight.
 /// So for a slow vendor the window doubles with each round trip, until the permits are the limit.
 #[derive(Debug)]
-pub struct InFlightWindow {
+pub(crate) struct InFlightWindow {
     in_flight: usize,
     allowance: usize,
 }
@@ -23,29 +23,29 @@ impl Default for InFlightWindow {
 impl InFlightWindow {
     /// Whether another clear may start before the vendor answers.
     #[must_use]
-    pub fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.allowance > 0
     }
 
     /// A clear started.
-    pub fn on_start(&mut self) {
+    pub(crate) fn on_start(&mut self) {
         self.in_flight += 1;
         self.allowance = self.allowance.saturating_sub(1);
     }
 
     /// A clear was answered, whatever the answer says.
-    pub fn on_answer(&mut self) {
+    pub(crate) fn on_answer(&mut self) {
         self.allowance = self.in_flight.max(INITIAL_WINDOW);
         self.finish_one();
     }
 
     /// A clear was sent and timed out without an answer. This does not allow another one.
-    pub fn on_timeout(&mut self) {
+    pub(crate) fn on_timeout(&mut self) {
         self.finish_one();
     }
 
     /// A clear was not sent after all.
-    pub fn on_not_sent(&mut self) {
+    pub(crate) fn on_not_sent(&mut self) {
         self.allowance += 1;
         self.finish_one();
     }

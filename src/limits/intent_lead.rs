@@ -13,7 +13,7 @@ const DECAY_DIVISOR: u32 = 256;
 
 /// The time from the start of an attempt until its intent is stored, as measured recently.
 #[derive(Debug)]
-pub struct IntentLead {
+pub(crate) struct IntentLead {
     lead: Duration,
 }
 
@@ -26,12 +26,12 @@ impl Default for IntentLead {
 impl IntentLead {
     /// How long before its permit the next attempt starts.
     #[must_use]
-    pub fn lead(&self) -> Duration {
+    pub(crate) fn lead(&self) -> Duration {
         self.lead
     }
 
     /// Records that storing an intent took this long.
-    pub fn observe(&mut self, took: Duration) {
+    pub(crate) fn observe(&mut self, took: Duration) {
         let decayed = self.lead.saturating_sub(self.lead / DECAY_DIVISOR);
         self.lead = took.max(decayed).min(MAX_LEAD);
     }

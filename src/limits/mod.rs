@@ -13,13 +13,13 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-pub mod adaptive_rate;
-pub mod backoff;
-pub mod bounded_queue;
-pub mod check_queue;
+pub(crate) mod adaptive_rate;
+pub(crate) mod backoff;
+pub(crate) mod bounded_queue;
+pub(crate) mod check_queue;
 pub mod fair_queue;
-pub mod group_interval;
-pub mod in_flight_window;
-pub mod intent_lead;
+pub(crate) mod group_interval;
+pub(crate) mod in_flight_window;
+pub(crate) mod intent_lead;
 pub mod permits;
-pub mod watch_lag;
+pub(crate) mod watch_lag;

@@ -13,7 +13,7 @@ const STALLED_AFTER: Duration = Duration::from_secs(5);
 
 /// The write that the watch is expected to deliver. Tracking one at a time is enough.
 #[derive(Debug, Default)]
-pub struct WatchLag {
+pub(crate) struct WatchLag {
     expected: Option<ExpectedWrite>,
     /// Watches that did not deliver the last expected write. None is expected of them until they deliver an event.
     stalled: HashSet<String>,
@@ -29,7 +29,7 @@ struct ExpectedWrite {
 
 impl WatchLag {
     /// A write of this object returned this resourceVersion. `watch` names the watch that will deliver it.
-    pub fn expect(&mut self, watch: &str, uid: &str, version: u64, now: Duration) {
+    pub(crate) fn expect(&mut self, watch: &str, uid: &str, version: u64, now: Duration) {
         if self.expected.is_none() && !self.stalled.contains(watch) {
             let (watch, uid) = (watch.to_owned(), uid.to_owned());
             self.expected = Some(ExpectedWrite { watch, uid, version, written: now });
@@ -38,19 +38,25 @@ impl WatchLag {
 
     /// The watch delivered this version of an object. If this is the expected write or a later version, returns how
     /// long it took.
-    pub fn observed(&mut self, watch: &str, uid: &str, version: u64, now: Duration) -> Option<Duration> {
+    pub(crate) fn observed(
+        &mut self,
+        watch: &str,
+        uid: &str,
+        version: u64,
+        now: Duration,
+    ) -> Option<Duration> {
         self.stalled.remove(watch);
         let seen = self.expected.take_if(|expected| expected.uid == uid && expected.version <= version)?;
         Some(now.saturating_sub(seen.written))
     }
 
     /// The object is gone, or cannot be read. True if its write was expected.
-    pub fn forget(&mut self, uid: &str) -> bool {
+    pub(crate) fn forget(&mut self, uid: &str) -> bool {
         self.expected.take_if(|expected| expected.uid == uid).is_some()
     }
 
     /// While the watch is lagging, the latest moment until which to wait for it.
-    pub fn lagging_until(&mut self, now: Duration) -> Option<Duration> {
+    pub(crate) fn lagging_until(&mut self, now: Duration) -> Option<Duration> {
         let written = self.expected.as_ref()?.written;
         let waited = now.saturating_sub(written);
         if waited >= STALLED_AFTER {

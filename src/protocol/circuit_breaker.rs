@@ -12,7 +12,7 @@ use crate::chat::{AccountFailure, Class};
 const FAULTS_TO_OPEN: u32 = 3;
 const MIN_PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// The longest time between two probes of an open circuit.
-pub const MAX_PROBE_INTERVAL: Duration = Duration::from_mins(1);
+pub(crate) const MAX_PROBE_INTERVAL: Duration = Duration::from_mins(1);
 /// How long after a failed read of the Secret the key is requested again.
 const KEY_RETRY: Duration = Duration::from_secs(2);
 /// "Too many requests with invalid signatures": the vendor asks for one minute without calls.
@@ -31,7 +31,7 @@ pub struct AppFailure {
 
 /// The reason of an app whose account the vendor rejects.
 #[must_use]
-pub fn app_reason(failure: AccountFailure) -> AppReason {
+pub(crate) fn app_reason(failure: AccountFailure) -> AppReason {
     match failure {
         AccountFailure::Credentials => AppReason::CredentialsRejected,
         AccountFailure::Unavailable => AppReason::AccountUnavailable,

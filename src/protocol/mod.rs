@@ -20,22 +20,22 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-pub mod backoff;
-pub mod circuit_breaker;
+pub(crate) mod backoff;
+pub(crate) mod circuit_breaker;
 pub mod classify;
 pub mod deadlines;
-pub mod drain;
+pub(crate) mod drain;
 pub mod event_policy;
-pub mod label_selector;
+pub(crate) mod label_selector;
 pub mod messages;
 pub mod outcome;
-pub mod ownership;
+pub(crate) mod ownership;
 pub mod plan;
 pub mod recovery;
-pub mod send_check;
-pub mod standby;
+pub(crate) mod send_check;
+pub(crate) mod standby;
 pub mod status;
-pub mod step;
+pub(crate) mod step;
 
 use std::time::Duration;
 

@@ -77,7 +77,7 @@ impl KnownEnd {
 /// For a process that took over recently: whether its predecessor may have written `stored` over `known`. `has_written`
 /// is whether the process itself has written this status since it took over; `identity` is its own identity.
 #[must_use]
-pub fn predecessor_may_have_written(
+pub(crate) fn predecessor_may_have_written(
     known: &ResetStatus,
     stored: &ResetStatus,
     has_written: bool,

@@ -7,13 +7,13 @@ use jiff::Timestamp;
 use super::Now;
 
 /// How long one attempt may take, from planning to its answer.
-pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of it must be left when the call is sent: the vendor's own timeout is 3 s.
-pub const MIN_TIME_LEFT: Duration = Duration::from_secs(4);
+pub(crate) const MIN_TIME_LEFT: Duration = Duration::from_secs(4);
 
 /// The time limits for sending an attempt.
 #[derive(Clone, Copy, Debug)]
-pub struct SendBounds {
+pub(crate) struct SendBounds {
     /// Deadline of the attempt on the monotonic clock.
     pub deadline_mono: Duration,
     /// Deadline of the attempt on the wall clock, as written in the intent.
@@ -26,7 +26,7 @@ impl SendBounds {
     /// Timeout for a call that is sent now. Its permit, its group and its read-back rely on the call being over by
     /// then.
     #[must_use]
-    pub fn time_left(&self, now: Now) -> Duration {
+    pub(crate) fn time_left(&self, now: Now) -> Duration {
         self.deadline_mono.saturating_sub(now.mono)
     }
 }
@@ -50,7 +50,7 @@ pub enum NotSentReason {
 ///
 /// # Errors
 /// The first reason why it may not.
-pub fn check_before_send(
+pub(crate) fn check_before_send(
     bounds: SendBounds,
     is_leader: bool,
     app_works: bool,

@@ -54,7 +54,7 @@ use crate::protocol::Now;
 
 /// How the event loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LoopExit {
+pub(crate) enum LoopExit {
     /// It was asked to stop, and nothing is in flight.
     Stopped,
     /// A task or a watch failed; the process must exit.
@@ -62,7 +62,7 @@ pub enum LoopExit {
 }
 
 /// The state of the process.
-pub struct Controller {
+pub(crate) struct Controller {
     ctx: Arc<Context>,
     rules: AppRules,
     health: Arc<Health>,
@@ -108,7 +108,7 @@ pub struct Controller {
 impl Controller {
     /// A controller that starts now and still has to receive the initial list of every source.
     #[must_use]
-    pub fn new(ctx: Arc<Context>, rules: AppRules, health: Arc<Health>, sources: Vec<Source>) -> Self {
+    pub(crate) fn new(ctx: Arc<Context>, rules: AppRules, health: Arc<Health>, sources: Vec<Source>) -> Self {
         let took_over = ctx.clock.now().mono;
         let alone_from = took_over + rules.predecessor_writes;
         let reader = CacheOwner { identity: ctx.identity.clone(), alone_from };
@@ -147,7 +147,7 @@ impl Controller {
     }
 
     /// Runs until [`Context::stop`] is cancelled and nothing is in flight any more.
-    pub async fn run(
+    pub(crate) async fn run(
         &mut self,
         mut events: mpsc::Receiver<WatchEvent>,
         mut reports: mpsc::UnboundedReceiver<TaskResult>,
@@ -189,7 +189,7 @@ impl Controller {
     }
 
     /// Aborts the tasks that are still in flight and returns their number.
-    pub fn abandon(&mut self) -> usize {
+    pub(crate) fn abandon(&mut self) -> usize {
         let left = self.tasks.len();
         self.tasks.abort_all();
         left

@@ -18,10 +18,10 @@ use crate::protocol::drain::{LeaseView, Step, step};
 
 /// The annotation of the Lease that names the drain that requests it. It stays after the hand-over, where it marks the
 /// holder of that name as a drain, which is not a leader.
-pub const HAND_OVER_TO: &str = "groupattr.dev/hand-over-to";
+pub(crate) const HAND_OVER_TO: &str = "groupattr.dev/hand-over-to";
 
 /// How long a drain keeps others from leading after its last write: its lease duration.
-pub const DRAIN_LEASE_DURATION: Duration = Duration::from_mins(1);
+pub(crate) const DRAIN_LEASE_DURATION: Duration = Duration::from_mins(1);
 
 /// Attempts to withdraw a request, because other writers can cause conflicts.
 const MAX_WITHDRAW_ATTEMPTS: usize = 5;
@@ -79,7 +79,7 @@ pub(super) fn handed_to(lease: Lease, drain: &str, now: Timestamp) -> Lease {
 }
 
 /// A drain's request for the Lease.
-pub struct HandOverRequest {
+pub(crate) struct HandOverRequest {
     api: Api<Lease>,
     me: String,
     timing: LeaseTiming,
@@ -90,7 +90,7 @@ pub struct HandOverRequest {
 impl HandOverRequest {
     /// `me` must be unique to this process; `api` is for the operator's namespace; `timing` is the leader's.
     #[must_use]
-    pub fn new(api: Api<Lease>, me: String, timing: LeaseTiming) -> Self {
+    pub(crate) fn new(api: Api<Lease>, me: String, timing: LeaseTiming) -> Self {
         Self { api, me, timing, seen: None, written: None }
     }
 
@@ -99,7 +99,7 @@ impl HandOverRequest {
     /// # Errors
     ///
     /// A failed call to the API server. A lost race is not an error; the next call tries again.
-    pub async fn step_once(&mut self) -> kube::Result<bool> {
+    pub(crate) async fn step_once(&mut self) -> kube::Result<bool> {
         let now = Instant::now();
         let Some(lease) = self.api.get_opt(LEASE_NAME).await? else {
             // The leader may not have noticed the deletion yet, so treat the Lease as if it still existed.
@@ -162,13 +162,13 @@ impl HandOverRequest {
 
     /// How long to wait for the holder before assuming that it does not support drains: the lease duration.
     #[must_use]
-    pub fn wait_limit(&self) -> Duration {
+    pub(crate) fn wait_limit(&self) -> Duration {
         self.seen.as_ref().map_or(self.timing.duration, |seen| seen.span(self.timing))
     }
 
     /// Who holds the Lease and since when, in one line with a remedy, if this drain is waiting for it.
     #[must_use]
-    pub fn blocker(&self) -> Option<String> {
+    pub(crate) fn blocker(&self) -> Option<String> {
         let lease = &self.seen.as_ref().filter(|seen| holder(&seen.lease) != self.me)?.lease;
         let since = lease.spec.as_ref().and_then(|spec| spec.acquire_time.as_ref());
         let since = since.map_or_else(|| "an unknown time".to_owned(), |MicroTime(at)| format!("{at:.0}"));
@@ -185,7 +185,7 @@ impl HandOverRequest {
     /// # Errors
     ///
     /// A failed call to the API server.
-    pub async fn withdraw(&self) -> kube::Result<()> {
+    pub(crate) async fn withdraw(&self) -> kube::Result<()> {
         for _ in 0..MAX_WITHDRAW_ATTEMPTS {
             let Some(lease) = self.api.get_opt(LEASE_NAME).await? else { break };
             let next = match (holder(&lease) == self.me, drain_of(&lease) == self.me) {
@@ -205,7 +205,7 @@ impl HandOverRequest {
     /// # Errors
     ///
     /// A failed call to the API server. A Lease that is gone or was re-created is not an error.
-    pub async fn delete(&self) -> kube::Result<()> {
+    pub(crate) async fn delete(&self) -> kube::Result<()> {
         let Some(uid) = self.seen.as_ref().map(|seen| seen.lease.metadata.uid.clone()) else { return Ok(()) };
         let preconditions = Some(Preconditions { uid, resource_version: None });
         let params = DeleteParams { preconditions, ..DeleteParams::default() };
