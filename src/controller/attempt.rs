@@ -155,7 +155,6 @@ async fn wait_for_permit(
         uid: order.reset.uid().unwrap_or_default(),
         committed: Arc::clone(committed),
         app: Arc::clone(&order.app),
-        started: order.started,
         eligible_since: order.eligible_since,
         permit,
     }));

@@ -50,8 +50,6 @@ pub(crate) struct IntentStored {
     pub committed: Arc<GroupAttributeReset>,
     /// The configuration it calls with.
     pub app: Arc<CallConfig>,
-    /// When it was started.
-    pub started: Duration,
     /// Since when only the limits have held the reset back.
     pub eligible_since: Duration,
     /// Grants the permit; dropped to end the attempt without one.

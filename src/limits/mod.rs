@@ -5,7 +5,6 @@
 //! | may an account be called now? | [`permits`], with its [`adaptive_rate`] |
 //! | may a group be written to now? | [`group_interval`] |
 //! | how many clears may be in flight while the vendor does not answer? | [`in_flight_window`] |
-//! | how long before its permit is an attempt started? | [`intent_lead`] |
 //! | does the watch keep up with our own writes? | [`watch_lag`] |
 //! | how long to wait after consecutive failures? | [`backoff`] |
 //! | what is next in a queue? | [`fair_queue`]; with a bound, [`bounded_queue`] |
@@ -20,6 +19,5 @@ pub(crate) mod check_queue;
 pub mod fair_queue;
 pub(crate) mod group_interval;
 pub(crate) mod in_flight_window;
-pub(crate) mod intent_lead;
 pub mod permits;
 pub(crate) mod watch_lag;

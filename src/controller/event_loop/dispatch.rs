@@ -19,13 +19,9 @@ use crate::controller::attempt::{AttemptOrder, attempt};
 use crate::controller::read_back::read_back;
 use crate::controller::reset_cache::QueuePosition;
 use crate::limits::group_interval::GroupReadiness;
+use crate::limits::in_flight_window::{INTENT_LEAD, MAX_UNANSWERED};
 use crate::protocol::Now;
 use crate::protocol::plan::{AppState, Step};
-
-/// Most intent writes of one account in flight at once. That is enough for 200/s if the API server takes 80 ms per
-/// write. A slower API server becomes the bottleneck; resets then wait here, in the fair queue, and not at the API
-/// server, where the last to come is the last to be served.
-const MAX_CONCURRENT_INTENTS: usize = 16;
 
 /// While the lease renewal is overdue, leadership is checked again after this long.
 const LEADERSHIP_RECHECK: Duration = Duration::from_secs(1);
@@ -91,15 +87,16 @@ impl Controller {
         if let Some(lagging_until) = self.watch_lag.lagging_until(now.mono) {
             return self.dispatch_at(name, lagging_until);
         }
-        let ahead = self.intent_lead.lead();
         loop {
             let account = self.account(name);
-            let may_start =
-                account.intents_in_flight() < MAX_CONCURRENT_INTENTS && account.in_flight.has_room();
+            // A slow API server becomes the bottleneck: resets wait here, in the fair queue, and not there, where the
+            // last to come is the last to be served.
+            let may_start = account.intents_in_flight() < MAX_UNANSWERED && account.in_flight.has_room();
             if account.clear_queue.is_empty() || !may_start {
                 return;
             }
-            let moment = account.clears.available_at(account.uncommitted, now.mono).saturating_sub(ahead);
+            let permit = account.clears.available_at(account.uncommitted, now.mono);
+            let moment = permit.saturating_sub(INTENT_LEAD);
             if moment > now.mono {
                 return self.dispatch_at(name, moment);
             }

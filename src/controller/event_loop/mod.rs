@@ -45,7 +45,6 @@ use crate::api::AppKey;
 use crate::chat::AccountId;
 use crate::limits::check_queue::CheckQueue;
 use crate::limits::fair_queue::FairQueue;
-use crate::limits::intent_lead::IntentLead;
 use crate::limits::watch_lag::WatchLag;
 use crate::observability::health_server::Health;
 use crate::observability::log_throttle::LogThrottle;
@@ -90,8 +89,6 @@ pub(crate) struct Controller {
     took_over: Duration,
     /// From this moment on no predecessor can still be writing.
     alone_from: Duration,
-    /// How long before its permit an attempt is started.
-    intent_lead: IntentLead,
     /// Whether the watches lag, and whether each namespace has its own.
     watch_lag: WatchLag,
     watches_per_namespace: bool,
@@ -135,7 +132,6 @@ impl Controller {
             pending_lists: sources.into_iter().collect(),
             took_over,
             alone_from,
-            intent_lead: IntentLead::default(),
             watch_lag: WatchLag::default(),
             watches_per_namespace,
             writes_in_flight: 0,

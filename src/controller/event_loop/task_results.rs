@@ -40,7 +40,6 @@ impl Controller {
     }
 
     fn on_intent_stored(&mut self, waiting: IntentStored) {
-        self.intent_lead.observe(self.now().mono.saturating_sub(waiting.started));
         // Unless it is gone by now: the answer to an earlier write must not bring it back.
         if self.resets.active(&waiting.uid).is_some() {
             let _ = self.upsert(&waiting.committed, Freshness::OwnWrite);

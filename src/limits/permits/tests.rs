@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::limits::intent_lead::IntentLead;
+use crate::limits::in_flight_window::INTENT_LEAD;
 
 const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -120,9 +120,9 @@ struct Minute {
 /// Simulates the controller's two steps in each millisecond: attempts start early enough that their intents are stored
 /// when a permit becomes free, and attempts with a stored intent get the free permits.
 fn busy_minute(limit: u32, round_trip: Duration, intents: &[u64]) -> Minute {
-    let (mut permits, mut lead) = (Permits::new(limit, ms(0)), IntentLead::default());
+    let mut permits = Permits::new(limit, ms(0));
     let mut minute = Minute { sent: Vec::new(), longest_intent_wait: ms(0) };
-    let mut writes: Vec<(Duration, Duration)> = Vec::new();
+    let mut writes: Vec<Duration> = Vec::new();
     let mut stored_intents: VecDeque<Duration> = VecDeque::new();
     let mut answers: VecDeque<Duration> = VecDeque::new();
     let mut intents = intents.iter().cycle();
@@ -130,9 +130,8 @@ fn busy_minute(limit: u32, round_trip: Duration, intents: &[u64]) -> Minute {
         while answers.front().is_some_and(|answer| *answer <= now) {
             permits.release_after_answer(answers.pop_front().unwrap());
         }
-        writes.retain(|(started, stored)| {
+        writes.retain(|stored| {
             if *stored <= now {
-                lead.observe(stored.saturating_sub(*started));
                 stored_intents.push_back(*stored);
             }
             *stored > now
@@ -144,10 +143,10 @@ fn busy_minute(limit: u32, round_trip: Duration, intents: &[u64]) -> Minute {
             minute.sent.push(now);
             answers.push_back(now + round_trip);
         }
-        while permits.available_at(writes.len() + stored_intents.len(), now).saturating_sub(lead.lead())
+        while permits.available_at(writes.len() + stored_intents.len(), now).saturating_sub(INTENT_LEAD)
             <= now
         {
-            writes.push((now, now + ms(*intents.next().unwrap())));
+            writes.push(now + ms(*intents.next().unwrap()));
         }
     }
     minute
