@@ -7,6 +7,7 @@ use super::classify::{CallResult, Delivery, NotSentCause};
 use super::messages;
 use crate::api::AppReason;
 use crate::chat::{AccountFailure, Class};
+use crate::limits::backoff::exponential;
 
 /// Consecutive faults that open the circuit.
 const FAULTS_TO_OPEN: u32 = 3;
@@ -48,14 +49,14 @@ pub struct CircuitBreaker {
     unknown: u32,
     expired: u32,
     expired_at: Duration,
-    /// The probe interval when the circuit last closed. Cleared once the vendor accepts a clear.
-    interval_before_close: Option<Duration>,
+    /// The failures in a row when the circuit last closed. Cleared once the vendor accepts a clear.
+    failures_before_close: u32,
 }
 
 #[derive(Clone, Debug)]
 enum State {
     Closed,
-    Open { failure: Option<AppFailure>, wait: Duration, probe_at: Duration },
+    Open { failure: Option<AppFailure>, failures: u32, probe_at: Duration },
 }
 
 /// How an event changed the circuit.
@@ -80,7 +81,7 @@ impl CircuitBreaker {
             unknown: 0,
             expired: 0,
             expired_at: Duration::ZERO,
-            interval_before_close: None,
+            failures_before_close: 0,
         }
     }
 
@@ -90,7 +91,7 @@ impl CircuitBreaker {
     pub fn unverified(last: Option<AppFailure>, now: Duration) -> Self {
         let must_pause = last.as_ref().is_some_and(|failure| failure.code == Some(TOO_MANY_BAD_SIGNATURES));
         let probe_at = if must_pause { now + MAX_PROBE_INTERVAL } else { now };
-        let state = State::Open { failure: last, wait: MIN_PROBE_INTERVAL, probe_at };
+        let state = State::Open { failure: last, failures: 1, probe_at };
         Self { state, since: now, ..Self::closed() }
     }
 
@@ -120,8 +121,8 @@ impl CircuitBreaker {
 
     /// A probe started. The next one is due after the interval, even if this one never ends.
     pub fn on_probe_started(&mut self, now: Duration) {
-        if let State::Open { wait, probe_at, .. } = &mut self.state {
-            *probe_at = now + *wait;
+        if let State::Open { failures, probe_at, .. } = &mut self.state {
+            *probe_at = now + probe_interval(*failures);
         }
     }
 
@@ -135,7 +136,7 @@ impl CircuitBreaker {
 
     /// Something other than the vendor keeps the app from working, for example its Secret.
     pub fn on_failure(&mut self, failure: AppFailure, now: Duration) -> CircuitChange {
-        self.open(failure, next_interval(self.probe_interval()), now)
+        self.open(failure, self.failures(), now)
     }
 
     /// A clear ended with `result`. If the vendor accepted it, the account works for more than probes, even if another
@@ -145,13 +146,13 @@ impl CircuitBreaker {
         if !result.accepts_account() {
             return false;
         }
-        self.interval_before_close = None;
+        self.failures_before_close = 0;
         let earliest = self.since + MIN_PROBE_INTERVAL;
         match &mut self.state {
-            State::Open { failure: Some(failure), wait, probe_at }
+            State::Open { failure: Some(failure), failures, probe_at }
                 if failure.code != Some(TOO_MANY_BAD_SIGNATURES) && *probe_at > earliest =>
             {
-                (*wait, *probe_at) = (MIN_PROBE_INTERVAL, earliest);
+                (*failures, *probe_at) = (1, earliest);
                 true
             }
             _ => false,
@@ -208,7 +209,7 @@ impl CircuitBreaker {
         }
         match result.delivery {
             Delivery::Sent(Class::Success | Class::GroupNotFound | Class::NotSupported | Class::Invalid) => {
-                *self = Self { since: now, interval_before_close: self.probe_interval(), ..Self::closed() };
+                *self = Self { since: now, failures_before_close: self.failures(), ..Self::closed() };
                 CircuitChange::Closed
             }
             Delivery::Sent(Class::Account(failure)) => self.reject(failure, result, now),
@@ -240,12 +241,11 @@ impl CircuitBreaker {
     fn reject(&mut self, failure: AccountFailure, result: &CallResult, now: Duration) -> CircuitChange {
         // Continue with the earlier interval: otherwise a vendor that accepts reads and rejects clears would get a
         // probe every five seconds forever.
-        let before = self.interval_before_close.filter(|_| now < self.since + MAX_PROBE_INTERVAL);
+        let before = if now < self.since + MAX_PROBE_INTERVAL { self.failures_before_close } else { 0 };
         let must_pause = result.code == Some(TOO_MANY_BAD_SIGNATURES);
-        let wait =
-            if must_pause { MAX_PROBE_INTERVAL } else { next_interval(self.probe_interval().or(before)) };
+        let earlier = if must_pause { u32::MAX } else { self.failures().max(before) };
         let message = format!("The vendor rejects the account, {}", messages::result(result));
-        self.open(AppFailure { reason: app_reason(failure), code: result.code, message }, wait, now)
+        self.open(AppFailure { reason: app_reason(failure), code: result.code, message }, earlier, now)
     }
 
     fn mark_unreachable(&mut self, result: &CallResult, now: Duration) -> CircuitChange {
@@ -253,30 +253,33 @@ impl CircuitBreaker {
             "No usable answer from the vendor. {} Check the region or endpoint, DNS, and network policies for port 443.",
             messages::capital(&messages::result(result))
         );
-        let wait = next_interval(self.probe_interval());
-        self.open(AppFailure { reason: AppReason::Unreachable, code: result.code, message }, wait, now)
+        let failure = AppFailure { reason: AppReason::Unreachable, code: result.code, message };
+        self.open(failure, self.failures(), now)
     }
 
-    /// The current probe interval, while the app has a known failure.
-    fn probe_interval(&self) -> Option<Duration> {
-        match &self.state {
-            State::Open { failure: Some(_), wait, .. } => Some(*wait),
-            _ => None,
+    /// How often in a row it failed, while the app has a known failure.
+    fn failures(&self) -> u32 {
+        match self.state {
+            State::Open { failure: Some(_), failures, .. } => failures,
+            _ => 0,
         }
     }
 
-    fn open(&mut self, failure: AppFailure, wait: Duration, now: Duration) -> CircuitChange {
+    /// Opens it after a failure that follows `earlier` ones.
+    fn open(&mut self, failure: AppFailure, earlier: u32, now: Duration) -> CircuitChange {
+        let failures = earlier.saturating_add(1);
         let change =
             if self.failure() == Some(&failure) { CircuitChange::None } else { CircuitChange::Opened };
-        let state = State::Open { failure: Some(failure), wait, probe_at: now + wait };
+        let probe_at = now + probe_interval(failures);
+        let state = State::Open { failure: Some(failure), failures, probe_at };
         *self = Self { state, since: now, ..Self::closed() };
         change
     }
 }
 
-/// The probe interval that follows `last`.
-fn next_interval(last: Option<Duration>) -> Duration {
-    last.map_or(MIN_PROBE_INTERVAL, |last| (last * 2).min(MAX_PROBE_INTERVAL))
+/// The time until the next probe after this many failures in a row.
+fn probe_interval(failures: u32) -> Duration {
+    exponential(MIN_PROBE_INTERVAL, MAX_PROBE_INTERVAL, failures)
 }
 
 #[cfg(test)]
