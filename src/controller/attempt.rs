@@ -136,7 +136,7 @@ async fn run_steps(ctx: &Context, order: &AttemptOrder) -> AttemptEnd {
     let unknown = result.delivery == Delivery::Sent(Class::Unknown);
     // A hanging endpoint times out hundreds of calls at once; their outcomes yield to other writes.
     if unknown {
-        ctx.wait_for_low_priority().await;
+        wait_for_turn(ctx, &committed).await;
     }
     let known = KnownOutcome { result: &result, by: "call" };
     let seen = record_attempt(ctx, committed, &pending, known, next).await;
@@ -164,6 +164,13 @@ async fn wait_for_permit(
     // It may have been granted just now; once closed, it cannot be.
     granted.close();
     granted.try_recv().is_ok()
+}
+
+async fn wait_for_turn(ctx: &Context, reset: &GroupAttributeReset) {
+    let (namespace, uid) = (reset.namespace().unwrap_or_default(), reset.uid().unwrap_or_default());
+    let (turn, comes) = oneshot::channel();
+    ctx.report(TaskResult::OutcomeUnknown { namespace, uid, turn });
+    let _ = comes.await;
 }
 
 /// Why the intent does not permit a call.

@@ -1,17 +1,14 @@
 //! What every task shares.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource};
 use tokio::sync::mpsc;
-use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use super::app_entry::CallConfig;
 use super::clock::Clock;
-use super::pacer::Pacer;
 use super::secret_reads::SecretReads;
 use super::task_result::TaskResult;
 use super::unrecorded::Unrecorded;
@@ -38,8 +35,6 @@ pub(crate) struct Context {
     pub metrics: Metrics,
     /// Whether this process is the lease holder.
     pub leadership: Leadership,
-    /// Paces outcome writes of low priority.
-    pub low_priority: Pacer,
     /// Bounds concurrent reads of Secrets.
     pub secret_reads: SecretReads,
     /// Outcomes that are known but not stored yet.
@@ -74,19 +69,6 @@ impl Context {
     pub(crate) async fn usersig(&self, app: &CallConfig) -> Result<Arc<UserSig>, CredentialsError> {
         let was_verified = app.gate.was_verified();
         app.credentials.usersig(&self.client, &self.secret_reads, was_verified, self.clock).await
-    }
-
-    /// Waits for the next slot for a low-priority write; returns at once when the process shuts down.
-    pub(crate) async fn wait_for_low_priority(&self) {
-        self.sleep_until(self.low_priority.next_slot(self.clock.now().mono)).await;
-    }
-
-    /// Sleeps until `moment`; returns at once when the process shuts down.
-    pub(crate) async fn sleep_until(&self, moment: Duration) {
-        tokio::select! {
-            () = sleep_until(self.clock.instant(moment)) => {}
-            () = self.stop.cancelled() => {}
-        }
     }
 
     /// Stores a status and counts the write. `kind` is the metric label.

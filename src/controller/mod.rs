@@ -6,7 +6,7 @@
 //! | what comes in? | [`watches`] (watch events), [`task_result`] |
 //! | what are the steps of one attempt, in order? | [`attempt`] |
 //! | how is a group read back, and an app probed? | [`read_back`] |
-//! | how is a status stored? | [`persist`]; low-priority writes are paced by [`pacer`] |
+//! | how is a status stored? | [`persist`] |
 //! | which outcomes are known but not stored yet? | [`unrecorded`] |
 //! | what is cached? | [`reset_cache`], [`app_entry`] (with [`any_chat_app`]), [`account_limits`] |
 //! | when is something due? | [`timers`], [`clock`] |
@@ -23,7 +23,6 @@ pub(crate) mod clock;
 pub(crate) mod context;
 pub(crate) mod credential_cache;
 pub(crate) mod event_loop;
-pub(crate) mod pacer;
 pub(crate) mod persist;
 pub(crate) mod read_back;
 pub mod reset_cache;

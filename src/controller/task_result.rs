@@ -40,6 +40,15 @@ pub(crate) enum TaskResult {
     AppDone(AppKey, Result<AnyChatApp, WriteError>),
     /// The write of the conditions of a malformed reset has ended, successfully or not.
     MalformedExplained,
+    /// The outcome of a call is unknown. To store that has low priority: the attempt waits for its turn.
+    OutcomeUnknown {
+        /// Namespace of its reset.
+        namespace: String,
+        /// uid of its reset.
+        uid: String,
+        /// Signals the turn, also by being dropped.
+        turn: oneshot::Sender<()>,
+    },
 }
 
 /// An attempt that waits only for its permit.

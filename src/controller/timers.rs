@@ -20,10 +20,8 @@ pub(crate) enum Wake {
     App(AppKey),
     /// The next check of a never-verified app.
     Check,
-    /// The next reset whose status should explain why it waits.
-    Explanation,
-    /// The next reset whose conditions should say that it cannot be decoded.
-    Malformed,
+    /// The next low-priority write.
+    LowPriority,
     /// Gauges and eviction.
     Housekeeping,
 }

@@ -190,8 +190,7 @@ async fn of_an_account_no_more_than_16_intents_are_under_way_at_a_time() {
     until_ok(SOON, "all calls to be recorded, and all others in the metrics", || async {
         let cleared = world.reasons().await.get("Cleared").copied().unwrap_or_default();
         let waiting = operator.metric("groupattr_waiting_resets", &[]).await;
-        let is_settled =
-            cleared == world.vendor.clears().len() && waiting == Some((RESETS - cleared) as f64);
+        let is_settled = cleared == world.vendor.clears().len() && waiting == Some((RESETS - cleared) as f64);
         if is_settled { Ok(()) } else { Err((cleared, waiting, intents.fired())) }
     })
     .await;

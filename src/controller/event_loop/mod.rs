@@ -7,7 +7,7 @@
 //! | what does a watch event change? | `watch_events` |
 //! | what if an object cannot be decoded? | `malformed` |
 //! | what is the next step for a reset? | `reconcile` |
-//! | which status writes and deletions are not part of an attempt? | `status_writes` |
+//! | which status writes and deletions are not part of an attempt? | `status_writes`; those that can wait, `low_priority` |
 //! | which call may go now under the limits? | `dispatch` |
 //! | when is an app checked? | `app_checks` |
 //! | does an app work, and what does its status say? | `apps` |
@@ -20,6 +20,7 @@ mod app_checks;
 mod apps;
 mod dispatch;
 mod housekeeping;
+mod low_priority;
 mod malformed;
 mod reconcile;
 mod status_writes;
@@ -33,7 +34,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use self::malformed::MalformedQueue;
+use self::low_priority::LowPriority;
 use super::account_limits::AccountLimits;
 use super::app_entry::{AppEntry, AppRules};
 use super::context::Context;
@@ -76,10 +77,8 @@ pub(crate) struct Controller {
     app_write_queue: FairQueue<(bool, AppKey)>,
     /// uid and labels of each namespace, by name.
     namespaces: HashMap<String, (String, BTreeMap<String, String>)>,
-    /// Stored objects that cannot be decoded, by kind and uid, and the queue of those whose status does not say so
-    /// yet.
+    /// Stored objects that cannot be decoded, by kind and uid.
     malformed: HashMap<(&'static str, String), Malformed>,
-    unexplained: MalformedQueue,
     series: AppSeries,
     timers: Timers,
     /// Keeps the log readable while an RBAC permission is missing.
@@ -95,9 +94,7 @@ pub(crate) struct Controller {
     /// Status writes in flight that are not part of an attempt, and resets that wait for one.
     writes_in_flight: usize,
     write_queue: FairQueue,
-    /// Resets whose status should explain why they wait, and when the next one may be written.
-    explanation_queue: FairQueue,
-    explain_at: Duration,
+    low_priority: LowPriority,
     /// Accounts whose queues have to be dispatched before the loop sleeps.
     dirty_accounts: BTreeSet<AccountId>,
 }
@@ -124,7 +121,6 @@ impl Controller {
             app_write_queue: FairQueue::default(),
             namespaces: HashMap::new(),
             malformed: HashMap::new(),
-            unexplained: MalformedQueue::default(),
             series,
             timers: Timers::default(),
             log_throttle: LogThrottle::default(),
@@ -136,8 +132,7 @@ impl Controller {
             watches_per_namespace,
             writes_in_flight: 0,
             write_queue: FairQueue::default(),
-            explanation_queue: FairQueue::default(),
-            explain_at: Duration::ZERO,
+            low_priority: LowPriority::default(),
             dirty_accounts: BTreeSet::new(),
         }
     }
@@ -175,7 +170,8 @@ impl Controller {
                     return LoopExit::Stopped;
                 }
                 self.timers = Timers::default();
-                // Attempts without a permit are not sent any more.
+                // Attempts without a permit are not sent any more, and known outcomes are stored at once.
+                self.low_priority.outcomes.clear();
                 self.accounts.values_mut().for_each(|account| account.awaiting_permit.clear());
                 continue;
             }
@@ -216,8 +212,7 @@ impl Controller {
                 Wake::Group(name, group) => self.next_for_group(&name, &group),
                 Wake::App(key) => self.reconcile_app(&key),
                 Wake::Check => self.check_next(),
-                Wake::Explanation => self.explain_next(),
-                Wake::Malformed => self.explain_malformed(),
+                Wake::LowPriority => self.write_low_priority(),
                 Wake::Housekeeping => self.housekeeping(),
             }
         }

@@ -15,7 +15,6 @@ use crate::controller::app_entry::AppRules;
 use crate::controller::clock::Clock;
 use crate::controller::context::Context;
 use crate::controller::event_loop::Controller;
-use crate::controller::pacer::Pacer;
 use crate::controller::reset_cache::Freshness;
 use crate::controller::secret_reads::SecretReads;
 use crate::controller::task_result::TaskResult;
@@ -71,7 +70,6 @@ fn context(client: Client, results: mpsc::UnboundedSender<TaskResult>, metrics: 
         client,
         metrics,
         leadership: Leadership::without_election(),
-        low_priority: Pacer::new(Duration::ZERO),
         secret_reads: SecretReads::default(),
         unrecorded: Unrecorded::default(),
         clock: Clock::start(),
