@@ -27,11 +27,12 @@ proptest! {
     #[test]
     fn no_order_of_events_between_several_processes_breaks_the_protocol(
         stop in any::<bool>(),
+        succeed in any::<bool>(),
         not_after in prop::option::of(30u64..400),
         skews in prop::array::uniform3(prop_oneof![3 => Just(0i64), 1 => -3500i64..3500]),
         moves in prop::collection::vec(moves(), 1..120),
     ) {
-        let mut model = Model::new(stop, not_after, skews);
+        let mut model = Model::new(stop, succeed, not_after, skews);
         for step in moves {
             model.make(step);
         }
@@ -49,7 +50,7 @@ proptest! {
         stop in any::<bool>(),
         moves in prop::collection::vec(forgeries(), 1..80),
     ) {
-        let mut model = Model::new(stop, None, [0; 3]);
+        let mut model = Model::new(stop, false, None, [0; 3]);
         model.lead_alone();
         for step in moves {
             model.make(step);
@@ -62,7 +63,7 @@ proptest! {
 /// A regression test for an order that the random ones should find, in case they do not.
 #[test]
 fn a_leader_that_wakes_up_between_its_intent_and_its_call_sends_nothing() {
-    let mut model = Model::new(false, None, [0; 3]);
+    let mut model = Model::new(false, false, None, [0; 3]);
     model.make(Move::Lead(0));
     model.make(Move::Step(0, moves::Fate::Executed));
     assert_eq!(model.intents(), 1);

@@ -1,6 +1,5 @@
 //! Tests of the protocol without I/O: resets, apps and times are plain values.
 
-mod random;
 mod steps;
 mod stored;
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::model::{Call, Model, Object, pending_id, wall};
 use super::moves::Fate;
-use crate::api::{GroupAttributeReset, PendingAttempt, ResetStatus};
+use crate::api::{GroupAttributeReset, OnUnknownOutcome, PendingAttempt, ResetStatus};
 use crate::chat::Class;
 use crate::controller::reset_cache::{CacheOwner, Freshness, ResetCache};
 use crate::protocol::classify::{CallResult, Delivery, NotSentCause};
@@ -146,7 +146,15 @@ impl Model {
                 }
             }
             Doing::Read(copy, pending, read) => {
-                let next = |reset: &GroupAttributeReset| after_read_back(reset, &pending, &read, at);
+                let next = |reset: &GroupAttributeReset| {
+                    let next = after_read_back(reset, &pending, &read, at)?;
+                    if read.attributes > 0 && reset.spec.on_unknown_outcome == OnUnknownOutcome::Stop {
+                        let past = next.history.first().map(|past| past.reason.as_str());
+                        let ended = [Some(next.reason().as_str()), past];
+                        assert!(ended.contains(&Some("OutcomeUnknown")), "{next:?}");
+                    }
+                    Some(next)
+                };
                 let seen = self.record(process, &copy, &pending, next);
                 self.apply(process, &uid, seen);
             }
