@@ -328,7 +328,7 @@ impl AppEntry {
         }
         if self.object.spec().suspend {
             let message = "No calls are made while spec.suspend is true. Set it to false to resume.";
-            return Some(failure(AppReason::Suspended, message.to_owned()));
+            return Some(AppFailure::new(AppReason::Suspended, message.to_owned()));
         }
         self.circuit.failure().cloned()
     }
@@ -371,10 +371,6 @@ fn is_rejection(reason: AppReason) -> bool {
     matches!(reason, AppReason::CredentialsRejected | AppReason::WrongRegion)
 }
 
-fn failure(reason: AppReason, message: String) -> AppFailure {
-    AppFailure { reason, code: None, message }
-}
-
 fn named_endpoint(spec: &ChatAppSpec) -> Option<Endpoint> {
     match (spec.region, &spec.endpoint) {
         (Some(region), None) => Some(Endpoint::of_region(region)),
@@ -385,7 +381,7 @@ fn named_endpoint(spec: &ChatAppSpec) -> Option<Endpoint> {
 
 /// Only the vendor's own hosts, and those given with `--allow-endpoint`, are ever called.
 fn endpoint(spec: &ChatAppSpec, allowed: &[AllowedEndpoint]) -> Result<Endpoint, AppFailure> {
-    let refused = |message| Err(failure(AppReason::EndpointNotAllowed, message));
+    let refused = |message| Err(AppFailure::new(AppReason::EndpointNotAllowed, message));
     match (spec.region, &spec.endpoint) {
         (Some(region), None) => Ok(Endpoint::of_region(region)),
         (None, Some(url)) => {
@@ -414,7 +410,7 @@ fn call_config(
     rules: &AppRules,
 ) -> Result<Arc<CallConfig>, AppFailure> {
     let spec = object.spec();
-    let refused = |message: &str| failure(AppReason::CredentialsRejected, message.to_owned());
+    let refused = |message: &str| AppFailure::new(AppReason::CredentialsRejected, message.to_owned());
     let sdk_app_id = u32::try_from(spec.sdk_app_id).map_err(|_| refused(INVALID_SDK_APP_ID))?;
     if !spec.has_valid_identifier() {
         return Err(refused(INVALID_IDENTIFIER));

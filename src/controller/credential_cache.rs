@@ -43,7 +43,7 @@ struct Cached {
 impl CredentialCache {
     /// Signs as `identifier` for the account `sdk_app_id`, with the key in a Secret in `namespace`.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         namespace: String,
         reference: SecretKeyRef,
         format: KeyFormat,
@@ -67,7 +67,7 @@ impl CredentialCache {
     ///
     /// [`CredentialsError`] if the Secret cannot be read or holds no usable key; repeated for 2 s without another
     /// read.
-    pub async fn usersig(
+    pub(crate) async fn usersig(
         &self,
         client: &Client,
         reads: &SecretReads,
@@ -118,7 +118,7 @@ impl CredentialCache {
 
     /// The vendor rejected `usersig`: it and its key are dropped before the next signature is handed out, unless they
     /// have been replaced by then. Does not wait for a Secret that is being read.
-    pub fn reject(&self, usersig: &Arc<UserSig>) {
+    pub(crate) fn reject(&self, usersig: &Arc<UserSig>) {
         self.rejected.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(usersig));
     }
 
@@ -128,12 +128,12 @@ impl CredentialCache {
 
     /// When the current signature expires, in Unix seconds. `None` if there is none, or while the Secret is being
     /// read.
-    pub fn expires(&self) -> Option<i64> {
+    pub(crate) fn expires(&self) -> Option<i64> {
         Some(self.cached.try_lock().ok()?.usersig.as_ref()?.expires())
     }
 
     /// Drops a key whose minute is over, for apps that are not used.
-    pub fn drop_expired_key(&self, now: Duration) {
+    pub(crate) fn drop_expired_key(&self, now: Duration) {
         if let Ok(mut cached) = self.cached.try_lock() {
             cached.drop_old_key(now);
         }

@@ -30,6 +30,13 @@ pub struct AppFailure {
     pub message: String,
 }
 
+impl AppFailure {
+    /// A failure that the vendor did not report.
+    pub(crate) fn new(reason: AppReason, message: String) -> Self {
+        Self { reason, code: None, message }
+    }
+}
+
 /// The reason of an app whose account the vendor rejects.
 #[must_use]
 pub(crate) fn app_reason(failure: AccountFailure) -> AppReason {
