@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::app_entry::CallConfig;
 use super::context::Context;
-use super::persist::{get_after_conflict, get_until_answered, is_pending, record_attempt};
+use super::persist::{get_after_conflict, get_until_answered, is_pending, store_outcome};
 use super::task_result::{CallEnded, IntentStored, LastSeen, PermitUse, ResetDone, TaskResult};
 use super::unrecorded::KnownOutcome;
 use crate::api::{GroupAttributeReset, GroupId, PendingAttempt};
@@ -139,7 +139,7 @@ async fn run_steps(ctx: &Context, order: &AttemptOrder) -> AttemptEnd {
         wait_for_turn(ctx, &committed).await;
     }
     let known = KnownOutcome { result: &result, by: "call" };
-    let seen = record_attempt(ctx, committed, &pending, known, next).await;
+    let seen = store_outcome(ctx, committed, &pending, known, next).await;
     AttemptEnd { seen, read_back_at: unknown.then_some(over + SETTLE_TIME), revoked_attempt: None }
 }
 
@@ -187,7 +187,7 @@ impl CommitError {
     async fn end(self, ctx: &Context, order: &AttemptOrder, pending: &PendingAttempt) -> AttemptEnd {
         match self {
             Self::NotStored(seen) => seen.into(),
-            Self::Deleted(committed) => record_without_call(ctx, committed, pending).await.into(),
+            Self::Deleted(committed) => store_without_call(ctx, committed, pending).await.into(),
             Self::Lost(why) => {
                 tracing::warn!(
                     namespace = order.reset.metadata.namespace,
@@ -241,25 +241,25 @@ async fn commit(
 }
 
 /// If the intent was stored after all, records that no call followed it.
-async fn revoke_intent(ctx: &Context, seen: &GroupAttributeReset, pending: &PendingAttempt) -> LastSeen {
-    let now = match get_until_answered(ctx, seen).await {
+async fn revoke_intent(ctx: &Context, reset: &GroupAttributeReset, pending: &PendingAttempt) -> LastSeen {
+    let now = match get_until_answered(ctx, reset).await {
         LastSeen::Read(now) => now,
         other => return other,
     };
     if !is_pending(&now, pending) {
         return LastSeen::Read(now);
     }
-    record_without_call(ctx, now, pending).await
+    store_without_call(ctx, now, pending).await
 }
 
-async fn record_without_call(
+async fn store_without_call(
     ctx: &Context,
-    seen: Arc<GroupAttributeReset>,
+    reset: Arc<GroupAttributeReset>,
     pending: &PendingAttempt,
 ) -> LastSeen {
     let result = CallResult::not_sent(NotSentCause::IntentLost);
     let known = KnownOutcome { result: &result, by: "call" };
-    record_attempt(ctx, seen, pending, known, |reset| status_without_call(ctx, reset, pending)).await
+    store_outcome(ctx, reset, pending, known, |reset| status_without_call(ctx, reset, pending)).await
 }
 
 /// The status after an attempt whose intent was stored but whose call was never made.

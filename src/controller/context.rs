@@ -79,10 +79,10 @@ impl Context {
     pub(crate) async fn write_status(
         &self,
         kind: &'static str,
-        seen: &GroupAttributeReset,
+        reset: &GroupAttributeReset,
         next: ResetStatus,
     ) -> Result<Arc<GroupAttributeReset>, WriteError> {
-        let written = self.statuses.replace_reset_status(seen, next).await;
+        let written = self.statuses.replace_reset_status(reset, next).await;
         self.metrics.api_write(kind, written.as_ref().err().map_or("ok", WriteError::label));
         let mut stored = written?;
         prune_metadata(&mut stored.metadata);

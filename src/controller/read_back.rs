@@ -8,7 +8,7 @@ use rand::random;
 
 use super::app_entry::CallConfig;
 use super::context::Context;
-use super::persist::record_attempt;
+use super::persist::store_outcome;
 use super::task_result::{CallEnded, LastSeen, PermitUse, ResetDone, TaskResult};
 use super::unrecorded::KnownOutcome;
 use crate::api::{GroupAttributeReset, GroupId, PendingAttempt};
@@ -57,7 +57,7 @@ pub(crate) async fn read_back(
             next(reset).unwrap_or_else(|| awaiting_settlement(reset, &pending, ctx.clock.now()))
         };
         let known = KnownOutcome { result: &result, by: "read_back" };
-        ResetDone::seen(&uid, record_attempt(&ctx, reset, &pending, known, store).await)
+        ResetDone::seen(&uid, store_outcome(&ctx, reset, &pending, known, store).await)
     } else {
         let retry_at = Some(ctx.clock.now().mono + SETTLE_TIME);
         ResetDone { read_back_at: retry_at, ..ResetDone::seen(&uid, LastSeen::Unchanged) }

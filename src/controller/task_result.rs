@@ -39,7 +39,7 @@ pub(crate) enum TaskResult {
     /// A write of an app's status has ended.
     AppDone(AppKey, Result<AnyChatApp, WriteError>),
     /// The write of the conditions of a malformed reset has ended, successfully or not.
-    MalformedExplained,
+    MalformedWritten,
     /// The outcome of a call is unknown. To store that has low priority: the attempt waits for its turn.
     OutcomeUnknown {
         /// Namespace of its reset.

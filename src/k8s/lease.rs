@@ -178,12 +178,12 @@ pub(crate) async fn acquire(
     shutdown: &CancellationToken,
     stands_by: impl Fn(Result<(), &str>),
 ) -> Option<HeldLease> {
-    let mut seen: Option<ObservedLease> = None;
+    let mut observed: Option<ObservedLease> = None;
     let mut log_throttle = LogThrottle::default();
     let (began, mut standby) = (Instant::now(), Standby::new(timing.duration));
     while !shutdown.is_cancelled() {
         let renewed = Instant::now();
-        let obstacle = match timeout(timing.call_timeout(), attempt(&api, me, timing, &mut seen)).await {
+        let obstacle = match timeout(timing.call_timeout(), attempt(&api, me, timing, &mut observed)).await {
             Ok(Ok(Some(lease))) => {
                 tracing::info!(holder = me, "leading");
                 let state = watch::Sender::new(LeadershipState::Until(LeadershipEnd::after(
@@ -235,11 +235,11 @@ async fn attempt(
     api: &Api<Lease>,
     me: &str,
     timing: LeaseTiming,
-    seen: &mut Option<ObservedLease>,
+    observed: &mut Option<ObservedLease>,
 ) -> kube::Result<Option<Lease>> {
     let Some(lease) = api.get_opt(LEASE_NAME).await? else {
         // The leader may not have noticed the deletion yet, so treat the Lease as if it still existed.
-        if seen.as_ref().is_some_and(|seen| !seen.is_available_to(me, timing, Instant::now())) {
+        if observed.as_ref().is_some_and(|observed| !observed.is_available_to(me, timing, Instant::now())) {
             return Ok(None);
         }
         let metadata = ObjectMeta { name: Some(LEASE_NAME.to_owned()), ..Default::default() };
@@ -247,7 +247,7 @@ async fn attempt(
         return none_if_raced(api.create(&PostParams::default(), &fresh).await);
     };
     let now = Instant::now();
-    let before = seen.take();
+    let before = observed.take();
     let (leader, known) = (holder(&lease), before.as_ref().map_or("", |before| holder(&before.lease)));
     if ![known, me, ""].contains(&leader) {
         tracing::info!(leader, "waiting for the lease");
@@ -256,7 +256,7 @@ async fn attempt(
         Some(before) => before.update(lease, now),
         None => ObservedLease { lease, at: now },
     };
-    let latest = seen.insert(latest);
+    let latest = observed.insert(latest);
     if !latest.is_available_to(me, timing, now) {
         return Ok(None);
     }

@@ -74,7 +74,7 @@ impl Controller {
             let spacing = if let Some(turn) = self.low_priority.outcomes.remove(&uid) {
                 let _ = turn.send(());
                 OUTCOME_SPACING
-            } else if self.explain_malformed(&uid, now) || self.restore_or_explain(&uid, now) {
+            } else if self.write_malformed_conditions(&uid, now) || self.restore_or_explain(&uid, now) {
                 EXPLANATION_SPACING
             } else {
                 continue;

@@ -36,7 +36,7 @@ impl Controller {
     }
 
     /// Writes the conditions of a malformed reset. False if it can be decoded by now, or is gone.
-    pub(super) fn explain_malformed(&mut self, uid: &str, now: Now) -> bool {
+    pub(super) fn write_malformed_conditions(&mut self, uid: &str, now: Now) -> bool {
         let Some(malformed) = self.malformed.get(&(RESET, uid.to_owned())) else { return false };
         let text = format!(
             "The stored object cannot be decoded: {}. Correct its spec, or delete and re-create it.",
@@ -48,7 +48,8 @@ impl Controller {
         let ctx = Arc::clone(&self.ctx);
         self.writes_in_flight += 1;
         self.tasks.spawn(async move {
-            let done = ctx.statuses.explain_malformed(&namespace, &name, &uid, &status.conditions).await;
+            let done =
+                ctx.statuses.write_malformed_conditions(&namespace, &name, &uid, &status.conditions).await;
             if let Err(fault) = done {
                 tracing::warn!(
                     namespace,
@@ -56,7 +57,7 @@ impl Controller {
                     "the conditions of this malformed reset could not be written: {fault}"
                 );
             }
-            ctx.report(TaskResult::MalformedExplained);
+            ctx.report(TaskResult::MalformedWritten);
         });
         true
     }

@@ -24,7 +24,7 @@ impl Controller {
         active.start_task();
         active.attempted_status = Some(Box::new(status.clone()));
         let object = Arc::clone(&active.object);
-        self.tasks.spawn(persist::record(ctx, kind, object, status));
+        self.tasks.spawn(persist::store_planned(ctx, kind, object, status));
     }
 
     pub(super) fn delete(&mut self, uid: &str) {

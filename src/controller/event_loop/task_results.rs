@@ -35,7 +35,7 @@ impl Controller {
             TaskResult::ResetDone(done) => self.on_reset_done(done),
             TaskResult::Deleted { uid, version, outcome } => self.on_deleted_reset(&uid, &version, outcome),
             TaskResult::AppDone(key, written) => self.on_app_written(&key, written),
-            TaskResult::MalformedExplained => self.release_write_slot(),
+            TaskResult::MalformedWritten => self.release_write_slot(),
             TaskResult::OutcomeUnknown { namespace, uid, turn } => self.queue_outcome(&namespace, uid, turn),
         }
     }

@@ -83,7 +83,7 @@ pub(crate) struct HandOverRequest {
     api: Api<Lease>,
     me: String,
     timing: LeaseTiming,
-    seen: Option<ObservedLease>,
+    observed: Option<ObservedLease>,
     written: Option<Instant>,
 }
 
@@ -91,7 +91,7 @@ impl HandOverRequest {
     /// `me` must be unique to this process; `api` is for the operator's namespace; `timing` is the leader's.
     #[must_use]
     pub(crate) fn new(api: Api<Lease>, me: String, timing: LeaseTiming) -> Self {
-        Self { api, me, timing, seen: None, written: None }
+        Self { api, me, timing, observed: None, written: None }
     }
 
     /// Reads the Lease once and takes the next step. Returns true while no replica leads or can start to.
@@ -103,11 +103,9 @@ impl HandOverRequest {
         let now = Instant::now();
         let Some(lease) = self.api.get_opt(LEASE_NAME).await? else {
             // The leader may not have noticed the deletion yet, so treat the Lease as if it still existed.
-            if self
-                .seen
-                .as_ref()
-                .is_some_and(|seen| matches!(self.step(seen, now), Step::RequestHandOver | Step::Wait))
-            {
+            if self.observed.as_ref().is_some_and(|observed| {
+                matches!(self.step(observed, now), Step::RequestHandOver | Step::Wait)
+            }) {
                 return Ok(false);
             }
             let metadata = ObjectMeta { name: Some(LEASE_NAME.to_owned()), ..Default::default() };
@@ -115,12 +113,12 @@ impl HandOverRequest {
             let created = none_if_raced(self.api.create(&PostParams::default(), &fresh).await)?;
             return Ok(self.wrote(created, now));
         };
-        let latest = match self.seen.take() {
+        let latest = match self.observed.take() {
             Some(before) => before.update(lease, now),
             None => ObservedLease { lease, at: now },
         };
         let (step, lease) = (self.step(&latest, now), latest.lease.clone());
-        self.seen = Some(latest);
+        self.observed = Some(latest);
         let is_due =
             self.written.is_none_or(|at| now.saturating_duration_since(at) >= DRAIN_LEASE_DURATION / 4);
         match step {
@@ -147,15 +145,15 @@ impl HandOverRequest {
         }
     }
 
-    fn step(&self, seen: &ObservedLease, now: Instant) -> Step {
-        let (holder, drain) = (holder(&seen.lease), drain_of(&seen.lease));
-        let is_silent = seen.is_available_to(&self.me, self.timing, now);
+    fn step(&self, observed: &ObservedLease, now: Instant) -> Step {
+        let (holder, drain) = (holder(&observed.lease), drain_of(&observed.lease));
+        let is_silent = observed.is_available_to(&self.me, self.timing, now);
         step(&self.me, LeaseView { holder, drain, is_expired: is_silent }, self.written.is_some())
     }
 
     fn wrote(&mut self, stored: Option<Lease>, now: Instant) -> bool {
         let Some(lease) = stored else { return false };
-        self.seen = Some(ObservedLease { lease, at: now });
+        self.observed = Some(ObservedLease { lease, at: now });
         self.written = Some(now);
         true
     }
@@ -163,13 +161,13 @@ impl HandOverRequest {
     /// How long to wait for the holder before assuming that it does not support drains: the lease duration.
     #[must_use]
     pub(crate) fn wait_limit(&self) -> Duration {
-        self.seen.as_ref().map_or(self.timing.duration, |seen| seen.span(self.timing))
+        self.observed.as_ref().map_or(self.timing.duration, |observed| observed.span(self.timing))
     }
 
     /// Who holds the Lease and since when, in one line with a remedy, if this drain is waiting for it.
     #[must_use]
     pub(crate) fn blocker(&self) -> Option<String> {
-        let lease = &self.seen.as_ref().filter(|seen| holder(&seen.lease) != self.me)?.lease;
+        let lease = &self.observed.as_ref().filter(|observed| holder(&observed.lease) != self.me)?.lease;
         let since = lease.spec.as_ref().and_then(|spec| spec.acquire_time.as_ref());
         let since = since.map_or_else(|| "an unknown time".to_owned(), |MicroTime(at)| format!("{at:.0}"));
         let holder = holder(lease);
@@ -206,7 +204,9 @@ impl HandOverRequest {
     ///
     /// A failed call to the API server. A Lease that is gone or was re-created is not an error.
     pub(crate) async fn delete(&self) -> kube::Result<()> {
-        let Some(uid) = self.seen.as_ref().map(|seen| seen.lease.metadata.uid.clone()) else { return Ok(()) };
+        let Some(uid) = self.observed.as_ref().map(|observed| observed.lease.metadata.uid.clone()) else {
+            return Ok(());
+        };
         let preconditions = Some(Preconditions { uid, resource_version: None });
         let params = DeleteParams { preconditions, ..DeleteParams::default() };
         match self.api.delete(LEASE_NAME, &params).await {
