@@ -7,7 +7,7 @@ use kube::{Client, Resource};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::app_entry::CallConfig;
+use super::call_config::CallConfig;
 use super::clock::Clock;
 use super::secret_reads::SecretReads;
 use super::task_result::TaskResult;

@@ -8,7 +8,7 @@
 //! | how is a group read back, and an app probed? | [`read_back`] |
 //! | how is a status stored? | [`persist`] |
 //! | which outcomes are known but not stored yet? | [`unrecorded`] |
-//! | what is cached? | [`reset_cache`], [`app_entry`] (with [`any_chat_app`]), [`account_limits`] |
+//! | what is cached? | [`reset_cache`], [`app_entry`] (with [`any_chat_app`] and [`call_config`]), [`account_limits`] |
 //! | when is something due? | [`timers`], [`clock`] |
 //! | where do signatures come from? | [`credential_cache`]; [`secret_reads`] bounds the reads of Secrets |
 //! | what does every task share? | [`context`] |
@@ -19,6 +19,7 @@ pub(crate) mod account_limits;
 pub mod any_chat_app;
 pub mod app_entry;
 pub(crate) mod attempt;
+pub(crate) mod call_config;
 pub(crate) mod clock;
 pub(crate) mod context;
 pub(crate) mod credential_cache;

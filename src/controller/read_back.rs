@@ -6,7 +6,7 @@ use std::time::Duration;
 use kube::ResourceExt as _;
 use rand::random;
 
-use super::app_entry::CallConfig;
+use super::call_config::CallConfig;
 use super::context::Context;
 use super::persist::store_outcome;
 use super::task_result::{CallEnded, LastSeen, PermitUse, ResetDone, TaskResult};

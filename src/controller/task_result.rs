@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::any_chat_app::AnyChatApp;
-use super::app_entry::CallConfig;
+use super::call_config::CallConfig;
 use crate::api::AppKey;
 use crate::api::{GroupAttributeReset, GroupId};
 use crate::k8s::secrets::CredentialsError;

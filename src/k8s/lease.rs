@@ -7,11 +7,13 @@
 //! A drain requests the Lease by an annotation, and the leader hands it over; see [`hand_over`].
 
 pub(crate) mod hand_over;
+mod leadership;
+mod observed;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::{api::coordination::v1::Lease, apimachinery::pkg::apis::meta::v1::MicroTime};
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
     Api,
     api::{ObjectMeta, PostParams},
@@ -22,7 +24,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::hand_over::{hand_over_requested_by, released, without_hand_over_request};
+use self::hand_over::{hand_over_requested_by, released};
+pub(crate) use self::leadership::Leadership;
+use self::leadership::{LeadershipEnd, LeadershipState};
+use self::observed::{ObservedLease, claim, holder};
 use super::client::describe_error;
 use crate::observability::log_throttle::LogThrottle;
 use crate::protocol::standby::Standby;
@@ -49,108 +54,6 @@ impl LeaseTiming {
     fn call_timeout(&self) -> Duration {
         self.renew_deadline / 2
     }
-}
-
-/// Whether this process may act. Cheap to clone.
-#[derive(Clone, Debug)]
-pub(crate) struct Leadership(watch::Receiver<LeadershipState>);
-
-#[derive(Clone, Copy, Debug)]
-enum LeadershipState {
-    Unelected,
-    Until(LeadershipEnd),
-    Over,
-}
-
-/// When leadership ends unless it is renewed, on the monotonic clock and on the wall clock.
-#[derive(Clone, Copy, Debug)]
-struct LeadershipEnd {
-    at: Instant,
-    wall_clock: Timestamp,
-}
-
-impl LeadershipEnd {
-    /// `begun` is when the renewal was sent. The deadline counts from then, not from when the answer arrived.
-    fn after(begun: Instant, deadline: Duration) -> Self {
-        Self { at: begun + deadline, wall_clock: Timestamp::now() - begun.elapsed() + deadline }
-    }
-}
-
-impl Leadership {
-    /// Leadership of a process that runs without leader election; it always holds.
-    #[must_use]
-    pub(crate) fn without_election() -> Self {
-        Self(watch::channel(LeadershipState::Unelected).1)
-    }
-
-    /// Whether the Lease was renewed less than the renew deadline before `now`. A process that was frozen sees at once
-    /// that its leadership is over. So does one whose machine was suspended: there the wall clock went on although the
-    /// monotonic clock stood still, which is why both are checked.
-    #[must_use]
-    pub(crate) fn holds(&self, now: Instant) -> bool {
-        match *self.0.borrow() {
-            LeadershipState::Unelected => true,
-            LeadershipState::Until(end) => now < end.at && Timestamp::now() < end.wall_clock,
-            LeadershipState::Over => false,
-        }
-    }
-
-    /// Completes when leadership was lost or released, which is final. Never completes without leader election.
-    pub(crate) async fn lost(&self) {
-        let mut state = self.0.clone();
-        if matches!(*state.borrow(), LeadershipState::Unelected) {
-            std::future::pending::<()>().await;
-        }
-        // An error means that the `HeldLease` was dropped, so nothing renews the Lease any more.
-        let _ = state.wait_for(|state| matches!(state, LeadershipState::Over)).await;
-    }
-}
-
-/// The Lease as last read. `at` is when we first saw its current record, by our own clock.
-struct ObservedLease {
-    lease: Lease,
-    at: Instant,
-}
-
-impl ObservedLease {
-    fn update(self, lease: Lease, now: Instant) -> Self {
-        let at = if lease.spec == self.lease.spec { self.at } else { now };
-        ObservedLease { lease, at }
-    }
-
-    /// Whether `me` may take it: it is free, already ours, or was not renewed for its whole duration while we observed
-    /// it.
-    fn is_available_to(&self, me: &str, timing: LeaseTiming, now: Instant) -> bool {
-        let holder = holder(&self.lease);
-        holder.is_empty() || holder == me || now.saturating_duration_since(self.at) >= self.span(timing)
-    }
-
-    /// Its duration as recorded by the holder, else ours.
-    fn span(&self, timing: LeaseTiming) -> Duration {
-        let recorded =
-            self.lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or_default();
-        let recorded = u64::try_from(recorded).ok().filter(|seconds| *seconds > 0);
-        recorded.map_or(timing.duration, Duration::from_secs)
-    }
-}
-
-fn holder(lease: &Lease) -> &str {
-    lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default()
-}
-
-/// `lease` with us as the holder. It keeps its resourceVersion, so the write fails if another one came first.
-fn claim(mut lease: Lease, me: &str, timing: LeaseTiming, now: Timestamp) -> Lease {
-    let spec = lease.spec.get_or_insert_default();
-    let is_new = spec.holder_identity.as_deref() != Some(me);
-    if is_new {
-        spec.lease_transitions = Some(spec.lease_transitions.map_or(0, |count| count.saturating_add(1)));
-        spec.acquire_time = Some(MicroTime(now));
-    }
-    spec.holder_identity = Some(me.to_owned());
-    spec.lease_duration_seconds = Some(i32::try_from(timing.duration.as_secs()).unwrap_or(i32::MAX));
-    spec.renew_time = Some(MicroTime(now));
-    // A hand-over request was addressed to the previous holder, and the drain that made it may be gone.
-    if is_new { without_hand_over_request(lease) } else { lease }
 }
 
 /// The Lease with us as the holder. It expires unless [`HeldLease::renew_until_lost`] is polled.

@@ -15,6 +15,19 @@ const WINDOW: Duration = Duration::from_secs(1);
 const MAX_WAKEUP_DELAY: Duration = Duration::from_millis(10);
 
 /// The permits of one account for one command. Moments are durations since the process started.
+///
+/// ```
+/// use groupattr::limits::permits::Permits;
+/// use std::time::Duration;
+///
+/// let ms = Duration::from_millis;
+/// let mut permits = Permits::new(2, ms(0));
+/// permits.acquire(ms(0));
+/// assert_eq!(permits.available_at(0, ms(0)), ms(500), "calls are spaced");
+/// permits.acquire(ms(500));
+/// permits.release_after_answer(ms(700));
+/// assert_eq!(permits.available_at(0, ms(700)), ms(1700), "a second after the first answer");
+/// ```
 #[derive(Debug)]
 pub struct Permits {
     limit: f64,

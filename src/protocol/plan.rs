@@ -18,6 +18,22 @@ pub const EXPLAIN_LIMITS_AFTER: Duration = Duration::from_secs(10);
 const EXPLAIN_CHECKS_AFTER: Duration = Duration::from_secs(5);
 
 /// Plans the next step.
+///
+/// # Examples
+///
+/// ```
+/// use groupattr::api::GroupAttributeReset;
+/// use groupattr::protocol::Now;
+/// use groupattr::protocol::plan::{AppState, AppView, LocalState, Step, plan};
+///
+/// let spec = serde_json::from_value(serde_json::json!({ "groupID": "@TGS#room" }))?;
+/// let reset = GroupAttributeReset::new("room", spec);
+/// let now = Now { wall: jiff::Timestamp::now(), mono: std::time::Duration::ZERO };
+/// let step = |state| plan(&reset, &AppView { state, account: None }, &LocalState::default(), now).step;
+/// assert_eq!(step(AppState::Working), Step::Send);
+/// assert_eq!(step(AppState::Missing), Step::Wait(None));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[must_use]
 pub fn plan(reset: &GroupAttributeReset, app: &AppView, local: &LocalState, now: Now) -> Plan {
     // 1. An object that is being deleted starts nothing.

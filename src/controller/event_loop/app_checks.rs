@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::{Controller, Wake};
 use crate::api::AppKey;
-use crate::controller::app_entry::{AppEntry, CallConfig, ProbeState};
+use crate::controller::app_entry::{AppEntry, ProbeState};
+use crate::controller::call_config::CallConfig;
 use crate::controller::read_back::{probe, sign};
 use crate::limits::check_queue::{CheckRequest, CheckStep, NextCheck};
 

@@ -4,7 +4,7 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | what does a watch event change? | `watch_events` |
+//! | what does a watch event change? | `watch_events`; a complete list, `lists` |
 //! | what if an object cannot be decoded? | `malformed` |
 //! | what is the next step for a reset? | `reconcile` |
 //! | which status writes and deletions are not part of an attempt? | `status_writes`; those that can wait, `low_priority` |
@@ -20,6 +20,7 @@ mod app_checks;
 mod apps;
 mod dispatch;
 mod housekeeping;
+mod lists;
 mod low_priority;
 mod malformed;
 mod reconcile;
