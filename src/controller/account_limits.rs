@@ -8,6 +8,7 @@ use crate::api::GroupId;
 use crate::limits::fair_queue::{FairQueue, QueueKey};
 use crate::limits::group_interval::{GroupInterval, GroupReadiness};
 use crate::limits::in_flight_window::InFlightWindow;
+use crate::limits::mono::Mono;
 use crate::limits::permits::Permits;
 
 /// The limits of one account at the vendor, and the resets that wait for them.
@@ -29,17 +30,17 @@ pub(crate) struct AccountLimits {
     /// Minimum time between two writes to one group.
     pub interval: Duration,
     /// When its queues are dispatched again.
-    pub timer: Option<Duration>,
+    pub timer: Option<Mono>,
     groups: HashMap<GroupId, GroupInterval>,
     waiting_for_group: HashMap<GroupId, BTreeSet<QueueKey>>,
-    took_over: Duration,
+    took_over: Mono,
 }
 
 impl AccountLimits {
     /// An account that another process may have used until `took_over`: its first call waits one second, and each
     /// group waits for its interval.
     #[must_use]
-    pub(crate) fn new(took_over: Duration) -> Self {
+    pub(crate) fn new(took_over: Mono) -> Self {
         let first_call = took_over + Duration::from_secs(1);
         Self {
             clears: Permits::new(1, first_call),
@@ -82,7 +83,7 @@ impl AccountLimits {
     }
 
     /// Whether the group may be written to now.
-    pub(crate) fn group_readiness(&mut self, group: &GroupId, now: Duration) -> GroupReadiness {
+    pub(crate) fn group_readiness(&mut self, group: &GroupId, now: Mono) -> GroupReadiness {
         let interval = self.interval;
         self.group(group).readiness(interval, now)
     }
@@ -110,7 +111,7 @@ impl AccountLimits {
 
     /// Whether the account can be evicted: nothing is queued or in flight, and its limits are as permissive as those
     /// of an unused account.
-    pub(crate) fn is_forgettable(&mut self, now: Duration) -> bool {
+    pub(crate) fn is_forgettable(&mut self, now: Mono) -> bool {
         let nothing_is_queued = self.clear_queue.is_empty() && self.read_queue.is_empty();
         let nothing_is_in_flight =
             self.uncommitted == 0 && self.groups.is_empty() && self.waiting_for_group.is_empty();
@@ -122,7 +123,7 @@ impl AccountLimits {
     }
 
     /// Evicts the groups whose state no longer matters.
-    pub(crate) fn forget_idle_groups(&mut self, now: Duration) {
+    pub(crate) fn forget_idle_groups(&mut self, now: Mono) {
         let interval = self.interval;
         self.groups.retain(|_, group| !group.is_forgettable(interval, now));
     }

@@ -11,6 +11,7 @@ use super::call_config::{CallConfig, call_config, endpoint, named_endpoint};
 use crate::api::{AppReason, AppStatus, Condition, set_condition};
 use crate::chat::AccountId;
 use crate::limits::backoff::exponential;
+use crate::limits::mono::Mono;
 use crate::protocol::Now;
 use crate::protocol::circuit_breaker::{AppFailure, CircuitBreaker};
 use crate::protocol::classify::CallResult;
@@ -58,9 +59,9 @@ pub struct AppEntry {
     pub accepted: bool,
     /// When an app whose verification comes only from its stored status is to be probed anyway, because other apps
     /// share its account.
-    pub confirm_at: Option<Duration>,
+    pub confirm_at: Option<Mono>,
     /// While `accepted` is false: its own limit allows the next clear from this moment on.
-    pub next_clear: Duration,
+    pub next_clear: Mono,
     /// The vendor has rejected its key since it was last verified.
     pub rejected: bool,
     /// The progress of its next probe.
@@ -76,7 +77,7 @@ pub struct AppEntry {
     /// A status write is in flight.
     pub writing: bool,
     /// No further status write before this moment.
-    pub next_write_at: Duration,
+    pub next_write_at: Mono,
 }
 
 impl AppEntry {
@@ -115,7 +116,7 @@ impl AppEntry {
             verified: status.last_verified_time.filter(|_| is_current),
             accepted: false,
             confirm_at: None,
-            next_clear: Duration::ZERO,
+            next_clear: Mono::START,
             rejected: is_rejection(status.reason()),
             probe: ProbeState::Idle,
             reports_queueing: false,
@@ -123,7 +124,7 @@ impl AppEntry {
             last_written: None,
             rewrites: 0,
             writing: false,
-            next_write_at: Duration::ZERO,
+            next_write_at: Mono::START,
             object,
         }
     }
@@ -172,7 +173,7 @@ impl AppEntry {
     }
 
     /// Other apps share its account, so its limits affect them: schedules a probe, unless it is already confirmed.
-    pub fn confirm(&mut self, now: Duration) {
+    pub fn confirm(&mut self, now: Mono) {
         if self.is_unconfirmed() && self.confirm_at.is_none() {
             self.confirm_at = Some(now);
         }
@@ -180,7 +181,7 @@ impl AppEntry {
 
     /// Counts a write of `status`. Returns how long to wait before the next one: longer and longer while someone else
     /// keeps changing what this process writes.
-    pub fn wait_after_write(&mut self, status: &AppStatus, now: Duration) -> Duration {
+    pub fn wait_after_write(&mut self, status: &AppStatus, now: Mono) -> Duration {
         let says = |status: &AppStatus| {
             let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
             ready.map(|ready| (status.observed_generation, ready.reason.clone(), ready.message.clone()))
@@ -197,7 +198,7 @@ impl AppEntry {
 
     /// When its next probe is due; `None` if no probe is needed or allowed.
     #[must_use]
-    pub fn probe_due_at(&self) -> Option<Duration> {
+    pub fn probe_due_at(&self) -> Option<Mono> {
         let may = self.config.is_ok() && self.probe != ProbeState::Busy && !self.object.spec().suspend;
         let confirmation = self.confirm_at.filter(|_| self.is_unconfirmed());
         self.circuit.next_probe_at().or(confirmation).filter(|_| may)

@@ -20,6 +20,7 @@ use super::task_result::{CallEnded, IntentStored, LastSeen, PermitUse, ResetDone
 use super::unrecorded::KnownOutcome;
 use crate::api::{GroupAttributeReset, GroupId, PendingAttempt};
 use crate::chat::{Answer, Call, Class, UserSig};
+use crate::limits::mono::Mono;
 use crate::protocol::classify::{CallResult, Delivery, NotSentCause, classify};
 use crate::protocol::deadlines::ends_at;
 use crate::protocol::outcome::{WriteContext, after_attempt};
@@ -39,15 +40,15 @@ pub(crate) struct AttemptOrder {
     /// How far ahead `nextAttemptTime` is set if the vendor throttles writes to this group.
     pub group_wait: Duration,
     /// When the attempt was started.
-    pub started: Duration,
+    pub started: Mono,
     /// Since when only the limits have held the reset back.
-    pub eligible_since: Duration,
+    pub eligible_since: Mono,
 }
 
 /// How one attempt ended.
 struct AttemptEnd {
     seen: LastSeen,
-    read_back_at: Option<Duration>,
+    read_back_at: Option<Mono>,
     revoked_attempt: Option<String>,
 }
 
@@ -104,8 +105,7 @@ async fn run_steps(ctx: &Context, order: &AttemptOrder) -> AttemptEnd {
         reset_ends: ends_at(&committed),
     };
     // 3. Permit from the account's rate limit.
-    let has_permit =
-        wait_for_permit(ctx, order, &committed, bounds.deadline_mono.saturating_sub(MIN_TIME_LEFT)).await;
+    let has_permit = wait_for_permit(ctx, order, &committed, bounds.deadline_mono - MIN_TIME_LEFT).await;
     // 4. Final check: deadlines, leadership, app and permit, at the last moment before the call.
     let sent = ctx.clock.now();
     let works = order.app.gate.allows_clear();
@@ -151,7 +151,7 @@ async fn wait_for_permit(
     ctx: &Context,
     order: &AttemptOrder,
     committed: &Arc<GroupAttributeReset>,
-    latest: Duration,
+    latest: Mono,
 ) -> bool {
     let (permit, mut granted) = oneshot::channel();
     ctx.report(TaskResult::IntentStored(IntentStored {
@@ -198,13 +198,7 @@ async fn call(ctx: &Context, order: &AttemptOrder, usersig: &UserSig, timeout: D
     ctx.chat.clear(call).await
 }
 
-fn log(
-    reset: &GroupAttributeReset,
-    pending: &PendingAttempt,
-    result: &CallResult,
-    sent: Duration,
-    over: Duration,
-) {
+fn log(reset: &GroupAttributeReset, pending: &PendingAttempt, result: &CallResult, sent: Mono, over: Mono) {
     tracing::info!(
         namespace = reset.metadata.namespace,
         reset = reset.metadata.name,
@@ -216,7 +210,7 @@ fn log(
         code = result.code,
         http = result.http_status,
         fault = (!result.fault.is_empty()).then_some(result.fault.as_str()),
-        milliseconds = over.saturating_sub(sent).as_secs_f64() * 1000.0,
+        milliseconds = (over - sent).as_secs_f64() * 1000.0,
         "attempt ended"
     );
 }

@@ -1,10 +1,9 @@
 //! The clocks.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use crate::limits::mono::Mono;
 use crate::protocol::Now;
 
 /// The one place that reads clocks for decisions.
@@ -23,12 +22,12 @@ impl Clock {
     /// The current moment, on both clocks.
     #[must_use]
     pub(crate) fn now(self) -> Now {
-        Now { wall: Timestamp::now(), mono: self.start.elapsed() }
+        Now { wall: Timestamp::now(), mono: Mono::START + self.start.elapsed() }
     }
 
     /// Converts a moment of this process into the `Instant` that the runtime's timers use.
     #[must_use]
-    pub(crate) fn instant(self, moment: Duration) -> Instant {
-        self.start + moment
+    pub(crate) fn instant(self, moment: Mono) -> Instant {
+        self.start + (moment - Mono::START)
     }
 }

@@ -12,6 +12,7 @@ use super::unrecorded::KnownOutcome;
 use crate::api::{GroupAttributeReset, PendingAttempt, ResetStatus};
 use crate::k8s::status_writer::WriteError;
 use crate::limits::backoff::Backoff;
+use crate::limits::mono::Mono;
 use crate::protocol::deadlines::prune_metadata;
 
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
@@ -104,10 +105,10 @@ async fn store_until_settled(
     let known_status = reset.status.clone();
     // Writes that may have been stored although their answer was lost.
     let mut unclear = Vec::new();
-    let mut last_logged: Option<Duration> = None;
+    let mut last_logged: Option<Mono> = None;
     let mut log_failure = |reset: &GroupAttributeReset, fault: &WriteError| {
         let now = ctx.clock.now().mono;
-        if last_logged.is_some_and(|at| now.saturating_sub(at) < LOG_INTERVAL) {
+        if last_logged.is_some_and(|at| (now - at) < LOG_INTERVAL) {
             return;
         }
         last_logged = Some(now);

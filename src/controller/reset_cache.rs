@@ -5,7 +5,6 @@ mod entry;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -14,6 +13,7 @@ pub use self::active::{ActiveReset, CacheOwner, ForeignAttempt, QueuePosition};
 pub use self::entry::{ResetEntry, Stage};
 use crate::api::AppKey;
 use crate::api::{AppKind, GroupAttributeReset};
+use crate::limits::mono::Mono;
 use crate::protocol::deadlines::{expires_at, gitops_owner};
 use crate::protocol::ownership::KnownEnd;
 use crate::protocol::{Now, status};
@@ -74,7 +74,7 @@ impl ResetCache {
             faults: 0,
             write_at: None,
             restores: 0,
-            restore_at: Duration::ZERO,
+            restore_at: Mono::START,
             is_waiting_for_write_slot: false,
             stage: Stage::Active(Box::new(ActiveReset::new(Arc::clone(&object)))),
         });
@@ -200,7 +200,7 @@ impl ResetCache {
 
     /// Unsettled attempts of other processes, by the uid of their reset.
     #[must_use]
-    pub fn foreign_attempts(&self, now: Duration) -> Vec<(String, ForeignAttempt)> {
+    pub fn foreign_attempts(&self, now: Mono) -> Vec<(String, ForeignAttempt)> {
         let foreign = |(uid, active): (&String, &ActiveReset)| {
             let pending = active.object.status.as_ref()?.pending_attempt.as_ref()?;
             Some((uid.clone(), ForeignAttempt::of(pending, &self.reader.identity, now)?))

@@ -1,7 +1,6 @@
 //! The results that tasks report to the event loop.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -11,6 +10,7 @@ use crate::api::AppKey;
 use crate::api::{GroupAttributeReset, GroupId};
 use crate::k8s::secrets::CredentialsError;
 use crate::k8s::status_writer::WriteError;
+use crate::limits::mono::Mono;
 use crate::protocol::classify::CallResult;
 
 /// What a task reports to the event loop.
@@ -60,7 +60,7 @@ pub(crate) struct IntentStored {
     /// The configuration it calls with.
     pub app: Arc<CallConfig>,
     /// Since when only the limits have held the reset back.
-    pub eligible_since: Duration,
+    pub eligible_since: Mono,
     /// Grants the permit; dropped to end the attempt without one.
     pub permit: oneshot::Sender<()>,
 }
@@ -75,16 +75,16 @@ pub(crate) enum PermitUse {
     /// A call was sent.
     Used {
         /// When it was sent.
-        sent: Duration,
+        sent: Mono,
         /// When it was answered; its deadline if it was not.
-        over: Duration,
+        over: Mono,
     },
 }
 
 impl PermitUse {
     /// When a call was sent and when it was over; `None` if nothing was sent.
     #[must_use]
-    pub(crate) fn call(self) -> Option<(Duration, Duration)> {
+    pub(crate) fn call(self) -> Option<(Mono, Mono)> {
         match self {
             Self::Used { sent, over } => Some((sent, over)),
             Self::None | Self::Unused => None,
@@ -97,7 +97,7 @@ pub(crate) struct CallEnded {
     /// The configuration it was made with.
     pub app: Arc<CallConfig>,
     /// When it was started.
-    pub started: Duration,
+    pub started: Mono,
     /// The group that was written to; `None` for a read.
     pub group: Option<GroupId>,
     /// How its permit was used.
@@ -114,7 +114,7 @@ pub(crate) struct ResetDone {
     /// The object as the task last saw it.
     pub seen: LastSeen,
     /// When the group may be read back, if the outcome of its call is unknown.
-    pub read_back_at: Option<Duration>,
+    pub read_back_at: Option<Mono>,
     /// Id of an attempt whose intent may be stored and whose call was never made.
     pub revoked_attempt: Option<String>,
     /// It held one of the write slots for writes that are not part of an attempt.

@@ -1,4 +1,4 @@
-//! How much may be sent, and what is next. Pure: no I/O, no clock; the time is an argument.
+//! How much may be sent, and what is next. Pure: no I/O, no clock; the time is an argument, a [`Mono`](mono::Mono).
 //!
 //! | question | file |
 //! |---|---|
@@ -19,5 +19,6 @@ pub(crate) mod check_queue;
 pub mod fair_queue;
 pub(crate) mod group_interval;
 pub(crate) mod in_flight_window;
+pub mod mono;
 pub mod permits;
 pub(crate) mod watch_lag;

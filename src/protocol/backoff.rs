@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::Now;
 use crate::limits::backoff::exponential;
+use crate::limits::mono::Mono;
 
 /// Upper bound of the wait after the first failure.
 const MIN_WAIT: Duration = Duration::from_secs(2);
@@ -36,7 +37,7 @@ pub(crate) fn next_attempt_time(now: Now, wait: Duration) -> Timestamp {
 /// clock at the time `next` was written cannot delay the attempt by more than the backoff. One extra second allows for
 /// rounding.
 #[must_use]
-pub(crate) fn hold_until(next: Timestamp, longest: Duration, now: Now) -> Duration {
+pub(crate) fn hold_until(next: Timestamp, longest: Duration, now: Now) -> Mono {
     let left = Duration::try_from(next.duration_since(now.wall)).unwrap_or_default();
     now.mono + left.min(longest + Duration::from_secs(1))
 }
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     fn at(millis: i64) -> Now {
-        Now { wall: Timestamp::from_millisecond(millis).unwrap(), mono: Duration::from_secs(7) }
+        Now { wall: Timestamp::from_millisecond(millis).unwrap(), mono: Mono::START + Duration::from_secs(7) }
     }
 
     #[test]
@@ -66,10 +67,10 @@ mod tests {
     #[test]
     fn a_wrong_clock_cannot_delay_beyond_the_backoff() {
         let next = Timestamp::from_second(1_000_000).unwrap();
-        assert_eq!(hold_until(next, longest(1), at(0)), Duration::from_secs(7 + 3));
+        assert_eq!(hold_until(next, longest(1), at(0)), Mono::START + Duration::from_secs(7 + 3));
         assert_eq!(
             hold_until(Timestamp::from_second(-5).unwrap(), longest(1), at(0)),
-            Duration::from_secs(7)
+            Mono::START + Duration::from_secs(7)
         );
     }
 }

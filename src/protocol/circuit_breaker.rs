@@ -8,6 +8,7 @@ use super::messages;
 use crate::api::AppReason;
 use crate::chat::{AccountFailure, Class};
 use crate::limits::backoff::exponential;
+use crate::limits::mono::Mono;
 
 /// Consecutive faults that open the circuit.
 const FAULTS_TO_OPEN: u32 = 3;
@@ -47,15 +48,15 @@ pub(crate) fn app_reason(failure: AccountFailure) -> AppReason {
     }
 }
 
-/// The circuit breaker of one app. Moments are durations since the process started.
+/// The circuit breaker of one app.
 #[derive(Clone, Debug)]
 pub struct CircuitBreaker {
     state: State,
-    since: Duration,
+    since: Mono,
     network_faults: u32,
     unknown: u32,
     expired: u32,
-    expired_at: Duration,
+    expired_at: Mono,
     /// The failures in a row when the circuit last closed. Cleared once the vendor accepts a clear.
     failures_before_close: u32,
 }
@@ -63,7 +64,7 @@ pub struct CircuitBreaker {
 #[derive(Clone, Debug)]
 enum State {
     Closed,
-    Open { failure: Option<AppFailure>, failures: u32, probe_at: Duration },
+    Open { failure: Option<AppFailure>, failures: u32, probe_at: Mono },
 }
 
 /// How an event changed the circuit.
@@ -83,11 +84,11 @@ impl CircuitBreaker {
     pub fn closed() -> Self {
         Self {
             state: State::Closed,
-            since: Duration::ZERO,
+            since: Mono::START,
             network_faults: 0,
             unknown: 0,
             expired: 0,
-            expired_at: Duration::ZERO,
+            expired_at: Mono::START,
             failures_before_close: 0,
         }
     }
@@ -95,7 +96,7 @@ impl CircuitBreaker {
     /// The circuit of an app that has yet to be verified, with the failure that it last had. The first probe is due at
     /// once, or after a minute if the vendor asked for that.
     #[must_use]
-    pub fn unverified(last: Option<AppFailure>, now: Duration) -> Self {
+    pub fn unverified(last: Option<AppFailure>, now: Mono) -> Self {
         let must_pause = last.as_ref().is_some_and(|failure| failure.code == Some(TOO_MANY_BAD_SIGNATURES));
         let probe_at = if must_pause { now + MAX_PROBE_INTERVAL } else { now };
         let state = State::Open { failure: last, failures: 1, probe_at };
@@ -119,7 +120,7 @@ impl CircuitBreaker {
 
     /// When the next probe is due; `None` while closed.
     #[must_use]
-    pub fn next_probe_at(&self) -> Option<Duration> {
+    pub fn next_probe_at(&self) -> Option<Mono> {
         match self.state {
             State::Open { probe_at, .. } => Some(probe_at),
             State::Closed => None,
@@ -127,14 +128,14 @@ impl CircuitBreaker {
     }
 
     /// A probe started. The next one is due after the interval, even if this one never ends.
-    pub fn on_probe_started(&mut self, now: Duration) {
+    pub fn on_probe_started(&mut self, now: Mono) {
         if let State::Open { failures, probe_at, .. } = &mut self.state {
             *probe_at = now + probe_interval(*failures);
         }
     }
 
     /// The key of a working app could not be read from Kubernetes: the app is verified again as earliest as it can.
-    pub fn on_key_unavailable(&mut self, now: Duration) {
+    pub fn on_key_unavailable(&mut self, now: Mono) {
         if self.is_closed() {
             *self = Self::unverified(None, now);
             self.probe_again_at(now + KEY_RETRY);
@@ -142,7 +143,7 @@ impl CircuitBreaker {
     }
 
     /// Something other than the vendor keeps the app from working, for example its Secret.
-    pub fn on_failure(&mut self, failure: AppFailure, now: Duration) -> CircuitChange {
+    pub fn on_failure(&mut self, failure: AppFailure, now: Mono) -> CircuitChange {
         self.open(failure, self.failures(), now)
     }
 
@@ -167,7 +168,7 @@ impl CircuitBreaker {
     }
 
     /// A clear or a read that was started and signed at `started_at` ended with `result`.
-    pub fn on_call(&mut self, result: &CallResult, started_at: Duration, now: Duration) -> CircuitChange {
+    pub fn on_call(&mut self, result: &CallResult, started_at: Mono, now: Mono) -> CircuitChange {
         if !self.is_closed() || started_at < self.since {
             return CircuitChange::None;
         }
@@ -210,7 +211,7 @@ impl CircuitBreaker {
     }
 
     /// A probe ended with `result`. Any answer that shows that the vendor accepted the signature closes the circuit.
-    pub fn on_probe(&mut self, result: &CallResult, now: Duration) -> CircuitChange {
+    pub fn on_probe(&mut self, result: &CallResult, now: Mono) -> CircuitChange {
         if self.is_closed() {
             return CircuitChange::None;
         }
@@ -239,13 +240,13 @@ impl CircuitBreaker {
         }
     }
 
-    fn probe_again_at(&mut self, moment: Duration) {
+    fn probe_again_at(&mut self, moment: Mono) {
         if let State::Open { probe_at, .. } = &mut self.state {
             *probe_at = moment;
         }
     }
 
-    fn reject(&mut self, failure: AccountFailure, result: &CallResult, now: Duration) -> CircuitChange {
+    fn reject(&mut self, failure: AccountFailure, result: &CallResult, now: Mono) -> CircuitChange {
         // Continue with the earlier interval: otherwise a vendor that accepts reads and rejects clears would get a
         // probe every five seconds forever.
         let before = if now < self.since + MAX_PROBE_INTERVAL { self.failures_before_close } else { 0 };
@@ -255,7 +256,7 @@ impl CircuitBreaker {
         self.open(AppFailure { reason: app_reason(failure), code: result.code, message }, earlier, now)
     }
 
-    fn mark_unreachable(&mut self, result: &CallResult, now: Duration) -> CircuitChange {
+    fn mark_unreachable(&mut self, result: &CallResult, now: Mono) -> CircuitChange {
         let message = format!(
             "No usable answer from the vendor. {} Check the region or endpoint, DNS, and network policies for port 443.",
             messages::capital(&messages::result(result))
@@ -273,7 +274,7 @@ impl CircuitBreaker {
     }
 
     /// Opens it after a failure that follows `earlier` ones.
-    fn open(&mut self, failure: AppFailure, earlier: u32, now: Duration) -> CircuitChange {
+    fn open(&mut self, failure: AppFailure, earlier: u32, now: Mono) -> CircuitChange {
         let failures = earlier.saturating_add(1);
         let change =
             if self.failure() == Some(&failure) { CircuitChange::None } else { CircuitChange::Opened };

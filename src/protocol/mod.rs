@@ -41,20 +41,22 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::limits::mono::Mono;
+
 /// The current time on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
     /// Wall clock. Shared with users and other processes; it can jump.
     pub wall: Timestamp,
     /// Time since this process started. Monotonic; it cannot jump.
-    pub mono: Duration,
+    pub mono: Mono,
 }
 
 impl Now {
     /// When `moment` comes, on the monotonic clock. At most one minute from now: the wall clock can be set meanwhile,
     /// and an early recheck costs nothing.
     #[must_use]
-    pub fn until(self, moment: Timestamp) -> Duration {
+    pub fn until(self, moment: Timestamp) -> Mono {
         let left = Duration::try_from(moment.duration_since(self.wall)).unwrap_or_default();
         self.mono + left.min(Duration::from_mins(1))
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Now;
+use crate::limits::mono::Mono;
 
 /// How long one attempt may take, from planning to its answer.
 pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -15,7 +16,7 @@ pub(crate) const MIN_TIME_LEFT: Duration = Duration::from_secs(4);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SendBounds {
     /// Deadline of the attempt on the monotonic clock.
-    pub deadline_mono: Duration,
+    pub deadline_mono: Mono,
     /// Deadline of the attempt on the wall clock, as written in the intent.
     pub deadline_wall: Timestamp,
     /// `notAfter` or the reset's deadline, whichever comes first.
@@ -27,7 +28,7 @@ impl SendBounds {
     /// then.
     #[must_use]
     pub(crate) fn time_left(&self, now: Now) -> Duration {
-        self.deadline_mono.saturating_sub(now.mono)
+        self.deadline_mono - now.mono
     }
 }
 
@@ -84,13 +85,13 @@ mod tests {
     }
 
     const BOUNDS: fn() -> SendBounds = || SendBounds {
-        deadline_mono: Duration::from_secs(10),
+        deadline_mono: Mono::START + Duration::from_secs(10),
         deadline_wall: wall(10_000),
         reset_ends: Some(wall(5_000)),
     };
 
     fn at(mono: u64, wall_millis: i64) -> Now {
-        Now { wall: wall(wall_millis), mono: Duration::from_millis(mono) }
+        Now { wall: wall(wall_millis), mono: Mono::START + Duration::from_millis(mono) }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::protocol::classify::CallResult;
 
 fn at(second: u64) -> Now {
     let wall = Timestamp::from_second(i64::try_from(second).unwrap()).unwrap();
-    Now { wall, mono: Duration::from_secs(second) }
+    Now { wall, mono: Mono::START + Duration::from_secs(second) }
 }
 
 fn rules() -> AppRules {

@@ -20,6 +20,7 @@ use crate::controller::read_back::read_back;
 use crate::controller::reset_cache::QueuePosition;
 use crate::limits::group_interval::GroupReadiness;
 use crate::limits::in_flight_window::{INTENT_LEAD, MAX_UNANSWERED};
+use crate::limits::mono::Mono;
 use crate::protocol::Now;
 use crate::protocol::plan::{AppState, Step};
 
@@ -53,7 +54,7 @@ impl Controller {
         self.start_reads(name, now);
     }
 
-    fn grant_permits(&mut self, name: &AccountId, now: Duration) {
+    fn grant_permits(&mut self, name: &AccountId, now: Mono) {
         loop {
             let account = self.account(name);
             if account.awaiting_permit.is_empty() {
@@ -70,7 +71,7 @@ impl Controller {
                 let account = self.account(name);
                 account.clears.acquire(now);
                 account.uncommitted = account.uncommitted.saturating_sub(1);
-                self.ctx.metrics.permit_wait(now.saturating_sub(waiting.eligible_since));
+                self.ctx.metrics.permit_wait(now - waiting.eligible_since);
             }
         }
     }
@@ -96,7 +97,7 @@ impl Controller {
                 return;
             }
             let permit = account.clears.available_at(account.uncommitted, now.mono);
-            let moment = permit.saturating_sub(INTENT_LEAD);
+            let moment = permit - INTENT_LEAD;
             if moment > now.mono {
                 return self.dispatch_at(name, moment);
             }
@@ -121,7 +122,7 @@ impl Controller {
     }
 
     /// Dispatches the account again at `moment`; one timer per account.
-    fn dispatch_at(&mut self, name: &AccountId, moment: Duration) {
+    fn dispatch_at(&mut self, name: &AccountId, moment: Mono) {
         let account = self.account(name);
         let current = account.timer;
         if current.is_some_and(|current| current <= moment) {
@@ -170,8 +171,8 @@ impl Controller {
         name: &AccountId,
         key: &AppKey,
         group: &GroupId,
-        now: Duration,
-    ) -> Option<Duration> {
+        now: Mono,
+    ) -> Option<Mono> {
         let app = self.apps.get(key).filter(|app| app.is_unconfirmed())?;
         let own = &app.object.spec().limits;
         let interval = Duration::from_millis(u64::try_from(own.group_interval_milliseconds).unwrap_or(1000));

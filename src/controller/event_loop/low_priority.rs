@@ -17,6 +17,7 @@ use super::{Controller, Wake};
 use crate::api::ResetStatus;
 use crate::limits::backoff::exponential;
 use crate::limits::fair_queue::{FairQueue, QueueKey};
+use crate::limits::mono::Mono;
 use crate::protocol::{Now, messages};
 
 /// Minimum time between two explanations or restorations: 20 per second in total.
@@ -36,7 +37,7 @@ const RESTORES_FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
 pub(super) struct LowPriority {
     queue: FairQueue,
     /// The next write comes no earlier than this.
-    next_at: Duration,
+    next_at: Mono,
     /// Attempts that wait for their turn to store an unknown outcome, by the uid of their reset. Dropped to let them go
     /// at once.
     pub(super) outcomes: HashMap<String, oneshot::Sender<()>>,
@@ -106,7 +107,7 @@ impl Controller {
 
     /// Whether the status is to be restored, but not yet: someone who keeps changing it must not keep the operator and
     /// the API server busy. Meanwhile the controller acts on what it knows, not on what is stored.
-    fn is_restored_later(&mut self, uid: &str, now: Duration) -> bool {
+    fn is_restored_later(&mut self, uid: &str, now: Mono) -> bool {
         if self.resets.active(uid).is_none_or(|active| active.status_to_restore().is_none()) {
             return false;
         }

@@ -30,7 +30,6 @@ mod watch_events;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -47,6 +46,7 @@ use crate::api::AppKey;
 use crate::chat::AccountId;
 use crate::limits::check_queue::CheckQueue;
 use crate::limits::fair_queue::FairQueue;
+use crate::limits::mono::Mono;
 use crate::limits::watch_lag::WatchLag;
 use crate::observability::health_server::Health;
 use crate::observability::log_throttle::LogThrottle;
@@ -72,7 +72,7 @@ pub(crate) struct Controller {
     accounts: HashMap<AccountId, AccountLimits>,
     /// Never-verified apps that wait for a check, and when the next one is selected.
     check_queue: CheckQueue<AppKey>,
-    check_timer: Option<Duration>,
+    check_timer: Option<Mono>,
     /// App status writes in flight, and apps that wait for one.
     app_writes_in_flight: usize,
     app_write_queue: FairQueue<(bool, AppKey)>,
@@ -86,9 +86,9 @@ pub(crate) struct Controller {
     log_throttle: LogThrottle,
     tasks: JoinSet<()>,
     pending_lists: HashSet<Source>,
-    took_over: Duration,
+    took_over: Mono,
     /// From this moment on no predecessor can still be writing.
-    alone_from: Duration,
+    alone_from: Mono,
     /// Whether the watches lag, and whether each namespace has its own.
     watch_lag: WatchLag,
     watches_per_namespace: bool,

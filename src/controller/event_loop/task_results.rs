@@ -88,7 +88,7 @@ impl Controller {
         }
         if let Some(result) = &result {
             if group.is_some() {
-                self.count_attempt(&key, result, sent.map(|(at, _)| now.saturating_sub(at)));
+                self.count_attempt(&key, result, sent.map(|(at, _)| now - at));
             }
             // A result for an older configuration says nothing about the current one.
             let moment = self.now();

@@ -1,12 +1,12 @@
 //! What is cached of a reset: everything while work may be left, else very little.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::active::{ActiveReset, CacheOwner};
 use crate::api::{GroupAttributeReset, ResetStatus};
+use crate::limits::mono::Mono;
 use crate::protocol::ownership::KnownEnd;
 
 /// A cached reset.
@@ -18,15 +18,15 @@ pub struct ResetEntry {
     /// resourceVersion of the cached object.
     pub version: String,
     /// When its timer fires.
-    pub timer: Option<Duration>,
+    pub timer: Option<Mono>,
     /// Number of consecutive writes that Kubernetes rejected.
     pub faults: u32,
     /// No write before this moment.
-    pub write_at: Option<Duration>,
+    pub write_at: Option<Mono>,
     /// How often its status was restored recently, because someone else had changed it.
     pub restores: u32,
     /// Its status is not restored before this moment.
-    pub restore_at: Duration,
+    pub restore_at: Mono,
     /// It is queued for a write slot.
     pub is_waiting_for_write_slot: bool,
     /// The full object while work may be left, else just enough to delete it in time and to recognize its final
@@ -52,7 +52,7 @@ impl Stage {
         object: Arc<GroupAttributeReset>,
         known: Option<ResetStatus>,
         reader: &CacheOwner,
-        now: Duration,
+        now: Mono,
     ) -> Self {
         let before = GroupAttributeReset { status: known, ..GroupAttributeReset::clone(&object) };
         let mut active = ActiveReset::new(Arc::new(before));

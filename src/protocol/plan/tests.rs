@@ -24,7 +24,7 @@ fn spec() -> ResetSpec {
 fn at(second: u64) -> Now {
     Now {
         wall: Timestamp::from_second(i64::try_from(second).unwrap()).unwrap(),
-        mono: Duration::from_secs(second),
+        mono: Mono::START + Duration::from_secs(second),
     }
 }
 

@@ -24,6 +24,7 @@ use crate::k8s::event_writer::EventWriter;
 use crate::k8s::fake_api::FakeApi;
 use crate::k8s::lease::Leadership;
 use crate::k8s::status_writer::StatusWriter;
+use crate::limits::mono::Mono;
 use crate::observability::health_server::Health;
 use crate::observability::metrics::Metrics;
 
@@ -100,7 +101,7 @@ impl Bench {
         self.controller.ctx.identity.clone()
     }
 
-    pub(super) fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Mono {
         self.controller.now().mono
     }
 
