@@ -56,7 +56,7 @@ pub mod check;
 pub mod cli;
 pub mod controller;
 pub mod drain;
-pub mod k8s;
+mod k8s;
 pub mod limits;
 pub mod observability;
 pub mod protocol;

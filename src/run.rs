@@ -16,7 +16,6 @@ use crate::controller::app_entry::AppRules;
 use crate::controller::clock::Clock;
 use crate::controller::context::Context;
 use crate::controller::event_loop::{Controller, LoopExit};
-use crate::controller::pacer::Pacer;
 use crate::controller::secret_reads::SecretReads;
 use crate::controller::unrecorded::Unrecorded;
 use crate::controller::watches;
@@ -37,8 +36,6 @@ const WATCH_EVENT_BUFFER: usize = 1024;
 const EXTRA_RECORDING_TIME: Duration = Duration::from_secs(30);
 /// Longest time a write may still be in transit after its process has exited.
 const STATUS_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Minimum time between two low-priority outcome writes, across all accounts.
-const LOW_PRIORITY_SPACING: Duration = Duration::from_millis(20);
 /// Time allowed for releasing the lease.
 const LEASE_RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -196,7 +193,6 @@ impl Process {
             client: clients.main,
             metrics,
             leadership: leadership.clone(),
-            low_priority: Pacer::new(LOW_PRIORITY_SPACING),
             secret_reads: SecretReads::default(),
             unrecorded: Unrecorded::default(),
             clock,

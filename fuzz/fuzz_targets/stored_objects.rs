@@ -10,6 +10,7 @@ use std::time::Duration;
 use groupattr::api::{AppReason, GroupAttributeReset, PendingAttempt, ResetStatus};
 use groupattr::chat::wire::parse_reply;
 use groupattr::chat::{AccountId, Answer, MAX_TEXT_BYTES, NetworkError, Reply, clean_text};
+use groupattr::limits::mono::Mono;
 use groupattr::protocol::Now;
 use groupattr::protocol::classify::classify;
 use groupattr::protocol::deadlines::prune_metadata;
@@ -57,8 +58,8 @@ impl Run<'_> {
     }
 
     fn now(&self) -> Now {
-        let mono = Duration::from_secs(u64::try_from(self.now - 1_770_000_000).unwrap_or_default());
-        Now { wall: Timestamp::from_second(self.now).expect("a year of ours"), mono }
+        let since = Duration::from_secs(u64::try_from(self.now - 1_770_000_000).unwrap_or_default());
+        Now { wall: Timestamp::from_second(self.now).expect("a year of ours"), mono: Mono::START + since }
     }
 
     /// One step; false when nothing is left to do.
@@ -79,7 +80,7 @@ impl Run<'_> {
         let local = LocalState {
             read_back_at: Some(now.mono),
             hold_until: (die & 128 != 0).then_some(now.mono),
-            eligible_since: Some(now.mono.saturating_sub(Duration::from_secs(11))),
+            eligible_since: Some(now.mono - Duration::from_secs(11)),
         };
         let plan = plan(&self.reset, &app, &local, now);
         if let Some(explanation) = plan.explain {

@@ -16,6 +16,7 @@ use groupattr::chat::{AccountId, Class, KeyFormat};
 use groupattr::controller::any_chat_app::AnyChatApp;
 use groupattr::controller::app_entry::{AppEntry, AppRules};
 use groupattr::controller::reset_cache::{CacheOwner, Freshness, ResetCache, Stage, Upserted};
+use groupattr::limits::mono::Mono;
 use groupattr::protocol::Now;
 use groupattr::protocol::classify::{CallResult, Delivery};
 use groupattr::protocol::outcome::{
@@ -41,7 +42,7 @@ fuzz_target!(|input: &[u8]| {
     let now = Now {
         wall: Timestamp::from_second(1_770_000_000 + 86_400 * i64::from(die(0)) - 86_400 * 100)
             .expect("a moment"),
-        mono: STARTED,
+        mono: Mono::START + STARTED,
     };
     if let Ok(status) = serde_json::from_slice::<Value>(reset) {
         of_reset(&status, now, die(1));
@@ -116,7 +117,7 @@ fn spec_asks_for_another(reset: &GroupAttributeReset, status: &ResetStatus) -> b
 
 /// What a process that has just started keeps of it.
 fn remembered(reset: &GroupAttributeReset, now: Now) {
-    let mut resets = ResetCache::new(CacheOwner { identity: "me".to_owned(), alone_from: Duration::ZERO });
+    let mut resets = ResetCache::new(CacheOwner { identity: "me".to_owned(), alone_from: Mono::START });
     let Upserted::Stored { foreign, .. } = resets.upsert(Arc::new(reset.clone()), Freshness::Consistent, now)
     else {
         panic!("a first sight is news")

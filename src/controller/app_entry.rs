@@ -1,94 +1,20 @@
-//! A cached app: its call configuration, circuit breaker and verification.
+//! A cached app: its circuit breaker, its verification and its status.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::any_chat_app::AnyChatApp;
-use super::credential_cache::CredentialCache;
-use crate::api::AppKey;
-use crate::api::{AppReason, AppStatus, ChatAppSpec, Condition, set_condition};
+pub use super::call_config::AppRules;
+use super::call_config::{CallConfig, call_config, endpoint, named_endpoint};
+use crate::api::{AppReason, AppStatus, Condition, set_condition};
 use crate::chat::AccountId;
-use crate::chat::{AllowedEndpoint, Endpoint, KeyFormat};
 use crate::limits::backoff::exponential;
+use crate::limits::mono::Mono;
 use crate::protocol::Now;
 use crate::protocol::circuit_breaker::{AppFailure, CircuitBreaker};
 use crate::protocol::classify::CallResult;
-
-/// Command-line settings that affect apps and leadership.
-pub struct AppRules {
-    /// The namespace that holds the Secrets of `ClusterChatApps`.
-    pub own_namespace: String,
-    /// Hosts that apps may name in `spec.endpoint`.
-    pub allow_endpoints: Vec<AllowedEndpoint>,
-    /// How long after a take-over the predecessor may still record the outcomes of its calls.
-    pub predecessor_writes: Duration,
-    /// What a valid account key looks like.
-    pub key_format: KeyFormat,
-}
-
-/// What a task needs to call the vendor for an app. Replaced when the spec changes.
-pub struct CallConfig {
-    /// The app.
-    pub key: AppKey,
-    /// The vendor host to call.
-    pub endpoint: Endpoint,
-    /// The vendor's account number (`SDKAppID`).
-    pub sdk_app_id: u32,
-    /// The administrator's `UserID` that signs.
-    pub identifier: String,
-    /// Creates the signatures.
-    pub credentials: CredentialCache,
-    /// Set by the event loop, read by tasks just before they send.
-    pub gate: SendGate,
-}
-
-/// Whether tasks that are already running may still send for an app.
-#[derive(Debug, Default)]
-pub struct SendGate {
-    withdrawn: AtomicBool,
-    works: AtomicBool,
-    was_verified: AtomicBool,
-}
-
-impl SendGate {
-    /// The app was changed, suspended or deleted: nothing more is sent with this configuration.
-    pub fn withdraw(&self) {
-        self.withdrawn.store(true, Ordering::SeqCst);
-    }
-
-    /// Sets whether the app works now and whether it was ever verified.
-    pub fn set(&self, works: bool, was_verified: bool) {
-        self.works.store(works, Ordering::SeqCst);
-        self.was_verified.store(was_verified, Ordering::SeqCst);
-    }
-
-    /// Whether the vendor ever accepted it. If so, its reads do not queue behind never-verified apps, which any
-    /// tenant can create.
-    pub fn was_verified(&self) -> bool {
-        self.was_verified.load(Ordering::SeqCst)
-    }
-
-    /// Whether a clear may be sent.
-    pub fn allows_clear(&self) -> bool {
-        self.allows_read() && self.works.load(Ordering::SeqCst)
-    }
-
-    /// Whether a read may be sent; probes are reads for apps that do not work yet.
-    pub fn allows_read(&self) -> bool {
-        !self.withdrawn.load(Ordering::SeqCst)
-    }
-}
-
-impl CallConfig {
-    /// The account whose permits its calls use.
-    #[must_use]
-    pub fn account(&self) -> AccountId {
-        AccountId { sdk_app_id: i64::from(self.sdk_app_id), host: self.endpoint.authority() }
-    }
-}
 
 /// The progress of an app's next probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,12 +42,6 @@ const WAITING_FOR_CHECK: &str = "Waiting to be checked: only a few never-verifie
                                  per 5 s. Apps with a wrong key or without their Secret delay the others: fix or \
                                  delete them.";
 
-const INVALID_SDK_APP_ID: &str =
-    "spec.sdkAppID is not a valid SDKAppID of the vendor. Re-create the app with the account's own SDKAppID.";
-const INVALID_IDENTIFIER: &str = "spec.identifier is not 1 to 32 printable ASCII characters without blanks, so \
-                                  nothing is signed for it. Set it to the administrator's UserID as shown in the \
-                                  chat console.";
-
 /// A cached app.
 #[allow(clippy::struct_excessive_bools)] // They are independent facts.
 pub struct AppEntry {
@@ -139,9 +59,9 @@ pub struct AppEntry {
     pub accepted: bool,
     /// When an app whose verification comes only from its stored status is to be probed anyway, because other apps
     /// share its account.
-    pub confirm_at: Option<Duration>,
+    pub confirm_at: Option<Mono>,
     /// While `accepted` is false: its own limit allows the next clear from this moment on.
-    pub next_clear: Duration,
+    pub next_clear: Mono,
     /// The vendor has rejected its key since it was last verified.
     pub rejected: bool,
     /// The progress of its next probe.
@@ -157,7 +77,7 @@ pub struct AppEntry {
     /// A status write is in flight.
     pub writing: bool,
     /// No further status write before this moment.
-    pub next_write_at: Duration,
+    pub next_write_at: Mono,
 }
 
 impl AppEntry {
@@ -196,7 +116,7 @@ impl AppEntry {
             verified: status.last_verified_time.filter(|_| is_current),
             accepted: false,
             confirm_at: None,
-            next_clear: Duration::ZERO,
+            next_clear: Mono::START,
             rejected: is_rejection(status.reason()),
             probe: ProbeState::Idle,
             reports_queueing: false,
@@ -204,7 +124,7 @@ impl AppEntry {
             last_written: None,
             rewrites: 0,
             writing: false,
-            next_write_at: Duration::ZERO,
+            next_write_at: Mono::START,
             object,
         }
     }
@@ -253,7 +173,7 @@ impl AppEntry {
     }
 
     /// Other apps share its account, so its limits affect them: schedules a probe, unless it is already confirmed.
-    pub fn confirm(&mut self, now: Duration) {
+    pub fn confirm(&mut self, now: Mono) {
         if self.is_unconfirmed() && self.confirm_at.is_none() {
             self.confirm_at = Some(now);
         }
@@ -261,7 +181,7 @@ impl AppEntry {
 
     /// Counts a write of `status`. Returns how long to wait before the next one: longer and longer while someone else
     /// keeps changing what this process writes.
-    pub fn wait_after_write(&mut self, status: &AppStatus, now: Duration) -> Duration {
+    pub fn wait_after_write(&mut self, status: &AppStatus, now: Mono) -> Duration {
         let says = |status: &AppStatus| {
             let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready");
             ready.map(|ready| (status.observed_generation, ready.reason.clone(), ready.message.clone()))
@@ -278,7 +198,7 @@ impl AppEntry {
 
     /// When its next probe is due; `None` if no probe is needed or allowed.
     #[must_use]
-    pub fn probe_due_at(&self) -> Option<Duration> {
+    pub fn probe_due_at(&self) -> Option<Mono> {
         let may = self.config.is_ok() && self.probe != ProbeState::Busy && !self.object.spec().suspend;
         let confirmation = self.confirm_at.filter(|_| self.is_unconfirmed());
         self.circuit.next_probe_at().or(confirmation).filter(|_| may)
@@ -328,7 +248,7 @@ impl AppEntry {
         }
         if self.object.spec().suspend {
             let message = "No calls are made while spec.suspend is true. Set it to false to resume.";
-            return Some(failure(AppReason::Suspended, message.to_owned()));
+            return Some(AppFailure::new(AppReason::Suspended, message.to_owned()));
         }
         self.circuit.failure().cloned()
     }
@@ -369,72 +289,6 @@ impl AppEntry {
 /// Whether the vendor knows the account but does not accept the key.
 fn is_rejection(reason: AppReason) -> bool {
     matches!(reason, AppReason::CredentialsRejected | AppReason::WrongRegion)
-}
-
-fn failure(reason: AppReason, message: String) -> AppFailure {
-    AppFailure { reason, code: None, message }
-}
-
-fn named_endpoint(spec: &ChatAppSpec) -> Option<Endpoint> {
-    match (spec.region, &spec.endpoint) {
-        (Some(region), None) => Some(Endpoint::of_region(region)),
-        (None, Some(url)) => Endpoint::parse(url).ok(),
-        _ => None,
-    }
-}
-
-/// Only the vendor's own hosts, and those given with `--allow-endpoint`, are ever called.
-fn endpoint(spec: &ChatAppSpec, allowed: &[AllowedEndpoint]) -> Result<Endpoint, AppFailure> {
-    let refused = |message| Err(failure(AppReason::EndpointNotAllowed, message));
-    match (spec.region, &spec.endpoint) {
-        (Some(region), None) => Ok(Endpoint::of_region(region)),
-        (None, Some(url)) => {
-            let endpoint = match Endpoint::parse(url) {
-                Ok(endpoint) => endpoint,
-                Err(why) => return refused(format!("spec.endpoint cannot be used: {why}")),
-            };
-            if allowed.iter().any(|host| host.admits(&endpoint)) {
-                return Ok(endpoint);
-            }
-            let authority = endpoint.authority();
-            refused(format!(
-                "The operator does not allow this endpoint. Set spec.region, or start the operator with \
-                 --allow-endpoint {authority}"
-            ))
-        }
-        _ => refused("Set exactly one of spec.region and spec.endpoint.".to_owned()),
-    }
-}
-
-/// The spec is validated here too: an older or a loosened CRD may have let an invalid one be stored. Nothing is
-/// signed for such a spec.
-fn call_config(
-    object: &AnyChatApp,
-    endpoint: Endpoint,
-    rules: &AppRules,
-) -> Result<Arc<CallConfig>, AppFailure> {
-    let spec = object.spec();
-    let refused = |message: &str| failure(AppReason::CredentialsRejected, message.to_owned());
-    let sdk_app_id = u32::try_from(spec.sdk_app_id).map_err(|_| refused(INVALID_SDK_APP_ID))?;
-    if !spec.has_valid_identifier() {
-        return Err(refused(INVALID_IDENTIFIER));
-    }
-    let namespace = object.meta().namespace.clone().unwrap_or_else(|| rules.own_namespace.clone());
-    let reference = spec.credentials.secret_key_ref.clone();
-    let credentials =
-        CredentialCache::new(namespace, reference, rules.key_format, sdk_app_id, spec.identifier.clone());
-    let gate = SendGate::default();
-    if spec.suspend {
-        gate.withdraw();
-    }
-    Ok(Arc::new(CallConfig {
-        gate,
-        key: object.key(),
-        endpoint,
-        sdk_app_id,
-        identifier: spec.identifier.clone(),
-        credentials,
-    }))
 }
 
 #[cfg(test)]

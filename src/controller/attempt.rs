@@ -1,5 +1,7 @@
 //! One attempt: signature, intent, permit, final check, call, outcome. The order is the protocol.
 
+mod commit;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,24 +11,26 @@ use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 use uuid::Uuid;
 
-use super::app_entry::CallConfig;
+use self::commit::commit;
+pub(crate) use self::commit::status_without_call;
+use super::call_config::CallConfig;
 use super::context::Context;
-use super::persist::{get_after_conflict, get_until_answered, is_pending, record_attempt};
+use super::persist::store_outcome;
 use super::task_result::{CallEnded, IntentStored, LastSeen, PermitUse, ResetDone, TaskResult};
 use super::unrecorded::KnownOutcome;
 use crate::api::{GroupAttributeReset, GroupId, PendingAttempt};
 use crate::chat::{Answer, Call, Class, UserSig};
-use crate::k8s::status_writer::WriteError;
+use crate::limits::mono::Mono;
 use crate::protocol::classify::{CallResult, Delivery, NotSentCause, classify};
 use crate::protocol::deadlines::ends_at;
-use crate::protocol::outcome::{WriteContext, after_attempt, intent};
+use crate::protocol::outcome::{WriteContext, after_attempt};
 use crate::protocol::recovery::SETTLE_TIME;
 use crate::protocol::send_check::{ATTEMPT_TIMEOUT, MIN_TIME_LEFT, SendBounds, check_before_send};
 use crate::protocol::status::current as seen_status;
 use crate::text::one_line;
 
 /// What the event loop decided to do.
-pub struct AttemptOrder {
+pub(crate) struct AttemptOrder {
     /// The cached copy the plan was based on.
     pub reset: Arc<GroupAttributeReset>,
     /// The group to clear.
@@ -36,15 +40,15 @@ pub struct AttemptOrder {
     /// How far ahead `nextAttemptTime` is set if the vendor throttles writes to this group.
     pub group_wait: Duration,
     /// When the attempt was started.
-    pub started: Duration,
+    pub started: Mono,
     /// Since when only the limits have held the reset back.
-    pub eligible_since: Duration,
+    pub eligible_since: Mono,
 }
 
 /// How one attempt ended.
 struct AttemptEnd {
     seen: LastSeen,
-    read_back_at: Option<Duration>,
+    read_back_at: Option<Mono>,
     revoked_attempt: Option<String>,
 }
 
@@ -56,7 +60,7 @@ impl From<LastSeen> for AttemptEnd {
 
 /// Makes the attempt and reports its end. The event loop has reserved the group and grants a permit once the intent
 /// is stored. [`TaskResult::CallEnded`] returns both as soon as the call is over, before its outcome is stored.
-pub async fn attempt(ctx: Arc<Context>, order: AttemptOrder) {
+pub(crate) async fn attempt(ctx: Arc<Context>, order: AttemptOrder) {
     let uid = order.reset.uid().unwrap_or_default();
     let AttemptEnd { seen, read_back_at, revoked_attempt } = run_steps(&ctx, &order).await;
     ctx.report(TaskResult::ResetDone(ResetDone {
@@ -101,8 +105,7 @@ async fn run_steps(ctx: &Context, order: &AttemptOrder) -> AttemptEnd {
         reset_ends: ends_at(&committed),
     };
     // 3. Permit from the account's rate limit.
-    let has_permit =
-        wait_for_permit(ctx, order, &committed, bounds.deadline_mono.saturating_sub(MIN_TIME_LEFT)).await;
+    let has_permit = wait_for_permit(ctx, order, &committed, bounds.deadline_mono - MIN_TIME_LEFT).await;
     // 4. Final check: deadlines, leadership, app and permit, at the last moment before the call.
     let sent = ctx.clock.now();
     let works = order.app.gate.allows_clear();
@@ -136,10 +139,10 @@ async fn run_steps(ctx: &Context, order: &AttemptOrder) -> AttemptEnd {
     let unknown = result.delivery == Delivery::Sent(Class::Unknown);
     // A hanging endpoint times out hundreds of calls at once; their outcomes yield to other writes.
     if unknown {
-        ctx.wait_for_low_priority().await;
+        wait_for_turn(ctx, &committed).await;
     }
     let known = KnownOutcome { result: &result, by: "call" };
-    let seen = record_attempt(ctx, committed, &pending, known, next).await;
+    let seen = store_outcome(ctx, committed, &pending, known, next).await;
     AttemptEnd { seen, read_back_at: unknown.then_some(over + SETTLE_TIME), revoked_attempt: None }
 }
 
@@ -148,14 +151,13 @@ async fn wait_for_permit(
     ctx: &Context,
     order: &AttemptOrder,
     committed: &Arc<GroupAttributeReset>,
-    latest: Duration,
+    latest: Mono,
 ) -> bool {
     let (permit, mut granted) = oneshot::channel();
     ctx.report(TaskResult::IntentStored(IntentStored {
         uid: order.reset.uid().unwrap_or_default(),
         committed: Arc::clone(committed),
         app: Arc::clone(&order.app),
-        started: order.started,
         eligible_since: order.eligible_since,
         permit,
     }));
@@ -167,104 +169,11 @@ async fn wait_for_permit(
     granted.try_recv().is_ok()
 }
 
-/// Why the intent does not permit a call.
-enum CommitError {
-    /// It is not stored.
-    NotStored(LastSeen),
-    /// The answer to the write was lost: the intent may be stored, and only this process knows that no call follows.
-    Lost(String),
-    /// It is stored, but the object is being deleted.
-    Deleted(Arc<GroupAttributeReset>),
-}
-
-impl CommitError {
-    async fn end(self, ctx: &Context, order: &AttemptOrder, pending: &PendingAttempt) -> AttemptEnd {
-        match self {
-            Self::NotStored(seen) => seen.into(),
-            Self::Deleted(committed) => record_without_call(ctx, committed, pending).await.into(),
-            Self::Lost(why) => {
-                tracing::warn!(
-                    namespace = order.reset.metadata.namespace,
-                    reset = order.reset.metadata.name,
-                    attempt = pending.id,
-                    "no call is made, because it is unknown whether the intent was stored: {why}"
-                );
-                let seen = revoke_intent(ctx, &order.reset, pending).await;
-                AttemptEnd { seen, read_back_at: None, revoked_attempt: Some(pending.id.clone()) }
-            }
-        }
-    }
-}
-
-/// Stores the intent. A call is permitted only if the stored object has the same uid, carries this attempt and is not
-/// being deleted.
-async fn commit(
-    ctx: &Context,
-    order: &AttemptOrder,
-    pending: &PendingAttempt,
-) -> Result<Arc<GroupAttributeReset>, CommitError> {
-    if ctx.stop.is_cancelled() || !ctx.leads() || !order.app.gate.allows_clear() {
-        return Err(CommitError::NotStored(LastSeen::Unchanged));
-    }
-    let next = intent(&order.reset, pending.clone(), ctx.clock.now());
-    let committed = match ctx.write_status("intent", &order.reset, next).await {
-        Ok(stored) => stored,
-        Err(WriteError::Conflict) => {
-            return Err(CommitError::NotStored(get_after_conflict(ctx, &order.reset).await));
-        }
-        Err(WriteError::Gone) => return Err(CommitError::NotStored(LastSeen::Gone)),
-        Err(refused @ (WriteError::Refused(_) | WriteError::Forbidden(_))) => {
-            return Err(CommitError::NotStored(LastSeen::Fault(refused)));
-        }
-        Err(unclear @ (WriteError::Unknown(_) | WriteError::Undecodable)) => {
-            return Err(CommitError::Lost(unclear.to_string()));
-        }
-    };
-    let stored = committed.status.as_ref().and_then(|status| status.pending_attempt.as_ref());
-    if committed.metadata.uid != order.reset.metadata.uid
-        || stored.is_none_or(|stored| stored.id != pending.id)
-    {
-        let why = "the intent was not stored completely: the CRD is older than the operator. Install its CRDs: \
-                   groupattr-operator crd | kubectl apply --server-side -f -";
-        return Err(CommitError::NotStored(LastSeen::Fault(WriteError::Refused(why.to_owned()))));
-    }
-    if committed.metadata.deletion_timestamp.is_some() {
-        return Err(CommitError::Deleted(committed));
-    }
-    Ok(committed)
-}
-
-/// If the intent was stored after all, records that no call followed it.
-async fn revoke_intent(ctx: &Context, seen: &GroupAttributeReset, pending: &PendingAttempt) -> LastSeen {
-    let now = match get_until_answered(ctx, seen).await {
-        LastSeen::Read(now) => now,
-        other => return other,
-    };
-    if !is_pending(&now, pending) {
-        return LastSeen::Read(now);
-    }
-    record_without_call(ctx, now, pending).await
-}
-
-async fn record_without_call(
-    ctx: &Context,
-    seen: Arc<GroupAttributeReset>,
-    pending: &PendingAttempt,
-) -> LastSeen {
-    let result = CallResult::not_sent(NotSentCause::IntentLost);
-    let known = KnownOutcome { result: &result, by: "call" };
-    record_attempt(ctx, seen, pending, known, |reset| status_without_call(ctx, reset, pending)).await
-}
-
-/// The status after an attempt whose intent was stored but whose call was never made.
-#[must_use]
-pub fn status_without_call(
-    ctx: &Context,
-    reset: &GroupAttributeReset,
-    pending: &PendingAttempt,
-) -> crate::api::ResetStatus {
-    let at = WriteContext { now: ctx.clock.now(), jitter: random(), throttle: Duration::ZERO };
-    after_attempt(reset, pending, &CallResult::not_sent(NotSentCause::IntentLost), at)
+async fn wait_for_turn(ctx: &Context, reset: &GroupAttributeReset) {
+    let (namespace, uid) = (reset.namespace().unwrap_or_default(), reset.uid().unwrap_or_default());
+    let (turn, comes) = oneshot::channel();
+    ctx.report(TaskResult::OutcomeUnknown { namespace, uid, turn });
+    let _ = comes.await;
 }
 
 fn call_ended(ctx: &Context, order: &AttemptOrder, permit: PermitUse, result: Option<CallResult>) {
@@ -289,13 +198,7 @@ async fn call(ctx: &Context, order: &AttemptOrder, usersig: &UserSig, timeout: D
     ctx.chat.clear(call).await
 }
 
-fn log(
-    reset: &GroupAttributeReset,
-    pending: &PendingAttempt,
-    result: &CallResult,
-    sent: Duration,
-    over: Duration,
-) {
+fn log(reset: &GroupAttributeReset, pending: &PendingAttempt, result: &CallResult, sent: Mono, over: Mono) {
     tracing::info!(
         namespace = reset.metadata.namespace,
         reset = reset.metadata.name,
@@ -307,7 +210,7 @@ fn log(
         code = result.code,
         http = result.http_status,
         fault = (!result.fault.is_empty()).then_some(result.fault.as_str()),
-        milliseconds = over.saturating_sub(sent).as_secs_f64() * 1000.0,
+        milliseconds = (over - sent).as_secs_f64() * 1000.0,
         "attempt ended"
     );
 }

@@ -1,17 +1,14 @@
 //! What every task shares.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource};
 use tokio::sync::mpsc;
-use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
-use super::app_entry::CallConfig;
+use super::call_config::CallConfig;
 use super::clock::Clock;
-use super::pacer::Pacer;
 use super::secret_reads::SecretReads;
 use super::task_result::TaskResult;
 use super::unrecorded::Unrecorded;
@@ -25,7 +22,7 @@ use crate::observability::metrics::Metrics;
 use crate::protocol::deadlines::{gitops_owner, prune_metadata};
 
 /// Clients, limits and state that the event loop shares with its tasks.
-pub struct Context {
+pub(crate) struct Context {
     /// For reads that have no wrapper in [`k8s`](crate::k8s).
     pub client: Client,
     /// Reads resets and writes statuses.
@@ -38,8 +35,6 @@ pub struct Context {
     pub metrics: Metrics,
     /// Whether this process is the lease holder.
     pub leadership: Leadership,
-    /// Paces outcome writes of low priority.
-    pub low_priority: Pacer,
     /// Bounds concurrent reads of Secrets.
     pub secret_reads: SecretReads,
     /// Outcomes that are known but not stored yet.
@@ -56,13 +51,13 @@ pub struct Context {
 
 impl Context {
     /// Sends a task result to the event loop. After the loop has ended it is dropped, which loses nothing.
-    pub fn report(&self, result: TaskResult) {
+    pub(crate) fn report(&self, result: TaskResult) {
         let _ = self.results.send(result);
     }
 
     /// Whether this process holds the lease at this moment.
     #[must_use]
-    pub fn leads(&self) -> bool {
+    pub(crate) fn leads(&self) -> bool {
         self.leadership.holds(self.clock.instant(self.clock.now().mono))
     }
 
@@ -71,22 +66,9 @@ impl Context {
     /// # Errors
     ///
     /// [`CredentialsError`] if the Secret cannot be read or holds no usable key.
-    pub async fn usersig(&self, app: &CallConfig) -> Result<Arc<UserSig>, CredentialsError> {
+    pub(crate) async fn usersig(&self, app: &CallConfig) -> Result<Arc<UserSig>, CredentialsError> {
         let was_verified = app.gate.was_verified();
         app.credentials.usersig(&self.client, &self.secret_reads, was_verified, self.clock).await
-    }
-
-    /// Waits for the next slot for a low-priority write; returns at once when the process shuts down.
-    pub async fn wait_for_low_priority(&self) {
-        self.sleep_until(self.low_priority.next_slot(self.clock.now().mono)).await;
-    }
-
-    /// Sleeps until `moment`; returns at once when the process shuts down.
-    pub async fn sleep_until(&self, moment: Duration) {
-        tokio::select! {
-            () = sleep_until(self.clock.instant(moment)) => {}
-            () = self.stop.cancelled() => {}
-        }
     }
 
     /// Stores a status and counts the write. `kind` is the metric label.
@@ -94,13 +76,13 @@ impl Context {
     /// # Errors
     ///
     /// [`WriteError`] if Kubernetes did not store the status, or its answer was lost.
-    pub async fn write_status(
+    pub(crate) async fn write_status(
         &self,
         kind: &'static str,
-        seen: &GroupAttributeReset,
+        reset: &GroupAttributeReset,
         next: ResetStatus,
     ) -> Result<Arc<GroupAttributeReset>, WriteError> {
-        let written = self.statuses.replace_reset_status(seen, next).await;
+        let written = self.statuses.replace_reset_status(reset, next).await;
         self.metrics.api_write(kind, written.as_ref().err().map_or("ok", WriteError::label));
         let mut stored = written?;
         prune_metadata(&mut stored.metadata);
@@ -108,7 +90,7 @@ impl Context {
     }
 
     /// Emits the event for a finished reset that has a TTL but is not deleted.
-    pub fn report_ttl_skipped(&self, finished: &GroupAttributeReset) {
+    pub(crate) fn report_ttl_skipped(&self, finished: &GroupAttributeReset) {
         let ttl = finished.spec.ttl_seconds_after_finished;
         if let (Some(_), Some(owner)) = (ttl, gitops_owner(finished)) {
             let note =
@@ -118,7 +100,13 @@ impl Context {
     }
 
     /// Queues an event; counts it as dropped if the queue is full.
-    pub fn event(&self, regarding: ObjectReference, reason: &'static str, warning: bool, note: String) {
+    pub(crate) fn event(
+        &self,
+        regarding: ObjectReference,
+        reason: &'static str,
+        warning: bool,
+        note: String,
+    ) {
         if !self.events.send(NewEvent { reason, warning, note, regarding }) {
             self.metrics.event_dropped();
         }

@@ -12,6 +12,7 @@ use crate::api::SecretKeyRef;
 use crate::chat::usersig::VALID_FOR_SECONDS;
 use crate::chat::{KeyFormat, SecretKey, UserSig};
 use crate::k8s::secrets::{CredentialsError, read_key};
+use crate::limits::mono::Mono;
 
 /// A key is kept in memory at most this long.
 const KEY_TTL: Duration = Duration::from_mins(1);
@@ -32,18 +33,18 @@ pub struct CredentialCache {
 #[derive(Default)]
 struct Cached {
     /// The key and when it was read; dropped after a minute, used or not.
-    key: Option<(SecretKey, Duration)>,
+    key: Option<(SecretKey, Mono)>,
     /// Digest of the key that signed, to detect a changed Secret.
     digest: Option<[u8; 32]>,
     usersig: Option<Arc<UserSig>>,
     /// The last failure and its moment; repeated to callers that follow shortly after.
-    failed: Option<(CredentialsError, Duration)>,
+    failed: Option<(CredentialsError, Mono)>,
 }
 
 impl CredentialCache {
     /// Signs as `identifier` for the account `sdk_app_id`, with the key in a Secret in `namespace`.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         namespace: String,
         reference: SecretKeyRef,
         format: KeyFormat,
@@ -67,7 +68,7 @@ impl CredentialCache {
     ///
     /// [`CredentialsError`] if the Secret cannot be read or holds no usable key; repeated for 2 s without another
     /// read.
-    pub async fn usersig(
+    pub(crate) async fn usersig(
         &self,
         client: &Client,
         reads: &SecretReads,
@@ -118,7 +119,7 @@ impl CredentialCache {
 
     /// The vendor rejected `usersig`: it and its key are dropped before the next signature is handed out, unless they
     /// have been replaced by then. Does not wait for a Secret that is being read.
-    pub fn reject(&self, usersig: &Arc<UserSig>) {
+    pub(crate) fn reject(&self, usersig: &Arc<UserSig>) {
         self.rejected.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(usersig));
     }
 
@@ -128,12 +129,12 @@ impl CredentialCache {
 
     /// When the current signature expires, in Unix seconds. `None` if there is none, or while the Secret is being
     /// read.
-    pub fn expires(&self) -> Option<i64> {
+    pub(crate) fn expires(&self) -> Option<i64> {
         Some(self.cached.try_lock().ok()?.usersig.as_ref()?.expires())
     }
 
     /// Drops a key whose minute is over, for apps that are not used.
-    pub fn drop_expired_key(&self, now: Duration) {
+    pub(crate) fn drop_expired_key(&self, now: Mono) {
         if let Ok(mut cached) = self.cached.try_lock() {
             cached.drop_old_key(now);
         }
@@ -153,7 +154,7 @@ impl Cached {
         }
     }
 
-    fn drop_old_key(&mut self, now: Duration) {
+    fn drop_old_key(&mut self, now: Mono) {
         if self.key.as_ref().is_some_and(|(_, read_at)| now >= *read_at + KEY_TTL) {
             self.key = None;
         }
@@ -168,15 +169,15 @@ mod tests {
         let key = SecretKey::parse(text, KeyFormat::Any).expect("a key");
         let usersig = UserSig::mint(&key, 7, "administrator", 0, VALID_FOR_SECONDS);
         let (digest, usersig) = (Some(key.digest()), Some(Arc::new(usersig)));
-        Cached { key: Some((key, read_at)), digest, usersig, failed: None }
+        Cached { key: Some((key, Mono::START + read_at)), digest, usersig, failed: None }
     }
 
     #[test]
     fn a_key_is_forgotten_after_a_minute() {
         let mut cached = cached(b"old", Duration::from_secs(5));
-        cached.drop_old_key(Duration::from_secs(64));
+        cached.drop_old_key(Mono::START + Duration::from_secs(64));
         assert!(cached.key.is_some());
-        cached.drop_old_key(Duration::from_secs(65));
+        cached.drop_old_key(Mono::START + Duration::from_secs(65));
         assert!(cached.key.is_none() && cached.usersig.is_some(), "the signature can still be used");
     }
 

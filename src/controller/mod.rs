@@ -6,29 +6,29 @@
 //! | what comes in? | [`watches`] (watch events), [`task_result`] |
 //! | what are the steps of one attempt, in order? | [`attempt`] |
 //! | how is a group read back, and an app probed? | [`read_back`] |
-//! | how is a status stored? | [`persist`]; low-priority writes are paced by [`pacer`] |
+//! | how is a status stored? | [`persist`] |
 //! | which outcomes are known but not stored yet? | [`unrecorded`] |
-//! | what is cached? | [`reset_cache`], [`app_entry`] (with [`any_chat_app`]), [`account_limits`] |
+//! | what is cached? | [`reset_cache`], [`app_entry`] (with [`any_chat_app`] and [`call_config`]), [`account_limits`] |
 //! | when is something due? | [`timers`], [`clock`] |
 //! | where do signatures come from? | [`credential_cache`]; [`secret_reads`] bounds the reads of Secrets |
 //! | what does every task share? | [`context`] |
 //!
 //! Startup, leader election and graceful shutdown are in [`crate::run`].
 
-pub mod account_limits;
+pub(crate) mod account_limits;
 pub mod any_chat_app;
 pub mod app_entry;
-pub mod attempt;
-pub mod clock;
-pub mod context;
-pub mod credential_cache;
-pub mod event_loop;
-pub mod pacer;
-pub mod persist;
-pub mod read_back;
+pub(crate) mod attempt;
+pub(crate) mod call_config;
+pub(crate) mod clock;
+pub(crate) mod context;
+pub(crate) mod credential_cache;
+pub(crate) mod event_loop;
+pub(crate) mod persist;
+pub(crate) mod read_back;
 pub mod reset_cache;
-pub mod secret_reads;
-pub mod task_result;
-pub mod timers;
-pub mod unrecorded;
-pub mod watches;
+pub(crate) mod secret_reads;
+pub(crate) mod task_result;
+pub(crate) mod timers;
+pub(crate) mod unrecorded;
+pub(crate) mod watches;

@@ -12,6 +12,7 @@ use super::unrecorded::KnownOutcome;
 use crate::api::{GroupAttributeReset, PendingAttempt, ResetStatus};
 use crate::k8s::status_writer::WriteError;
 use crate::limits::backoff::Backoff;
+use crate::limits::mono::Mono;
 use crate::protocol::deadlines::prune_metadata;
 
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
@@ -25,26 +26,26 @@ fn new_backoff() -> Backoff {
 
 /// Stores a status that the event loop planned. On a resourceVersion conflict it reports the current object, so that
 /// the loop can plan again.
-pub async fn record(
+pub(crate) async fn store_planned(
     ctx: Arc<Context>,
     kind: &'static str,
-    seen: Arc<GroupAttributeReset>,
+    reset: Arc<GroupAttributeReset>,
     next: ResetStatus,
 ) {
-    let uid = seen.uid().unwrap_or_default();
-    let seen = match ctx.write_status(kind, &seen, next).await {
+    let uid = reset.uid().unwrap_or_default();
+    let last_seen = match ctx.write_status(kind, &reset, next).await {
         Ok(stored) => LastSeen::Stored(stored),
-        Err(WriteError::Conflict) => get_after_conflict(&ctx, &seen).await,
+        Err(WriteError::Conflict) => get_after_conflict(&ctx, &reset).await,
         Err(WriteError::Gone) => LastSeen::Gone,
         Err(fault) => LastSeen::Fault(fault),
     };
-    ctx.report(TaskResult::ResetDone(ResetDone::written(&uid, seen)));
+    ctx.report(TaskResult::ResetDone(ResetDone::written(&uid, last_seen)));
 }
 
 /// Reads the object after a conflict. If it has not changed, reports a failure, so that the retry backs off.
-pub async fn get_after_conflict(ctx: &Context, seen: &GroupAttributeReset) -> LastSeen {
-    match get(ctx, seen).await {
-        LastSeen::Read(now) if now.metadata.resource_version == seen.metadata.resource_version => {
+pub(crate) async fn get_after_conflict(ctx: &Context, reset: &GroupAttributeReset) -> LastSeen {
+    match get(ctx, reset).await {
+        LastSeen::Read(now) if now.metadata.resource_version == reset.metadata.resource_version => {
             LastSeen::Fault(WriteError::Refused(
                 "resourceVersion conflict, although the object has not changed".to_owned(),
             ))
@@ -54,9 +55,9 @@ pub async fn get_after_conflict(ctx: &Context, seen: &GroupAttributeReset) -> La
 }
 
 /// Reads the current object; `Gone` if its uid has changed.
-pub async fn get(ctx: &Context, seen: &GroupAttributeReset) -> LastSeen {
-    match ctx.statuses.get(seen.metadata.namespace.as_deref(), &seen.name_any()).await {
-        Ok(mut now) if now.metadata.uid == seen.metadata.uid => {
+pub(crate) async fn get(ctx: &Context, reset: &GroupAttributeReset) -> LastSeen {
+    match ctx.statuses.get(reset.metadata.namespace.as_deref(), &reset.name_any()).await {
+        Ok(mut now) if now.metadata.uid == reset.metadata.uid => {
             prune_metadata(&mut now.metadata);
             LastSeen::Read(Arc::new(now))
         }
@@ -66,10 +67,10 @@ pub async fn get(ctx: &Context, seen: &GroupAttributeReset) -> LastSeen {
 }
 
 /// Like [`get`], but retries until Kubernetes answers.
-pub async fn get_until_answered(ctx: &Context, seen: &GroupAttributeReset) -> LastSeen {
+pub(crate) async fn get_until_answered(ctx: &Context, reset: &GroupAttributeReset) -> LastSeen {
     let mut backoff = new_backoff();
     loop {
-        match get(ctx, seen).await {
+        match get(ctx, reset).await {
             LastSeen::Fault(WriteError::Unknown(_)) => sleep(backoff.next_wait()).await,
             answered => return answered,
         }
@@ -80,40 +81,40 @@ pub async fn get_until_answered(ctx: &Context, seen: &GroupAttributeReset) -> La
 /// the process lives, because the outcome is known nowhere else. Only the process that made an attempt, or a later
 /// leader, may settle it: while this process leads, a status without the attempt was written by an unauthorized
 /// client and is overwritten.
-pub async fn record_attempt(
+pub(crate) async fn store_outcome(
     ctx: &Context,
-    seen: Arc<GroupAttributeReset>,
+    reset: Arc<GroupAttributeReset>,
     pending: &PendingAttempt,
     known: KnownOutcome<'_>,
     next: impl Fn(&GroupAttributeReset) -> ResetStatus,
 ) -> LastSeen {
-    ctx.unrecorded.add(&seen, pending, known);
-    let settled = record_until_settled(ctx, seen, pending, known, next).await;
+    ctx.unrecorded.add(&reset, pending, known);
+    let settled = store_until_settled(ctx, reset, pending, known, next).await;
     ctx.unrecorded.remove(pending);
     settled
 }
 
-async fn record_until_settled(
+async fn store_until_settled(
     ctx: &Context,
-    mut seen: Arc<GroupAttributeReset>,
+    mut reset: Arc<GroupAttributeReset>,
     pending: &PendingAttempt,
     known: KnownOutcome<'_>,
     next: impl Fn(&GroupAttributeReset) -> ResetStatus,
 ) -> LastSeen {
     let mut backoff = new_backoff();
-    let known_status = seen.status.clone();
+    let known_status = reset.status.clone();
     // Writes that may have been stored although their answer was lost.
     let mut unclear = Vec::new();
-    let mut last_logged: Option<Duration> = None;
-    let mut log_failure = |seen: &GroupAttributeReset, fault: &WriteError| {
+    let mut last_logged: Option<Mono> = None;
+    let mut log_failure = |reset: &GroupAttributeReset, fault: &WriteError| {
         let now = ctx.clock.now().mono;
-        if last_logged.is_some_and(|at| now.saturating_sub(at) < LOG_INTERVAL) {
+        if last_logged.is_some_and(|at| (now - at) < LOG_INTERVAL) {
             return;
         }
         last_logged = Some(now);
         tracing::warn!(
-            namespace = seen.metadata.namespace,
-            reset = seen.metadata.name,
+            namespace = reset.metadata.namespace,
+            reset = reset.metadata.name,
             attempt = pending.id,
             known_by = known.by,
             class = known.result.label(),
@@ -123,13 +124,13 @@ async fn record_until_settled(
     };
     loop {
         let mut is_conflict = false;
-        let status = next(&seen);
-        match ctx.write_status("outcome", &seen, status.clone()).await {
+        let status = next(&reset);
+        match ctx.write_status("outcome", &reset, status.clone()).await {
             Ok(stored) => return LastSeen::Stored(stored),
             Err(WriteError::Gone) => return LastSeen::Gone,
             Err(WriteError::Conflict) => is_conflict = true,
             Err(fault) => {
-                log_failure(&seen, &fault);
+                log_failure(&reset, &fault);
                 if matches!(fault, WriteError::Unknown(_)) {
                     unclear.push(status);
                 }
@@ -138,14 +139,14 @@ async fn record_until_settled(
         }
         // Also after a plain refusal: the object may be gone, or not decode any more, and then nothing is left to try.
         let now = loop {
-            match get(ctx, &seen).await {
+            match get(ctx, &reset).await {
                 LastSeen::Read(now) => break now,
                 LastSeen::Fault(WriteError::Undecodable) => {
                     ctx.unrecorded.log(pending);
                     return LastSeen::Fault(WriteError::Undecodable);
                 }
                 LastSeen::Fault(fault) => {
-                    log_failure(&seen, &fault);
+                    log_failure(&reset, &fault);
                     sleep(backoff.next_wait()).await;
                 }
                 gone => return gone,
@@ -160,19 +161,19 @@ async fn record_until_settled(
         }
         // An intermediary, such as an admission webhook, can answer like this; without a pause this would be a
         // busy loop.
-        if is_conflict && now.metadata.resource_version == seen.metadata.resource_version {
+        if is_conflict && now.metadata.resource_version == reset.metadata.resource_version {
             sleep(backoff.next_wait()).await;
         }
-        seen = now;
-        if leads && seen.status != known_status {
+        reset = now;
+        if leads && reset.status != known_status {
             tracing::warn!(
-                namespace = seen.metadata.namespace,
-                reset = seen.metadata.name,
+                namespace = reset.metadata.namespace,
+                reset = reset.metadata.name,
                 attempt = pending.id,
                 "another client changed the status during the attempt; the change is ignored and overwritten"
             );
-            let stored = Arc::unwrap_or_clone(seen);
-            seen = Arc::new(GroupAttributeReset { status: known_status.clone(), ..stored });
+            let stored = Arc::unwrap_or_clone(reset);
+            reset = Arc::new(GroupAttributeReset { status: known_status.clone(), ..stored });
         }
     }
 }
@@ -185,13 +186,13 @@ fn is_settled_by_another(ctx: &Context, now: &GroupAttributeReset, pending: &Pen
 
 /// Whether this is still the reset's pending attempt.
 #[must_use]
-pub fn is_pending(reset: &GroupAttributeReset, pending: &PendingAttempt) -> bool {
+pub(crate) fn is_pending(reset: &GroupAttributeReset, pending: &PendingAttempt) -> bool {
     let stored = reset.status.as_ref().and_then(|status| status.pending_attempt.as_ref());
     stored.is_some_and(|stored| stored.id == pending.id)
 }
 
 /// Deletes a finished reset whose TTL has expired.
-pub async fn delete(ctx: Arc<Context>, key: (String, String), uid: String, version: String) {
+pub(crate) async fn delete(ctx: Arc<Context>, key: (String, String), uid: String, version: String) {
     let (namespace, name) = key;
     let deleted = ctx.statuses.delete(Some(&namespace), &name, &uid, &version).await;
     ctx.metrics.api_write("delete", deleted.as_ref().err().map_or("ok", WriteError::label));

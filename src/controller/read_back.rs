@@ -6,9 +6,9 @@ use std::time::Duration;
 use kube::ResourceExt as _;
 use rand::random;
 
-use super::app_entry::CallConfig;
+use super::call_config::CallConfig;
 use super::context::Context;
-use super::persist::record_attempt;
+use super::persist::store_outcome;
 use super::task_result::{CallEnded, LastSeen, PermitUse, ResetDone, TaskResult};
 use super::unrecorded::KnownOutcome;
 use crate::api::{GroupAttributeReset, GroupId, PendingAttempt};
@@ -20,7 +20,7 @@ use crate::protocol::recovery::SETTLE_TIME;
 use crate::protocol::send_check::{ATTEMPT_TIMEOUT, NotSentReason};
 
 /// Reads the group of `pending` back and stores the result.
-pub async fn read_back(
+pub(crate) async fn read_back(
     ctx: Arc<Context>,
     reset: Arc<GroupAttributeReset>,
     pending: PendingAttempt,
@@ -57,7 +57,7 @@ pub async fn read_back(
             next(reset).unwrap_or_else(|| awaiting_settlement(reset, &pending, ctx.clock.now()))
         };
         let known = KnownOutcome { result: &result, by: "read_back" };
-        ResetDone::seen(&uid, record_attempt(&ctx, reset, &pending, known, store).await)
+        ResetDone::seen(&uid, store_outcome(&ctx, reset, &pending, known, store).await)
     } else {
         let retry_at = Some(ctx.clock.now().mono + SETTLE_TIME);
         ResetDone { read_back_at: retry_at, ..ResetDone::seen(&uid, LastSeen::Unchanged) }
@@ -66,7 +66,7 @@ pub async fn read_back(
 }
 
 /// Creates the signature for a probe. Problems with the Secret show up here, before the probe takes a permit.
-pub async fn sign(ctx: Arc<Context>, app: Arc<CallConfig>) {
+pub(crate) async fn sign(ctx: Arc<Context>, app: Arc<CallConfig>) {
     let report = match ctx.usersig(&app).await {
         Ok(_) => TaskResult::Signed(app),
         Err(fault) => TaskResult::Probed(app, Err(fault)),
@@ -75,7 +75,7 @@ pub async fn sign(ctx: Arc<Context>, app: Arc<CallConfig>) {
 }
 
 /// Verifies an app with one harmless read.
-pub async fn probe(ctx: Arc<Context>, app: Arc<CallConfig>) {
+pub(crate) async fn probe(ctx: Arc<Context>, app: Arc<CallConfig>) {
     let result = read(&ctx, &app, &GroupId::reserved_for_probes()).await;
     ctx.report(TaskResult::Probed(app, result));
 }

@@ -1,57 +1,22 @@
 //! The cache of all resets. The entry of a reset with work left to do is in `active`.
 
 mod active;
+mod entry;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 pub use self::active::{ActiveReset, CacheOwner, ForeignAttempt, QueuePosition};
+pub use self::entry::{ResetEntry, Stage};
 use crate::api::AppKey;
-use crate::api::{AppKind, GroupAttributeReset, ResetStatus};
+use crate::api::{AppKind, GroupAttributeReset};
+use crate::limits::mono::Mono;
 use crate::protocol::deadlines::{expires_at, gitops_owner};
 use crate::protocol::ownership::KnownEnd;
 use crate::protocol::{Now, status};
-
-/// A cached reset.
-pub struct ResetEntry {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// resourceVersion of the cached object.
-    pub version: String,
-    /// When its timer fires.
-    pub timer: Option<Duration>,
-    /// Number of consecutive writes that Kubernetes rejected.
-    pub faults: u32,
-    /// No write before this moment.
-    pub write_at: Option<Duration>,
-    /// How often its status was restored recently, because someone else had changed it.
-    pub restores: u32,
-    /// Its status is not restored before this moment.
-    pub restore_at: Duration,
-    /// It is queued for a write slot.
-    pub is_waiting_for_write_slot: bool,
-    /// The full object while work may be left, else just enough to delete it in time and to recognize its final
-    /// status.
-    pub stage: Stage,
-}
-
-/// Whether work may be left to do.
-pub enum Stage {
-    /// Work may be left.
-    Active(Box<ActiveReset>),
-    /// Nothing is left, except to delete it at this moment.
-    Finished(Option<Timestamp>, Box<KnownEnd>),
-    /// Unknown, because the object cannot be decoded; holds the last known status.
-    Malformed(Option<Box<ResetStatus>>),
-    /// Kubernetes said that it is gone. A lagging watch may still show old versions for a while.
-    Gone,
-}
 
 /// All resets, by uid.
 #[derive(Default)]
@@ -109,7 +74,7 @@ impl ResetCache {
             faults: 0,
             write_at: None,
             restores: 0,
-            restore_at: Duration::ZERO,
+            restore_at: Mono::START,
             is_waiting_for_write_slot: false,
             stage: Stage::Active(Box::new(ActiveReset::new(Arc::clone(&object)))),
         });
@@ -239,7 +204,7 @@ impl ResetCache {
 
     /// Unsettled attempts of other processes, by the uid of their reset.
     #[must_use]
-    pub fn foreign_attempts(&self, now: Duration) -> Vec<(String, ForeignAttempt)> {
+    pub fn foreign_attempts(&self, now: Mono) -> Vec<(String, ForeignAttempt)> {
         let foreign = |(uid, active): (&String, &ActiveReset)| {
             let pending = active.object.status.as_ref()?.pending_attempt.as_ref()?;
             Some((uid.clone(), ForeignAttempt::of(pending, &self.reader.identity, now)?))
@@ -267,21 +232,6 @@ impl ResetCache {
             Stage::Active(active) => Some((uid, &**active)),
             Stage::Finished(..) | Stage::Malformed(_) | Stage::Gone => None,
         })
-    }
-}
-
-impl Stage {
-    /// Reactivates a reset whose last known status is `known`.
-    fn reopened(
-        object: Arc<GroupAttributeReset>,
-        known: Option<ResetStatus>,
-        reader: &CacheOwner,
-        now: Duration,
-    ) -> Self {
-        let before = GroupAttributeReset { status: known, ..GroupAttributeReset::clone(&object) };
-        let mut active = ActiveReset::new(Arc::new(before));
-        active.update(object, reader, now);
-        Self::Active(Box::new(active))
     }
 }
 

@@ -10,14 +10,14 @@ const MAX_UNVERIFIED_READS: usize = 16;
 
 /// The permits for reads of Secrets.
 #[derive(Debug)]
-pub struct SecretReads {
+pub(crate) struct SecretReads {
     all: Semaphore,
     never_verified: Semaphore,
 }
 
 /// A permit for one read; released on drop.
 #[derive(Debug)]
-pub struct SecretRead<'a> {
+pub(crate) struct SecretRead<'a> {
     _of_all: Option<SemaphorePermit<'a>>,
     _of_never_verified: Option<SemaphorePermit<'a>>,
 }
@@ -30,7 +30,7 @@ impl Default for SecretReads {
 
 impl SecretReads {
     /// Waits for a permit.
-    pub async fn acquire(&self, was_verified: bool) -> SecretRead<'_> {
+    pub(crate) async fn acquire(&self, was_verified: bool) -> SecretRead<'_> {
         // The semaphores are never closed, so `acquire` does not fail.
         let of_never_verified = if was_verified { None } else { self.never_verified.acquire().await.ok() };
         SecretRead { _of_all: self.all.acquire().await.ok(), _of_never_verified: of_never_verified }
@@ -38,7 +38,7 @@ impl SecretReads {
 
     /// Number of reads in flight.
     #[must_use]
-    pub fn in_flight(&self) -> usize {
+    pub(crate) fn in_flight(&self) -> usize {
         MAX_READS - self.all.available_permits()
     }
 }

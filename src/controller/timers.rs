@@ -1,15 +1,15 @@
 //! The timers of the event loop.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use crate::api::AppKey;
 use crate::api::GroupId;
 use crate::chat::AccountId;
+use crate::limits::mono::Mono;
 
 /// What a timer wakes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wake {
+pub(crate) enum Wake {
     /// The reset with this uid.
     Reset(String),
     /// The queues of this account.
@@ -20,39 +20,37 @@ pub enum Wake {
     App(AppKey),
     /// The next check of a never-verified app.
     Check,
-    /// The next reset whose status should explain why it waits.
-    Explanation,
-    /// The next reset whose conditions should say that it cannot be decoded.
-    Malformed,
+    /// The next low-priority write.
+    LowPriority,
     /// Gauges and eviction.
     Housekeeping,
 }
 
-/// All timers, in order. Moments are durations since the process started.
+/// All timers, in order.
 #[derive(Debug, Default)]
-pub struct Timers {
-    queue: BTreeSet<(Duration, Wake)>,
+pub(crate) struct Timers {
+    queue: BTreeSet<(Mono, Wake)>,
 }
 
 impl Timers {
     /// Wakes `target` at `moment`.
-    pub fn set(&mut self, moment: Duration, target: Wake) {
+    pub(crate) fn set(&mut self, moment: Mono, target: Wake) {
         self.queue.insert((moment, target));
     }
 
     /// Cancels the timer of `target` at `moment`.
-    pub fn clear(&mut self, moment: Duration, target: Wake) {
+    pub(crate) fn clear(&mut self, moment: Mono, target: Wake) {
         self.queue.remove(&(moment, target));
     }
 
     /// When the next timer is due.
     #[must_use]
-    pub fn next(&self) -> Option<Duration> {
+    pub(crate) fn next(&self) -> Option<Mono> {
         self.queue.first().map(|(moment, _)| *moment)
     }
 
     /// Removes and returns the next timer that is due at `now`.
-    pub fn due(&mut self, now: Duration) -> Option<Wake> {
+    pub(crate) fn due(&mut self, now: Mono) -> Option<Wake> {
         if self.next()? > now {
             return None;
         }

@@ -11,7 +11,7 @@ use crate::protocol::classify::CallResult;
 
 /// The known outcome of an attempt.
 #[derive(Clone, Copy, Debug)]
-pub struct KnownOutcome<'a> {
+pub(crate) struct KnownOutcome<'a> {
     /// The result of the call or of the read-back.
     pub result: &'a CallResult,
     /// The source: the `call` itself, or a `read_back`.
@@ -30,7 +30,7 @@ struct Entry {
 
 /// All unrecorded outcomes, by attempt id.
 #[derive(Debug, Default)]
-pub struct Unrecorded(Mutex<BTreeMap<String, Entry>>);
+pub(crate) struct Unrecorded(Mutex<BTreeMap<String, Entry>>);
 
 impl Unrecorded {
     fn all(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
@@ -38,7 +38,7 @@ impl Unrecorded {
     }
 
     /// Adds an outcome that has just become known.
-    pub fn add(&self, reset: &GroupAttributeReset, pending: &PendingAttempt, known: KnownOutcome<'_>) {
+    pub(crate) fn add(&self, reset: &GroupAttributeReset, pending: &PendingAttempt, known: KnownOutcome<'_>) {
         let entry = Entry {
             namespace: reset.namespace().unwrap_or_default(),
             reset: reset.name_any(),
@@ -51,19 +51,19 @@ impl Unrecorded {
     }
 
     /// Removes an outcome that is stored, or whose attempt another process has settled.
-    pub fn remove(&self, pending: &PendingAttempt) {
+    pub(crate) fn remove(&self, pending: &PendingAttempt) {
         self.all().remove(&pending.id);
     }
 
     /// Logs every unrecorded outcome.
-    pub fn log_all(&self) {
+    pub(crate) fn log_all(&self) {
         for (attempt, entry) in &*self.all() {
             entry.log(attempt);
         }
     }
 
     /// Logs this one, because it cannot be stored.
-    pub fn log(&self, pending: &PendingAttempt) {
+    pub(crate) fn log(&self, pending: &PendingAttempt) {
         if let Some(entry) = self.all().get(&pending.id) {
             entry.log(&pending.id);
         }

@@ -24,7 +24,7 @@ use crate::text::one_line;
 
 /// What a watch covers.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Source {
+pub(crate) struct Source {
     /// The kind.
     pub kind: &'static str,
     /// The namespace; empty for all.
@@ -32,7 +32,7 @@ pub struct Source {
 }
 
 /// What the watches send to the event loop.
-pub enum WatchEvent {
+pub(crate) enum WatchEvent {
     /// A reset from a list, or a change of one.
     Reset(Box<GroupAttributeReset>, Freshness),
     /// An app, listed or changed.
@@ -49,7 +49,7 @@ pub enum WatchEvent {
 
 /// What is known of every object, even if it cannot be decoded.
 #[derive(Clone, Debug)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// Its uid.
     pub uid: String,
     /// Its namespace, empty for a cluster-scoped one.
@@ -60,7 +60,7 @@ pub struct Identity {
 
 /// An object that cannot be decoded.
 #[derive(Clone, Debug)]
-pub struct Malformed {
+pub(crate) struct Malformed {
     /// The kind.
     pub kind: &'static str,
     /// The object.
@@ -72,17 +72,17 @@ pub struct Malformed {
 }
 
 /// The kind as used in logs and metrics.
-pub const RESET: &str = "GroupAttributeReset";
+pub(crate) const RESET: &str = "GroupAttributeReset";
 /// See [`RESET`].
-pub const CHAT_APP: &str = "ChatApp";
+pub(crate) const CHAT_APP: &str = "ChatApp";
 /// See [`RESET`].
-pub const CLUSTER_CHAT_APP: &str = "ClusterChatApp";
+pub(crate) const CLUSTER_CHAT_APP: &str = "ClusterChatApp";
 /// See [`RESET`].
-pub const NAMESPACE: &str = "Namespace";
+pub(crate) const NAMESPACE: &str = "Namespace";
 
 /// Starts all watches: of the given namespaces only, or of all namespaces and the cluster-scoped kinds. Returns the
 /// sources, all of which have to be listed before anything is decided.
-pub fn start(
+pub(crate) fn start(
     client: &Client,
     namespaces: &[String],
     tasks: &mut JoinSet<()>,
@@ -261,74 +261,4 @@ fn describe(error: &watcher::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures::FutureExt as _;
-
-    use super::*;
-
-    fn context(events: mpsc::Sender<WatchEvent>) -> WatchContext {
-        WatchContext {
-            events,
-            metrics: Metrics::new().0,
-            lists: Arc::new(Semaphore::new(MAX_CONCURRENT_LISTS)),
-        }
-    }
-
-    /// One list more than the limit waits until another one is complete or has failed.
-    #[tokio::test]
-    async fn a_few_lists_are_under_way_at_once() {
-        let (events, _received) = mpsc::channel(8);
-        let context = context(events);
-        let lists = Arc::clone(&context.lists);
-        let mut watches = Vec::new();
-        let mut senders = Vec::new();
-        for number in 0..=MAX_CONCURRENT_LISTS {
-            let (sender, stream) = futures::channel::mpsc::unbounded();
-            let source = Source { kind: RESET, namespace: number.to_string() };
-            let stream: futures::stream::BoxStream<'_, watcher::Result<watcher::Event<GroupAttributeReset>>> =
-                stream.boxed();
-            watches.push(Box::pin(forward(stream, source, reset, context.clone())));
-            sender.unbounded_send(Ok(watcher::Event::Init)).expect("the stream is open");
-            senders.push(sender);
-        }
-        let mut poll_all = || {
-            for watch in &mut watches {
-                assert!(watch.as_mut().now_or_never().is_none(), "a watch ended");
-            }
-            lists.available_permits()
-        };
-        assert_eq!(poll_all(), 0);
-        for (done, sender) in senders.iter().enumerate() {
-            sender.unbounded_send(Ok(watcher::Event::InitDone)).expect("the stream is open");
-            // The waiting list takes over the permit of the first one.
-            poll_all();
-            assert_eq!(poll_all(), done);
-        }
-    }
-
-    /// A list is authoritative even if it is older than the cache: a backup may have been restored.
-    #[tokio::test]
-    async fn a_list_tells_the_truth_and_a_stream_only_news() {
-        let object = || -> GroupAttributeReset {
-            let json = serde_json::json!({"metadata": {"name": "a"}, "spec": {"groupID": "@TGS#a"}});
-            serde_json::from_value(json).expect("a reset")
-        };
-        let raw_events = [
-            watcher::Event::Init,
-            watcher::Event::InitApply(object()),
-            watcher::Event::InitDone,
-            watcher::Event::Apply(object()),
-        ];
-        let (events, mut received) = mpsc::channel(8);
-        let source = Source { kind: RESET, namespace: String::new() };
-        let stream = futures::stream::iter(raw_events.map(Ok));
-        forward(stream, source, reset, context(events)).await;
-        let mut seen = Vec::new();
-        while let Some(event) = received.recv().await {
-            if let WatchEvent::Reset(_, freshness) = event {
-                seen.push(freshness);
-            }
-        }
-        assert!(matches!(seen[..], [Freshness::Consistent, Freshness::MaybeStale]), "{}", seen.len());
-    }
-}
+mod tests;

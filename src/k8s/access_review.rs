@@ -16,7 +16,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An RBAC permission that the operator uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Permission {
+pub(crate) struct Permission {
     /// The verb, for example `get`.
     pub verb: &'static str,
     /// API group; empty for the core group.
@@ -33,7 +33,7 @@ pub struct Permission {
 
 /// What the required permissions depend on.
 #[derive(Clone, Copy, Debug)]
-pub struct Scope<'a> {
+pub(crate) struct Scope<'a> {
     /// The watched namespaces; empty for all.
     pub watched: &'a [String],
     /// The operator's own namespace, if leader election is on.
@@ -55,7 +55,7 @@ pub enum Secrets<'a> {
 
 /// Every permission that the operator uses, and no others.
 #[must_use]
-pub fn permissions(scope: Scope<'_>) -> Vec<Permission> {
+pub(crate) fn permissions(scope: Scope<'_>) -> Vec<Permission> {
     const OURS: &str = "groupattr.dev";
     let all = [String::new()];
     let everywhere = scope.watched.is_empty();
@@ -114,7 +114,7 @@ pub fn permissions(scope: Scope<'_>) -> Vec<Permission> {
 /// # Errors
 ///
 /// One line that says why the review failed.
-pub async fn is_allowed(client: &Client, permission: &Permission) -> Result<bool, String> {
+pub(crate) async fn is_allowed(client: &Client, permission: &Permission) -> Result<bool, String> {
     let (resource, subresource) = permission.resource.split_once('/').unwrap_or((permission.resource, ""));
     let attributes = ResourceAttributes {
         verb: Some(permission.verb.to_owned()),

@@ -18,7 +18,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Two clients that share no connections.
 #[derive(Clone)]
-pub struct Clients {
+pub(crate) struct Clients {
     /// For everything but the lease.
     pub main: Client,
     /// For the lease only, so that its renewals never queue behind other calls.
@@ -51,7 +51,7 @@ pub enum ConnectError {
 /// # Errors
 ///
 /// [`ConnectError`] if no configuration was found or it is unusable. No call is made to the API server here.
-pub async fn connect() -> Result<Clients, ConnectError> {
+pub(crate) async fn connect() -> Result<Clients, ConnectError> {
     let config = tuned(configured().await?);
     let client = |config: Config| {
         Client::try_from(config).map_err(|error| ConnectError::Kubeconfig(describe_error(&error)))
@@ -106,7 +106,7 @@ fn describe_kubeconfig_error(error: &KubeconfigError) -> String {
 ///
 /// Leaves out texts that can quote a response body (it may be a Secret) or the output of a credential plug-in.
 #[must_use]
-pub fn describe_error(error: &kube::Error) -> String {
+pub(crate) fn describe_error(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(_) if is_unauthorized(error) => {
             "the API server rejected the token or certificate (401): it is invalid or has expired; issue a new one"
@@ -144,7 +144,7 @@ pub fn describe_error(error: &kube::Error) -> String {
 
 /// Why an operation that is retried did not succeed.
 #[derive(Clone, Debug)]
-pub struct Obstacle {
+pub(crate) struct Obstacle {
     /// The description, one line.
     pub line: String,
     /// An RBAC permission or an object is missing, so a retry succeeds only if somebody adds it.
@@ -154,7 +154,7 @@ pub struct Obstacle {
 impl Obstacle {
     /// From a failed call to the API server, which `line` describes.
     #[must_use]
-    pub fn new(error: &kube::Error, line: String) -> Self {
+    pub(crate) fn new(error: &kube::Error, line: String) -> Self {
         let is_final =
             matches!(error, kube::Error::Api(status) if status.is_forbidden() || status.is_not_found());
         Self { line, is_final }

@@ -21,19 +21,19 @@ const MAX_RETRY: Duration = Duration::from_secs(10);
 
 /// A kind that must be served together with its status subresource, named by its plural.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequiredKind(&'static str);
+pub(crate) struct RequiredKind(&'static str);
 
 impl RequiredKind {
     /// `GroupAttributeReset`
-    pub const RESETS: Self = Self("groupattributeresets");
+    pub(crate) const RESETS: Self = Self("groupattributeresets");
     /// `ChatApp`
-    pub const CHAT_APPS: Self = Self("chatapps");
+    pub(crate) const CHAT_APPS: Self = Self("chatapps");
     /// `ClusterChatApp`
-    pub const CLUSTER_CHAT_APPS: Self = Self("clusterchatapps");
+    pub(crate) const CLUSTER_CHAT_APPS: Self = Self("clusterchatapps");
 
     /// The kinds that an operator watching `namespaces` needs; an empty list means all namespaces.
     #[must_use]
-    pub fn of(namespaces: &[String]) -> Vec<Self> {
+    pub(crate) fn of(namespaces: &[String]) -> Vec<Self> {
         let mut needed = vec![Self::RESETS, Self::CHAT_APPS];
         if namespaces.is_empty() {
             needed.push(Self::CLUSTER_CHAT_APPS);
@@ -45,7 +45,11 @@ impl RequiredKind {
 /// Waits until each of `needed` is served with its `/status`, without a time limit.
 ///
 /// `on_missing` gets the line about what is missing whenever it changes; the log gets it once a minute as well.
-pub async fn wait_for_kinds(client: &Client, needed: &[RequiredKind], mut on_missing: impl FnMut(&str)) {
+pub(crate) async fn wait_for_kinds(
+    client: &Client,
+    needed: &[RequiredKind],
+    mut on_missing: impl FnMut(&str),
+) {
     let mut log_throttle = LogThrottle::default();
     let mut last = String::new();
     let mut backoff = Backoff::new(MIN_RETRY, MAX_RETRY);
@@ -63,7 +67,7 @@ pub async fn wait_for_kinds(client: &Client, needed: &[RequiredKind], mut on_mis
 }
 
 /// Checks once. Returns one line that says what is missing or why the check failed, or `None` if all is served.
-pub async fn missing_kinds(client: &Client, needed: &[RequiredKind]) -> Option<String> {
+pub(crate) async fn missing_kinds(client: &Client, needed: &[RequiredKind]) -> Option<String> {
     match timeout(CALL_TIMEOUT, client.list_api_group_resources(GROUP_VERSION)).await {
         Ok(Ok(served)) => describe_missing(&missing(&served, needed)),
         // Test the code, not the reason: for an API group that is not served, the body is plain text, not a Status.

@@ -53,7 +53,7 @@ const MAX_NAME_STEM: usize = 253 - 17;
 
 /// An event to be written.
 #[derive(Clone, Debug)]
-pub struct NewEvent {
+pub(crate) struct NewEvent {
     /// The reason: `UpperCamelCase`, from a fixed set.
     pub reason: &'static str,
     /// The type: `Warning` if true, else `Normal`.
@@ -67,7 +67,7 @@ pub struct NewEvent {
 
 /// Writes events in the background. Cheap to clone. Events that are still queued when the process ends are lost.
 #[derive(Clone)]
-pub struct EventWriter {
+pub(crate) struct EventWriter {
     queue: Arc<Mutex<BoundedQueue<NewEvent>>>,
     /// Holds at most one wake-up. The writer task ends when all senders are dropped.
     wake: mpsc::Sender<()>,
@@ -78,7 +78,7 @@ impl EventWriter {
     /// Starts the writer on the current tokio runtime. `identity` names this process in the events. `written` is called
     /// with the result of each write: `ok`, `gone`, `refused` or `unclear`.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         client: Client,
         identity: &str,
         written: impl Fn(&'static str) + Send + Sync + 'static,
@@ -98,7 +98,7 @@ impl EventWriter {
     /// Queues an event without waiting. Returns false if the queue is full and an event was dropped: this one, or the
     /// newest one of a namespace that has more events queued.
     #[must_use = "count the dropped events"]
-    pub fn send(&self, new_event: NewEvent) -> bool {
+    pub(crate) fn send(&self, new_event: NewEvent) -> bool {
         let namespace = new_event.regarding.namespace.clone().unwrap_or_default();
         let dropped = lock(&self.queue).push(&namespace, new_event).is_some();
         // If the channel is full, a wake-up is already pending.

@@ -6,12 +6,14 @@
 //!
 //! A drain requests the Lease by an annotation, and the leader hands it over; see [`hand_over`].
 
-pub mod hand_over;
+pub(crate) mod hand_over;
+mod leadership;
+mod observed;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::{api::coordination::v1::Lease, apimachinery::pkg::apis::meta::v1::MicroTime};
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
     Api,
     api::{ObjectMeta, PostParams},
@@ -22,13 +24,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::hand_over::{hand_over_requested_by, released, without_hand_over_request};
+use self::hand_over::{hand_over_requested_by, released};
+pub(crate) use self::leadership::Leadership;
+use self::leadership::{LeadershipEnd, LeadershipState};
+use self::observed::{ObservedLease, claim, holder};
 use super::client::describe_error;
 use crate::observability::log_throttle::LogThrottle;
 use crate::protocol::standby::Standby;
 
 /// Name of the Lease in the operator's namespace.
-pub const LEASE_NAME: &str = "groupattr-operator";
+pub(crate) const LEASE_NAME: &str = "groupattr-operator";
 
 /// Wait between two attempts to release the Lease.
 const RELEASE_RETRY: Duration = Duration::from_millis(200);
@@ -51,110 +56,8 @@ impl LeaseTiming {
     }
 }
 
-/// Whether this process may act. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Leadership(watch::Receiver<LeadershipState>);
-
-#[derive(Clone, Copy, Debug)]
-enum LeadershipState {
-    Unelected,
-    Until(LeadershipEnd),
-    Over,
-}
-
-/// When leadership ends unless it is renewed, on the monotonic clock and on the wall clock.
-#[derive(Clone, Copy, Debug)]
-struct LeadershipEnd {
-    at: Instant,
-    wall_clock: Timestamp,
-}
-
-impl LeadershipEnd {
-    /// `begun` is when the renewal was sent. The deadline counts from then, not from when the answer arrived.
-    fn after(begun: Instant, deadline: Duration) -> Self {
-        Self { at: begun + deadline, wall_clock: Timestamp::now() - begun.elapsed() + deadline }
-    }
-}
-
-impl Leadership {
-    /// Leadership of a process that runs without leader election; it always holds.
-    #[must_use]
-    pub fn without_election() -> Self {
-        Self(watch::channel(LeadershipState::Unelected).1)
-    }
-
-    /// Whether the Lease was renewed less than the renew deadline before `now`. A process that was frozen sees at once
-    /// that its leadership is over. So does one whose machine was suspended: there the wall clock went on although the
-    /// monotonic clock stood still, which is why both are checked.
-    #[must_use]
-    pub fn holds(&self, now: Instant) -> bool {
-        match *self.0.borrow() {
-            LeadershipState::Unelected => true,
-            LeadershipState::Until(end) => now < end.at && Timestamp::now() < end.wall_clock,
-            LeadershipState::Over => false,
-        }
-    }
-
-    /// Completes when leadership was lost or released, which is final. Never completes without leader election.
-    pub async fn lost(&self) {
-        let mut state = self.0.clone();
-        if matches!(*state.borrow(), LeadershipState::Unelected) {
-            std::future::pending::<()>().await;
-        }
-        // An error means that the `HeldLease` was dropped, so nothing renews the Lease any more.
-        let _ = state.wait_for(|state| matches!(state, LeadershipState::Over)).await;
-    }
-}
-
-/// The Lease as last read. `at` is when we first saw its current record, by our own clock.
-struct ObservedLease {
-    lease: Lease,
-    at: Instant,
-}
-
-impl ObservedLease {
-    fn update(self, lease: Lease, now: Instant) -> Self {
-        let at = if lease.spec == self.lease.spec { self.at } else { now };
-        ObservedLease { lease, at }
-    }
-
-    /// Whether `me` may take it: it is free, already ours, or was not renewed for its whole duration while we observed
-    /// it.
-    fn is_available_to(&self, me: &str, timing: LeaseTiming, now: Instant) -> bool {
-        let holder = holder(&self.lease);
-        holder.is_empty() || holder == me || now.saturating_duration_since(self.at) >= self.span(timing)
-    }
-
-    /// Its duration as recorded by the holder, else ours.
-    fn span(&self, timing: LeaseTiming) -> Duration {
-        let recorded =
-            self.lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds).unwrap_or_default();
-        let recorded = u64::try_from(recorded).ok().filter(|seconds| *seconds > 0);
-        recorded.map_or(timing.duration, Duration::from_secs)
-    }
-}
-
-fn holder(lease: &Lease) -> &str {
-    lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default()
-}
-
-/// `lease` with us as the holder. It keeps its resourceVersion, so the write fails if another one came first.
-fn claim(mut lease: Lease, me: &str, timing: LeaseTiming, now: Timestamp) -> Lease {
-    let spec = lease.spec.get_or_insert_default();
-    let is_new = spec.holder_identity.as_deref() != Some(me);
-    if is_new {
-        spec.lease_transitions = Some(spec.lease_transitions.map_or(0, |count| count.saturating_add(1)));
-        spec.acquire_time = Some(MicroTime(now));
-    }
-    spec.holder_identity = Some(me.to_owned());
-    spec.lease_duration_seconds = Some(i32::try_from(timing.duration.as_secs()).unwrap_or(i32::MAX));
-    spec.renew_time = Some(MicroTime(now));
-    // A hand-over request was addressed to the previous holder, and the drain that made it may be gone.
-    if is_new { without_hand_over_request(lease) } else { lease }
-}
-
 /// The Lease with us as the holder. It expires unless [`HeldLease::renew_until_lost`] is polled.
-pub struct HeldLease {
+pub(crate) struct HeldLease {
     api: Api<Lease>,
     lease: Lease,
     me: String,
@@ -171,19 +74,19 @@ pub struct HeldLease {
 ///
 /// Returns `None` if `shutdown` was cancelled. An attempt is never cut short for it: its write may succeed, and a Lease
 /// that is never released makes the others wait for its whole duration.
-pub async fn acquire(
+pub(crate) async fn acquire(
     api: Api<Lease>,
     me: &str,
     timing: LeaseTiming,
     shutdown: &CancellationToken,
     stands_by: impl Fn(Result<(), &str>),
 ) -> Option<HeldLease> {
-    let mut seen: Option<ObservedLease> = None;
+    let mut observed: Option<ObservedLease> = None;
     let mut log_throttle = LogThrottle::default();
     let (began, mut standby) = (Instant::now(), Standby::new(timing.duration));
     while !shutdown.is_cancelled() {
         let renewed = Instant::now();
-        let obstacle = match timeout(timing.call_timeout(), attempt(&api, me, timing, &mut seen)).await {
+        let obstacle = match timeout(timing.call_timeout(), attempt(&api, me, timing, &mut observed)).await {
             Ok(Ok(Some(lease))) => {
                 tracing::info!(holder = me, "leading");
                 let state = watch::Sender::new(LeadershipState::Until(LeadershipEnd::after(
@@ -217,7 +120,7 @@ pub async fn acquire(
 
 /// A failed call for the Lease, described in one line with its remedy.
 #[must_use]
-pub fn describe_lease_error(error: &kube::Error, namespace: Option<&str>) -> String {
+pub(crate) fn describe_lease_error(error: &kube::Error, namespace: Option<&str>) -> String {
     let (description, namespace) = (describe_error(error), namespace.unwrap_or("default"));
     match error {
         kube::Error::Api(status) if status.is_forbidden() => format!(
@@ -235,11 +138,11 @@ async fn attempt(
     api: &Api<Lease>,
     me: &str,
     timing: LeaseTiming,
-    seen: &mut Option<ObservedLease>,
+    observed: &mut Option<ObservedLease>,
 ) -> kube::Result<Option<Lease>> {
     let Some(lease) = api.get_opt(LEASE_NAME).await? else {
         // The leader may not have noticed the deletion yet, so treat the Lease as if it still existed.
-        if seen.as_ref().is_some_and(|seen| !seen.is_available_to(me, timing, Instant::now())) {
+        if observed.as_ref().is_some_and(|observed| !observed.is_available_to(me, timing, Instant::now())) {
             return Ok(None);
         }
         let metadata = ObjectMeta { name: Some(LEASE_NAME.to_owned()), ..Default::default() };
@@ -247,7 +150,7 @@ async fn attempt(
         return none_if_raced(api.create(&PostParams::default(), &fresh).await);
     };
     let now = Instant::now();
-    let before = seen.take();
+    let before = observed.take();
     let (leader, known) = (holder(&lease), before.as_ref().map_or("", |before| holder(&before.lease)));
     if ![known, me, ""].contains(&leader) {
         tracing::info!(leader, "waiting for the lease");
@@ -256,7 +159,7 @@ async fn attempt(
         Some(before) => before.update(lease, now),
         None => ObservedLease { lease, at: now },
     };
-    let latest = seen.insert(latest);
+    let latest = observed.insert(latest);
     if !latest.is_available_to(me, timing, now) {
         return Ok(None);
     }
@@ -276,19 +179,19 @@ fn none_if_raced(written: kube::Result<Lease>) -> kube::Result<Option<Lease>> {
 impl HeldLease {
     /// A handle for code that acts as the leader.
     #[must_use]
-    pub fn leadership(&self) -> Leadership {
+    pub(crate) fn leadership(&self) -> Leadership {
         Leadership(self.state.subscribe())
     }
 
     /// Cancelled when a drain has requested the Lease: finish, then call [`HeldLease::release`].
     #[must_use]
-    pub fn hand_over_requested(&self) -> CancellationToken {
+    pub(crate) fn hand_over_requested(&self) -> CancellationToken {
         self.hand_over.clone()
     }
 
     /// Renews until renewals have failed for the whole renew deadline, or the Lease was deleted or taken. Leadership is
     /// then over for good. Dropping the future earlier only pauses the renewals.
-    pub async fn renew_until_lost(&mut self) {
+    pub(crate) async fn renew_until_lost(&mut self) {
         let mut tried = self.renewed;
         loop {
             let end = self.renewed + self.timing.renew_deadline;
@@ -363,7 +266,7 @@ impl HeldLease {
 
     /// Releases the Lease at once, if it is still ours: to the drain that requested it, else to the first candidate.
     /// Call this after the last write made as leader.
-    pub async fn release(mut self) {
+    pub(crate) async fn release(mut self) {
         self.state.send_replace(LeadershipState::Over);
         let next = |lease: Lease| released(lease, Timestamp::now());
         let deadline = Instant::now() + self.timing.call_timeout();

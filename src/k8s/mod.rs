@@ -11,14 +11,14 @@
 //! | how are Events written? | [`event_writer`] |
 //! | how does a drain end the operator's pods? | [`pods`] |
 
-pub mod access_review;
-pub mod client;
-pub mod discovery;
-pub mod event_writer;
-pub mod lease;
-pub mod pods;
-pub mod secrets;
-pub mod status_writer;
+pub(crate) mod access_review;
+pub(crate) mod client;
+pub(crate) mod discovery;
+pub(crate) mod event_writer;
+pub(crate) mod lease;
+pub(crate) mod pods;
+pub(crate) mod secrets;
+pub(crate) mod status_writer;
 
 #[cfg(test)]
 pub(crate) mod fake_api;

@@ -28,7 +28,7 @@ struct Phase {
 }
 
 /// The pods of one Deployment.
-pub struct Pods {
+pub(crate) struct Pods {
     deployments: Api<Object<Selects, NotUsed>>,
     all: Api<Object<NotUsed, Phase>>,
     name: String,
@@ -41,7 +41,7 @@ pub struct Pods {
 impl Pods {
     /// The pods of the Deployment `name` in `namespace`.
     #[must_use]
-    pub fn new(client: &Client, namespace: &str, name: &str) -> Self {
+    pub(crate) fn new(client: &Client, namespace: &str, name: &str) -> Self {
         Self {
             deployments: Api::namespaced_with(
                 client.clone(),
@@ -63,7 +63,7 @@ impl Pods {
     ///
     /// An [`Obstacle`] if a call fails, the Deployment does not exist and `may_be_gone` is false, or its selector is
     /// unusable.
-    pub async fn refresh(&mut self, may_be_gone: bool) -> Result<bool, Obstacle> {
+    pub(crate) async fn refresh(&mut self, may_be_gone: bool) -> Result<bool, Obstacle> {
         let selector = match &self.selector {
             Some(selector) => selector.clone(),
             None => match self.scale_to_zero().await? {
@@ -113,7 +113,7 @@ impl Pods {
 
     /// The pods that are left, in one line; `None` if there are none.
     #[must_use]
-    pub fn remaining(&self) -> Option<String> {
+    pub(crate) fn remaining(&self) -> Option<String> {
         let more = self.left.len().saturating_sub(MAX_NAMED_PODS);
         let mut pods = self.left.iter().take(MAX_NAMED_PODS).cloned().collect::<Vec<_>>().join(", ");
         if more > 0 {

@@ -7,8 +7,9 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use tokio::time::timeout;
 
-use crate::api::SecretKeyRef;
+use crate::api::{AppReason, SecretKeyRef};
 use crate::chat::{InvalidKey, KeyFormat, SecretKey};
+use crate::protocol::circuit_breaker::AppFailure;
 use crate::text::one_line;
 
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -16,19 +17,11 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_NAME: usize = 63;
 
 /// Why there is no key. The messages name objects and entries, never values.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CredentialsError {
-    /// The Secret does not exist, or the operator may not read it.
-    #[error("{0}")]
-    NotFound(String),
-    /// The Secret has no such entry.
-    #[error("{0}")]
-    KeyMissing(String),
-    /// The entry is not a key.
-    #[error("{0}")]
-    KeyInvalid(String),
-    /// Kubernetes did not answer, which says nothing about the Secret.
-    #[error("{0}")]
+#[derive(Clone, Debug)]
+pub(crate) enum CredentialsError {
+    /// The Secret has no usable key, so the app does not work.
+    Unusable(AppFailure),
+    /// Kubernetes did not answer, which says nothing about the app.
     NoAnswer(String),
 }
 
@@ -37,7 +30,7 @@ pub enum CredentialsError {
 /// # Errors
 ///
 /// [`CredentialsError`] if the Secret cannot be read or the entry is not a key of this format.
-pub async fn read_key(
+pub(crate) async fn read_key(
     client: &Client,
     namespace: &str,
     reference: &SecretKeyRef,
@@ -52,14 +45,14 @@ pub async fn read_key(
             let text = format!(
                 "Secret {name} does not exist in namespace {namespace}. Create it with the key {key}."
             );
-            return Err(CredentialsError::NotFound(text));
+            return Err(unusable(AppReason::SecretNotFound, text));
         }
         Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
             let text = format!(
                 "The operator may not read Secret {name} in namespace {namespace}. Grant its service account the RBAC \
                  permission to get it."
             );
-            return Err(CredentialsError::NotFound(text));
+            return Err(unusable(AppReason::SecretNotFound, text));
         }
         // The text of other errors could quote the body, so the message gives only the kind of error.
         Ok(Err(kube::Error::Api(status))) => {
@@ -69,13 +62,18 @@ pub async fn read_key(
         Err(_) => return Err(no_answer(&name, "no answer within 10 s")),
     };
     let Some(value) = secret.data.as_ref().and_then(|data| data.get(&reference.key)) else {
-        return Err(CredentialsError::KeyMissing(format!(
+        let text = format!(
             "Secret {name} in namespace {namespace} has no entry {key}. Add it, or name another entry in \
              credentials.secretKeyRef.key."
-        )));
+        );
+        return Err(unusable(AppReason::SecretKeyMissing, text));
     };
     SecretKey::parse(&value.0, format)
-        .map_err(|why| CredentialsError::KeyInvalid(invalid(namespace, &name, &key, why)))
+        .map_err(|why| unusable(AppReason::SecretKeyInvalid, invalid(namespace, &name, &key, why)))
+}
+
+fn unusable(reason: AppReason, message: String) -> CredentialsError {
+    CredentialsError::Unusable(AppFailure::new(reason, message))
 }
 
 fn invalid(namespace: &str, name: &str, key: &str, why: InvalidKey) -> String {

@@ -21,7 +21,7 @@ const NO_STATUS: &str = "the cluster does not serve the status of GroupAttribute
 
 /// Why a write failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WriteError {
+pub(crate) enum WriteError {
     /// A resourceVersion conflict; nothing was stored.
     #[error("the object has changed in the meantime")]
     Conflict,
@@ -45,7 +45,7 @@ pub enum WriteError {
 impl WriteError {
     /// The label value for metrics.
     #[must_use]
-    pub fn label(&self) -> &'static str {
+    pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Conflict => "conflict",
             Self::Gone => "gone",
@@ -58,14 +58,14 @@ impl WriteError {
 
 /// Writes statuses. Cheap to clone.
 #[derive(Clone)]
-pub struct StatusWriter {
+pub(crate) struct StatusWriter {
     client: Client,
 }
 
 impl StatusWriter {
     /// Writes through `client`, which must not retry requests automatically.
     #[must_use]
-    pub fn new(client: Client) -> Self {
+    pub(crate) fn new(client: Client) -> Self {
         Self { client }
     }
 
@@ -73,30 +73,30 @@ impl StatusWriter {
         Api::namespaced(self.client.clone(), namespace.unwrap_or_default())
     }
 
-    /// Stores `status` if the object has not changed since `seen` was read. Returns the stored object.
+    /// Stores `status` if the object has not changed since `reset` was read. Returns the stored object.
     ///
     /// # Errors
     ///
     /// [`WriteError`]; only [`WriteError::Unknown`] leaves open whether the status was stored.
-    pub async fn replace_reset_status(
+    pub(crate) async fn replace_reset_status(
         &self,
-        seen: &GroupAttributeReset,
+        reset: &GroupAttributeReset,
         status: ResetStatus,
     ) -> Result<GroupAttributeReset, WriteError> {
-        let mut body = GroupAttributeReset::new(&seen.name_any(), seen.spec.clone());
+        let mut body = GroupAttributeReset::new(&reset.name_any(), reset.spec.clone());
         body.status = Some(status);
-        match replace(&self.resets(seen.metadata.namespace.as_deref()), seen, body).await {
+        match replace(&self.resets(reset.metadata.namespace.as_deref()), reset, body).await {
             // A CRD without the status subresource answers as if the object itself did not exist.
-            Err(WriteError::Gone) if self.exists(seen).await => {
+            Err(WriteError::Gone) if self.exists(reset).await => {
                 Err(WriteError::Refused(NO_STATUS.to_owned()))
             }
             stored => stored,
         }
     }
 
-    async fn exists(&self, seen: &GroupAttributeReset) -> bool {
-        let now = self.get(seen.metadata.namespace.as_deref(), &seen.name_any()).await;
-        now.is_ok_and(|now| now.metadata.uid == seen.metadata.uid)
+    async fn exists(&self, reset: &GroupAttributeReset) -> bool {
+        let now = self.get(reset.metadata.namespace.as_deref(), &reset.name_any()).await;
+        now.is_ok_and(|now| now.metadata.uid == reset.metadata.uid)
     }
 
     /// Reads the current object of that name, whatever its uid.
@@ -104,7 +104,11 @@ impl StatusWriter {
     /// # Errors
     ///
     /// [`WriteError`], although nothing is written here.
-    pub async fn get(&self, namespace: Option<&str>, name: &str) -> Result<GroupAttributeReset, WriteError> {
+    pub(crate) async fn get(
+        &self,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<GroupAttributeReset, WriteError> {
         match timeout(WRITE_TIMEOUT, self.resets(namespace).get(name)).await {
             Ok(Err(kube::Error::SerdeError(_))) => Err(WriteError::Undecodable),
             answer => answered(answer),
@@ -116,7 +120,7 @@ impl StatusWriter {
     /// # Errors
     ///
     /// [`WriteError`].
-    pub async fn delete(
+    pub(crate) async fn delete(
         &self,
         namespace: Option<&str>,
         name: &str,
@@ -134,12 +138,15 @@ impl StatusWriter {
     /// # Errors
     ///
     /// [`WriteError`].
-    pub async fn replace_app_status(&self, seen: &ChatApp, status: AppStatus) -> Result<ChatApp, WriteError> {
-        let mut body = ChatApp::new(&seen.name_any(), seen.spec.clone());
+    pub(crate) async fn replace_app_status(
+        &self,
+        app: &ChatApp,
+        status: AppStatus,
+    ) -> Result<ChatApp, WriteError> {
+        let mut body = ChatApp::new(&app.name_any(), app.spec.clone());
         body.status = Some(status);
-        let api =
-            Api::namespaced(self.client.clone(), seen.metadata.namespace.as_deref().unwrap_or_default());
-        replace(&api, seen, body).await
+        let api = Api::namespaced(self.client.clone(), app.metadata.namespace.as_deref().unwrap_or_default());
+        replace(&api, app, body).await
     }
 
     /// Stores the status of a `ClusterChatApp`.
@@ -147,14 +154,14 @@ impl StatusWriter {
     /// # Errors
     ///
     /// [`WriteError`].
-    pub async fn replace_cluster_app_status(
+    pub(crate) async fn replace_cluster_app_status(
         &self,
-        seen: &ClusterChatApp,
+        app: &ClusterChatApp,
         status: AppStatus,
     ) -> Result<ClusterChatApp, WriteError> {
-        let mut body = ClusterChatApp::new(&seen.name_any(), seen.spec.clone());
+        let mut body = ClusterChatApp::new(&app.name_any(), app.spec.clone());
         body.status = Some(status);
-        replace(&Api::all(self.client.clone()), seen, body).await
+        replace(&Api::all(self.client.clone()), app, body).await
     }
 
     /// Explains in the conditions of a reset that cannot be decoded what is wrong with it.
@@ -167,7 +174,7 @@ impl StatusWriter {
     /// # Errors
     ///
     /// [`WriteError`].
-    pub async fn explain_malformed(
+    pub(crate) async fn write_malformed_conditions(
         &self,
         namespace: &str,
         name: &str,
@@ -196,17 +203,17 @@ impl StatusWriter {
     }
 }
 
-/// PUTs the status with the metadata of `seen`. The API server uses only the status from the body.
-async fn replace<K>(api: &Api<K>, seen: &K, mut body: K) -> Result<K, WriteError>
+/// PUTs the status with the metadata of `object`. The API server uses only the status from the body.
+async fn replace<K>(api: &Api<K>, object: &K, mut body: K) -> Result<K, WriteError>
 where
     K: Resource + Clone + Debug + Serialize + DeserializeOwned,
 {
-    let from = seen.meta();
+    let from = object.meta();
     let meta = body.meta_mut();
     meta.namespace.clone_from(&from.namespace);
     meta.uid.clone_from(&from.uid);
     meta.resource_version.clone_from(&from.resource_version);
-    within(api.replace_status(&seen.name_any(), &PostParams::default(), &body)).await
+    within(api.replace_status(&object.name_any(), &PostParams::default(), &body)).await
 }
 
 async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, WriteError> {
@@ -252,7 +259,7 @@ mod tests {
     async fn an_object_that_was_fixed_meanwhile_is_not_called_unreadable() {
         let (mut api, client) = FakeApi::new();
         let writer = StatusWriter::new(client);
-        let explain = writer.explain_malformed("shop", "room", "u", &[]);
+        let explain = writer.write_malformed_conditions("shop", "room", "u", &[]);
         let server = async { api.next().await.answer(200, &stored(&json!("@TGS#room"))) };
         assert_eq!(tokio::join!(explain, server).0, Ok(()), "and nothing is written");
     }

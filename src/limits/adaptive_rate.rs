@@ -8,6 +8,8 @@
 
 use std::time::Duration;
 
+use super::mono::Mono;
+
 /// Growth factor of a reduced rate, per second.
 const GROWTH_PER_SECOND: f64 = 1.05;
 /// A rate within this ratio to the last ceiling has hit the same ceiling.
@@ -19,15 +21,15 @@ const FIRST_PAUSE: Duration = Duration::from_secs(30);
 /// How often the pause doubles: up to eight minutes.
 const DOUBLINGS: u32 = 4;
 
-/// State of the rate after the vendor last throttled calls. Moments are durations since the process started.
+/// State of the rate after the vendor last throttled calls.
 #[derive(Debug, Default)]
-pub struct AdaptiveRate {
+pub(crate) struct AdaptiveRate {
     decrease: Option<Decrease>,
 }
 
 #[derive(Debug)]
 struct Decrease {
-    at: Duration,
+    at: Mono,
     /// The rate after the decrease.
     rate: f64,
     /// The rate before the decrease.
@@ -39,13 +41,13 @@ struct Decrease {
 impl AdaptiveRate {
     /// The current rate in calls per second, at most `limit`.
     #[must_use]
-    pub fn rate(&self, limit: f64, now: Duration) -> f64 {
+    pub(crate) fn rate(&self, limit: f64, now: Mono) -> f64 {
         self.decrease.as_ref().map_or(limit, |decrease| decrease.rate(now).min(limit))
     }
 
     /// The vendor throttled a call sent at `sent`: the rate halves. Calls that were sent before the last decrease do
     /// not decrease it again.
-    pub fn on_throttled(&mut self, limit: f64, sent: Duration, now: Duration) {
+    pub(crate) fn on_throttled(&mut self, limit: f64, sent: Mono, now: Mono) {
         if self.decrease.as_ref().is_some_and(|decrease| sent < decrease.at) {
             return;
         }
@@ -59,8 +61,8 @@ impl AdaptiveRate {
 }
 
 impl Decrease {
-    fn rate(&self, now: Duration) -> f64 {
-        let since = now.saturating_sub(self.at).as_secs_f64();
+    fn rate(&self, now: Mono) -> f64 {
+        let since = (now - self.at).as_secs_f64();
         let grown = |seconds: f64| self.rate * GROWTH_PER_SECOND.powf(seconds);
         let paused_rate = (self.ceiling * BELOW_CEILING).max(self.rate);
         if self.hits == 0 || grown(since) <= paused_rate {
@@ -76,8 +78,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const fn ms(n: u64) -> Duration {
-        Duration::from_millis(n)
+    fn ms(n: u64) -> Mono {
+        Mono::START + Duration::from_millis(n)
     }
 
     fn assert_about(rate: f64, expected: f64) {
@@ -104,7 +106,7 @@ mod tests {
         let mut now = ms(1);
         for pause in [30, 60, 120, 240, 480, 480] {
             // About 14 s later the rate is back where it was.
-            now += ms(14_100);
+            now += Duration::from_millis(14_100);
             adaptive.on_throttled(100.0, now, now);
             let paused_rate = 0.95 * adaptive.decrease.as_ref().unwrap().ceiling;
             assert_about(adaptive.rate(100.0, now + Duration::from_secs(pause)), paused_rate);
@@ -159,10 +161,10 @@ mod tests {
             let mut now = ms(0);
             let mut last = limit;
             for (pause, throttled) in pauses {
-                now += ms(pause);
+                now += Duration::from_millis(pause);
                 let rate = adaptive.rate(limit, now);
                 prop_assert!((1.0..=limit).contains(&rate), "{rate} of {limit}");
-                let most = last * GROWTH_PER_SECOND.powf(ms(pause).as_secs_f64());
+                let most = last * GROWTH_PER_SECOND.powf(Duration::from_millis(pause).as_secs_f64());
                 prop_assert!(rate <= most * 1.001, "from {last} to {rate} in {pause} ms");
                 last = rate;
                 if throttled {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The wait after `failures` failures in a row: `min` after the first, doubled with each further one, at most `max`.
 #[must_use]
-pub fn exponential(min: Duration, max: Duration, failures: u32) -> Duration {
+pub(crate) fn exponential(min: Duration, max: Duration, failures: u32) -> Duration {
     let doublings = failures.saturating_sub(1);
     let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
     min.saturating_mul(factor).min(max)
@@ -12,7 +12,7 @@ pub fn exponential(min: Duration, max: Duration, failures: u32) -> Duration {
 
 /// Counts failures in a row and says how long to wait after each.
 #[derive(Clone, Copy, Debug)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     min: Duration,
     max: Duration,
     failures: u32,
@@ -21,18 +21,18 @@ pub struct Backoff {
 impl Backoff {
     /// Waits from `min` to `max`.
     #[must_use]
-    pub const fn new(min: Duration, max: Duration) -> Self {
+    pub(crate) const fn new(min: Duration, max: Duration) -> Self {
         Self { min, max, failures: 0 }
     }
 
     /// Counts a failure. Returns how long to wait before the next try.
-    pub fn next_wait(&mut self) -> Duration {
+    pub(crate) fn next_wait(&mut self) -> Duration {
         self.failures = self.failures.saturating_add(1);
         exponential(self.min, self.max, self.failures)
     }
 
     /// A try succeeded: the next wait is the shortest again.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// FIFO within a namespace, with one item of a namespace in service at a time.
 #[derive(Debug)]
-pub struct BoundedQueue<T> {
+pub(crate) struct BoundedQueue<T> {
     bound: usize,
     bound_per_namespace: usize,
     len: usize,
@@ -17,7 +17,7 @@ pub struct BoundedQueue<T> {
 impl<T> BoundedQueue<T> {
     /// Holds at most `bound` items in total and `bound_per_namespace` per namespace.
     #[must_use]
-    pub fn new(bound: usize, bound_per_namespace: usize) -> Self {
+    pub(crate) fn new(bound: usize, bound_per_namespace: usize) -> Self {
         Self {
             bound,
             bound_per_namespace,
@@ -31,7 +31,7 @@ impl<T> BoundedQueue<T> {
     /// Adds `item` to the queue of its namespace. Returns the item that was dropped because the queue is full, if any:
     /// `item` itself, or the last item of the namespace with the longest queue.
     #[must_use]
-    pub fn push(&mut self, namespace: &str, item: T) -> Option<T> {
+    pub(crate) fn push(&mut self, namespace: &str, item: T) -> Option<T> {
         let queued = self.queued_items.get(namespace).map_or(0, VecDeque::len);
         if queued >= self.bound_per_namespace {
             return Some(item);
@@ -54,7 +54,7 @@ impl<T> BoundedQueue<T> {
     }
 
     /// Takes the next item, with its namespace. The namespace gets no other until [`done`](Self::done).
-    pub fn pop(&mut self) -> Option<(String, T)> {
+    pub(crate) fn pop(&mut self) -> Option<(String, T)> {
         let namespace = self.ready.pop_front()?;
         let queue = self.queued_items.get_mut(&namespace)?;
         let item = queue.pop_front()?;
@@ -67,22 +67,10 @@ impl<T> BoundedQueue<T> {
     }
 
     /// The item in service of this namespace is done; its next one may be taken in round-robin order.
-    pub fn done(&mut self, namespace: &str) {
+    pub(crate) fn done(&mut self, namespace: &str) {
         if self.in_service.remove(namespace) && self.queued_items.contains_key(namespace) {
             self.ready.push_back(namespace.to_owned());
         }
-    }
-
-    /// Number of queued items.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether no item is queued.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
     }
 }
 
@@ -106,7 +94,7 @@ mod tests {
     fn a_namespace_that_pushes_100_000_delays_its_neighbour_by_one_turn() {
         let mut queue = BoundedQueue::new(1_000, 250);
         let dropped = (0..100_000).filter(|item| queue.push("flood", *item).is_some()).count();
-        assert_eq!((dropped, queue.len()), (99_750, 250));
+        assert_eq!((dropped, queue.len), (99_750, 250));
         assert_eq!(queue.push("quiet", 7), None);
         let order = drain(&mut queue);
         assert_eq!(order[..3], [("flood".into(), 0), ("quiet".into(), 7), ("flood".into(), 1)]);
@@ -120,7 +108,7 @@ mod tests {
             (0..4).for_each(|item| assert_eq!(queue.push(namespace, item), None));
         }
         assert_eq!(queue.push("c", 9), Some(3), "the last item of the longest queue is dropped");
-        assert_eq!(queue.len(), 8);
+        assert_eq!(queue.len, 8);
         assert_eq!(queue.push("c", 10), Some(3));
         assert_eq!(queue.push("c", 11), Some(11), "all namespaces have an equal share now");
         let order: Vec<u32> = drain(&mut queue).into_iter().map(|(_, item)| item).collect();
@@ -158,15 +146,15 @@ mod tests {
                         gone += u32::from(queue.push(&name.to_string(), pushed).is_some());
                     }
                 }
-                prop_assert!(queue.len() <= 12 && queue.queued_items.values().all(|queue| queue.len() <= 5));
-                prop_assert_eq!(queue.queued_items.values().map(VecDeque::len).sum::<usize>(), queue.len());
+                prop_assert!(queue.len <= 12 && queue.queued_items.values().all(|queue| queue.len() <= 5));
+                prop_assert_eq!(queue.queued_items.values().map(VecDeque::len).sum::<usize>(), queue.len);
             }
             for name in &in_service {
                 queue.done(name);
             }
             gone += u32::try_from(drain(&mut queue).len()).unwrap();
             prop_assert_eq!(gone, pushed);
-            prop_assert!(queue.is_empty() && queue.ready.is_empty() && queue.in_service.is_empty());
+            prop_assert!(queue.len == 0 && queue.ready.is_empty() && queue.in_service.is_empty());
         }
     }
 }

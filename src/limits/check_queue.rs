@@ -13,13 +13,14 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use super::fair_queue::FairQueue;
+use super::mono::Mono;
 use crate::chat::AccountId;
 
 /// Between two steps of all apps: five per second, with some margin for calls that arrive closer together than they
 /// were sent.
-pub const CHECK_SPACING: Duration = Duration::from_millis(210);
+pub(crate) const CHECK_SPACING: Duration = Duration::from_millis(210);
 /// Between two calls for apps of one account.
-pub const PROBE_SPACING: Duration = Duration::from_secs(5);
+pub(crate) const PROBE_SPACING: Duration = Duration::from_secs(5);
 /// A namespace that is first in the queue of an account, but is busy checking other apps, loses its position to the
 /// next namespace after this.
 const HEAD_OF_LINE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -33,7 +34,7 @@ const RECHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The two steps of a check. An app that has taken the first step goes before those that have not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CheckStep {
+pub(crate) enum CheckStep {
     /// The second step: one call to the vendor.
     Probe,
     /// The first step: one read of the Secret, whose key signs the call.
@@ -42,7 +43,7 @@ pub enum CheckStep {
 
 /// What an app waits for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CheckRequest {
+pub(crate) struct CheckRequest {
     /// It was checked before, and does not work.
     pub is_broken: bool,
     /// The step that it waits for.
@@ -53,11 +54,11 @@ pub struct CheckRequest {
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NextCheck<A> {
+pub(crate) enum NextCheck<A> {
     /// This app is next. It stays in the queue until [`CheckQueue::start`].
     Ready(A),
     /// No app may go before this moment.
-    At(Duration),
+    At(Mono),
     /// No app is queued.
     Empty,
 }
@@ -66,7 +67,7 @@ pub enum NextCheck<A> {
 struct CheckKey<A> {
     is_broken: bool,
     step: CheckStep,
-    since: Duration,
+    since: Mono,
     app: A,
     account: AccountId,
 }
@@ -74,18 +75,18 @@ struct CheckKey<A> {
 /// The probes for one account.
 #[derive(Debug)]
 struct AccountQueue<A> {
-    free_at: Duration,
+    free_at: Mono,
     queue: FairQueue<CheckKey<A>>,
 }
 
-/// The unverified apps that wait for a step of their check. Moments are durations since the process started.
+/// The unverified apps that wait for a step of their check.
 #[derive(Debug)]
-pub struct CheckQueue<A> {
+pub(crate) struct CheckQueue<A> {
     keys: HashMap<A, (String, CheckKey<A>)>,
     queue: FairQueue<CheckKey<A>>,
     accounts: HashMap<AccountId, AccountQueue<A>>,
-    free_at: Duration,
-    recheck_at: Duration,
+    free_at: Mono,
+    recheck_at: Mono,
     bonus: HashMap<String, usize>,
 }
 
@@ -95,8 +96,8 @@ impl<A> Default for CheckQueue<A> {
             keys: HashMap::new(),
             queue: FairQueue::default(),
             accounts: HashMap::new(),
-            free_at: Duration::ZERO,
-            recheck_at: Duration::ZERO,
+            free_at: Mono::START,
+            recheck_at: Mono::START,
             bonus: HashMap::new(),
         }
     }
@@ -105,7 +106,7 @@ impl<A> Default for CheckQueue<A> {
 impl<A: Clone + Ord + Hash> CheckQueue<A> {
     /// Queues an app for a step. Returns since when it has been waiting: if it is queued for the same step already, it
     /// keeps its position.
-    pub fn push(&mut self, namespace: &str, app: &A, request: CheckRequest, now: Duration) -> Duration {
+    pub(crate) fn push(&mut self, namespace: &str, app: &A, request: CheckRequest, now: Mono) -> Mono {
         let CheckRequest { is_broken, step, account } = request;
         if let Some((_, key)) = self.keys.get(app) {
             if key.is_broken == is_broken && key.step == step && key.account == account {
@@ -123,7 +124,7 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
     }
 
     /// Removes an app from the queue. True if it was queued, so that those behind it may go earlier now.
-    pub fn remove(&mut self, app: &A) -> bool {
+    pub(crate) fn remove(&mut self, app: &A) -> bool {
         let Some((namespace, key)) = self.keys.remove(app) else { return false };
         self.queue.remove(&namespace, &key);
         if let Some(account_queue) = self.accounts.get_mut(&key.account) {
@@ -134,14 +135,14 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
 
     /// When to call [`next`](Self::next) after an app was queued or removed; before that, no app could go.
     #[must_use]
-    pub fn next_opportunity(&self, now: Duration) -> Duration {
+    pub(crate) fn next_opportunity(&self, now: Mono) -> Mono {
         let moment = if self.bonus.is_empty() { self.free_at } else { now };
         moment.max(self.recheck_at).max(now)
     }
 
     /// Which app takes its step next.
     #[must_use]
-    pub fn next(&mut self, now: Duration) -> NextCheck<A> {
+    pub(crate) fn next(&mut self, now: Mono) -> NextCheck<A> {
         let is_free = self.free_at <= now;
         if self.keys.is_empty() {
             return NextCheck::Empty;
@@ -149,7 +150,7 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
         if !is_free && self.bonus.is_empty() {
             return NextCheck::At(self.free_at);
         }
-        let mut soonest = if is_free { Duration::MAX } else { self.free_at };
+        let mut soonest = if is_free { Mono::MAX } else { self.free_at };
         let may_now = |namespace: &str| is_free || self.bonus.contains_key(namespace);
         let first = self.queue.first_eligible(may_now, |namespace, key| {
             let moment = self.eligible_at(namespace, key);
@@ -164,7 +165,7 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
     }
 
     /// The app takes its step: removes it from the queue and uses up the rate limit, or an extra step of its namespace.
-    pub fn start(&mut self, app: &A, now: Duration) {
+    pub(crate) fn start(&mut self, app: &A, now: Mono) {
         let Some((namespace, key)) = self.keys.remove(app) else { return };
         if self.free_at <= now {
             self.free_at = now + CHECK_SPACING;
@@ -182,26 +183,26 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
     }
 
     /// The vendor accepted an app of this namespace: grants it extra steps.
-    pub fn on_accepted(&mut self, namespace: &str) {
+    pub(crate) fn on_accepted(&mut self, namespace: &str) {
         let steps = self.bonus.entry(namespace.to_owned()).or_default();
         *steps = (*steps + BONUS_STEPS).min(MAX_BONUS_STEPS);
     }
 
     /// No unverified app of this account is probed before `moment`.
-    pub fn hold_account_until(&mut self, account: &AccountId, moment: Duration) {
+    pub(crate) fn hold_account_until(&mut self, account: &AccountId, moment: Mono) {
         let account_queue = self.account(account);
         account_queue.free_at = account_queue.free_at.max(moment);
     }
 
     /// Number of queued apps that were never checked.
     #[must_use]
-    pub fn never_checked(&self) -> usize {
+    pub(crate) fn never_checked(&self) -> usize {
         self.keys.values().filter(|(_, key)| !key.is_broken).count()
     }
 
     /// Forgets accounts that no app waits for and that may be called at once, and the extra steps of namespaces without
     /// a queued app.
-    pub fn forget_idle(&mut self, now: Duration) {
+    pub(crate) fn forget_idle(&mut self, now: Mono) {
         self.bonus.retain(|namespace, _| self.queue.has_namespace(namespace));
         self.accounts
             .retain(|_, account_queue| !account_queue.queue.is_empty() || account_queue.free_at > now);
@@ -210,18 +211,18 @@ impl<A: Clone + Ord + Hash> CheckQueue<A> {
     fn account(&mut self, account: &AccountId) -> &mut AccountQueue<A> {
         self.accounts
             .entry(account.clone())
-            .or_insert_with(|| AccountQueue { free_at: Duration::ZERO, queue: FairQueue::default() })
+            .or_insert_with(|| AccountQueue { free_at: Mono::START, queue: FairQueue::default() })
     }
 
     /// When this app may take its step. A namespace that is busy with other apps does not block an account for the
     /// namespaces behind it: each gets `HEAD_OF_LINE_TIMEOUT`.
-    fn eligible_at(&self, namespace: &str, key: &CheckKey<A>) -> Duration {
+    fn eligible_at(&self, namespace: &str, key: &CheckKey<A>) -> Mono {
         match (key.step, self.accounts.get(&key.account)) {
             (CheckStep::Probe, Some(account_queue)) => {
                 let ahead = u32::try_from(account_queue.queue.ahead_of(namespace)).unwrap_or(u32::MAX);
-                account_queue.free_at.saturating_add(HEAD_OF_LINE_TIMEOUT.saturating_mul(ahead))
+                account_queue.free_at + HEAD_OF_LINE_TIMEOUT.saturating_mul(ahead)
             }
-            _ => Duration::ZERO,
+            _ => Mono::START,
         }
     }
 }

@@ -14,6 +14,16 @@ pub struct QueueKey {
 }
 
 /// Items that wait for the same resource; resets by default. Within a namespace the least key goes first.
+///
+/// ```
+/// use groupattr::limits::fair_queue::FairQueue;
+///
+/// let mut queue = FairQueue::default();
+/// for (namespace, key) in [("flood", 1), ("flood", 2), ("flood", 3), ("calm", 4)] {
+///     queue.push(namespace, key);
+/// }
+/// assert_eq!(std::iter::from_fn(|| queue.pop()).collect::<Vec<_>>(), [1, 4, 2, 3]);
+/// ```
 #[derive(Debug)]
 pub struct FairQueue<P = QueueKey> {
     namespaces: VecDeque<String>,

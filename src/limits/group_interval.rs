@@ -3,26 +3,28 @@
 
 use std::time::Duration;
 
+use super::mono::Mono;
+
 /// After this long without a write, a group's increased interval is forgotten.
 const FORGET_AFTER: Duration = Duration::from_mins(10);
 /// The longest interval, however often the vendor throttles.
 const MAX_INTERVAL: Duration = Duration::from_mins(1);
 
-/// One group of one account. Moments are durations since the process started.
+/// One group of one account.
 #[derive(Clone, Debug, Default)]
-pub struct GroupInterval {
+pub(crate) struct GroupInterval {
     busy: bool,
-    last_write: Option<Duration>,
+    last_write: Option<Mono>,
     doublings: u32,
 }
 
 /// Whether a group may be written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GroupReadiness {
+pub(crate) enum GroupReadiness {
     /// It may be written to now.
     Ready,
     /// Not before this moment.
-    At(Duration),
+    At(Mono),
     /// After the write in flight has ended.
     AfterWriteInFlight,
 }
@@ -30,24 +32,24 @@ pub enum GroupReadiness {
 impl GroupInterval {
     /// A group that may have been written to by another process until `moment`.
     #[must_use]
-    pub fn written_at(moment: Duration) -> Self {
+    pub(crate) fn written_at(moment: Mono) -> Self {
         Self { last_write: Some(moment), ..Self::default() }
     }
 
     /// Another process may write to it until `moment`.
-    pub fn hold_until(&mut self, moment: Duration) {
+    pub(crate) fn hold_until(&mut self, moment: Mono) {
         self.last_write = Some(moment).max(self.last_write);
     }
 
     /// The current interval.
     #[must_use]
-    pub fn interval(&self, base: Duration) -> Duration {
+    pub(crate) fn interval(&self, base: Duration) -> Duration {
         base.saturating_mul(1 << self.doublings.min(16)).min(MAX_INTERVAL.max(base))
     }
 
     /// Whether the group may be written to now.
     #[must_use]
-    pub fn readiness(&self, base: Duration, now: Duration) -> GroupReadiness {
+    pub(crate) fn readiness(&self, base: Duration, now: Mono) -> GroupReadiness {
         if self.busy {
             return GroupReadiness::AfterWriteInFlight;
         }
@@ -58,30 +60,30 @@ impl GroupInterval {
     }
 
     /// A write starts.
-    pub fn start_write(&mut self) {
+    pub(crate) fn start_write(&mut self) {
         self.busy = true;
     }
 
     /// The write was answered, or its deadline passed, at `moment`; `None` if nothing was sent.
-    pub fn end_write(&mut self, moment: Option<Duration>) {
+    pub(crate) fn end_write(&mut self, moment: Option<Mono>) {
         self.busy = false;
         self.last_write = moment.max(self.last_write);
     }
 
     /// The vendor throttled a write to this group: the interval doubles.
-    pub fn on_throttled(&mut self) {
+    pub(crate) fn on_throttled(&mut self) {
         self.doublings = (self.doublings + 1).min(16);
     }
 
     /// A write succeeded: the interval halves again, down to its base.
-    pub fn on_success(&mut self) {
+    pub(crate) fn on_success(&mut self) {
         self.doublings = self.doublings.saturating_sub(1);
     }
 
     /// Whether this state can be dropped, because the group may be written to and its interval is back to normal or
     /// old.
     #[must_use]
-    pub fn is_forgettable(&self, base: Duration, now: Duration) -> bool {
+    pub(crate) fn is_forgettable(&self, base: Duration, now: Mono) -> bool {
         let is_old = self.last_write.is_none_or(|last| last + FORGET_AFTER < now);
         (self.doublings == 0 || is_old) && self.readiness(base, now) == GroupReadiness::Ready
     }
@@ -92,8 +94,8 @@ mod tests {
     use super::*;
 
     const BASE: Duration = Duration::from_secs(1);
-    const fn s(n: u64) -> Duration {
-        Duration::from_secs(n)
+    fn s(n: u64) -> Mono {
+        Mono::START + Duration::from_secs(n)
     }
 
     #[test]
@@ -134,7 +136,7 @@ mod tests {
         group.start_write();
         assert!(!group.is_forgettable(BASE, s(700)));
         group.end_write(Some(s(700)));
-        assert!(!group.is_forgettable(BASE, Duration::from_millis(700_500)));
+        assert!(!group.is_forgettable(BASE, Mono::START + Duration::from_millis(700_500)));
         assert!(group.is_forgettable(BASE, s(701)));
     }
 
@@ -152,7 +154,7 @@ mod tests {
         let mut group = GroupInterval::default();
         for expected in [2, 4, 8, 16, 32, 60, 60] {
             group.on_throttled();
-            assert_eq!(group.interval(BASE), s(expected));
+            assert_eq!(group.interval(BASE), Duration::from_secs(expected));
         }
         for _ in 0..7 {
             group.on_success();

@@ -2,50 +2,55 @@
 //! answering leaves a group with an unknown outcome. So an outage costs a few of them, not as many as the permits
 //! allow.
 
-/// How many clears may be in flight before the first answer. This is enough for 200 per second if the vendor answers
-/// within 80 ms.
-const INITIAL_WINDOW: usize = 16;
+use std::time::Duration;
+
+/// How many requests of an account may be unanswered: clears before the vendor's first answer, and intents at the API
+/// server. That is enough for 200 per second if each is answered within [`INTENT_LEAD`].
+pub(crate) const MAX_UNANSWERED: usize = 16;
+/// How long before its permit an attempt starts, so that its intent is stored by then: a permit that waits is lost. An
+/// intent that waits becomes an unknown outcome if the process crashes, so the lead is no longer than that.
+pub(crate) const INTENT_LEAD: Duration = Duration::from_millis(80);
 
 /// The clears of one account in flight, and how many more may start before the next answer: as many as are in flight.
 /// So for a slow vendor the window doubles with each round trip, until the permits are the limit.
 #[derive(Debug)]
-pub struct InFlightWindow {
+pub(crate) struct InFlightWindow {
     in_flight: usize,
     allowance: usize,
 }
 
 impl Default for InFlightWindow {
     fn default() -> Self {
-        Self { in_flight: 0, allowance: INITIAL_WINDOW }
+        Self { in_flight: 0, allowance: MAX_UNANSWERED }
     }
 }
 
 impl InFlightWindow {
     /// Whether another clear may start before the vendor answers.
     #[must_use]
-    pub fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.allowance > 0
     }
 
     /// A clear started.
-    pub fn on_start(&mut self) {
+    pub(crate) fn on_start(&mut self) {
         self.in_flight += 1;
         self.allowance = self.allowance.saturating_sub(1);
     }
 
     /// A clear was answered, whatever the answer says.
-    pub fn on_answer(&mut self) {
-        self.allowance = self.in_flight.max(INITIAL_WINDOW);
+    pub(crate) fn on_answer(&mut self) {
+        self.allowance = self.in_flight.max(MAX_UNANSWERED);
         self.finish_one();
     }
 
     /// A clear was sent and timed out without an answer. This does not allow another one.
-    pub fn on_timeout(&mut self) {
+    pub(crate) fn on_timeout(&mut self) {
         self.finish_one();
     }
 
     /// A clear was not sent after all.
-    pub fn on_not_sent(&mut self) {
+    pub(crate) fn on_not_sent(&mut self) {
         self.allowance += 1;
         self.finish_one();
     }
@@ -55,7 +60,7 @@ impl InFlightWindow {
     fn finish_one(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if self.in_flight == 0 {
-            self.allowance = INITIAL_WINDOW;
+            self.allowance = MAX_UNANSWERED;
         }
     }
 }
@@ -81,13 +86,13 @@ mod tests {
     #[test]
     fn a_vendor_that_says_nothing_is_sent_a_few_and_a_few_again_once_all_of_them_are_over() {
         let mut window = InFlightWindow::default();
-        assert_eq!(start_all(&mut window, 1000), INITIAL_WINDOW);
-        for _ in 1..INITIAL_WINDOW {
+        assert_eq!(start_all(&mut window, 1000), MAX_UNANSWERED);
+        for _ in 1..MAX_UNANSWERED {
             window.on_timeout();
             assert!(!window.has_room());
         }
         window.on_timeout();
-        assert_eq!(start_all(&mut window, 1000), INITIAL_WINDOW);
+        assert_eq!(start_all(&mut window, 1000), MAX_UNANSWERED);
     }
 
     #[test]
@@ -121,12 +126,12 @@ mod tests {
     }
 
     proptest! {
-        /// Between two answers no more start than were in flight at the first of them, or [`INITIAL_WINDOW`]. With none
+        /// Between two answers no more start than were in flight at the first of them, or [`MAX_UNANSWERED`]. With none
         /// in flight, another may start.
         #[test]
         fn between_two_answers_no_more_begin_than_were_out(steps in vec(0..6_u8, 0..400)) {
             let mut window = InFlightWindow::default();
-            let (mut in_flight, mut allowed, mut since) = (0_usize, INITIAL_WINDOW, 0_isize);
+            let (mut in_flight, mut allowed, mut since) = (0_usize, MAX_UNANSWERED, 0_isize);
             for step in steps {
                 if step > 2 {
                     if window.has_room() {
@@ -139,7 +144,7 @@ mod tests {
                     match step {
                         0 => {
                             window.on_answer();
-                            (allowed, since) = (in_flight.max(INITIAL_WINDOW), 0);
+                            (allowed, since) = (in_flight.max(MAX_UNANSWERED), 0);
                         }
                         1 => window.on_timeout(),
                         _ => {
@@ -149,7 +154,7 @@ mod tests {
                     }
                     in_flight -= 1;
                     if in_flight == 0 {
-                        (allowed, since) = (INITIAL_WINDOW, 0);
+                        (allowed, since) = (MAX_UNANSWERED, 0);
                         prop_assert!(window.has_room());
                     }
                 }

@@ -5,6 +5,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use super::mono::Mono;
+
 /// A watch that has not delivered a write after this long is lagging.
 const LAGGING_AFTER: Duration = Duration::from_millis(250);
 /// A watch that has not delivered a write after this long is stalled, not slow. It will be replaced, so there is no
@@ -13,7 +15,7 @@ const STALLED_AFTER: Duration = Duration::from_secs(5);
 
 /// The write that the watch is expected to deliver. Tracking one at a time is enough.
 #[derive(Debug, Default)]
-pub struct WatchLag {
+pub(crate) struct WatchLag {
     expected: Option<ExpectedWrite>,
     /// Watches that did not deliver the last expected write. None is expected of them until they deliver an event.
     stalled: HashSet<String>,
@@ -24,12 +26,12 @@ struct ExpectedWrite {
     watch: String,
     uid: String,
     version: u64,
-    written: Duration,
+    written: Mono,
 }
 
 impl WatchLag {
     /// A write of this object returned this resourceVersion. `watch` names the watch that will deliver it.
-    pub fn expect(&mut self, watch: &str, uid: &str, version: u64, now: Duration) {
+    pub(crate) fn expect(&mut self, watch: &str, uid: &str, version: u64, now: Mono) {
         if self.expected.is_none() && !self.stalled.contains(watch) {
             let (watch, uid) = (watch.to_owned(), uid.to_owned());
             self.expected = Some(ExpectedWrite { watch, uid, version, written: now });
@@ -38,21 +40,21 @@ impl WatchLag {
 
     /// The watch delivered this version of an object. If this is the expected write or a later version, returns how
     /// long it took.
-    pub fn observed(&mut self, watch: &str, uid: &str, version: u64, now: Duration) -> Option<Duration> {
+    pub(crate) fn observed(&mut self, watch: &str, uid: &str, version: u64, now: Mono) -> Option<Duration> {
         self.stalled.remove(watch);
         let seen = self.expected.take_if(|expected| expected.uid == uid && expected.version <= version)?;
-        Some(now.saturating_sub(seen.written))
+        Some(now - seen.written)
     }
 
     /// The object is gone, or cannot be read. True if its write was expected.
-    pub fn forget(&mut self, uid: &str) -> bool {
+    pub(crate) fn forget(&mut self, uid: &str) -> bool {
         self.expected.take_if(|expected| expected.uid == uid).is_some()
     }
 
     /// While the watch is lagging, the latest moment until which to wait for it.
-    pub fn lagging_until(&mut self, now: Duration) -> Option<Duration> {
+    pub(crate) fn lagging_until(&mut self, now: Mono) -> Option<Mono> {
         let written = self.expected.as_ref()?.written;
-        let waited = now.saturating_sub(written);
+        let waited = now - written;
         if waited >= STALLED_AFTER {
             self.stalled.extend(self.expected.take().map(|expected| expected.watch));
         }
@@ -64,8 +66,8 @@ impl WatchLag {
 mod tests {
     use super::*;
 
-    const fn ms(n: u64) -> Duration {
-        Duration::from_millis(n)
+    fn ms(n: u64) -> Mono {
+        Mono::START + Duration::from_millis(n)
     }
 
     #[test]
@@ -73,7 +75,7 @@ mod tests {
         let mut lag = WatchLag::default();
         lag.expect("w", "a", 7, ms(0));
         assert_eq!(lag.lagging_until(ms(249)), None);
-        assert_eq!(lag.observed("w", "a", 7, ms(20)), Some(ms(20)));
+        assert_eq!(lag.observed("w", "a", 7, ms(20)), Some(Duration::from_millis(20)));
         assert_eq!(lag.lagging_until(ms(900)), None);
     }
 
@@ -86,7 +88,7 @@ mod tests {
         assert_eq!(lag.observed("w", "a", 6, ms(260)), None);
         assert_eq!(lag.observed("w", "b", 8, ms(270)), None);
         assert_eq!(lag.lagging_until(ms(280)), Some(ms(5000)));
-        assert_eq!(lag.observed("w", "a", 9, ms(300)), Some(ms(300)));
+        assert_eq!(lag.observed("w", "a", 9, ms(300)), Some(Duration::from_millis(300)));
         assert_eq!(lag.lagging_until(ms(301)), None);
     }
 

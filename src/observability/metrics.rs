@@ -12,7 +12,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-pub use self::apps::{AppFigures, AppLabel, AppSeries};
+pub use self::apps::{AppGauges, AppLabel, AppSeries};
 use self::series::{FloatGauge, Series, add, count, set, timed};
 use crate::api::Reason;
 

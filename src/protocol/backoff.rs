@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::Now;
 use crate::limits::backoff::exponential;
+use crate::limits::mono::Mono;
 
 /// Upper bound of the wait after the first failure.
 const MIN_WAIT: Duration = Duration::from_secs(2);
@@ -14,19 +15,19 @@ const MAX_WAIT: Duration = Duration::from_mins(5);
 
 /// The longest backoff after this many failures, without jitter.
 #[must_use]
-pub fn longest(failures: i32) -> Duration {
+pub(crate) fn longest(failures: i32) -> Duration {
     exponential(MIN_WAIT, MAX_WAIT, failures.max(1).unsigned_abs())
 }
 
 /// The backoff after this many failures; `jitter` is uniform in 0..1.
 #[must_use]
-pub fn wait(failures: i32, jitter: f64) -> Duration {
+pub(crate) fn wait(failures: i32, jitter: f64) -> Duration {
     longest(failures).mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
 }
 
 /// `now + wait` for the status: rounded up to whole seconds, so that it is never before the end of the wait.
 #[must_use]
-pub fn next_attempt_time(now: Now, wait: Duration) -> Timestamp {
+pub(crate) fn next_attempt_time(now: Now, wait: Duration) -> Timestamp {
     let end = now.wall + wait;
     let second = Timestamp::from_second(end.as_second()).unwrap_or(end);
     if second < end { Timestamp::from_second(end.as_second() + 1).unwrap_or(end) } else { second }
@@ -36,7 +37,7 @@ pub fn next_attempt_time(now: Now, wait: Duration) -> Timestamp {
 /// clock at the time `next` was written cannot delay the attempt by more than the backoff. One extra second allows for
 /// rounding.
 #[must_use]
-pub fn hold_until(next: Timestamp, longest: Duration, now: Now) -> Duration {
+pub(crate) fn hold_until(next: Timestamp, longest: Duration, now: Now) -> Mono {
     let left = Duration::try_from(next.duration_since(now.wall)).unwrap_or_default();
     now.mono + left.min(longest + Duration::from_secs(1))
 }
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     fn at(millis: i64) -> Now {
-        Now { wall: Timestamp::from_millisecond(millis).unwrap(), mono: Duration::from_secs(7) }
+        Now { wall: Timestamp::from_millisecond(millis).unwrap(), mono: Mono::START + Duration::from_secs(7) }
     }
 
     #[test]
@@ -66,10 +67,10 @@ mod tests {
     #[test]
     fn a_wrong_clock_cannot_delay_beyond_the_backoff() {
         let next = Timestamp::from_second(1_000_000).unwrap();
-        assert_eq!(hold_until(next, longest(1), at(0)), Duration::from_secs(7 + 3));
+        assert_eq!(hold_until(next, longest(1), at(0)), Mono::START + Duration::from_secs(7 + 3));
         assert_eq!(
             hold_until(Timestamp::from_second(-5).unwrap(), longest(1), at(0)),
-            Duration::from_secs(7)
+            Mono::START + Duration::from_secs(7)
         );
     }
 }

@@ -7,12 +7,14 @@ use super::classify::{CallResult, Delivery, NotSentCause};
 use super::messages;
 use crate::api::AppReason;
 use crate::chat::{AccountFailure, Class};
+use crate::limits::backoff::exponential;
+use crate::limits::mono::Mono;
 
 /// Consecutive faults that open the circuit.
 const FAULTS_TO_OPEN: u32 = 3;
 const MIN_PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// The longest time between two probes of an open circuit.
-pub const MAX_PROBE_INTERVAL: Duration = Duration::from_mins(1);
+pub(crate) const MAX_PROBE_INTERVAL: Duration = Duration::from_mins(1);
 /// How long after a failed read of the Secret the key is requested again.
 const KEY_RETRY: Duration = Duration::from_secs(2);
 /// "Too many requests with invalid signatures": the vendor asks for one minute without calls.
@@ -29,9 +31,16 @@ pub struct AppFailure {
     pub message: String,
 }
 
+impl AppFailure {
+    /// A failure that the vendor did not report.
+    pub(crate) fn new(reason: AppReason, message: String) -> Self {
+        Self { reason, code: None, message }
+    }
+}
+
 /// The reason of an app whose account the vendor rejects.
 #[must_use]
-pub fn app_reason(failure: AccountFailure) -> AppReason {
+pub(crate) fn app_reason(failure: AccountFailure) -> AppReason {
     match failure {
         AccountFailure::Credentials => AppReason::CredentialsRejected,
         AccountFailure::Unavailable => AppReason::AccountUnavailable,
@@ -39,23 +48,23 @@ pub fn app_reason(failure: AccountFailure) -> AppReason {
     }
 }
 
-/// The circuit breaker of one app. Moments are durations since the process started.
+/// The circuit breaker of one app.
 #[derive(Clone, Debug)]
 pub struct CircuitBreaker {
     state: State,
-    since: Duration,
+    since: Mono,
     network_faults: u32,
     unknown: u32,
     expired: u32,
-    expired_at: Duration,
-    /// The probe interval when the circuit last closed. Cleared once the vendor accepts a clear.
-    interval_before_close: Option<Duration>,
+    expired_at: Mono,
+    /// The failures in a row when the circuit last closed. Cleared once the vendor accepts a clear.
+    failures_before_close: u32,
 }
 
 #[derive(Clone, Debug)]
 enum State {
     Closed,
-    Open { failure: Option<AppFailure>, wait: Duration, probe_at: Duration },
+    Open { failure: Option<AppFailure>, failures: u32, probe_at: Mono },
 }
 
 /// How an event changed the circuit.
@@ -75,22 +84,22 @@ impl CircuitBreaker {
     pub fn closed() -> Self {
         Self {
             state: State::Closed,
-            since: Duration::ZERO,
+            since: Mono::START,
             network_faults: 0,
             unknown: 0,
             expired: 0,
-            expired_at: Duration::ZERO,
-            interval_before_close: None,
+            expired_at: Mono::START,
+            failures_before_close: 0,
         }
     }
 
     /// The circuit of an app that has yet to be verified, with the failure that it last had. The first probe is due at
     /// once, or after a minute if the vendor asked for that.
     #[must_use]
-    pub fn unverified(last: Option<AppFailure>, now: Duration) -> Self {
+    pub fn unverified(last: Option<AppFailure>, now: Mono) -> Self {
         let must_pause = last.as_ref().is_some_and(|failure| failure.code == Some(TOO_MANY_BAD_SIGNATURES));
         let probe_at = if must_pause { now + MAX_PROBE_INTERVAL } else { now };
-        let state = State::Open { failure: last, wait: MIN_PROBE_INTERVAL, probe_at };
+        let state = State::Open { failure: last, failures: 1, probe_at };
         Self { state, since: now, ..Self::closed() }
     }
 
@@ -111,7 +120,7 @@ impl CircuitBreaker {
 
     /// When the next probe is due; `None` while closed.
     #[must_use]
-    pub fn next_probe_at(&self) -> Option<Duration> {
+    pub fn next_probe_at(&self) -> Option<Mono> {
         match self.state {
             State::Open { probe_at, .. } => Some(probe_at),
             State::Closed => None,
@@ -119,14 +128,14 @@ impl CircuitBreaker {
     }
 
     /// A probe started. The next one is due after the interval, even if this one never ends.
-    pub fn on_probe_started(&mut self, now: Duration) {
-        if let State::Open { wait, probe_at, .. } = &mut self.state {
-            *probe_at = now + *wait;
+    pub fn on_probe_started(&mut self, now: Mono) {
+        if let State::Open { failures, probe_at, .. } = &mut self.state {
+            *probe_at = now + probe_interval(*failures);
         }
     }
 
     /// The key of a working app could not be read from Kubernetes: the app is verified again as earliest as it can.
-    pub fn on_key_unavailable(&mut self, now: Duration) {
+    pub fn on_key_unavailable(&mut self, now: Mono) {
         if self.is_closed() {
             *self = Self::unverified(None, now);
             self.probe_again_at(now + KEY_RETRY);
@@ -134,8 +143,8 @@ impl CircuitBreaker {
     }
 
     /// Something other than the vendor keeps the app from working, for example its Secret.
-    pub fn on_failure(&mut self, failure: AppFailure, now: Duration) -> CircuitChange {
-        self.open(failure, next_interval(self.probe_interval()), now)
+    pub fn on_failure(&mut self, failure: AppFailure, now: Mono) -> CircuitChange {
+        self.open(failure, self.failures(), now)
     }
 
     /// A clear ended with `result`. If the vendor accepted it, the account works for more than probes, even if another
@@ -145,13 +154,13 @@ impl CircuitBreaker {
         if !result.accepts_account() {
             return false;
         }
-        self.interval_before_close = None;
+        self.failures_before_close = 0;
         let earliest = self.since + MIN_PROBE_INTERVAL;
         match &mut self.state {
-            State::Open { failure: Some(failure), wait, probe_at }
+            State::Open { failure: Some(failure), failures, probe_at }
                 if failure.code != Some(TOO_MANY_BAD_SIGNATURES) && *probe_at > earliest =>
             {
-                (*wait, *probe_at) = (MIN_PROBE_INTERVAL, earliest);
+                (*failures, *probe_at) = (1, earliest);
                 true
             }
             _ => false,
@@ -159,7 +168,7 @@ impl CircuitBreaker {
     }
 
     /// A clear or a read that was started and signed at `started_at` ended with `result`.
-    pub fn on_call(&mut self, result: &CallResult, started_at: Duration, now: Duration) -> CircuitChange {
+    pub fn on_call(&mut self, result: &CallResult, started_at: Mono, now: Mono) -> CircuitChange {
         if !self.is_closed() || started_at < self.since {
             return CircuitChange::None;
         }
@@ -202,13 +211,13 @@ impl CircuitBreaker {
     }
 
     /// A probe ended with `result`. Any answer that shows that the vendor accepted the signature closes the circuit.
-    pub fn on_probe(&mut self, result: &CallResult, now: Duration) -> CircuitChange {
+    pub fn on_probe(&mut self, result: &CallResult, now: Mono) -> CircuitChange {
         if self.is_closed() {
             return CircuitChange::None;
         }
         match result.delivery {
             Delivery::Sent(Class::Success | Class::GroupNotFound | Class::NotSupported | Class::Invalid) => {
-                *self = Self { since: now, interval_before_close: self.probe_interval(), ..Self::closed() };
+                *self = Self { since: now, failures_before_close: self.failures(), ..Self::closed() };
                 CircuitChange::Closed
             }
             Delivery::Sent(Class::Account(failure)) => self.reject(failure, result, now),
@@ -231,52 +240,54 @@ impl CircuitBreaker {
         }
     }
 
-    fn probe_again_at(&mut self, moment: Duration) {
+    fn probe_again_at(&mut self, moment: Mono) {
         if let State::Open { probe_at, .. } = &mut self.state {
             *probe_at = moment;
         }
     }
 
-    fn reject(&mut self, failure: AccountFailure, result: &CallResult, now: Duration) -> CircuitChange {
+    fn reject(&mut self, failure: AccountFailure, result: &CallResult, now: Mono) -> CircuitChange {
         // Continue with the earlier interval: otherwise a vendor that accepts reads and rejects clears would get a
         // probe every five seconds forever.
-        let before = self.interval_before_close.filter(|_| now < self.since + MAX_PROBE_INTERVAL);
+        let before = if now < self.since + MAX_PROBE_INTERVAL { self.failures_before_close } else { 0 };
         let must_pause = result.code == Some(TOO_MANY_BAD_SIGNATURES);
-        let wait =
-            if must_pause { MAX_PROBE_INTERVAL } else { next_interval(self.probe_interval().or(before)) };
+        let earlier = if must_pause { u32::MAX } else { self.failures().max(before) };
         let message = format!("The vendor rejects the account, {}", messages::result(result));
-        self.open(AppFailure { reason: app_reason(failure), code: result.code, message }, wait, now)
+        self.open(AppFailure { reason: app_reason(failure), code: result.code, message }, earlier, now)
     }
 
-    fn mark_unreachable(&mut self, result: &CallResult, now: Duration) -> CircuitChange {
+    fn mark_unreachable(&mut self, result: &CallResult, now: Mono) -> CircuitChange {
         let message = format!(
             "No usable answer from the vendor. {} Check the region or endpoint, DNS, and network policies for port 443.",
             messages::capital(&messages::result(result))
         );
-        let wait = next_interval(self.probe_interval());
-        self.open(AppFailure { reason: AppReason::Unreachable, code: result.code, message }, wait, now)
+        let failure = AppFailure { reason: AppReason::Unreachable, code: result.code, message };
+        self.open(failure, self.failures(), now)
     }
 
-    /// The current probe interval, while the app has a known failure.
-    fn probe_interval(&self) -> Option<Duration> {
-        match &self.state {
-            State::Open { failure: Some(_), wait, .. } => Some(*wait),
-            _ => None,
+    /// How often in a row it failed, while the app has a known failure.
+    fn failures(&self) -> u32 {
+        match self.state {
+            State::Open { failure: Some(_), failures, .. } => failures,
+            _ => 0,
         }
     }
 
-    fn open(&mut self, failure: AppFailure, wait: Duration, now: Duration) -> CircuitChange {
+    /// Opens it after a failure that follows `earlier` ones.
+    fn open(&mut self, failure: AppFailure, earlier: u32, now: Mono) -> CircuitChange {
+        let failures = earlier.saturating_add(1);
         let change =
             if self.failure() == Some(&failure) { CircuitChange::None } else { CircuitChange::Opened };
-        let state = State::Open { failure: Some(failure), wait, probe_at: now + wait };
+        let probe_at = now + probe_interval(failures);
+        let state = State::Open { failure: Some(failure), failures, probe_at };
         *self = Self { state, since: now, ..Self::closed() };
         change
     }
 }
 
-/// The probe interval that follows `last`.
-fn next_interval(last: Option<Duration>) -> Duration {
-    last.map_or(MIN_PROBE_INTERVAL, |last| (last * 2).min(MAX_PROBE_INTERVAL))
+/// The time until the next probe after this many failures in a row.
+fn probe_interval(failures: u32) -> Duration {
+    exponential(MIN_PROBE_INTERVAL, MAX_PROBE_INTERVAL, failures)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 /// The lease as the drain reads it.
 #[derive(Clone, Copy, Debug)]
-pub struct LeaseView<'a> {
+pub(crate) struct LeaseView<'a> {
     /// The lease holder; empty if there is none.
     pub holder: &'a str,
     /// The drain that requested the lease, or that it was handed to; empty if there is none.
@@ -14,7 +14,7 @@ pub struct LeaseView<'a> {
 
 /// What the drain does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// Nothing: a drain holds the lease, so no process leads or will lead.
     Held,
     /// Write itself as the holder.
@@ -28,7 +28,7 @@ pub enum Step {
 /// The next step of the drain `me`. `had_it` is whether `me` held the lease before: another drain that has taken it
 /// since prevents leading just as well.
 #[must_use]
-pub fn step(me: &str, found: LeaseView<'_>, had_it: bool) -> Step {
+pub(crate) fn step(me: &str, found: LeaseView<'_>, had_it: bool) -> Step {
     let LeaseView { holder, drain, is_expired: is_silent } = found;
     let is_a_drain = !holder.is_empty() && holder == drain;
     if holder == me || had_it && is_a_drain {

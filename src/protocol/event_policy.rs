@@ -36,11 +36,12 @@ pub fn event_for(before: &ResetStatus, after: &ResetStatus) -> Option<EventText>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::mono::Mono;
     use crate::protocol::{Now, status::set_reason};
 
     fn at(reason: Reason, attempts: i32, failures: i32) -> ResetStatus {
         let mut status = ResetStatus { attempts, failures, ..ResetStatus::default() };
-        let now = Now { wall: jiff::Timestamp::UNIX_EPOCH, mono: std::time::Duration::ZERO };
+        let now = Now { wall: jiff::Timestamp::UNIX_EPOCH, mono: Mono::START };
         set_reason(&mut status, 1, reason, "why", now);
         status
     }

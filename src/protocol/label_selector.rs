@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelecto
 /// Why a selector is invalid. An invalid selector matches nothing: it decides who may use an account, and a typo must
 /// not open the account to everybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidSelector {
+pub(crate) enum InvalidSelector {
     /// Neither labels nor expressions.
     #[error("it is empty")]
     Empty,
@@ -27,7 +27,7 @@ pub enum InvalidSelector {
 
 /// Whether labels match a selector. An invalid selector matches nothing.
 #[must_use]
-pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+pub(crate) fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
     if invalid(selector).is_some() {
         return false;
     }
@@ -48,7 +48,7 @@ pub fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> b
 
 /// Why a selector is invalid; `None` if it is valid.
 #[must_use]
-pub fn invalid(selector: &LabelSelector) -> Option<InvalidSelector> {
+pub(crate) fn invalid(selector: &LabelSelector) -> Option<InvalidSelector> {
     let labels = selector.match_labels.iter().flatten();
     let expressions = selector.match_expressions.iter().flatten();
     if labels.clone().next().is_none() && expressions.clone().next().is_none() {

@@ -20,26 +20,28 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-pub mod backoff;
-pub mod circuit_breaker;
+pub(crate) mod backoff;
+pub(crate) mod circuit_breaker;
 pub mod classify;
 pub mod deadlines;
-pub mod drain;
+pub(crate) mod drain;
 pub mod event_policy;
-pub mod label_selector;
+pub(crate) mod label_selector;
 pub mod messages;
 pub mod outcome;
-pub mod ownership;
+pub(crate) mod ownership;
 pub mod plan;
 pub mod recovery;
-pub mod send_check;
-pub mod standby;
+pub(crate) mod send_check;
+pub(crate) mod standby;
 pub mod status;
-pub mod step;
+pub(crate) mod step;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+use crate::limits::mono::Mono;
 
 /// The current time on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +49,14 @@ pub struct Now {
     /// Wall clock. Shared with users and other processes; it can jump.
     pub wall: Timestamp,
     /// Time since this process started. Monotonic; it cannot jump.
-    pub mono: Duration,
+    pub mono: Mono,
 }
 
 impl Now {
     /// When `moment` comes, on the monotonic clock. At most one minute from now: the wall clock can be set meanwhile,
     /// and an early recheck costs nothing.
     #[must_use]
-    pub fn until(self, moment: Timestamp) -> Duration {
+    pub fn until(self, moment: Timestamp) -> Mono {
         let left = Duration::try_from(moment.duration_since(self.wall)).unwrap_or_default();
         self.mono + left.min(Duration::from_mins(1))
     }

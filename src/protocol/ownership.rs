@@ -77,7 +77,7 @@ impl KnownEnd {
 /// For a process that took over recently: whether its predecessor may have written `stored` over `known`. `has_written`
 /// is whether the process itself has written this status since it took over; `identity` is its own identity.
 #[must_use]
-pub fn predecessor_may_have_written(
+pub(crate) fn predecessor_may_have_written(
     known: &ResetStatus,
     stored: &ResetStatus,
     has_written: bool,
@@ -106,6 +106,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::limits::mono::Mono;
     use crate::protocol::status::message;
 
     fn status(fields: serde_json::Value) -> ResetStatus {
@@ -164,7 +165,7 @@ mod tests {
         let reset = json!({"metadata": {"name": "room", "generation": 3}, "spec": {"groupID": "@TGS#room"}});
         let reset = serde_json::from_value(reset).expect("a reset");
         let known = ResetStatus { history: vec![past("zero")], ..ended("one", "Cleared") };
-        let now = Now { wall: Timestamp::UNIX_EPOCH, mono: std::time::Duration::ZERO };
+        let now = Now { wall: Timestamp::UNIX_EPOCH, mono: Mono::START };
         let restored = KnownEnd::of(&known).status(&reset, now);
         assert!(restored.is_final() && restored.reason() == Reason::Cleared);
         assert_eq!(restored.request_id, known.request_id);

@@ -11,6 +11,7 @@ pub use super::step::{AppState, AppView, LocalState, Plan, Step};
 use super::step::{store, with_generation};
 use super::{Now, messages};
 use crate::api::{AppRef, GroupAttributeReset, Reason, ResetStatus};
+use crate::limits::mono::Mono;
 
 /// After this long, the status explains that the reset waits for rate limits.
 pub const EXPLAIN_LIMITS_AFTER: Duration = Duration::from_secs(10);
@@ -18,6 +19,23 @@ pub const EXPLAIN_LIMITS_AFTER: Duration = Duration::from_secs(10);
 const EXPLAIN_CHECKS_AFTER: Duration = Duration::from_secs(5);
 
 /// Plans the next step.
+///
+/// # Examples
+///
+/// ```
+/// use groupattr::api::GroupAttributeReset;
+/// use groupattr::limits::mono::Mono;
+/// use groupattr::protocol::Now;
+/// use groupattr::protocol::plan::{AppState, AppView, LocalState, Step, plan};
+///
+/// let spec = serde_json::from_value(serde_json::json!({ "groupID": "@TGS#room" }))?;
+/// let reset = GroupAttributeReset::new("room", spec);
+/// let now = Now { wall: jiff::Timestamp::now(), mono: Mono::START };
+/// let step = |state| plan(&reset, &AppView { state, account: None }, &LocalState::default(), now).step;
+/// assert_eq!(step(AppState::Working), Step::Send);
+/// assert_eq!(step(AppState::Missing), Step::Wait(None));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[must_use]
 pub fn plan(reset: &GroupAttributeReset, app: &AppView, local: &LocalState, now: Now) -> Plan {
     // 1. An object that is being deleted starts nothing.
@@ -125,7 +143,7 @@ fn waiting_for_check(
     status: &ResetStatus,
     generation: i64,
     app: &AppRef,
-    until_end: Option<Duration>,
+    until_end: Option<Mono>,
     now: Now,
 ) -> Plan {
     let explain_at = status.start_time.and_then(|start| start.checked_add(EXPLAIN_CHECKS_AFTER).ok());

@@ -10,6 +10,7 @@ use super::step::{AppState, AppView, LocalState, Plan, Step, store, with_generat
 use super::{Now, outcome};
 use crate::api::{GroupAttributeReset, GroupId, PendingAttempt, Reason, ResetStatus};
 use crate::chat::AccountId;
+use crate::limits::mono::Mono;
 
 /// The vendor's backend may still work on a call for this long after its caller stopped waiting.
 pub const SETTLE_TIME: Duration = Duration::from_secs(5);
@@ -25,7 +26,7 @@ pub(super) fn recover_pending(
 ) -> Plan {
     let ends = deadlines(reset, status).ok().and_then(|deadlines| deadlines.ends);
     // 1. Wait until no process can make the call any more: no call may follow the end of the request.
-    let attempt_over = local.read_back_at.map(|at| at.saturating_sub(SETTLE_TIME));
+    let attempt_over = local.read_back_at.map(|at| at - SETTLE_TIME);
     if let Some(attempt_over) = attempt_over.filter(|attempt_over| *attempt_over > now.mono) {
         return Plan { step: Step::Wait(Some(attempt_over)), explain: waiting(reset, status, &pending, now) };
     }
@@ -37,7 +38,7 @@ pub(super) fn recover_pending(
     // 3. Read the group back once the vendor's backend has settled and the app works.
     let explain = waiting(reset, status, &pending, now);
     let until_end = ends.map(|end| now.until(end));
-    let wait = |moment: Option<Duration>| Step::Wait(moment.into_iter().chain(until_end).min());
+    let wait = |moment: Option<Mono>| Step::Wait(moment.into_iter().chain(until_end).min());
     let step = match local.read_back_at {
         Some(at) if at > now.mono => wait(Some(at)),
         Some(_) if app.state == AppState::Working => Step::ReadBack(Box::new(pending)),
@@ -87,7 +88,7 @@ fn waiting(
 /// When the group of another process's attempt may be read back: the length of the attempt plus the settle time, from
 /// when this process first saw it. Uses only this process's monotonic clock, so clock skew does not matter.
 #[must_use]
-pub fn read_back_of_foreign(pending: &PendingAttempt, first_sight: Duration) -> Duration {
+pub fn read_back_of_foreign(pending: &PendingAttempt, first_sight: Mono) -> Mono {
     first_sight + attempt_length(pending) + SETTLE_TIME
 }
 
@@ -118,12 +119,18 @@ mod tests {
             host: "console.tim.qq.com".to_owned(),
         };
         let first_sight = Duration::from_secs(3);
-        assert_eq!(read_back_of_foreign(&pending(10), first_sight), Duration::from_secs(3 + 10 + 5));
+        assert_eq!(
+            read_back_of_foreign(&pending(10), Mono::START + first_sight),
+            Mono::START + Duration::from_secs(3 + 10 + 5)
+        );
         // The length is bounded, whatever the intent says.
         assert_eq!(
-            read_back_of_foreign(&pending(3600), first_sight),
-            first_sight + 2 * ATTEMPT_TIMEOUT + SETTLE_TIME
+            read_back_of_foreign(&pending(3600), Mono::START + first_sight),
+            Mono::START + (first_sight + 2 * ATTEMPT_TIMEOUT + SETTLE_TIME)
         );
-        assert_eq!(read_back_of_foreign(&pending(-10), first_sight), first_sight + SETTLE_TIME);
+        assert_eq!(
+            read_back_of_foreign(&pending(-10), Mono::START + first_sight),
+            Mono::START + (first_sight + SETTLE_TIME)
+        );
     }
 }

@@ -5,17 +5,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Now;
+use crate::limits::mono::Mono;
 
 /// How long one attempt may take, from planning to its answer.
-pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of it must be left when the call is sent: the vendor's own timeout is 3 s.
-pub const MIN_TIME_LEFT: Duration = Duration::from_secs(4);
+pub(crate) const MIN_TIME_LEFT: Duration = Duration::from_secs(4);
 
 /// The time limits for sending an attempt.
 #[derive(Clone, Copy, Debug)]
-pub struct SendBounds {
+pub(crate) struct SendBounds {
     /// Deadline of the attempt on the monotonic clock.
-    pub deadline_mono: Duration,
+    pub deadline_mono: Mono,
     /// Deadline of the attempt on the wall clock, as written in the intent.
     pub deadline_wall: Timestamp,
     /// `notAfter` or the reset's deadline, whichever comes first.
@@ -26,8 +27,8 @@ impl SendBounds {
     /// Timeout for a call that is sent now. Its permit, its group and its read-back rely on the call being over by
     /// then.
     #[must_use]
-    pub fn time_left(&self, now: Now) -> Duration {
-        self.deadline_mono.saturating_sub(now.mono)
+    pub(crate) fn time_left(&self, now: Now) -> Duration {
+        self.deadline_mono - now.mono
     }
 }
 
@@ -50,7 +51,7 @@ pub enum NotSentReason {
 ///
 /// # Errors
 /// The first reason why it may not.
-pub fn check_before_send(
+pub(crate) fn check_before_send(
     bounds: SendBounds,
     is_leader: bool,
     app_works: bool,
@@ -84,13 +85,13 @@ mod tests {
     }
 
     const BOUNDS: fn() -> SendBounds = || SendBounds {
-        deadline_mono: Duration::from_secs(10),
+        deadline_mono: Mono::START + Duration::from_secs(10),
         deadline_wall: wall(10_000),
         reset_ends: Some(wall(5_000)),
     };
 
     fn at(mono: u64, wall_millis: i64) -> Now {
-        Now { wall: wall(wall_millis), mono: Duration::from_millis(mono) }
+        Now { wall: wall(wall_millis), mono: Mono::START + Duration::from_millis(mono) }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Tracks whether attempts to read the lease succeed.
 #[derive(Debug)]
-pub struct Standby {
+pub(crate) struct Standby {
     span: Duration,
     worked_at: Option<Duration>,
 }
@@ -13,13 +13,13 @@ pub struct Standby {
 impl Standby {
     /// A standby that has not read the lease yet. Reads may fail for less than `span` without consequence.
     #[must_use]
-    pub fn new(span: Duration) -> Self {
+    pub(crate) fn new(span: Duration) -> Self {
         Self { span, worked_at: None }
     }
 
     /// Records a read of the lease at `now` that succeeded if `works`. Returns whether the process could take over:
     /// true from the first success on, until no read has succeeded for a whole span.
-    pub fn observe(&mut self, works: bool, now: Duration) -> bool {
+    pub(crate) fn observe(&mut self, works: bool, now: Duration) -> bool {
         if works {
             self.worked_at = Some(now);
         }

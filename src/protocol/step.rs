@@ -1,10 +1,9 @@
 //! What a plan is made of: what a reset sees of its app, what this process remembers of the reset, and the next step.
 
-use std::time::Duration;
-
 use super::status::for_generation;
 use crate::api::{AppReason, PendingAttempt, ResetStatus};
 use crate::chat::AccountId;
+use crate::limits::mono::Mono;
 
 /// The app as seen by a reset.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,22 +31,22 @@ pub enum AppState {
     Working,
 }
 
-/// What this process remembers of a reset. Moments are on the monotonic clock.
+/// What this process remembers of a reset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalState {
     /// When the group of the pending attempt may be read back.
-    pub read_back_at: Option<Duration>,
+    pub read_back_at: Option<Mono>,
     /// Until when `nextAttemptTime` delays the next attempt.
-    pub hold_until: Option<Duration>,
+    pub hold_until: Option<Mono>,
     /// Since when only rate limits have delayed it.
-    pub eligible_since: Option<Duration>,
+    pub eligible_since: Option<Mono>,
 }
 
 /// The next step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// Do nothing until this moment on the monotonic clock, unless something changes.
-    Wait(Option<Duration>),
+    /// Do nothing until this moment, unless something changes.
+    Wait(Option<Mono>),
     /// Store this status.
     Record(Box<ResetStatus>),
     /// Start an attempt as soon as the rate limits allow.

@@ -2,12 +2,13 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::ChatApp;
+use crate::chat::KeyFormat;
 use crate::chat::{AccountFailure, Class};
 use crate::protocol::classify::CallResult;
 
 fn at(second: u64) -> Now {
     let wall = Timestamp::from_second(i64::try_from(second).unwrap()).unwrap();
-    Now { wall, mono: Duration::from_secs(second) }
+    Now { wall, mono: Mono::START + Duration::from_secs(second) }
 }
 
 fn rules() -> AppRules {
@@ -148,7 +149,7 @@ fn an_app_whose_secret_held_no_key_begins_with_that_after_a_restart() {
     let mut invalid = app(1, &json!({}), None);
     let message = "Entry secretKey of Secret chat is no usable key".to_owned();
     invalid.circuit.on_probe_started(at(100).mono);
-    invalid.circuit.on_failure(failure(AppReason::SecretKeyInvalid, message.clone()), at(100).mono);
+    invalid.circuit.on_failure(AppFailure::new(AppReason::SecretKeyInvalid, message.clone()), at(100).mono);
     let after = after_a_restart(&invalid, 1, &json!({}));
     let known = after.failure().unwrap();
     assert_eq!((known.reason, known.message), (AppReason::SecretKeyInvalid, message));

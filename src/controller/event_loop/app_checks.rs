@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use super::{Controller, Wake};
 use crate::api::AppKey;
-use crate::controller::app_entry::{AppEntry, CallConfig, ProbeState};
+use crate::controller::app_entry::{AppEntry, ProbeState};
+use crate::controller::call_config::CallConfig;
 use crate::controller::read_back::{probe, sign};
 use crate::limits::check_queue::{CheckRequest, CheckStep, NextCheck};
+use crate::limits::mono::Mono;
 
 /// An app that waits longer than this for its check says so in its status.
 const REPORT_QUEUED_AFTER: Duration = Duration::from_secs(2);
@@ -40,7 +42,7 @@ impl Controller {
         }
     }
 
-    fn queue_check(&mut self, key: &AppKey, now: Duration) {
+    fn queue_check(&mut self, key: &AppKey, now: Mono) {
         let Some(app) = self.apps.get_mut(key) else { return };
         let Some(account) = app.account.clone() else { return };
         let is_broken = app.circuit.failure().is_some();
@@ -56,7 +58,7 @@ impl Controller {
     }
 
     /// Sets the timer for the next check to the moment the budget allows it.
-    pub(super) fn schedule_check(&mut self, now: Duration) {
+    pub(super) fn schedule_check(&mut self, now: Mono) {
         let moment = self.check_queue.next_opportunity(now);
         if self.check_timer.is_some_and(|timer| timer <= moment) {
             return;
@@ -83,7 +85,7 @@ impl Controller {
         }
     }
 
-    fn check(&mut self, key: &AppKey, now: Duration) {
+    fn check(&mut self, key: &AppKey, now: Mono) {
         let is_waiting =
             |app: &&mut AppEntry| app.probe_due_at().is_some_and(|due| due <= now) && app.verified.is_none();
         let app = self.apps.get_mut(key).filter(is_waiting);
@@ -108,7 +110,7 @@ impl Controller {
     }
 
     /// Sends the probe; a permit must be available.
-    fn probe(&mut self, key: &AppKey, config: Arc<CallConfig>, now: Duration) {
+    fn probe(&mut self, key: &AppKey, config: Arc<CallConfig>, now: Mono) {
         self.account(&config.account()).reads.acquire(now);
         if let Some(app) = self.apps.get_mut(key) {
             (app.probe, app.reports_queueing) = (ProbeState::Busy, false);

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Controller, Wake};
-use crate::api::AppKey;
-use crate::api::{AppLimits, AppReason};
+use crate::api::{AppKey, AppLimits};
 use crate::chat::AccountId;
 use crate::controller::any_chat_app::AnyChatApp;
-use crate::controller::app_entry::{AppEntry, CallConfig, ProbeState};
+use crate::controller::app_entry::{AppEntry, ProbeState};
+use crate::controller::call_config::CallConfig;
 use crate::controller::reset_cache::is_older;
 use crate::controller::task_result::TaskResult;
 use crate::k8s::secrets::CredentialsError;
@@ -140,16 +140,12 @@ impl Controller {
                 CircuitChange::None
             }
             Ok(result) => app.circuit.on_probe(&result, now.mono),
-            Err(fault) => {
+            Err(CredentialsError::Unusable(failure)) => app.circuit.on_failure(failure, now.mono),
+            Err(CredentialsError::NoAnswer(why)) => {
                 app.circuit.on_probe_started(now.mono);
-                match failure(fault) {
-                    Ok(failure) => app.circuit.on_failure(failure, now.mono),
-                    Err(why) => {
-                        warn_without_key(key, &why);
-                        app.key_error = Some(why);
-                        CircuitChange::None
-                    }
-                }
+                warn_without_key(key, &why);
+                app.key_error = Some(why);
+                CircuitChange::None
             }
         };
         if change == CircuitChange::Closed && app.verified.replace(now.second()).is_none() {
@@ -164,13 +160,13 @@ impl Controller {
         let now = self.now().mono;
         let app = self.apps.get_mut(&config.key).filter(|app| app.uses(config) && app.circuit.is_closed());
         let Some(app) = app else { return };
-        match failure(fault) {
-            Ok(failure) => {
+        match fault {
+            CredentialsError::Unusable(failure) => {
                 let change = app.circuit.on_failure(failure, now);
                 self.on_circuit_change(&config.key, change, false);
             }
             // Attempts that have a signature continue; the others wait until the next probe has one.
-            Err(why) => {
+            CredentialsError::NoAnswer(why) => {
                 warn_without_key(&config.key, &why);
                 app.circuit.on_key_unavailable(now);
             }
@@ -258,18 +254,6 @@ fn is_newer_of(object: &AnyChatApp, known: &AnyChatApp) -> bool {
     object.meta().uid == known.meta().uid
         && object.generation() == known.generation()
         && !is_older(&version(object), &version(known))
-}
-
-/// What an unusable Secret means for the app. If Kubernetes merely did not return it, the app itself has not failed,
-/// and the error says why.
-fn failure(fault: CredentialsError) -> Result<AppFailure, String> {
-    let (reason, message) = match fault {
-        CredentialsError::NotFound(message) => (AppReason::SecretNotFound, message),
-        CredentialsError::KeyMissing(message) => (AppReason::SecretKeyMissing, message),
-        CredentialsError::KeyInvalid(message) => (AppReason::SecretKeyInvalid, message),
-        CredentialsError::NoAnswer(why) => return Err(why),
-    };
-    Ok(AppFailure { reason, code: None, message })
 }
 
 fn warn_without_key(AppKey { kind, namespace, name }: &AppKey, why: &str) {

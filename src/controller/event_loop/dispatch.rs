@@ -14,18 +14,15 @@ use super::{Controller, Wake};
 use crate::api::AppKey;
 use crate::api::GroupId;
 use crate::chat::AccountId;
-use crate::controller::app_entry::CallConfig;
 use crate::controller::attempt::{AttemptOrder, attempt};
+use crate::controller::call_config::CallConfig;
 use crate::controller::read_back::read_back;
 use crate::controller::reset_cache::QueuePosition;
 use crate::limits::group_interval::GroupReadiness;
+use crate::limits::in_flight_window::{INTENT_LEAD, MAX_UNANSWERED};
+use crate::limits::mono::Mono;
 use crate::protocol::Now;
 use crate::protocol::plan::{AppState, Step};
-
-/// Most intent writes of one account in flight at once. That is enough for 200/s if the API server takes 80 ms per
-/// write. A slower API server becomes the bottleneck; resets then wait here, in the fair queue, and not at the API
-/// server, where the last to come is the last to be served.
-const MAX_CONCURRENT_INTENTS: usize = 16;
 
 /// While the lease renewal is overdue, leadership is checked again after this long.
 const LEADERSHIP_RECHECK: Duration = Duration::from_secs(1);
@@ -57,7 +54,7 @@ impl Controller {
         self.start_reads(name, now);
     }
 
-    fn grant_permits(&mut self, name: &AccountId, now: Duration) {
+    fn grant_permits(&mut self, name: &AccountId, now: Mono) {
         loop {
             let account = self.account(name);
             if account.awaiting_permit.is_empty() {
@@ -74,7 +71,7 @@ impl Controller {
                 let account = self.account(name);
                 account.clears.acquire(now);
                 account.uncommitted = account.uncommitted.saturating_sub(1);
-                self.ctx.metrics.permit_wait(now.saturating_sub(waiting.eligible_since));
+                self.ctx.metrics.permit_wait(now - waiting.eligible_since);
             }
         }
     }
@@ -91,15 +88,16 @@ impl Controller {
         if let Some(lagging_until) = self.watch_lag.lagging_until(now.mono) {
             return self.dispatch_at(name, lagging_until);
         }
-        let ahead = self.intent_lead.lead();
         loop {
             let account = self.account(name);
-            let may_start =
-                account.intents_in_flight() < MAX_CONCURRENT_INTENTS && account.in_flight.has_room();
+            // A slow API server becomes the bottleneck: resets wait here, in the fair queue, and not there, where the
+            // last to come is the last to be served.
+            let may_start = account.intents_in_flight() < MAX_UNANSWERED && account.in_flight.has_room();
             if account.clear_queue.is_empty() || !may_start {
                 return;
             }
-            let moment = account.clears.available_at(account.uncommitted, now.mono).saturating_sub(ahead);
+            let permit = account.clears.available_at(account.uncommitted, now.mono);
+            let moment = permit - INTENT_LEAD;
             if moment > now.mono {
                 return self.dispatch_at(name, moment);
             }
@@ -124,7 +122,7 @@ impl Controller {
     }
 
     /// Dispatches the account again at `moment`; one timer per account.
-    fn dispatch_at(&mut self, name: &AccountId, moment: Duration) {
+    fn dispatch_at(&mut self, name: &AccountId, moment: Mono) {
         let account = self.account(name);
         let current = account.timer;
         if current.is_some_and(|current| current <= moment) {
@@ -173,8 +171,8 @@ impl Controller {
         name: &AccountId,
         key: &AppKey,
         group: &GroupId,
-        now: Duration,
-    ) -> Option<Duration> {
+        now: Mono,
+    ) -> Option<Mono> {
         let app = self.apps.get(key).filter(|app| app.is_unconfirmed())?;
         let own = &app.object.spec().limits;
         let interval = Duration::from_millis(u64::try_from(own.group_interval_milliseconds).unwrap_or(1000));

@@ -8,7 +8,7 @@ use crate::api::AppKey;
 use crate::api::ResetStatus;
 use crate::chat::AccountId;
 use crate::controller::watches::{CHAT_APP, CLUSTER_CHAT_APP, RESET};
-use crate::observability::metrics::{AppFigures, AppLabel};
+use crate::observability::metrics::{AppGauges, AppLabel};
 use crate::protocol::Now;
 
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(2);
@@ -65,7 +65,7 @@ impl Controller {
         for (key, app) in &self.apps {
             let (waiting, oldest) = waiting.get(key).copied().unwrap_or_default();
             let account = app.account.as_ref().and_then(|name| self.accounts.get_mut(name));
-            let figures = AppFigures {
+            let gauges = AppGauges {
                 was_verified: app.verified.is_some(),
                 waiting,
                 oldest,
@@ -74,7 +74,7 @@ impl Controller {
                 limit: account
                     .map(|account| (account.clears.in_use(now.mono), account.clears.rate(now.mono))),
             };
-            apps.push((key, figures));
+            apps.push((key, gauges));
         }
         self.series.update(apps);
         metrics.apps_waiting(self.check_queue.never_checked(), self.app_write_queue.len());

@@ -4,10 +4,10 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | what does a watch event change? | `watch_events` |
+//! | what does a watch event change? | `watch_events`; a complete list, `lists` |
 //! | what if an object cannot be decoded? | `malformed` |
 //! | what is the next step for a reset? | `reconcile` |
-//! | which status writes and deletions are not part of an attempt? | `status_writes` |
+//! | which status writes and deletions are not part of an attempt? | `status_writes`; those that can wait, `low_priority` |
 //! | which call may go now under the limits? | `dispatch` |
 //! | when is an app checked? | `app_checks` |
 //! | does an app work, and what does its status say? | `apps` |
@@ -20,6 +20,8 @@ mod app_checks;
 mod apps;
 mod dispatch;
 mod housekeeping;
+mod lists;
+mod low_priority;
 mod malformed;
 mod reconcile;
 mod status_writes;
@@ -28,12 +30,11 @@ mod watch_events;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use self::malformed::MalformedQueue;
+use self::low_priority::LowPriority;
 use super::account_limits::AccountLimits;
 use super::app_entry::{AppEntry, AppRules};
 use super::context::Context;
@@ -45,7 +46,7 @@ use crate::api::AppKey;
 use crate::chat::AccountId;
 use crate::limits::check_queue::CheckQueue;
 use crate::limits::fair_queue::FairQueue;
-use crate::limits::intent_lead::IntentLead;
+use crate::limits::mono::Mono;
 use crate::limits::watch_lag::WatchLag;
 use crate::observability::health_server::Health;
 use crate::observability::log_throttle::LogThrottle;
@@ -54,7 +55,7 @@ use crate::protocol::Now;
 
 /// How the event loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LoopExit {
+pub(crate) enum LoopExit {
     /// It was asked to stop, and nothing is in flight.
     Stopped,
     /// A task or a watch failed; the process must exit.
@@ -62,7 +63,7 @@ pub enum LoopExit {
 }
 
 /// The state of the process.
-pub struct Controller {
+pub(crate) struct Controller {
     ctx: Arc<Context>,
     rules: AppRules,
     health: Arc<Health>,
@@ -71,36 +72,30 @@ pub struct Controller {
     accounts: HashMap<AccountId, AccountLimits>,
     /// Never-verified apps that wait for a check, and when the next one is selected.
     check_queue: CheckQueue<AppKey>,
-    check_timer: Option<Duration>,
+    check_timer: Option<Mono>,
     /// App status writes in flight, and apps that wait for one.
     app_writes_in_flight: usize,
     app_write_queue: FairQueue<(bool, AppKey)>,
     /// uid and labels of each namespace, by name.
     namespaces: HashMap<String, (String, BTreeMap<String, String>)>,
-    /// Stored objects that cannot be decoded, by kind and uid, and the queue of those whose status does not say so
-    /// yet.
+    /// Stored objects that cannot be decoded, by kind and uid.
     malformed: HashMap<(&'static str, String), Malformed>,
-    unexplained: MalformedQueue,
     series: AppSeries,
     timers: Timers,
     /// Keeps the log readable while an RBAC permission is missing.
     log_throttle: LogThrottle,
     tasks: JoinSet<()>,
     pending_lists: HashSet<Source>,
-    took_over: Duration,
+    took_over: Mono,
     /// From this moment on no predecessor can still be writing.
-    alone_from: Duration,
-    /// How long before its permit an attempt is started.
-    intent_lead: IntentLead,
+    alone_from: Mono,
     /// Whether the watches lag, and whether each namespace has its own.
     watch_lag: WatchLag,
     watches_per_namespace: bool,
     /// Status writes in flight that are not part of an attempt, and resets that wait for one.
     writes_in_flight: usize,
     write_queue: FairQueue,
-    /// Resets whose status should explain why they wait, and when the next one may be written.
-    explanation_queue: FairQueue,
-    explain_at: Duration,
+    low_priority: LowPriority,
     /// Accounts whose queues have to be dispatched before the loop sleeps.
     dirty_accounts: BTreeSet<AccountId>,
 }
@@ -108,7 +103,7 @@ pub struct Controller {
 impl Controller {
     /// A controller that starts now and still has to receive the initial list of every source.
     #[must_use]
-    pub fn new(ctx: Arc<Context>, rules: AppRules, health: Arc<Health>, sources: Vec<Source>) -> Self {
+    pub(crate) fn new(ctx: Arc<Context>, rules: AppRules, health: Arc<Health>, sources: Vec<Source>) -> Self {
         let took_over = ctx.clock.now().mono;
         let alone_from = took_over + rules.predecessor_writes;
         let reader = CacheOwner { identity: ctx.identity.clone(), alone_from };
@@ -127,7 +122,6 @@ impl Controller {
             app_write_queue: FairQueue::default(),
             namespaces: HashMap::new(),
             malformed: HashMap::new(),
-            unexplained: MalformedQueue::default(),
             series,
             timers: Timers::default(),
             log_throttle: LogThrottle::default(),
@@ -135,19 +129,17 @@ impl Controller {
             pending_lists: sources.into_iter().collect(),
             took_over,
             alone_from,
-            intent_lead: IntentLead::default(),
             watch_lag: WatchLag::default(),
             watches_per_namespace,
             writes_in_flight: 0,
             write_queue: FairQueue::default(),
-            explanation_queue: FairQueue::default(),
-            explain_at: Duration::ZERO,
+            low_priority: LowPriority::default(),
             dirty_accounts: BTreeSet::new(),
         }
     }
 
     /// Runs until [`Context::stop`] is cancelled and nothing is in flight any more.
-    pub async fn run(
+    pub(crate) async fn run(
         &mut self,
         mut events: mpsc::Receiver<WatchEvent>,
         mut reports: mpsc::UnboundedReceiver<TaskResult>,
@@ -179,7 +171,8 @@ impl Controller {
                     return LoopExit::Stopped;
                 }
                 self.timers = Timers::default();
-                // Attempts without a permit are not sent any more.
+                // Attempts without a permit are not sent any more, and known outcomes are stored at once.
+                self.low_priority.outcomes.clear();
                 self.accounts.values_mut().for_each(|account| account.awaiting_permit.clear());
                 continue;
             }
@@ -189,7 +182,7 @@ impl Controller {
     }
 
     /// Aborts the tasks that are still in flight and returns their number.
-    pub fn abandon(&mut self) -> usize {
+    pub(crate) fn abandon(&mut self) -> usize {
         let left = self.tasks.len();
         self.tasks.abort_all();
         left
@@ -220,8 +213,7 @@ impl Controller {
                 Wake::Group(name, group) => self.next_for_group(&name, &group),
                 Wake::App(key) => self.reconcile_app(&key),
                 Wake::Check => self.check_next(),
-                Wake::Explanation => self.explain_next(),
-                Wake::Malformed => self.explain_malformed(),
+                Wake::LowPriority => self.write_low_priority(),
                 Wake::Housekeeping => self.housekeeping(),
             }
         }

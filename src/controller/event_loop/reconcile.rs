@@ -1,7 +1,6 @@
 //! Reconciles a reset: plans its next step and executes it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{Controller, Wake};
 use crate::api::{AppKey, AppKind, GroupAttributeReset, GroupId, NamespacesFrom, ResetStatus};
@@ -12,6 +11,7 @@ use crate::controller::attempt::status_without_call;
 use crate::controller::reset_cache::{QueuePosition, Stage};
 use crate::limits::fair_queue::QueueKey;
 use crate::limits::group_interval::GroupReadiness;
+use crate::limits::mono::Mono;
 use crate::protocol::circuit_breaker::MAX_PROBE_INTERVAL;
 use crate::protocol::label_selector;
 use crate::protocol::plan::{AppState, AppView, EXPLAIN_LIMITS_AFTER, Plan, Step, plan};
@@ -77,7 +77,7 @@ impl Controller {
     }
 
     /// Logs at debug level why nothing happens; the status explains it to users.
-    fn log_wait(&mut self, uid: &str, until: Option<Duration>, now: Now) {
+    fn log_wait(&mut self, uid: &str, until: Option<Mono>, now: Now) {
         if !tracing::enabled!(tracing::Level::DEBUG) {
             return;
         }
@@ -88,7 +88,7 @@ impl Controller {
             uid,
             suspended = object.spec.suspend,
             app = ?self.app_view(&object).state,
-            seconds = until.map(|moment| moment.saturating_sub(now.mono).as_secs_f64()),
+            seconds = until.map(|moment| (moment - now.mono).as_secs_f64()),
             "nothing to do for now"
         );
     }
@@ -242,7 +242,7 @@ impl Controller {
     }
 
     /// Reconciles a reset again at `moment`; one timer per reset.
-    pub(super) fn wake_at(&mut self, uid: &str, moment: Duration) {
+    pub(super) fn wake_at(&mut self, uid: &str, moment: Mono) {
         let Some(entry) = self.resets.all.get_mut(uid) else { return };
         if let Some(old) = entry.timer.replace(moment) {
             self.timers.clear(old, Wake::Reset(uid.to_owned()));

@@ -35,12 +35,12 @@ impl Controller {
             TaskResult::ResetDone(done) => self.on_reset_done(done),
             TaskResult::Deleted { uid, version, outcome } => self.on_deleted_reset(&uid, &version, outcome),
             TaskResult::AppDone(key, written) => self.on_app_written(&key, written),
-            TaskResult::MalformedExplained => self.on_malformed_explained(),
+            TaskResult::MalformedWritten => self.release_write_slot(),
+            TaskResult::OutcomeUnknown { namespace, uid, turn } => self.queue_outcome(&namespace, uid, turn),
         }
     }
 
     fn on_intent_stored(&mut self, waiting: IntentStored) {
-        self.intent_lead.observe(self.now().mono.saturating_sub(waiting.started));
         // Unless it is gone by now: the answer to an earlier write must not bring it back.
         if self.resets.active(&waiting.uid).is_some() {
             let _ = self.upsert(&waiting.committed, Freshness::OwnWrite);
@@ -88,7 +88,7 @@ impl Controller {
         }
         if let Some(result) = &result {
             if group.is_some() {
-                self.count_attempt(&key, result, sent.map(|(at, _)| now.saturating_sub(at)));
+                self.count_attempt(&key, result, sent.map(|(at, _)| now - at));
             }
             // A result for an older configuration says nothing about the current one.
             let moment = self.now();

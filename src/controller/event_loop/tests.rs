@@ -141,7 +141,7 @@ async fn a_status_that_somebody_keeps_changing_is_written_back_less_and_less_oft
                 () = tokio::time::sleep(SECOND / 4) => bench.turn(),
             }
         };
-        restored_at.push(bench.now().saturating_sub(start).as_secs());
+        restored_at.push((bench.now() - start).as_secs());
         version += 1;
         let mut stored = reset("room", version, &json!({}));
         stored["status"] = put.body["status"].clone();
@@ -149,4 +149,24 @@ async fn a_status_that_somebody_keeps_changing_is_written_back_less_and_less_oft
         bench.result().await;
     }
     assert_eq!(restored_at, [0, 1, 3, 7, 15]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_with_many_unanswered_calls_does_not_delay_what_another_one_records() {
+    let mut bench = Bench::listed();
+    let mut turns = Vec::new();
+    for (namespace, uid) in [("flood", "a"), ("flood", "b"), ("flood", "c"), ("calm", "d")] {
+        let (turn, comes) = tokio::sync::oneshot::channel();
+        let (namespace, uid) = (namespace.to_owned(), uid.to_owned());
+        bench.take(TaskResult::OutcomeUnknown { namespace, uid, turn });
+        turns.push(comes);
+    }
+    let mut order = Vec::new();
+    for _ in 0..4 {
+        let came: Vec<_> = turns.iter_mut().map(|turn| turn.try_recv().is_ok()).collect();
+        order.push(came.iter().position(|came| *came).expect("one every 20 ms"));
+        assert_eq!(came.iter().filter(|came| **came).count(), 1, "one at a time");
+        bench.pass(SECOND / 50).await;
+    }
+    assert_eq!(order, [0, 1, 3, 2], "before c, which came earlier");
 }

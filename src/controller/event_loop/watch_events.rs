@@ -1,6 +1,5 @@
 //! Applies watch events to the state.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Controller;
@@ -9,9 +8,7 @@ use crate::api::{AppKind, GroupAttributeReset, GroupId, NamespacesFrom};
 use crate::controller::any_chat_app::AnyChatApp;
 use crate::controller::app_entry::AppEntry;
 use crate::controller::reset_cache::{ForeignAttempt, Freshness, Upserted, version_number};
-use crate::controller::watches::{
-    CHAT_APP, CLUSTER_CHAT_APP, Identity, NAMESPACE, RESET, Source, WatchEvent,
-};
+use crate::controller::watches::{CHAT_APP, CLUSTER_CHAT_APP, Identity, NAMESPACE, RESET, WatchEvent};
 use crate::protocol::label_selector::{InvalidSelector, invalid};
 use crate::protocol::plan::AppState;
 
@@ -89,7 +86,7 @@ impl Controller {
     /// A call of the predecessor may still be in flight: it holds a permit of its account, and its group. A status is
     /// trusted to say so only while a predecessor may still write, and only for the account that the reset could use
     /// itself: a client that can write statuses must not delay others.
-    fn hold_for_predecessor(&mut self, uid: &str, foreign: &ForeignAttempt) {
+    pub(super) fn hold_for_predecessor(&mut self, uid: &str, foreign: &ForeignAttempt) {
         let now = self.now().mono;
         let Some(active) = self.resets.active(uid) else { return };
         let (object, key) = (Arc::clone(&active.object), active.app.clone());
@@ -172,7 +169,7 @@ impl Controller {
         }
     }
 
-    fn forget_reset(&mut self, uid: &str) {
+    pub(super) fn forget_reset(&mut self, uid: &str) {
         self.reset_is_gone(uid);
         self.resets.forget(uid);
     }
@@ -194,7 +191,7 @@ impl Controller {
         }
     }
 
-    fn forget_app(&mut self, key: &AppKey) {
+    pub(super) fn forget_app(&mut self, key: &AppKey) {
         if let Some(app) = self.apps.remove(key) {
             app.withdraw();
             if (app.limits_apply() || app.is_unconfirmed())
@@ -208,74 +205,6 @@ impl Controller {
         self.reconcile_resets_of_app(key);
     }
 
-    fn on_listed(&mut self, source: &Source, uids: &HashSet<String>) {
-        let inside = |namespace: &str| source.namespace.is_empty() || source.namespace == namespace;
-        let is_gone = |uid: Option<&String>, namespace: &str| {
-            inside(namespace) && uid.is_none_or(|uid| !uids.contains(uid))
-        };
-        match source.kind {
-            RESET => {
-                let all = self.resets.all.iter();
-                let gone: Vec<_> = all
-                    .filter(|(uid, entry)| is_gone(Some(uid), &entry.namespace))
-                    .map(|(uid, _)| uid.clone())
-                    .collect();
-                for uid in &gone {
-                    self.forget_reset(uid);
-                }
-            }
-            CHAT_APP | CLUSTER_CHAT_APP => {
-                let apps = self.apps.iter().filter(|(key, _)| kind_of(key) == source.kind);
-                let gone: Vec<_> = apps
-                    .filter(|(key, app)| is_gone(app.object.meta().uid.as_ref(), &key.namespace))
-                    .map(|(key, _)| key.clone())
-                    .collect();
-                for key in &gone {
-                    self.forget_app(key);
-                }
-            }
-            NAMESPACE => {
-                let gone = |(_, (uid, _)): &(&String, &(String, _))| !uids.contains(uid);
-                let gone: Vec<_> =
-                    self.namespaces.iter().filter(gone).map(|(name, _)| name.clone()).collect();
-                for name in &gone {
-                    self.namespaces.remove(name);
-                    self.reconcile_resets_of_namespace(name);
-                }
-            }
-            _ => {}
-        }
-        self.malformed.retain(|(kind, uid), malformed| {
-            *kind != source.kind || !inside(&malformed.identity.namespace) || uids.contains(uid)
-        });
-        if self.pending_lists.remove(source) && self.is_listed() {
-            tracing::info!(
-                resets = self.resets.all.len(),
-                apps = self.apps.len(),
-                "the initial lists are complete"
-            );
-            self.health.ready();
-            self.start();
-        }
-    }
-
-    /// Reconciles everything for the first time, once the initial lists are complete.
-    fn start(&mut self) {
-        let apps: Vec<_> = self.apps.keys().cloned().collect();
-        for key in &apps {
-            self.reconcile_app(key);
-        }
-        let now = self.now().mono;
-        let foreign: Vec<_> = self.resets.foreign_attempts(now);
-        for (uid, foreign) in &foreign {
-            self.hold_for_predecessor(uid, foreign);
-        }
-        let uids: Vec<_> = self.resets.all.keys().cloned().collect();
-        for uid in &uids {
-            self.reconcile(uid);
-        }
-    }
-
     pub(super) fn reconcile_resets_of_app(&mut self, key: &AppKey) {
         for uid in &self.resets.of_app(key) {
             self.reconcile(uid);
@@ -283,7 +212,7 @@ impl Controller {
     }
 
     /// Whether a `ClusterChatApp` is open to a namespace can change with the namespace's labels.
-    fn reconcile_resets_of_namespace(&mut self, name: &str) {
+    pub(super) fn reconcile_resets_of_namespace(&mut self, name: &str) {
         for uid in &self.resets.of_cluster_apps(name) {
             self.reconcile(uid);
         }
@@ -307,7 +236,7 @@ fn warn_of_spec(AppKey { kind, namespace, name }: &AppKey, app: &AppEntry) {
     }
 }
 
-fn kind_of(key: &AppKey) -> &'static str {
+pub(super) fn kind_of(key: &AppKey) -> &'static str {
     match key.kind {
         AppKind::ChatApp => CHAT_APP,
         AppKind::ClusterChatApp => CLUSTER_CHAT_APP,

@@ -12,6 +12,7 @@ use crate::chat::AccountId;
 use crate::chat::Class;
 use crate::chat::codes::lookup;
 use crate::limits::fair_queue::QueueKey;
+use crate::limits::mono::Mono;
 use crate::protocol::ownership::{KnownEnd, predecessor_may_have_written};
 use crate::protocol::plan::LocalState;
 use crate::protocol::recovery::{attempt_length, read_back_of_foreign};
@@ -54,7 +55,7 @@ pub struct CacheOwner {
     /// The `holder` in the attempts of this process.
     pub identity: String,
     /// From this moment on no predecessor can still be writing.
-    pub alone_from: Duration,
+    pub alone_from: Mono,
 }
 
 /// A position in one of the queues of an account.
@@ -72,7 +73,7 @@ pub struct ForeignAttempt {
     /// The account it names.
     pub account: AccountId,
     /// Its deadline on this process's monotonic clock.
-    pub deadline: Duration,
+    pub deadline: Mono,
 }
 
 impl ActiveReset {
@@ -111,7 +112,7 @@ impl ActiveReset {
         &mut self,
         object: Arc<GroupAttributeReset>,
         reader: &CacheOwner,
-        now: Duration,
+        now: Mono,
     ) -> bool {
         if self.trusts(&object, reader, now) {
             let is_own = object.status.as_ref() == self.attempted_status.as_deref()
@@ -139,7 +140,7 @@ impl ActiveReset {
         self.object = Arc::new(GroupAttributeReset { status: stored.status.clone(), ..newer });
     }
 
-    fn trusts(&self, object: &GroupAttributeReset, reader: &CacheOwner, now: Duration) -> bool {
+    fn trusts(&self, object: &GroupAttributeReset, reader: &CacheOwner, now: Mono) -> bool {
         let none = ResetStatus::default();
         let (stored, known) =
             (object.status.as_ref().unwrap_or(&none), self.object.status.as_ref().unwrap_or(&none));
@@ -187,7 +188,7 @@ impl ActiveReset {
 }
 
 impl ForeignAttempt {
-    pub(super) fn of(pending: &PendingAttempt, identity: &str, now: Duration) -> Option<Self> {
+    pub(super) fn of(pending: &PendingAttempt, identity: &str, now: Mono) -> Option<Self> {
         (pending.holder != identity).then(|| Self {
             account: AccountId { sdk_app_id: pending.sdk_app_id, host: pending.host.clone() },
             deadline: now + attempt_length(pending),

@@ -17,6 +17,7 @@ use self::model::Model;
 use self::moves::{Move, forgeries, moves};
 use super::{CacheOwner, Freshness, ResetCache};
 use crate::api::GroupAttributeReset;
+use crate::limits::mono::Mono;
 use crate::protocol::Now;
 
 proptest! {
@@ -27,11 +28,12 @@ proptest! {
     #[test]
     fn no_order_of_events_between_several_processes_breaks_the_protocol(
         stop in any::<bool>(),
+        succeed in any::<bool>(),
         not_after in prop::option::of(30u64..400),
         skews in prop::array::uniform3(prop_oneof![3 => Just(0i64), 1 => -3500i64..3500]),
         moves in prop::collection::vec(moves(), 1..120),
     ) {
-        let mut model = Model::new(stop, not_after, skews);
+        let mut model = Model::new(stop, succeed, not_after, skews);
         for step in moves {
             model.make(step);
         }
@@ -49,7 +51,7 @@ proptest! {
         stop in any::<bool>(),
         moves in prop::collection::vec(forgeries(), 1..80),
     ) {
-        let mut model = Model::new(stop, None, [0; 3]);
+        let mut model = Model::new(stop, false, None, [0; 3]);
         model.lead_alone();
         for step in moves {
             model.make(step);
@@ -62,7 +64,7 @@ proptest! {
 /// A regression test for an order that the random ones should find, in case they do not.
 #[test]
 fn a_leader_that_wakes_up_between_its_intent_and_its_call_sends_nothing() {
-    let mut model = Model::new(false, None, [0; 3]);
+    let mut model = Model::new(false, false, None, [0; 3]);
     model.make(Move::Lead(0));
     model.make(Move::Step(0, moves::Fate::Executed));
     assert_eq!(model.intents(), 1);
@@ -74,7 +76,7 @@ fn a_leader_that_wakes_up_between_its_intent_and_its_call_sends_nothing() {
     assert_eq!(model.calls(), 1);
 }
 
-const START: Now = Now { wall: jiff::Timestamp::UNIX_EPOCH, mono: Duration::ZERO };
+const START: Now = Now { wall: jiff::Timestamp::UNIX_EPOCH, mono: Mono::START };
 
 /// The same new reset at the given resourceVersion.
 fn room(version: u64) -> Arc<GroupAttributeReset> {
@@ -144,17 +146,29 @@ fn a_new_process_waits_as_long_as_the_vendor_asked_and_no_longer() {
         });
         let mut resets = ResetCache::default();
         let reset: GroupAttributeReset = serde_json::from_value(reset).expect("a reset");
-        let now = Now { wall: start, mono: second(7) };
+        let now = Now { wall: start, mono: Mono::START + (second(7)) };
         let _ = resets.upsert(Arc::new(reset), Freshness::Consistent, now);
         resets.active("u").expect("an open reset").local.hold_until
     };
     for throttled in [(200, 10049), (200, 60007), (429, 0)] {
         for reason in ["RateLimited", "AppNotReady"] {
-            assert_eq!(hold_until(reason, throttled, 40), Some(second(7 + 40)), "{reason} {throttled:?}");
-            assert_eq!(hold_until(reason, throttled, 4000), Some(second(7 + 61)), "{reason} {throttled:?}");
+            assert_eq!(
+                hold_until(reason, throttled, 40),
+                Some(Mono::START + second(7 + 40)),
+                "{reason} {throttled:?}"
+            );
+            assert_eq!(
+                hold_until(reason, throttled, 4000),
+                Some(Mono::START + second(7 + 61)),
+                "{reason} {throttled:?}"
+            );
         }
     }
-    assert_eq!(hold_until("RetryScheduled", (503, 0), 4000), Some(second(7 + 3)), "an ordinary failure");
+    assert_eq!(
+        hold_until("RetryScheduled", (503, 0), 4000),
+        Some(Mono::START + second(7 + 3)),
+        "an ordinary failure"
+    );
 }
 
 /// A reset with this status at this resourceVersion.
@@ -182,8 +196,7 @@ fn a_reset_that_cannot_be_read_for_a_while_is_not_forgotten() {
     let ended_by_conditions_alone =
         || serde_json::json!({"observedGeneration": -1, "conditions": ended()["conditions"]});
     for known in [ended(), in_flight(), ended_by_conditions_alone()] {
-        let mut resets =
-            ResetCache::new(CacheOwner { identity: "me".to_owned(), alone_from: Duration::ZERO });
+        let mut resets = ResetCache::new(CacheOwner { identity: "me".to_owned(), alone_from: Mono::START });
         let _ = resets.upsert(with_status(1, known.clone()), Freshness::Consistent, START);
         resets.mark_malformed("u");
         let _ = resets.upsert(room(2), Freshness::MaybeStale, START);
@@ -192,8 +205,7 @@ fn a_reset_that_cannot_be_read_for_a_while_is_not_forgotten() {
         assert_eq!(restored.is_final(), known["conditions"].is_array());
         assert_eq!(restored.pending_attempt.is_some(), known["pendingAttempt"].is_object());
         // If the status is unchanged, nothing has to be written.
-        let mut resets =
-            ResetCache::new(CacheOwner { identity: "me".to_owned(), alone_from: Duration::ZERO });
+        let mut resets = ResetCache::new(CacheOwner { identity: "me".to_owned(), alone_from: Mono::START });
         let _ = resets.upsert(with_status(1, known.clone()), Freshness::Consistent, START);
         resets.mark_malformed("u");
         let _ = resets.upsert(with_status(2, known.clone()), Freshness::MaybeStale, START);
@@ -214,8 +226,7 @@ fn an_end_hidden_by_a_late_list_is_not_restored_over_itself() {
         "lastAttempt": {"id": "a", "number": 1, "startTime": "2026-11-01T09:59:59Z", "outcome": "Succeeded",
             "errorCode": 0, "sdkAppID": 7, "host": "chat:443"}});
     for again in [Freshness::MaybeStale, Freshness::Consistent] {
-        let mut resets =
-            ResetCache::new(CacheOwner { identity: "me".to_owned(), alone_from: Duration::ZERO });
+        let mut resets = ResetCache::new(CacheOwner { identity: "me".to_owned(), alone_from: Mono::START });
         let _ = resets.upsert(with_status(10, in_flight.clone()), Freshness::Consistent, START);
         let _ = resets.upsert(with_status(20, ended.clone()), Freshness::OwnWrite, START);
         assert!(resets.active("u").is_none(), "it has ended");

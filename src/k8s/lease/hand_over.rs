@@ -18,10 +18,10 @@ use crate::protocol::drain::{LeaseView, Step, step};
 
 /// The annotation of the Lease that names the drain that requests it. It stays after the hand-over, where it marks the
 /// holder of that name as a drain, which is not a leader.
-pub const HAND_OVER_TO: &str = "groupattr.dev/hand-over-to";
+pub(crate) const HAND_OVER_TO: &str = "groupattr.dev/hand-over-to";
 
 /// How long a drain keeps others from leading after its last write: its lease duration.
-pub const DRAIN_LEASE_DURATION: Duration = Duration::from_mins(1);
+pub(crate) const DRAIN_LEASE_DURATION: Duration = Duration::from_mins(1);
 
 /// Attempts to withdraw a request, because other writers can cause conflicts.
 const MAX_WITHDRAW_ATTEMPTS: usize = 5;
@@ -79,19 +79,19 @@ pub(super) fn handed_to(lease: Lease, drain: &str, now: Timestamp) -> Lease {
 }
 
 /// A drain's request for the Lease.
-pub struct HandOverRequest {
+pub(crate) struct HandOverRequest {
     api: Api<Lease>,
     me: String,
     timing: LeaseTiming,
-    seen: Option<ObservedLease>,
+    observed: Option<ObservedLease>,
     written: Option<Instant>,
 }
 
 impl HandOverRequest {
     /// `me` must be unique to this process; `api` is for the operator's namespace; `timing` is the leader's.
     #[must_use]
-    pub fn new(api: Api<Lease>, me: String, timing: LeaseTiming) -> Self {
-        Self { api, me, timing, seen: None, written: None }
+    pub(crate) fn new(api: Api<Lease>, me: String, timing: LeaseTiming) -> Self {
+        Self { api, me, timing, observed: None, written: None }
     }
 
     /// Reads the Lease once and takes the next step. Returns true while no replica leads or can start to.
@@ -99,15 +99,13 @@ impl HandOverRequest {
     /// # Errors
     ///
     /// A failed call to the API server. A lost race is not an error; the next call tries again.
-    pub async fn step_once(&mut self) -> kube::Result<bool> {
+    pub(crate) async fn step_once(&mut self) -> kube::Result<bool> {
         let now = Instant::now();
         let Some(lease) = self.api.get_opt(LEASE_NAME).await? else {
             // The leader may not have noticed the deletion yet, so treat the Lease as if it still existed.
-            if self
-                .seen
-                .as_ref()
-                .is_some_and(|seen| matches!(self.step(seen, now), Step::RequestHandOver | Step::Wait))
-            {
+            if self.observed.as_ref().is_some_and(|observed| {
+                matches!(self.step(observed, now), Step::RequestHandOver | Step::Wait)
+            }) {
                 return Ok(false);
             }
             let metadata = ObjectMeta { name: Some(LEASE_NAME.to_owned()), ..Default::default() };
@@ -115,12 +113,12 @@ impl HandOverRequest {
             let created = none_if_raced(self.api.create(&PostParams::default(), &fresh).await)?;
             return Ok(self.wrote(created, now));
         };
-        let latest = match self.seen.take() {
+        let latest = match self.observed.take() {
             Some(before) => before.update(lease, now),
             None => ObservedLease { lease, at: now },
         };
         let (step, lease) = (self.step(&latest, now), latest.lease.clone());
-        self.seen = Some(latest);
+        self.observed = Some(latest);
         let is_due =
             self.written.is_none_or(|at| now.saturating_duration_since(at) >= DRAIN_LEASE_DURATION / 4);
         match step {
@@ -147,29 +145,29 @@ impl HandOverRequest {
         }
     }
 
-    fn step(&self, seen: &ObservedLease, now: Instant) -> Step {
-        let (holder, drain) = (holder(&seen.lease), drain_of(&seen.lease));
-        let is_silent = seen.is_available_to(&self.me, self.timing, now);
+    fn step(&self, observed: &ObservedLease, now: Instant) -> Step {
+        let (holder, drain) = (holder(&observed.lease), drain_of(&observed.lease));
+        let is_silent = observed.is_available_to(&self.me, self.timing, now);
         step(&self.me, LeaseView { holder, drain, is_expired: is_silent }, self.written.is_some())
     }
 
     fn wrote(&mut self, stored: Option<Lease>, now: Instant) -> bool {
         let Some(lease) = stored else { return false };
-        self.seen = Some(ObservedLease { lease, at: now });
+        self.observed = Some(ObservedLease { lease, at: now });
         self.written = Some(now);
         true
     }
 
     /// How long to wait for the holder before assuming that it does not support drains: the lease duration.
     #[must_use]
-    pub fn wait_limit(&self) -> Duration {
-        self.seen.as_ref().map_or(self.timing.duration, |seen| seen.span(self.timing))
+    pub(crate) fn wait_limit(&self) -> Duration {
+        self.observed.as_ref().map_or(self.timing.duration, |observed| observed.span(self.timing))
     }
 
     /// Who holds the Lease and since when, in one line with a remedy, if this drain is waiting for it.
     #[must_use]
-    pub fn blocker(&self) -> Option<String> {
-        let lease = &self.seen.as_ref().filter(|seen| holder(&seen.lease) != self.me)?.lease;
+    pub(crate) fn blocker(&self) -> Option<String> {
+        let lease = &self.observed.as_ref().filter(|observed| holder(&observed.lease) != self.me)?.lease;
         let since = lease.spec.as_ref().and_then(|spec| spec.acquire_time.as_ref());
         let since = since.map_or_else(|| "an unknown time".to_owned(), |MicroTime(at)| format!("{at:.0}"));
         let holder = holder(lease);
@@ -185,7 +183,7 @@ impl HandOverRequest {
     /// # Errors
     ///
     /// A failed call to the API server.
-    pub async fn withdraw(&self) -> kube::Result<()> {
+    pub(crate) async fn withdraw(&self) -> kube::Result<()> {
         for _ in 0..MAX_WITHDRAW_ATTEMPTS {
             let Some(lease) = self.api.get_opt(LEASE_NAME).await? else { break };
             let next = match (holder(&lease) == self.me, drain_of(&lease) == self.me) {
@@ -205,8 +203,10 @@ impl HandOverRequest {
     /// # Errors
     ///
     /// A failed call to the API server. A Lease that is gone or was re-created is not an error.
-    pub async fn delete(&self) -> kube::Result<()> {
-        let Some(uid) = self.seen.as_ref().map(|seen| seen.lease.metadata.uid.clone()) else { return Ok(()) };
+    pub(crate) async fn delete(&self) -> kube::Result<()> {
+        let Some(uid) = self.observed.as_ref().map(|observed| observed.lease.metadata.uid.clone()) else {
+            return Ok(());
+        };
         let preconditions = Some(Preconditions { uid, resource_version: None });
         let params = DeleteParams { preconditions, ..DeleteParams::default() };
         match self.api.delete(LEASE_NAME, &params).await {

@@ -7,8 +7,8 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 #[derive(Default)]
 struct Simulation {
     checks: CheckQueue<&'static str>,
-    now: Duration,
-    log: Vec<(Duration, &'static str, CheckStep)>,
+    now: Mono,
+    log: Vec<(Mono, &'static str, CheckStep)>,
     requests: HashMap<&'static str, (&'static str, CheckRequest)>,
     /// A namespace whose apps the vendor accepts.
     accepted: &'static str,
@@ -36,7 +36,7 @@ impl Simulation {
     }
 
     /// After its first step, each app queues for the second. A broken app queues for another check at once.
-    fn run_until(&mut self, end: Duration) {
+    fn run_until(&mut self, end: Mono) {
         while self.now < end {
             match self.checks.next(self.now) {
                 NextCheck::Empty => self.now = end,
@@ -63,7 +63,7 @@ impl Simulation {
         }
     }
 
-    fn first(&self, app: &str, step: CheckStep) -> Duration {
+    fn first(&self, app: &str, step: CheckStep) -> Mono {
         self.log
             .iter()
             .find(|(_, one, taken)| *one == app && *taken == step)
@@ -93,7 +93,7 @@ fn crowd(
 fn three_thousand_apps_of_one_namespace_cost_five_steps_a_second_for_ever() {
     let mut simulation = Simulation::default();
     crowd(&mut simulation, "greedy", 3000, CheckStep::ReadSecret, |app| app);
-    simulation.run_until(Duration::from_mins(30));
+    simulation.run_until(Mono::START + Duration::from_mins(30));
     assert!(simulation.is_five_a_second());
     let steps = simulation.log.len();
     assert!((8000..=9000).contains(&steps), "{steps} steps in half an hour: the rate limit is used up");
@@ -104,7 +104,7 @@ fn a_newcomer_elsewhere_is_checked_within_a_second() {
     let mut simulation = Simulation::default();
     crowd(&mut simulation, "greedy", 3000, CheckStep::ReadSecret, |app| app);
     for moment in [3, 600, 3600].map(Duration::from_secs) {
-        simulation.run_until(moment);
+        simulation.run_until(Mono::START + moment);
         let (app, asked) = (name(format!("new-{}", moment.as_secs())), simulation.now);
         simulation.add("neighbour", app, 100_000, CheckStep::ReadSecret);
         simulation.run_until(asked + Duration::from_secs(1));
@@ -118,9 +118,9 @@ fn a_newcomer_elsewhere_is_checked_within_a_second() {
 fn who_was_never_looked_at_goes_before_those_that_are_broken_and_a_check_is_finished_before_the_next() {
     let mut simulation = Simulation::default();
     crowd(&mut simulation, "a", 3, CheckStep::ReadSecret, |app| app);
-    simulation.run_until(7 * CHECK_SPACING);
+    simulation.run_until(Mono::START + 7 * CHECK_SPACING);
     simulation.add("a", "late", 9, CheckStep::ReadSecret);
-    simulation.run_until(9 * CHECK_SPACING);
+    simulation.run_until(Mono::START + 9 * CHECK_SPACING);
     let order: Vec<_> = simulation.log.iter().map(|(_, app, step)| (*app, *step)).collect();
     let both = |app| [(app, CheckStep::ReadSecret), (app, CheckStep::Probe)];
     let mut wanted = [both("a-00000"), both("a-00001"), both("a-00002")].concat();
@@ -134,8 +134,8 @@ fn apps_of_one_account_share_one_call_in_five_seconds_and_others_do_not_wait_for
     let mut simulation = Simulation::default();
     crowd(&mut simulation, "a", 50, CheckStep::Probe, |_| 7);
     simulation.add("a", "z", 8, CheckStep::Probe);
-    simulation.run_until(Duration::from_mins(1));
-    assert!(simulation.first("z", CheckStep::Probe) <= 2 * CHECK_SPACING);
+    simulation.run_until(Mono::START + Duration::from_mins(1));
+    assert!(simulation.first("z", CheckStep::Probe) <= Mono::START + 2 * CHECK_SPACING);
     let calls: Vec<_> = simulation
         .log
         .iter()
@@ -176,7 +176,7 @@ fn a_namespace_with_much_to_check_does_not_keep_an_account_from_its_owner() {
     crowd(&mut simulation, "greedy", 3000, CheckStep::Probe, |app| app + 1);
     let last = name("greedy-99999".to_owned());
     simulation.add("greedy", last, 0, CheckStep::Probe);
-    simulation.run_until(Duration::from_secs(2));
+    simulation.run_until(Mono::START + Duration::from_secs(2));
     let asked = simulation.now;
     simulation.add("owner", "own", 0, CheckStep::Probe);
     simulation.run_until(asked + Duration::from_secs(3));
@@ -192,12 +192,12 @@ fn who_leaves_is_not_called_and_its_account_is_forgotten() {
     assert_eq!(simulation.checks.never_checked(), 2);
     simulation.checks.remove(&"gone");
     simulation.checks.remove(&"gone");
-    assert_eq!(simulation.checks.next(Duration::ZERO), NextCheck::Ready("here"));
-    simulation.checks.start(&"here", Duration::ZERO);
-    assert_eq!(simulation.checks.next(CHECK_SPACING), NextCheck::Empty);
-    simulation.checks.forget_idle(MILLISECOND);
+    assert_eq!(simulation.checks.next(Mono::START), NextCheck::Ready("here"));
+    simulation.checks.start(&"here", Mono::START);
+    assert_eq!(simulation.checks.next(Mono::START + CHECK_SPACING), NextCheck::Empty);
+    simulation.checks.forget_idle(Mono::START + MILLISECOND);
     assert_eq!(simulation.checks.accounts.len(), 1, "its next call has to wait");
-    simulation.checks.forget_idle(PROBE_SPACING);
+    simulation.checks.forget_idle(Mono::START + PROBE_SPACING);
     assert!(simulation.checks.accounts.is_empty());
 }
 
@@ -206,9 +206,9 @@ fn who_asks_again_keeps_its_place_and_who_asks_for_something_else_gets_a_new_one
     let mut checks = CheckQueue::default();
     let request = |is_broken| CheckRequest { is_broken, step: CheckStep::ReadSecret, account: account(1) };
     let second = Duration::from_secs(1);
-    assert_eq!(checks.push("a", &"app", request(false), second), second);
-    assert_eq!(checks.push("a", &"app", request(false), 2 * second), second);
-    assert_eq!(checks.push("a", &"app", request(true), 3 * second), 3 * second);
+    assert_eq!(checks.push("a", &"app", request(false), Mono::START + second), Mono::START + second);
+    assert_eq!(checks.push("a", &"app", request(false), Mono::START + 2 * second), Mono::START + second);
+    assert_eq!(checks.push("a", &"app", request(true), Mono::START + 3 * second), Mono::START + 3 * second);
     assert_eq!(checks.never_checked(), 0);
 }
 
@@ -216,10 +216,10 @@ fn who_asks_again_keeps_its_place_and_who_asks_for_something_else_gets_a_new_one
 fn an_account_that_is_held_is_called_for_nobody() {
     let mut simulation = Simulation::default();
     simulation.add("a", "one", 1, CheckStep::Probe);
-    simulation.checks.hold_account_until(&account(1), Duration::from_secs(3));
-    simulation.checks.hold_account_until(&account(1), Duration::from_secs(2));
-    assert_eq!(simulation.checks.next(Duration::ZERO), NextCheck::At(Duration::from_secs(3)));
-    assert_eq!(simulation.checks.next(Duration::from_secs(3)), NextCheck::Ready("one"));
+    simulation.checks.hold_account_until(&account(1), Mono::START + Duration::from_secs(3));
+    simulation.checks.hold_account_until(&account(1), Mono::START + Duration::from_secs(2));
+    assert_eq!(simulation.checks.next(Mono::START), NextCheck::At(Mono::START + Duration::from_secs(3)));
+    assert_eq!(simulation.checks.next(Mono::START + Duration::from_secs(3)), NextCheck::Ready("one"));
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_thousand_apps_that_are_accepted_do_not_wait_for_minutes_and_an_attack_besid
     let mut simulation = Simulation { accepted: "good", ..Simulation::default() };
     crowd(&mut simulation, "greedy", 1000, CheckStep::ReadSecret, |app| 10_000 + app);
     crowd(&mut simulation, "good", 1000, CheckStep::ReadSecret, |app| app);
-    simulation.run_until(Duration::from_secs(20));
+    simulation.run_until(Mono::START + Duration::from_secs(20));
     let (accepted, greedy): (Vec<_>, Vec<_>) =
         simulation.log.iter().partition(|(_, app, _)| app.starts_with("good"));
     assert_eq!(accepted.len(), 2000, "all of them took both steps");
@@ -242,7 +242,7 @@ fn what_a_namespace_has_earned_is_bounded_and_forgotten() {
     for _ in 0..100 {
         simulation.checks.on_accepted("a");
     }
-    simulation.run_until(MILLISECOND);
+    simulation.run_until(Mono::START + MILLISECOND);
     assert_eq!(simulation.log.len(), 1 + MAX_BONUS_STEPS);
     simulation.checks.on_accepted("b");
     simulation.checks.forget_idle(simulation.now);

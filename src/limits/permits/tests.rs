@@ -1,10 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::limits::intent_lead::IntentLead;
+use crate::limits::in_flight_window::INTENT_LEAD;
 
-const fn ms(n: u64) -> Duration {
-    Duration::from_millis(n)
+fn ms(n: u64) -> Mono {
+    Mono::START + Duration::from_millis(n)
 }
 
 #[test]
@@ -85,7 +85,7 @@ proptest! {
         let mut permits = Permits::new(limit, ms(0));
         let mut now = ms(0);
         let mut arrivals = Vec::new();
-        let mut answers: Vec<Duration> = Vec::new();
+        let mut answers: Vec<Mono> = Vec::new();
         for (i, (there, back)) in travels.iter().enumerate() {
             loop {
                 answers.sort();
@@ -97,11 +97,11 @@ proptest! {
                     break;
                 }
                 let at = answers.first().map_or(at, |a| at.min(*a));
-                now = at.max(now + Duration::from_micros(1)) + ms(lateness[i % lateness.len()]);
+                now = at.max(now + Duration::from_micros(1)) + Duration::from_millis(lateness[i % lateness.len()]);
             }
             permits.acquire(now);
-            arrivals.push(now + ms(*there));
-            answers.push(now + ms(there + back));
+            arrivals.push(now + Duration::from_millis(*there));
+            answers.push(now + Duration::from_millis(there + back));
         }
         arrivals.sort();
         for (i, first) in arrivals.iter().enumerate() {
@@ -113,41 +113,38 @@ proptest! {
 
 /// The result of a simulated minute in which some reset was always ready to be sent.
 struct Minute {
-    sent: Vec<Duration>,
+    sent: Vec<Mono>,
     longest_intent_wait: Duration,
 }
 
 /// Simulates the controller's two steps in each millisecond: attempts start early enough that their intents are stored
 /// when a permit becomes free, and attempts with a stored intent get the free permits.
 fn busy_minute(limit: u32, round_trip: Duration, intents: &[u64]) -> Minute {
-    let (mut permits, mut lead) = (Permits::new(limit, ms(0)), IntentLead::default());
-    let mut minute = Minute { sent: Vec::new(), longest_intent_wait: ms(0) };
-    let mut writes: Vec<(Duration, Duration)> = Vec::new();
-    let mut stored_intents: VecDeque<Duration> = VecDeque::new();
-    let mut answers: VecDeque<Duration> = VecDeque::new();
+    let mut permits = Permits::new(limit, ms(0));
+    let mut minute = Minute { sent: Vec::new(), longest_intent_wait: Duration::from_millis(0) };
+    let mut writes: Vec<Mono> = Vec::new();
+    let mut stored_intents: VecDeque<Mono> = VecDeque::new();
+    let mut answers: VecDeque<Mono> = VecDeque::new();
     let mut intents = intents.iter().cycle();
     for now in (0..60_000).map(ms) {
         while answers.front().is_some_and(|answer| *answer <= now) {
             permits.release_after_answer(answers.pop_front().unwrap());
         }
-        writes.retain(|(started, stored)| {
+        writes.retain(|stored| {
             if *stored <= now {
-                lead.observe(stored.saturating_sub(*started));
                 stored_intents.push_back(*stored);
             }
             *stored > now
         });
         while !stored_intents.is_empty() && permits.available_at(0, now) <= now {
             let stored = stored_intents.pop_front().unwrap();
-            minute.longest_intent_wait = minute.longest_intent_wait.max(now.saturating_sub(stored));
+            minute.longest_intent_wait = minute.longest_intent_wait.max(now - stored);
             permits.acquire(now);
             minute.sent.push(now);
             answers.push_back(now + round_trip);
         }
-        while permits.available_at(writes.len() + stored_intents.len(), now).saturating_sub(lead.lead())
-            <= now
-        {
-            writes.push((now, now + ms(*intents.next().unwrap())));
+        while permits.available_at(writes.len() + stored_intents.len(), now) - INTENT_LEAD <= now {
+            writes.push(now + Duration::from_millis(*intents.next().unwrap()));
         }
     }
     minute
@@ -164,15 +161,15 @@ proptest! {
         round_trip in 1u64..300,
         intents in prop::collection::vec(prop_oneof![9 => 2u64..30, 1 => 30u64..100], 50..400),
     ) {
-        let minute = busy_minute(limit, ms(round_trip), &intents);
-        let permitted = f64::from(limit) / (1.0 + ms(round_trip).as_secs_f64());
+        let minute = busy_minute(limit, Duration::from_millis(round_trip), &intents);
+        let permitted = f64::from(limit) / (1.0 + Duration::from_millis(round_trip).as_secs_f64());
         // Skip the start: in the first second no permit is returned yet.
         let sent = minute.sent.iter().filter(|moment| **moment >= ms(2000)).count();
         let sent = f64::from(u32::try_from(sent).unwrap());
         // The ends of the interval may add or remove one call.
         prop_assert!(sent + 1.0 >= 0.97 * permitted * 58.0, "{sent} calls of {}", permitted * 58.0);
         let waited = minute.longest_intent_wait;
-        prop_assert!(waited <= ms(150), "an intent waited {waited:?} for its permit");
+        prop_assert!(waited <= Duration::from_millis(150), "an intent waited {waited:?} for its permit");
     }
 }
 

@@ -55,7 +55,7 @@ impl AppLabel {
 
 /// The gauge values of an app.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct AppFigures {
+pub struct AppGauges {
     /// Whether the vendor has ever accepted the app. Such apps get series of their own first.
     pub was_verified: bool,
     /// Resets that have not completed.
@@ -70,8 +70,8 @@ pub struct AppFigures {
     pub limit: Option<(usize, f64)>,
 }
 
-impl AppFigures {
-    /// Merges `other` into these figures: the worse of the two values each, and the sum of the waiting resets.
+impl AppGauges {
+    /// Merges `other` into these gauges: the worse of the two values each, and the sum of the waiting resets.
     fn merge(&mut self, other: &Self) {
         self.waiting += other.waiting;
         self.oldest = self.oldest.max(other.oldest);
@@ -154,25 +154,25 @@ impl AppSeries {
     }
 
     /// Sets the gauges of all apps. Removes shared series that no app uses any more.
-    pub fn update(&mut self, mut apps: Vec<(&AppKey, AppFigures)>) {
+    pub fn update(&mut self, mut apps: Vec<(&AppKey, AppGauges)>) {
         apps.sort_unstable_by(|(a, one), (b, other)| {
             let order = other.was_verified.cmp(&one.was_verified);
             if order == Ordering::Equal { a.cmp(b) } else { order }
         });
         let before = std::mem::take(&mut self.shared);
-        let mut sharing: HashMap<AppLabel, AppFigures> = HashMap::new();
+        let mut sharing: HashMap<AppLabel, AppGauges> = HashMap::new();
         let mut sharers = 0;
-        for (app, figures) in apps {
+        for (app, gauges) in apps {
             let label = self.label(app);
             if label.app.is_empty() {
                 sharers += 1;
-                sharing.entry(label).and_modify(|all| all.merge(&figures)).or_insert(figures);
+                sharing.entry(label).and_modify(|all| all.merge(&gauges)).or_insert(gauges);
             } else {
-                self.show_one(&label, &figures);
+                self.show_one(&label, &gauges);
             }
         }
-        for (label, figures) in &sharing {
-            self.show_one(label, figures);
+        for (label, gauges) in &sharing {
+            self.show_one(label, gauges);
         }
         for label in before.difference(&self.shared) {
             self.metrics.forget_app(label);
@@ -180,14 +180,14 @@ impl AppSeries {
         self.metrics.apps_sharing_series(sharers);
     }
 
-    fn show_one(&self, label: &AppLabel, figures: &AppFigures) {
+    fn show_one(&self, label: &AppLabel, gauges: &AppGauges) {
         self.metrics.app(label);
-        self.metrics.waiting(label, figures.waiting, figures.oldest);
-        self.metrics.circuit(label, figures.is_not_closed);
-        if let Some(moment) = figures.usersig_expiry {
+        self.metrics.waiting(label, gauges.waiting, gauges.oldest);
+        self.metrics.circuit(label, gauges.is_not_closed);
+        if let Some(moment) = gauges.usersig_expiry {
             self.metrics.usersig_expiry(label, moment);
         }
-        if let Some((permits_in_use, effective_rate)) = figures.limit {
+        if let Some((permits_in_use, effective_rate)) = gauges.limit {
             self.metrics.limit(label, permits_in_use, effective_rate);
         }
     }

@@ -2,8 +2,8 @@ use super::*;
 use crate::chat::NetworkError;
 use crate::protocol::classify::CallResult;
 
-const fn s(n: u64) -> Duration {
-    Duration::from_secs(n)
+fn s(n: u64) -> Mono {
+    Mono::START + Duration::from_secs(n)
 }
 
 fn rejected(code: i64) -> CallResult {
@@ -29,8 +29,8 @@ fn one_refusal_opens_it_and_probes_double_up_to_a_minute() {
     assert_eq!(circuit.on_call(&rejected(70003), s(0), s(10)), CircuitChange::Opened);
     let mut now = s(10);
     for wait in [5, 10, 20, 40, 60, 60] {
-        assert_eq!(circuit.next_probe_at(), Some(now + s(wait)));
-        now += s(wait);
+        assert_eq!(circuit.next_probe_at(), Some(now + Duration::from_secs(wait)));
+        now += Duration::from_secs(wait);
         assert_eq!(circuit.on_probe(&rejected(70003), now), CircuitChange::None, "same failure, no change");
     }
 }
@@ -41,8 +41,8 @@ fn an_account_that_takes_reads_and_refuses_clears_is_asked_less_and_less() {
     let mut now = s(0);
     for wait in [5, 10, 20, 40, 60, 60] {
         assert_eq!(circuit.on_call(&rejected(10026), now, now), CircuitChange::Opened);
-        assert_eq!(circuit.next_probe_at(), Some(now + s(wait)));
-        now += s(wait);
+        assert_eq!(circuit.next_probe_at(), Some(now + Duration::from_secs(wait)));
+        now += Duration::from_secs(wait);
         assert_eq!(
             circuit.on_probe(&CallResult::answered(Class::GroupNotFound, 10010), now),
             CircuitChange::Closed
@@ -53,8 +53,11 @@ fn an_account_that_takes_reads_and_refuses_clears_is_asked_less_and_less() {
     let mut quiet = circuit.clone();
     circuit.on_clear(&CallResult::answered(Class::Success, 0));
     circuit.on_call(&rejected(10026), now, now);
-    quiet.on_call(&rejected(10026), now + s(60), now + s(60));
-    assert_eq!((circuit.next_probe_at(), quiet.next_probe_at()), (Some(now + s(5)), Some(now + s(65))));
+    quiet.on_call(&rejected(10026), now + Duration::from_mins(1), now + Duration::from_mins(1));
+    assert_eq!(
+        (circuit.next_probe_at(), quiet.next_probe_at()),
+        (Some(now + Duration::from_secs(5)), Some(now + Duration::from_secs(65)))
+    );
 }
 
 /// Answers of concurrent calls can arrive in any order.
@@ -63,7 +66,7 @@ fn a_clear_that_was_taken_shortens_the_wait_also_when_it_is_heard_after_a_refusa
     let mut circuit = CircuitBreaker::closed();
     for now in [s(0), s(5)] {
         circuit.on_call(&rejected(10026), now, now);
-        circuit.on_probe(&CallResult::answered(Class::GroupNotFound, 10010), now + s(5));
+        circuit.on_probe(&CallResult::answered(Class::GroupNotFound, 10010), now + Duration::from_secs(5));
     }
     circuit.on_call(&rejected(10026), s(10), s(10));
     assert_eq!(circuit.next_probe_at(), Some(s(30)));

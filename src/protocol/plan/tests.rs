@@ -1,6 +1,5 @@
 //! Tests of the protocol without I/O: resets, apps and times are plain values.
 
-mod random;
 mod steps;
 mod stored;
 
@@ -25,7 +24,7 @@ fn spec() -> ResetSpec {
 fn at(second: u64) -> Now {
     Now {
         wall: Timestamp::from_second(i64::try_from(second).unwrap()).unwrap(),
-        mono: Duration::from_secs(second),
+        mono: Mono::START + Duration::from_secs(second),
     }
 }
 

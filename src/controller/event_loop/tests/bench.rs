@@ -15,7 +15,6 @@ use crate::controller::app_entry::AppRules;
 use crate::controller::clock::Clock;
 use crate::controller::context::Context;
 use crate::controller::event_loop::Controller;
-use crate::controller::pacer::Pacer;
 use crate::controller::reset_cache::Freshness;
 use crate::controller::secret_reads::SecretReads;
 use crate::controller::task_result::TaskResult;
@@ -25,6 +24,7 @@ use crate::k8s::event_writer::EventWriter;
 use crate::k8s::fake_api::FakeApi;
 use crate::k8s::lease::Leadership;
 use crate::k8s::status_writer::StatusWriter;
+use crate::limits::mono::Mono;
 use crate::observability::health_server::Health;
 use crate::observability::metrics::Metrics;
 
@@ -71,7 +71,6 @@ fn context(client: Client, results: mpsc::UnboundedSender<TaskResult>, metrics: 
         client,
         metrics,
         leadership: Leadership::without_election(),
-        low_priority: Pacer::new(Duration::ZERO),
         secret_reads: SecretReads::default(),
         unrecorded: Unrecorded::default(),
         clock: Clock::start(),
@@ -102,7 +101,7 @@ impl Bench {
         self.controller.ctx.identity.clone()
     }
 
-    pub(super) fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Mono {
         self.controller.now().mono
     }
 

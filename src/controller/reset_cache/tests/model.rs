@@ -9,7 +9,9 @@ use serde_json::json;
 
 use super::moves::{Forgery, Move};
 use super::process::Process;
-use crate::api::{GroupAttributeReset, OnUnknownOutcome, PendingAttempt, ResetSpec, ResetStatus};
+use crate::api::{
+    GroupAttributeReset, OnGroupNotFound, OnUnknownOutcome, PendingAttempt, ResetSpec, ResetStatus,
+};
 use crate::chat::AccountId;
 use crate::protocol::plan::{AppState, AppView};
 use crate::protocol::status;
@@ -49,11 +51,16 @@ pub(super) struct Model {
 }
 
 impl Model {
-    pub(super) fn new(stop: bool, not_after: Option<u64>, skews: [i64; 3]) -> Self {
+    pub(super) fn new(stop: bool, succeed: bool, not_after: Option<u64>, skews: [i64; 3]) -> Self {
         let spec: ResetSpec = serde_json::from_value(json!({ "groupID": "@TGS#room" })).expect("a spec");
         let on_unknown_outcome = if stop { OnUnknownOutcome::Stop } else { OnUnknownOutcome::Retry };
+        let on_group_not_found = if succeed { OnGroupNotFound::Succeed } else { OnGroupNotFound::Fail };
         let not_after = not_after.map(|second| wall(second, 0).to_string());
-        let object = created(&ResetSpec { on_unknown_outcome, not_after, backoff_limit: 3, ..spec }, 1, 0);
+        let object = created(
+            &ResetSpec { on_unknown_outcome, on_group_not_found, not_after, backoff_limit: 3, ..spec },
+            1,
+            0,
+        );
         let account = AccountId { sdk_app_id: 1, host: "chat:443".to_owned() };
         let mut model = Self {
             seconds: 0,
@@ -283,6 +290,7 @@ impl Model {
             !next.is_final() || next.pending_attempt.is_none(),
             "a final status with an unsettled attempt"
         );
+        assert!(serde_json::to_vec(&next).expect("JSON").len() < 8192, "the status grows: {next:?}");
         let mut object = GroupAttributeReset::clone(&self.object);
         object.status = Some(next);
         Some(self.store(object))

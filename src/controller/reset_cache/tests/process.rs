@@ -7,9 +7,10 @@ use jiff::Timestamp;
 
 use super::model::{Call, Model, Object, pending_id, wall};
 use super::moves::Fate;
-use crate::api::{GroupAttributeReset, PendingAttempt, ResetStatus};
+use crate::api::{GroupAttributeReset, OnUnknownOutcome, PendingAttempt, ResetStatus};
 use crate::chat::Class;
 use crate::controller::reset_cache::{CacheOwner, Freshness, ResetCache};
+use crate::limits::mono::Mono;
 use crate::protocol::classify::{CallResult, Delivery, NotSentCause};
 use crate::protocol::deadlines::ends_at;
 use crate::protocol::outcome::{WriteContext, after_attempt, after_read_back, intent};
@@ -34,7 +35,7 @@ enum Doing {
     Intent(Object, PendingAttempt, SendBounds),
     /// The outcome of the attempt is known and written next. With the moment from which the group may be read back.
     /// back.
-    Known(Object, PendingAttempt, CallResult, Option<Duration>),
+    Known(Object, PendingAttempt, CallResult, Option<Mono>),
     /// The group was read back; the result is written next.
     Read(Object, PendingAttempt, CallResult),
 }
@@ -58,7 +59,7 @@ impl Process {
             identity: identity.to_owned(),
             started,
             skew,
-            cache: ResetCache::new(CacheOwner { identity: identity.to_owned(), alone_from: Duration::MAX }),
+            cache: ResetCache::new(CacheOwner { identity: identity.to_owned(), alone_from: Mono::MAX }),
             uid: String::new(),
             acts_until: None,
             doing: Doing::Nothing,
@@ -74,7 +75,10 @@ impl Process {
 impl Model {
     fn now(&self, process: usize) -> Now {
         let Process { started, skew, .. } = self.processes[process];
-        Now { wall: wall(self.seconds, skew), mono: Duration::from_secs(self.seconds - started) }
+        Now {
+            wall: wall(self.seconds, skew),
+            mono: Mono::START + Duration::from_secs(self.seconds - started),
+        }
     }
 
     fn leads(&self, process: usize) -> bool {
@@ -146,7 +150,15 @@ impl Model {
                 }
             }
             Doing::Read(copy, pending, read) => {
-                let next = |reset: &GroupAttributeReset| after_read_back(reset, &pending, &read, at);
+                let next = |reset: &GroupAttributeReset| {
+                    let next = after_read_back(reset, &pending, &read, at)?;
+                    if read.attributes > 0 && reset.spec.on_unknown_outcome == OnUnknownOutcome::Stop {
+                        let past = next.history.first().map(|past| past.reason.as_str());
+                        let ended = [Some(next.reason().as_str()), past];
+                        assert!(ended.contains(&Some("OutcomeUnknown")), "{next:?}");
+                    }
+                    Some(next)
+                };
                 let seen = self.record(process, &copy, &pending, next);
                 self.apply(process, &uid, seen);
             }
@@ -230,7 +242,7 @@ impl Model {
             return;
         }
         self.assert_invariants(process, &copy, &pending);
-        let deadline = self.processes[process].started + bounds.deadline_mono.as_secs();
+        let deadline = self.processes[process].started + (bounds.deadline_mono - Mono::START).as_secs();
         let until = if let Fate::Late(seconds) = fate { deadline + seconds } else { self.seconds };
         self.calls.push(Call {
             uid: copy.metadata.uid.clone().unwrap_or_default(),

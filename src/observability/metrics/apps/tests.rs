@@ -12,8 +12,8 @@ fn keys(namespace: &str, count: usize) -> Vec<AppKey> {
     (0..count).map(|number| key(namespace, &format!("app-{number:04}"))).collect()
 }
 
-fn figures() -> AppFigures {
-    AppFigures {
+fn figures() -> AppGauges {
+    AppGauges {
         waiting: 1,
         oldest: Duration::from_secs(9),
         is_not_closed: true,
@@ -82,7 +82,7 @@ fn who_has_series_keeps_them_and_a_place_that_is_free_goes_to_another() {
     // The new app sorts first by name and is verified too, but the existing apps keep their series.
     let first = key("greedy", "a");
     let mut all: Vec<_> = apps.iter().map(|app| (app, figures())).collect();
-    all.push((&first, AppFigures { was_verified: true, ..figures() }));
+    all.push((&first, AppGauges { was_verified: true, ..figures() }));
     series.update(all);
     assert_eq!(series.label(&first).app, "");
     let gone = apps.pop().unwrap();
@@ -101,7 +101,7 @@ fn of_newcomers_those_that_work_get_series_first() {
     let apps = keys("greedy", 2 * MAX_PER_NAMESPACE);
     let works = |app: &AppKey| app.name.as_str() >= "app-0090";
     series
-        .update(apps.iter().map(|app| (app, AppFigures { was_verified: works(app), ..figures() })).collect());
+        .update(apps.iter().map(|app| (app, AppGauges { was_verified: works(app), ..figures() })).collect());
     for app in &apps {
         let has_own = !series.label(app).app.is_empty();
         assert_eq!(has_own, works(app) || app.name.as_str() < "app-0040", "{}", app.name);
@@ -130,20 +130,20 @@ fn a_shared_counter_survives_those_who_leave() {
 
 #[test]
 fn of_those_who_share_a_series_the_worst_is_shown() {
-    let mut all = AppFigures { is_not_closed: false, usersig_expiry: None, limit: None, ..figures() };
-    all.merge(&AppFigures {
+    let mut all = AppGauges { is_not_closed: false, usersig_expiry: None, limit: None, ..figures() };
+    all.merge(&AppGauges {
         oldest: Duration::from_secs(3),
         limit: Some((4, 7.0)),
         usersig_expiry: Some(5),
         ..figures()
     });
-    all.merge(&AppFigures {
+    all.merge(&AppGauges {
         is_not_closed: false,
         usersig_expiry: Some(6),
         limit: Some((2, 9.0)),
         ..figures()
     });
-    let wanted = AppFigures {
+    let wanted = AppGauges {
         waiting: 3,
         is_not_closed: true,
         usersig_expiry: Some(5),

@@ -131,7 +131,7 @@ fn another_request_is_recorded_before_it_is_sent_and_an_old_one_is_never_sent_ag
     assert_eq!(step(&object, &works(), at(5)), Step::Wait(None));
     // Its time to live counts from when it became finished now, not from when it first finished.
     object.spec.ttl_seconds_after_finished = Some(10);
-    assert_eq!(step(&object, &works(), at(12)), Step::Wait(Some(Duration::from_secs(13))));
+    assert_eq!(step(&object, &works(), at(12)), Step::Wait(Some(Mono::START + Duration::from_secs(13))));
     assert_eq!(step(&object, &works(), at(13)), Step::Delete);
 }
 
@@ -172,14 +172,17 @@ fn an_account_that_is_another_by_now_cannot_be_asked() {
 fn an_attempt_of_another_process_is_not_given_up_while_that_may_be_at_work() {
     let mut object = reset(ResetSpec { active_deadline_seconds: 1, ..spec() });
     object.status = Some(intent(&object, attempt(1, at(1)), at(1)));
-    let local = LocalState { read_back_at: Some(Duration::from_secs(3 + 10 + 5)), ..LocalState::default() };
+    let local = LocalState {
+        read_back_at: Some(Mono::START + Duration::from_secs(3 + 10 + 5)),
+        ..LocalState::default()
+    };
     let moved = AppView {
         state: AppState::Working,
         account: Some(AccountId { sdk_app_id: 2, host: "chat:443".to_owned() }),
     };
     for app in [works(), moved] {
         let step = |second| plan(&object, &app, &local, at(second)).step;
-        assert_eq!(step(12), Step::Wait(Some(Duration::from_secs(13))));
+        assert_eq!(step(12), Step::Wait(Some(Mono::START + Duration::from_secs(13))));
         assert_eq!(recorded(step(13)).reason(), Reason::OutcomeUnknown);
     }
 }
@@ -199,7 +202,8 @@ fn an_attempt_that_was_counted_as_unseen_counts_no_more_once_it_is_known_that_no
 
 #[test]
 fn limits_are_explained_after_ten_seconds_only() {
-    let local = LocalState { eligible_since: Some(Duration::from_secs(1)), ..LocalState::default() };
+    let local =
+        LocalState { eligible_since: Some(Mono::START + Duration::from_secs(1)), ..LocalState::default() };
     assert_eq!(plan(&reset(spec()), &works(), &local, at(10)).explain, None);
     let explained = plan(&reset(spec()), &works(), &local, at(11)).explain.unwrap();
     assert_eq!(explained.reason(), Reason::RateLimited);

@@ -1,0 +1,65 @@
+use futures::FutureExt as _;
+
+use super::*;
+
+fn context(events: mpsc::Sender<WatchEvent>) -> WatchContext {
+    WatchContext { events, metrics: Metrics::new().0, lists: Arc::new(Semaphore::new(MAX_CONCURRENT_LISTS)) }
+}
+
+/// One list more than the limit waits until another one is complete or has failed.
+#[tokio::test]
+async fn a_few_lists_are_under_way_at_once() {
+    let (events, _received) = mpsc::channel(8);
+    let context = context(events);
+    let lists = Arc::clone(&context.lists);
+    let mut watches = Vec::new();
+    let mut senders = Vec::new();
+    for number in 0..=MAX_CONCURRENT_LISTS {
+        let (sender, stream) = futures::channel::mpsc::unbounded();
+        let source = Source { kind: RESET, namespace: number.to_string() };
+        let stream: futures::stream::BoxStream<'_, watcher::Result<watcher::Event<GroupAttributeReset>>> =
+            stream.boxed();
+        watches.push(Box::pin(forward(stream, source, reset, context.clone())));
+        sender.unbounded_send(Ok(watcher::Event::Init)).expect("the stream is open");
+        senders.push(sender);
+    }
+    let mut poll_all = || {
+        for watch in &mut watches {
+            assert!(watch.as_mut().now_or_never().is_none(), "a watch ended");
+        }
+        lists.available_permits()
+    };
+    assert_eq!(poll_all(), 0);
+    for (done, sender) in senders.iter().enumerate() {
+        sender.unbounded_send(Ok(watcher::Event::InitDone)).expect("the stream is open");
+        // The waiting list takes over the permit of the first one.
+        poll_all();
+        assert_eq!(poll_all(), done);
+    }
+}
+
+/// A list is authoritative even if it is older than the cache: a backup may have been restored.
+#[tokio::test]
+async fn a_list_tells_the_truth_and_a_stream_only_news() {
+    let object = || -> GroupAttributeReset {
+        let json = serde_json::json!({"metadata": {"name": "a"}, "spec": {"groupID": "@TGS#a"}});
+        serde_json::from_value(json).expect("a reset")
+    };
+    let raw_events = [
+        watcher::Event::Init,
+        watcher::Event::InitApply(object()),
+        watcher::Event::InitDone,
+        watcher::Event::Apply(object()),
+    ];
+    let (events, mut received) = mpsc::channel(8);
+    let source = Source { kind: RESET, namespace: String::new() };
+    let stream = futures::stream::iter(raw_events.map(Ok));
+    forward(stream, source, reset, context(events)).await;
+    let mut seen = Vec::new();
+    while let Some(event) = received.recv().await {
+        if let WatchEvent::Reset(_, freshness) = event {
+            seen.push(freshness);
+        }
+    }
+    assert!(matches!(seen[..], [Freshness::Consistent, Freshness::MaybeStale]), "{}", seen.len());
+}
