@@ -22,7 +22,7 @@ fn assert_apart(entries: &[Entry], least: Duration) {
 }
 
 #[tokio::test]
-async fn a_vendor_that_is_down_opens_the_circuit_after_three_faults_and_heals_when_it_is_back() {
+async fn an_unreachable_vendor_opens_the_circuit_after_three_failures_until_it_is_back() {
     const RESETS: usize = 8;
     let world = World::new().await;
     let rooms = numbered("down", RESETS);
@@ -54,7 +54,7 @@ async fn a_vendor_that_is_down_opens_the_circuit_after_three_faults_and_heals_wh
 }
 
 #[tokio::test]
-async fn answers_that_nobody_understands_open_the_circuit_and_probes_keep_their_distance() {
+async fn unintelligible_answers_open_the_circuit_and_probes_back_off() {
     let world = World::new().await;
     let rooms = numbered("odd", 6);
     world.rooms(&rooms);
@@ -83,7 +83,7 @@ async fn answers_that_nobody_understands_open_the_circuit_and_probes_keep_their_
 }
 
 #[tokio::test]
-async fn all_unverified_apps_of_one_account_share_one_probe_in_five_seconds() {
+async fn unverified_apps_of_one_account_share_one_probe_every_five_seconds() {
     let world = World::new().await;
     let _operator = world.operator(&[]).await;
     world.secret("chat", &KEY.replace('f', "0")).await;
@@ -103,7 +103,7 @@ async fn all_unverified_apps_of_one_account_share_one_probe_in_five_seconds() {
 }
 
 #[tokio::test]
-async fn a_broken_app_does_not_touch_another_app_of_the_same_account() {
+async fn a_broken_app_does_not_affect_another_app_of_its_account() {
     let world = World::new().await;
     let rooms = numbered("good", 10);
     world.rooms(&rooms);
@@ -125,7 +125,7 @@ async fn a_broken_app_does_not_touch_another_app_of_the_same_account() {
 
 /// Its plan excludes a kind of group, say: what one reset draws must not keep the others waiting until its deadline.
 #[tokio::test]
-async fn a_group_for_which_the_account_is_refused_does_not_close_the_way_for_the_others() {
+async fn a_group_the_account_is_refused_for_does_not_block_other_groups() {
     const OTHERS: usize = 6;
     let world = World::new().await;
     let rooms = numbered("good", OTHERS);
@@ -164,7 +164,7 @@ async fn a_group_for_which_the_account_is_refused_does_not_close_the_way_for_the
 }
 
 #[tokio::test]
-async fn an_app_is_checked_as_soon_as_those_before_it_in_the_line_have_left_it() {
+async fn an_app_is_probed_as_soon_as_those_ahead_of_it_leave_the_queue() {
     let world = World::new().await;
     let _operator = world.operator(&[]).await;
     world.secret("chat", &KEY.replace('f', "0")).await;

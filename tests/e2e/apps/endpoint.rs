@@ -6,7 +6,7 @@ use super::{app_has, assert_says, reset_says};
 use crate::world::{APP_ID, DEADLINE, KEY, World, chat_app, message_of};
 
 #[tokio::test]
-async fn an_endpoint_that_the_operator_was_not_started_for_is_never_connected_to() {
+async fn the_operator_never_connects_to_an_endpoint_it_does_not_allow() {
     let world = World::new().await;
     let stranger = Vendor::start().unwrap();
     stranger.account(APP_ID, KEY, &["administrator"]);
@@ -38,7 +38,7 @@ async fn an_endpoint_that_the_operator_was_not_started_for_is_never_connected_to
 }
 
 #[tokio::test]
-async fn over_tls_only_a_trusted_certificate_for_the_right_host_is_talked_to() {
+async fn tls_requires_a_trusted_certificate_for_the_right_host() {
     let world = World::new().await;
     let trusted = Vendor::start_tls().unwrap();
     let unknown = Vendor::start_tls().unwrap();

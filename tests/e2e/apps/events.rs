@@ -5,7 +5,7 @@ use testbed::vendor::{Misbehaviour, When};
 use crate::world::World;
 
 #[tokio::test]
-async fn events_tell_of_the_first_retry_and_of_the_end_but_not_of_a_clean_success() {
+async fn events_report_the_first_retry_and_the_result_but_no_clean_success() {
     let world = World::new().await;
     for group in ["@TGS#clean", "@TGS#bumpy"] {
         world.room(group);

@@ -6,7 +6,7 @@
 //! | what if the vendor refuses the account? | `refusals` |
 //! | with whom does it talk, and with whom never? | `endpoint` |
 //! | does the stop switch stop it? | `suspend` |
-//! | what comes before the first call? | `proof` |
+//! | what comes before the first call? | `verification` |
 //! | what does a call look like, and what does it cost? | `wire` |
 //! | when does the circuit open, and who is asked meanwhile? | `circuit` |
 //! | what is worth an event? | `events` |
@@ -16,10 +16,10 @@
 mod circuit;
 mod endpoint;
 mod events;
-mod proof;
 mod refusals;
 mod secrets;
 mod suspend;
+mod verification;
 mod wire;
 
 use serde_json::Value;

@@ -8,7 +8,7 @@ use super::{app_has, assert_says, reset_says};
 use crate::world::{APP_ID, KEY, World, chat_app};
 
 #[tokio::test]
-async fn each_refusal_of_the_account_has_its_reason_and_its_remedy() {
+async fn each_account_refusal_has_its_reason_and_remedy() {
     let world = World::new().await;
     let _operator = world.operator(&[]).await;
     world.secret("chat", KEY).await;
@@ -44,7 +44,7 @@ async fn each_refusal_of_the_account_has_its_reason_and_its_remedy() {
 }
 
 #[tokio::test]
-async fn an_account_that_breaks_between_two_calls_makes_the_reset_wait_without_a_failure() {
+async fn an_account_refused_later_makes_a_reset_wait_without_a_failure() {
     let world = World::new().await;
     world.room("@TGS#a");
     let _operator = world.operator(&[]).await;

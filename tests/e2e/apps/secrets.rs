@@ -13,7 +13,7 @@ use crate::world::{
 };
 
 #[tokio::test]
-async fn an_app_without_its_secret_says_so_and_works_once_it_is_there() {
+async fn an_app_reports_a_missing_secret_and_recovers_once_it_exists() {
     let world = World::new().await;
     world.room("@TGS#a");
     let _operator = world.operator(&[]).await;
@@ -33,7 +33,7 @@ async fn an_app_without_its_secret_says_so_and_works_once_it_is_there() {
 }
 
 #[tokio::test]
-async fn a_secret_without_a_usable_key_says_what_is_wrong_with_it_and_nothing_is_sent() {
+async fn an_unusable_key_is_explained_and_nothing_is_sent() {
     let world = World::new().await;
     let _operator = world.operator(&NO_ELECTION).await;
     let base64 = |bytes: &[u8]| STANDARD.encode(bytes);
@@ -85,7 +85,7 @@ async fn a_secret_without_a_usable_key_says_what_is_wrong_with_it_and_nothing_is
 
 /// The flag is for accounts whose key has another form; what a process without it found is no obstacle to one with it.
 #[tokio::test]
-async fn a_key_of_another_form_works_once_the_operator_is_told_to_take_any() {
+async fn a_key_in_another_format_works_with_key_format_any() {
     let world = World::new().await;
     world.vendor.account(7, "key/of+another=form", &["administrator"]);
     world.vendor.room(7, "@TGS#a", &[("seat1", "ann")]);
@@ -107,7 +107,7 @@ async fn a_key_of_another_form_works_once_the_operator_is_told_to_take_any() {
 
 /// No trouble of the account: its reason stays `Pending`, and only the message can say what everybody waits for.
 #[tokio::test]
-async fn an_api_server_that_does_not_hand_out_the_secret_is_named_as_the_cause() {
+async fn a_failing_secret_read_is_reported_as_the_cause() {
     let world = World::breakable().await;
     world.room("@TGS#a");
     world.room("@TGS#b");
@@ -177,7 +177,7 @@ async fn a_wrong_key_stops_all_calls_until_it_is_corrected() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_rotated_under_load_fails_no_reset() {
+async fn rotating_the_key_under_load_fails_no_reset() {
     const RESETS: usize = 60;
     let next = KEY.replace("ee", "dd");
     let world = World::new().await;
@@ -217,7 +217,7 @@ async fn a_key_that_is_rotated_under_load_fails_no_reset() {
 
 /// Somebody who puts the right key into the Secret does not wait for longer than until the next check.
 #[tokio::test]
-async fn a_key_that_is_refused_is_read_anew_with_each_check() {
+async fn a_rejected_key_is_reread_for_each_probe() {
     const CHECKS: usize = 3;
     let world = World::new().await;
     let _operator = world.operator(&[]).await;

@@ -71,7 +71,7 @@ async fn a_call_carries_a_signed_url_with_exactly_the_documented_parameters() {
 }
 
 #[tokio::test]
-async fn many_calls_need_few_connections_and_one_read_of_the_secret() {
+async fn many_calls_share_few_connections_and_one_secret_read() {
     const RESETS: usize = 60;
     const RATE: u64 = 20;
     let world = World::new().await;
@@ -98,7 +98,7 @@ async fn many_calls_need_few_connections_and_one_read_of_the_secret() {
 
 /// It would see the signature.
 #[tokio::test]
-async fn a_proxy_that_the_environment_names_is_not_used_for_the_vendor() {
+async fn proxy_environment_variables_are_ignored_for_the_vendor() {
     let world = World::new().await;
     world.room("@TGS#a");
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();

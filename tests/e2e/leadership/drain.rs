@@ -72,7 +72,7 @@ fn lease_of(holder: &str, seconds: u32) -> String {
 }
 
 #[tokio::test]
-async fn a_drained_leader_stores_what_is_in_flight_and_its_standby_does_not_take_over() {
+async fn a_drained_leader_records_outcomes_in_flight_and_no_standby_takes_over() {
     let world = World::new().await;
     let rooms = numbered("busy", 4);
     world.rooms(&rooms);
@@ -121,7 +121,7 @@ async fn a_drained_leader_stores_what_is_in_flight_and_its_standby_does_not_take
 }
 
 #[tokio::test]
-async fn with_nobody_leading_a_drain_is_done_at_once_and_so_is_the_next_one() {
+async fn without_a_leader_a_drain_returns_at_once_and_so_does_the_next() {
     let world = World::new().await;
     let began = Instant::now();
     drain(&world, &[]).await.is_drained();
@@ -137,7 +137,7 @@ async fn with_nobody_leading_a_drain_is_done_at_once_and_so_is_the_next_one() {
 }
 
 #[tokio::test]
-async fn a_drain_waits_no_longer_for_a_dead_leader_than_any_other_candidate() {
+async fn a_drain_takes_over_from_a_dead_leader_once_its_lease_expires() {
     let world = World::new().await;
     let operator = world.operator(&SHORT_LEASE).await;
     until_leading(&operator, DEADLINE).await;
@@ -150,7 +150,7 @@ async fn a_drain_waits_no_longer_for_a_dead_leader_than_any_other_candidate() {
 }
 
 #[tokio::test]
-async fn a_drain_that_gives_up_says_who_holds_the_lease_since_when_and_leaves_it_as_it_was() {
+async fn a_drain_that_times_out_names_the_lease_holder_and_leaves_the_lease_unchanged() {
     let world = World::new().await;
     world.apply(&lease_of("somebody", 3600)).await;
     let kubeconfig = world.plane.kubeconfig("drain", &world.account.token).expect("kubeconfig");
@@ -168,7 +168,7 @@ async fn a_drain_that_gives_up_says_who_holds_the_lease_since_when_and_leaves_it
 }
 
 #[tokio::test]
-async fn a_drain_without_its_rights_says_which_ones_it_needs() {
+async fn a_drain_names_the_rbac_permissions_it_lacks() {
     let world = World::without_rights(plane().await).await;
     let on_lease = drain(&world, &[]).await;
     let home = format!("in namespace {}", world.namespace);
@@ -179,7 +179,7 @@ async fn a_drain_without_its_rights_says_which_ones_it_needs() {
 
 /// Without machines nobody ends pods, so this test does.
 #[tokio::test]
-async fn a_drain_with_a_deployment_waits_until_its_pods_are_gone_and_leaves_no_lease() {
+async fn a_drain_of_a_deployment_waits_until_its_pods_are_gone_and_deletes_the_lease() {
     let world = World::new().await;
     let labels = json!({ "app": "rooms" });
     let spec = json!({ "containers": [{ "name": "rooms", "image": "rooms" }] });
@@ -239,7 +239,7 @@ fn without_outcomes() -> OperatorRights {
 
 /// What happens without a drain, when somebody takes the rights away under the operator.
 #[tokio::test]
-async fn a_known_outcome_survives_missing_rights_and_is_said_if_the_process_has_to_end_before_they_return() {
+async fn a_known_outcome_survives_revoked_permissions_or_is_logged_at_exit() {
     let world = World::new().await;
     let scope = Scope::Namespaces(vec![world.namespace.clone()]);
     let operator = world.operator(&["--shutdown-grace-seconds=2"]).await;

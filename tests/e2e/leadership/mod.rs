@@ -38,7 +38,7 @@ fn attempts(operator: &OperatorProcess) -> usize {
 }
 
 #[tokio::test]
-async fn of_two_replicas_one_works_and_both_are_ready() {
+async fn of_two_replicas_one_leads_and_both_are_ready() {
     let world = World::new().await;
     let rooms = numbered("pair", 20);
     world.rooms(&rooms);
@@ -57,7 +57,7 @@ async fn of_two_replicas_one_works_and_both_are_ready() {
 }
 
 #[tokio::test]
-async fn a_killed_leader_is_replaced_within_20_seconds_and_nothing_is_sent_twice() {
+async fn a_killed_leader_is_replaced_within_20_seconds_and_no_call_is_repeated() {
     let world = World::new().await;
     let rooms = numbered("orphan", 60);
     world.rooms(&rooms);
@@ -95,7 +95,7 @@ async fn a_killed_leader_is_replaced_within_20_seconds_and_nothing_is_sent_twice
 }
 
 #[tokio::test]
-async fn a_leader_that_is_told_to_end_records_what_is_in_flight_and_hands_over() {
+async fn on_sigterm_a_leader_records_outcomes_in_flight_and_hands_over() {
     let world = World::new().await;
     for group in ["@TGS#slow", "@TGS#next"] {
         world.room(group);
@@ -135,7 +135,7 @@ async fn a_leader_that_is_told_to_end_records_what_is_in_flight_and_hands_over()
 }
 
 #[tokio::test]
-async fn the_last_process_leaves_the_lease_free() {
+async fn the_last_replica_releases_the_lease() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     until_leading(&operator, DEADLINE).await;
@@ -154,7 +154,7 @@ async fn the_last_process_leaves_the_lease_free() {
 }
 
 #[tokio::test]
-async fn a_shutdown_that_takes_too_long_ends_in_its_grace_time() {
+async fn a_slow_shutdown_ends_within_its_grace_period() {
     let world = World::new().await;
     world.room("@TGS#endless");
     let operator = world.operator(&["--shutdown-grace-seconds=2"]).await;
@@ -173,7 +173,7 @@ async fn a_shutdown_that_takes_too_long_ends_in_its_grace_time() {
 }
 
 #[tokio::test]
-async fn a_frozen_leader_that_wakes_up_late_sends_nothing_and_ends() {
+async fn a_frozen_leader_that_resumes_too_late_sends_nothing_and_exits() {
     let world = World::new().await;
     let rooms = numbered("frozen", 40);
     world.rooms(&rooms);
@@ -210,7 +210,7 @@ async fn a_frozen_leader_that_wakes_up_late_sends_nothing_and_ends() {
 }
 
 #[tokio::test]
-async fn without_election_no_right_to_leases_is_needed() {
+async fn without_leader_election_no_lease_permission_is_needed() {
     let world = World::without_rights(plane().await).await;
     world.room("@TGS#a");
     let none = OperatorRights { at_home: Vec::new(), ..rights() };
@@ -230,7 +230,7 @@ async fn without_election_no_right_to_leases_is_needed() {
 }
 
 #[tokio::test]
-async fn without_the_right_to_its_lease_it_says_so_and_waits_for_it() {
+async fn a_missing_lease_permission_is_reported_and_waited_for() {
     let world = World::without_rights(plane().await).await;
     world.room("@TGS#a");
     let scope = Scope::Namespaces(vec![world.namespace.clone()]);
@@ -253,7 +253,7 @@ async fn without_the_right_to_its_lease_it_says_so_and_waits_for_it() {
 }
 
 #[tokio::test]
-async fn a_process_that_starts_waits_a_second_before_its_first_call_of_either_kind() {
+async fn a_starting_process_waits_a_second_before_its_first_clear_and_read() {
     let world = World::new().await;
     for group in ["@TGS#a", "@TGS#b"] {
         world.room(group);
@@ -282,7 +282,7 @@ async fn a_process_that_starts_waits_a_second_before_its_first_call_of_either_ki
 
 /// Who led may not know yet: as if the lease still stood there.
 #[tokio::test]
-async fn a_lease_that_is_deleted_is_taken_only_when_it_would_have_run_out() {
+async fn a_deleted_lease_is_taken_only_once_it_would_have_expired() {
     let world = World::new().await;
     let [leader, follower] = world.two_replicas(&SHORT_LEASE).await;
     follower.wait_for_log("waiting for the lease", DEADLINE).await;
@@ -298,7 +298,7 @@ async fn a_lease_that_is_deleted_is_taken_only_when_it_would_have_run_out() {
 
 /// However that came about: there must not be two.
 #[tokio::test]
-async fn a_lease_that_another_one_took_is_left_to_it() {
+async fn a_lease_taken_by_another_process_is_left_to_it() {
     let world = World::new().await;
     let operator = world.operator(&SHORT_LEASE).await;
     until_leading(&operator, DEADLINE).await;
@@ -313,7 +313,7 @@ async fn a_lease_that_another_one_took_is_left_to_it() {
 
 /// An API server that was away for longer than the lease and the time to stop together.
 #[tokio::test]
-async fn a_leader_that_lost_its_lease_writes_down_what_it_knows_when_the_api_server_is_back() {
+async fn a_leader_that_lost_its_lease_records_known_outcomes_once_the_api_server_is_back() {
     let world = World::breakable().await;
     world.room("@TGS#known");
     let mut args = SHORT_LEASE.to_vec();

@@ -18,7 +18,7 @@ async fn until_not_ready(operator: &OperatorProcess, text: &str) {
 }
 
 #[tokio::test]
-async fn in_a_namespace_that_does_not_exist_it_is_not_ready_and_says_so() {
+async fn in_a_missing_namespace_the_operator_is_not_ready_and_says_why() {
     let world = World::new().await;
     let home = format!("{}-home", world.namespace);
     let mut launch = world.launch(&[&format!("--namespace={home}")]);
@@ -33,7 +33,7 @@ async fn in_a_namespace_that_does_not_exist_it_is_not_ready_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_standby_that_could_not_take_over_any_more_is_not_ready_until_it_can_again() {
+async fn a_standby_that_cannot_take_over_is_not_ready_until_it_can() {
     let world = World::new().await;
     world
         .apply(

@@ -8,7 +8,7 @@ use super::{in_seconds, seconds_between, time};
 use crate::world::{APP_ID, World, chat_app, message_of};
 
 #[tokio::test]
-async fn nothing_starts_after_not_after_or_the_deadline() {
+async fn no_attempt_starts_after_not_after_or_the_deadline() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("").await;

@@ -8,7 +8,7 @@ use crate::world::replicas::NO_ELECTION;
 use crate::world::{DEADLINE, World, numbered};
 
 #[tokio::test]
-async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again() {
+async fn finished_resets_are_deleted_after_their_ttl_unless_a_tool_would_recreate_them() {
     let world = World::new().await;
     let operator = world.operator(&NO_ELECTION).await;
     world.app("").await;
@@ -105,7 +105,7 @@ async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again
 
 /// The tool's mark or the time to live, whichever came last, and both of them after the end.
 #[tokio::test]
-async fn a_reset_that_is_kept_says_so_also_when_that_turns_out_after_its_end() {
+async fn a_reset_kept_past_its_ttl_reports_it_even_if_labelled_after_it_finished() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("").await;
@@ -139,7 +139,7 @@ async fn a_reset_that_is_kept_says_so_also_when_that_turns_out_after_its_end() {
 
 /// What is recorded and what is deleted share a bounded number of writes under way.
 #[tokio::test]
-async fn after_many_deletions_there_is_still_somebody_to_record() {
+async fn deletions_do_not_use_up_the_writers() {
     const RESETS: usize = 40;
     let world = World::new().await;
     let rooms = numbered("short-lived", RESETS);

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::world::{World, message_of};
 
 #[tokio::test]
-async fn a_group_that_does_not_exist_is_a_failure_or_a_success_as_the_spec_says() {
+async fn a_missing_group_fails_or_succeeds_as_the_spec_says() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("").await;

@@ -6,7 +6,7 @@
 //! | until when may it start? | `deadlines` |
 //! | what if there is no such group? | `missing_group` |
 //! | how often is it tried, and when? | `retries` |
-//! | what if nobody saw the outcome? | `unseen` |
+//! | what if nobody saw the outcome? | `unknown_outcome` |
 //! | when is it deleted? | `deletion` |
 
 mod deadlines;
@@ -14,7 +14,7 @@ mod deletion;
 mod missing_group;
 mod retries;
 mod suspension;
-mod unseen;
+mod unknown_outcome;
 
 use jiff::{SignedDuration, Timestamp};
 

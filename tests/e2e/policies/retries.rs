@@ -7,7 +7,7 @@ use super::{in_seconds, seconds_between, time};
 use crate::world::{KEY, World, message_of, reason_of};
 
 #[tokio::test]
-async fn attempts_that_never_leave_are_repeated_with_backoff_up_to_the_limit_and_no_further() {
+async fn unsent_attempts_are_retried_with_backoff_up_to_the_limit() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.secret("chat", KEY).await;
@@ -65,7 +65,7 @@ async fn attempts_that_never_leave_are_repeated_with_backoff_up_to_the_limit_and
 }
 
 #[tokio::test]
-async fn the_time_of_the_next_attempt_survives_a_restart_and_a_wrong_clock() {
+async fn the_retry_time_survives_a_restart_and_a_wrong_clock() {
     let world = World::new().await;
     world.app("").await;
     // As a process that ended has left them.

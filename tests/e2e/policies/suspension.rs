@@ -11,7 +11,7 @@ use super::{in_seconds, seconds_between, time};
 use crate::world::{DEADLINE, World, reason_of};
 
 #[tokio::test]
-async fn suspension_stops_the_clock_and_ends_normally_what_is_in_flight() {
+async fn suspending_stops_the_clock_and_lets_a_call_in_flight_finish() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("").await;

@@ -14,7 +14,7 @@ use crate::world::{
 const REMEDY: &str = "groupattr-operator crd | kubectl apply --server-side -f -";
 
 #[tokio::test]
-async fn without_its_crds_it_says_what_to_do_and_begins_once_they_are_there() {
+async fn missing_crds_are_reported_with_the_fix_and_work_starts_once_they_exist() {
     let plane = OwnPlane::of(ControlPlane::start(Options::default()).await.unwrap());
     let world = World::on(*plane).await;
     let operator = world.start(world.launch(&[]));
@@ -64,7 +64,7 @@ async fn without_its_crds_it_says_what_to_do_and_begins_once_they_are_there() {
 }
 
 #[tokio::test]
-async fn a_malformed_object_disturbs_nobody_and_is_told_in_metric_log_and_condition() {
+async fn a_malformed_object_blocks_nothing_and_is_reported_in_metric_log_and_condition() {
     let plane = OwnPlane::new().await;
     install_loose_crds(*plane).await;
     let world = World::on(*plane).await;
@@ -136,7 +136,7 @@ async fn a_malformed_object_disturbs_nobody_and_is_told_in_metric_log_and_condit
 }
 
 #[tokio::test]
-async fn a_restart_of_the_api_server_under_load_loses_and_repeats_nothing() {
+async fn an_api_server_restart_under_load_loses_and_repeats_nothing() {
     const RESETS: usize = 80;
     let plane = OwnPlane::new().await;
     let world = World::on(*plane).await;

@@ -20,7 +20,7 @@ pub(crate) fn assert_refused(what: &str, ended: &Ended, code: i32, texts: &[&str
 }
 
 #[tokio::test]
-async fn what_cannot_work_ends_with_code_2_and_one_line_that_names_it() {
+async fn invalid_arguments_exit_with_code_2_and_one_line_that_names_them() {
     let table: &[(&[&str], &[Variable], &str)] = &[
         (&[], &[], "groupattr-operator run"),
         (&["walk"], &[], "walk"),
@@ -83,7 +83,7 @@ async fn what_cannot_work_ends_with_code_2_and_one_line_that_names_it() {
 }
 
 #[tokio::test]
-async fn help_version_and_crds_are_printed_and_that_is_success() {
+async fn help_version_and_crds_print_and_exit_with_code_0() {
     let version = run(&["--version"], &[]).await;
     assert_eq!((version.code, version.stderr.as_str()), (Some(0), ""));
     assert_eq!(version.stdout.trim(), concat!("groupattr-operator ", env!("CARGO_PKG_VERSION")));
@@ -127,7 +127,7 @@ async fn help_version_and_crds_are_printed_and_that_is_success() {
 }
 
 #[tokio::test]
-async fn without_a_way_to_kubernetes_it_ends_with_one_line_that_says_why() {
+async fn without_a_usable_kubeconfig_it_exits_with_one_line_that_says_why() {
     let folder = tempfile_folder();
     let file = |name: &str, text: &str| {
         let path = format!("{folder}/{name}");
@@ -161,7 +161,7 @@ fn tempfile_folder() -> String {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_said_in_one_line() {
+async fn a_port_in_use_is_reported_in_one_line() {
     let world = World::new().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().to_string();

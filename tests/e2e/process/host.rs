@@ -10,7 +10,7 @@ use super::run;
 use crate::world::{DEADLINE, World};
 
 #[tokio::test]
-async fn the_process_leaves_no_core_dump() {
+async fn core_dumps_are_disabled() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", operator.pid())).unwrap();
@@ -21,7 +21,7 @@ async fn the_process_leaves_no_core_dump() {
 
 /// As shells and container runtimes start it, with few; each call under way is a connection.
 #[tokio::test]
-async fn it_may_open_as_many_files_as_the_machine_allows() {
+async fn the_open_file_limit_is_raised_to_its_maximum() {
     let world = World::new().await;
     let (launch, port) = (world.launch(&[]), free_port());
     let mut command = Command::new("sh");
@@ -39,7 +39,7 @@ async fn it_may_open_as_many_files_as_the_machine_allows() {
 }
 
 #[tokio::test]
-async fn without_certificate_authorities_it_ends_with_one_line_that_says_what_to_install() {
+async fn without_ca_certificates_it_exits_with_one_line_that_says_what_to_install() {
     let world = World::new().await;
     let kubeconfig = world.launch(&[]).kubeconfig.display().to_string();
     let nowhere = [("SSL_CERT_FILE", "/nonexistent/ca.pem"), ("SSL_CERT_DIR", "/nonexistent")];

@@ -7,7 +7,7 @@ use super::log_of;
 use crate::world::{DEADLINE, World};
 
 #[tokio::test]
-async fn the_log_has_one_json_line_for_each_attempt_and_one_for_each_end() {
+async fn the_log_has_one_json_line_per_attempt_and_per_finished_reset() {
     let world = World::new().await;
     for group in ["@TGS#a", "@TGS#b"] {
         world.room(group);
@@ -65,7 +65,7 @@ async fn the_log_has_one_json_line_for_each_attempt_and_one_for_each_end() {
 }
 
 #[tokio::test]
-async fn a_debug_log_says_why_nothing_happens_and_what_a_check_of_an_app_gave() {
+async fn debug_logs_say_why_a_reset_waits_and_what_a_probe_found() {
     let world = World::new().await;
     world.room("@TGS#a");
     let operator = world.operator(&["--log-filter=debug"]).await;

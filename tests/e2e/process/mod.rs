@@ -4,8 +4,8 @@
 //! | question | file |
 //! |---|---|
 //! | what does it print, and with which code does it end? | `command_line` |
-//! | what do its pages show? | `pages` |
-//! | what can strangers do who reach its port? | `strangers` |
+//! | what do its pages show? | `http` |
+//! | what can strangers do who reach its port? | `hostile_clients` |
 //! | what stands in its log? | `log` |
 //! | what if the cluster is not as it should be? | `cluster` |
 //! | what does it ask of its machine? | `host` |
@@ -15,9 +15,9 @@
 mod cluster;
 mod command_line;
 mod host;
+mod hostile_clients;
+mod http;
 mod log;
-mod pages;
-mod strangers;
 
 use std::process::Stdio;
 

@@ -6,7 +6,7 @@ use super::RESETS;
 use crate::world::{APP_ID, DEADLINE, World, numbered};
 
 #[tokio::test]
-async fn a_clean_reset_costs_two_writes_and_no_read_and_nothing_ever_after() {
+async fn a_clean_reset_costs_two_writes_no_read_and_nothing_afterwards() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("").await;

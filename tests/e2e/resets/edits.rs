@@ -15,7 +15,7 @@ use crate::world::replicas::NO_ELECTION;
 use crate::world::{self, DEADLINE, World, message_of, numbered};
 
 #[tokio::test]
-async fn an_edit_is_observed_whatever_the_reset_waits_for() {
+async fn an_edit_is_observed_in_every_waiting_state() {
     let world = World::new().await;
     world.secret("chat", world::KEY).await;
     for (account, name) in (1_500_000_001..).zip(["retrying", "verifying"]) {
@@ -80,7 +80,7 @@ async fn left_retrying(world: &World) {
 }
 
 #[tokio::test]
-async fn an_object_that_is_being_deleted_starts_nothing() {
+async fn a_terminating_reset_starts_no_attempt() {
     let world = World::new().await;
     let operator = world.operator(&NO_ELECTION).await;
     world.room("@TGS#held");
@@ -106,7 +106,7 @@ async fn an_object_that_is_being_deleted_starts_nothing() {
 }
 
 #[tokio::test]
-async fn another_writer_who_edits_all_the_time_delays_nobody_for_ever() {
+async fn constant_edits_by_another_writer_starve_no_reset() {
     let world = World::new().await;
     let operator = world.operator(&NO_ELECTION).await;
     world.app("  limits: { callsPerSecond: 10 }").await;

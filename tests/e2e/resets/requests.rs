@@ -11,7 +11,7 @@ use super::{RESETS, answered, ask};
 use crate::world::{APP_ID, DEADLINE, World, condition_of, message_of};
 
 #[tokio::test]
-async fn a_new_request_id_asks_once_more_and_an_old_one_shows_its_old_result() {
+async fn a_new_request_id_clears_again_and_a_past_one_restores_its_result() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("  limits: { groupIntervalMilliseconds: 200 }").await;
@@ -94,7 +94,7 @@ fn past(object: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_request_that_is_replaced_before_its_end_is_settled_or_superseded_first() {
+async fn a_request_replaced_before_it_finishes_is_settled_or_superseded_first() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("").await;
@@ -155,7 +155,7 @@ async fn a_request_that_is_replaced_before_its_end_is_settled_or_superseded_firs
 }
 
 #[tokio::test]
-async fn each_object_is_a_request_of_its_own_and_one_group_is_written_to_at_intervals() {
+async fn each_object_is_its_own_request_and_clears_of_one_group_keep_their_interval() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("  limits: { groupIntervalMilliseconds: 3000 }").await;

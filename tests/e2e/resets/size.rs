@@ -7,7 +7,7 @@ use super::{answered, ask};
 use crate::world::{DEADLINE, World};
 
 #[tokio::test]
-async fn a_status_with_everything_at_its_longest_fits_into_8_kib() {
+async fn the_largest_possible_status_fits_into_8_kib() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("  limits: { groupIntervalMilliseconds: 200 }").await;
@@ -47,7 +47,7 @@ async fn a_status_with_everything_at_its_longest_fits_into_8_kib() {
 }
 
 #[tokio::test]
-async fn the_api_server_keeps_one_line_about_who_wrote_a_status() {
+async fn managed_fields_hold_one_entry_for_the_whole_status() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("").await;

@@ -7,7 +7,7 @@ use testbed::vendor::{Misbehaviour, When};
 use crate::world::{self, DEADLINE, World};
 
 #[tokio::test]
-async fn scripts_and_tools_can_tell_every_state() {
+async fn kubectl_wait_and_kstatus_report_every_state() {
     let world = World::new().await;
     world.secret("chat", world::KEY).await;
     let waiters = async |name: &str, what: &str, patience: &str| {
@@ -105,7 +105,7 @@ async fn scripts_and_tools_can_tell_every_state() {
 }
 
 #[tokio::test]
-async fn the_table_shows_what_came_of_it() {
+async fn kubectl_get_shows_the_outcome() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("").await;

@@ -48,7 +48,7 @@ fn troubles(echoes: [String; 3], elsewhere: &str) -> Vec<(&'static str, Misbehav
 }
 
 #[tokio::test]
-async fn neither_key_nor_signature_nor_signed_query_ever_leaves_the_process() {
+async fn no_key_signature_or_signed_query_leaves_the_process() {
     let world = World::new().await;
     let elsewhere = Vendor::start().unwrap();
     let distrusted = Vendor::start_tls().unwrap();

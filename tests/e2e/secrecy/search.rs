@@ -94,7 +94,7 @@ fn forms(piece: &str) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn the_search_finds_a_canary_in_each_disguise() {
+fn the_search_finds_a_secret_in_every_encoding() {
     let needles = Needles::of([("the canary", KEY)]);
     let query = "sdkappid=1400000000&identifier=administrator&usersig=eJw1jl0LgjAYhf*LrhXm";
     let queries = Needles::of([("the query", query)]);

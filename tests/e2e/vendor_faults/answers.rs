@@ -82,7 +82,7 @@ fn misbehaviours(elsewhere: &str) -> Vec<(&'static str, Misbehaviour, Taken)> {
 }
 
 #[tokio::test]
-async fn only_the_vendors_own_word_counts_and_everything_else_is_read_back() {
+async fn only_a_definite_answer_settles_a_call_and_all_others_are_read_back() {
     let world = World::new().await;
     let target = Vendor::start().unwrap();
     // Another name of the same vendor, and so a connection of its own: whoever else gets one that is just being closed

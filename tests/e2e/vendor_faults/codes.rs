@@ -75,7 +75,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn every_code_of_the_vendor_means_what_its_list_says() {
+async fn every_vendor_code_is_handled_as_listed() {
     let world = World::new().await;
     let operator = world.operator(&NO_ELECTION).await;
     world.secret("chat", KEY).await;

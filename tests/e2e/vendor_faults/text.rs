@@ -12,7 +12,7 @@ use super::{FIRST, verified};
 use crate::world::{KEY, World};
 
 #[tokio::test]
-async fn the_vendors_text_is_shown_only_after_it_was_cleaned() {
+async fn vendor_text_is_shown_only_after_sanitizing() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.secret("chat", KEY).await;

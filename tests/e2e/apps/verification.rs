@@ -13,7 +13,7 @@ fn millis(number: u64) -> Duration {
 }
 
 #[tokio::test]
-async fn an_app_that_nobody_has_looked_at_reads_as_pending() {
+async fn an_unobserved_app_is_pending() {
     let world = World::new().await;
     world.app("").await;
     let app = world.object("chatapp", "default").await.unwrap();
@@ -24,7 +24,7 @@ async fn an_app_that_nobody_has_looked_at_reads_as_pending() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_before_the_account_is_verified_nor_before_a_change_of_it_is() {
+async fn no_clear_is_sent_before_the_app_or_a_change_to_it_is_verified() {
     let world = World::new().await;
     for group in ["@TGS#a", "@TGS#b"] {
         world.room(group);
@@ -54,7 +54,7 @@ async fn nothing_is_sent_before_the_account_is_verified_nor_before_a_change_of_i
 }
 
 #[tokio::test]
-async fn a_reset_may_come_before_its_app() {
+async fn a_reset_may_be_created_before_its_app() {
     let world = World::new().await;
     world.room("@TGS#a");
     let _operator = world.operator(&[]).await;
@@ -66,7 +66,7 @@ async fn a_reset_may_come_before_its_app() {
 }
 
 #[tokio::test]
-async fn apps_without_their_secret_keep_nobody_of_their_account_waiting() {
+async fn apps_with_a_missing_secret_do_not_delay_others_of_their_account() {
     let world = World::new().await;
     let _operator = world.operator(&[]).await;
     let url = world.vendor.url();
@@ -89,7 +89,7 @@ async fn apps_without_their_secret_keep_nobody_of_their_account_waiting() {
 }
 
 #[tokio::test]
-async fn a_probe_on_an_old_spec_proves_nothing_about_the_new_one() {
+async fn a_probe_of_the_old_spec_does_not_verify_the_new_one() {
     let world = World::new().await;
     world.room("@TGS#a");
     let slow = When::get().of(PROBE_GROUP).times(1);

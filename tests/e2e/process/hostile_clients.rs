@@ -31,7 +31,7 @@ const MEMORY_KIB: u64 = 8 * 1024;
 const LATENCY: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_thousand_half_open_connections_take_no_memory_and_keep_no_probe_out() {
+async fn two_thousand_half_open_connections_cost_no_memory_and_block_no_probe() {
     let files = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }).unwrap();
     let kubeconfig = std::env::temp_dir().join(format!("groupattr-strangers-{}", std::process::id()));

@@ -5,7 +5,7 @@ use testbed::{until, until_ok};
 use crate::world::{DEADLINE, KEY, World};
 
 #[tokio::test]
-async fn metrics_tell_what_happened_and_never_name_a_group_or_a_reset() {
+async fn metrics_report_outcomes_and_never_name_a_group_or_a_reset() {
     let world = World::new().await;
     world.room("@TGS#very-own-group");
     let operator = world.operator(&[]).await;

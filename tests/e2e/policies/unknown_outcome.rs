@@ -21,7 +21,7 @@ struct Unseen {
 }
 
 #[tokio::test]
-async fn what_nobody_saw_is_read_back_before_anything_else() {
+async fn an_unknown_outcome_is_read_back_before_anything_else() {
     let world = World::new().await;
     let operator = world.operator(&NO_ELECTION).await;
     world.secret("chat", KEY).await;
@@ -141,7 +141,7 @@ fn reads_of(world: &World, group: &str) -> Vec<Entry> {
 }
 
 #[tokio::test]
-async fn an_attempt_that_another_process_left_behind_is_read_back_and_not_sent_again() {
+async fn an_attempt_left_by_a_dead_process_is_read_back_before_any_retry() {
     let world = World::new().await;
     let operator = world.operator(&NO_ELECTION).await;
     world.secret("chat", KEY).await;
