@@ -1,4 +1,5 @@
-//! What must hold in every test besides its own point. A world sees to it when it goes, so no test can forget it.
+//! Runs the oracles: what must hold in every test besides its own point. A world does so when dropped, so that no test
+//! can forget it.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -10,50 +11,55 @@ use tokio::runtime;
 use super::World;
 use super::history::check_history;
 
-/// So many lines of each operator's log are shown when a test fails.
-const LAST_WORDS: usize = 25;
+/// How many log lines of each operator are printed when a test fails.
+const LOG_TAIL: usize = 25;
 
 impl World {
-    /// Looks back at everything that happened in this world. A test that does not call this has it done when its
-    /// world is dropped; one that runs several worlds at a time calls it, to keep the others going meanwhile.
+    /// Runs the oracles over everything that happened in this world. Otherwise they run when the world is dropped; a
+    /// test with several worlds at once calls this, because a drop would block the others.
     pub(crate) async fn finish(&self) {
         if !self.is_finished.swap(true, Ordering::Relaxed) {
-            self.look_back().await;
+            self.run_oracles().await;
         }
     }
 
-    /// Nobody looks back at this world: its API server was made to store something else than it was asked to, or the
-    /// test puts statuses back to what they were.
+    /// Turns the oracles off: the API server was made to store something other than what was sent, or the test restores
+    /// old statuses.
     pub(crate) fn skip_oracles(&self) {
         self.is_finished.store(true, Ordering::Relaxed);
     }
 
-    /// The wall clocks of this world's operators say different things.
+    /// Lets the wall clocks of this world's operators differ.
     pub(crate) fn allow_clock_skew(&self) {
         self.clocks_differ.store(true, Ordering::Relaxed);
     }
 
-    /// Looks back at what happened so far, while the test still goes on. The last of the operators must be running.
+    /// Runs the oracles over what happened so far. The last of the operators must still be running.
     pub(crate) async fn check(&self, operators: &[&OperatorProcess]) {
         if let Some(last) = operators.last() {
-            assert_eq!(last.exit_status(), None, "the operator ended by itself: {}", last.logs());
+            assert_eq!(last.exit_status(), None, "the operator exited by itself: {}", last.logs());
         }
-        self.look_back().await;
+        self.run_oracles().await;
     }
 
-    /// For whoever looks for the cause of a failure.
-    fn say_what_operators_said(&self) {
+    /// Helps to find the cause of a failure.
+    fn print_operator_logs(&self) {
         let operators = self.operators.lock().unwrap_or_else(PoisonError::into_inner);
         for operator in operators.iter() {
             let logs = operator.logs();
-            let told = |line: &&str| ["INFO", "WARN", "ERROR"].iter().any(|level| line.contains(level));
-            let told: Vec<&str> = logs.lines().filter(told).collect();
-            let last = &told[told.len().saturating_sub(LAST_WORDS)..];
-            eprintln!("operator {} in {} said last:\n{}", operator.pid(), self.namespace, last.join("\n"));
+            let is_event = |line: &&str| ["INFO", "WARN", "ERROR"].iter().any(|level| line.contains(level));
+            let lines: Vec<&str> = logs.lines().filter(is_event).collect();
+            let last = &lines[lines.len().saturating_sub(LOG_TAIL)..];
+            eprintln!(
+                "last log lines of operator {} in {}:\n{}",
+                operator.pid(),
+                self.namespace,
+                last.join("\n")
+            );
         }
     }
 
-    async fn look_back(&self) {
+    async fn run_oracles(&self) {
         let evidence = self.evidence().await;
         evidence.check_processes();
         check_history(evidence.stored.iter().map(|stored| &*stored.object), evidence.clocks_differ);
@@ -70,27 +76,20 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         if thread::panicking() {
-            return self.say_what_operators_said();
+            return self.print_operator_logs();
         }
         if self.is_finished.load(Ordering::Relaxed) {
             return;
         }
         let world = &*self;
-        // Nobody can wait for a future here, and the test's runtime is busy with dropping.
-        let looking = || {
+        // `drop` cannot await, and the test's own runtime is busy dropping, so a thread with its own runtime does it.
+        let check = || {
             let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(world.finish());
         };
-        let looked = thread::scope(|scope| {
-            thread::Builder::new()
-                .name("looking back".into())
-                .spawn_scoped(scope, looking)
-                .expect("a thread")
-                .join()
+        let checked = thread::scope(|scope| {
+            thread::Builder::new().name("oracles".into()).spawn_scoped(scope, check).expect("a thread").join()
         });
-        assert!(
-            looked.is_ok(),
-            "the test itself went well, but what happened in its world is unlawful; see above"
-        );
+        assert!(checked.is_ok(), "the test itself passed, but its world broke an oracle; see above");
     }
 }
