@@ -1,4 +1,4 @@
-//! Endpoints: those that the operator was started for, and over TLS those that can prove who they are.
+//! Endpoints: only those that the operator allows, and over TLS only those with a valid certificate.
 
 use testbed::Vendor;
 
@@ -25,7 +25,7 @@ async fn the_operator_never_connects_to_an_endpoint_it_does_not_allow() {
     assert_says(&app, &["loopback", "https://"]);
     reset_says(&world, "a", "AppNotReady", "EndpointNotAllowed").await;
 
-    // Everything that was going to happen for the stranger has had its time when this one is done.
+    // Once this one is done, anything else would have happened by now.
     world.app("").await;
     world.reset("marker", "@TGS#marker", "").await;
     world.reset_is("marker", "Cleared").await;
@@ -48,7 +48,7 @@ async fn tls_requires_a_trusted_certificate_for_the_right_host() {
         vendor.account(APP_ID, KEY, &["administrator"]);
         vendor.room(APP_ID, "@TGS#a", &[("seat1", "ann")]);
     }
-    // The authority of the misnamed one is trusted: only its name is wrong.
+    // The CA of `misnamed` is trusted: only its host name is wrong.
     let trust =
         [&trusted, &misnamed].map(|vendor| std::fs::read_to_string(vendor.ca_pem().unwrap()).unwrap());
     let folder =
@@ -72,6 +72,6 @@ async fn tls_requires_a_trusted_certificate_for_the_right_host() {
         let said = message_of(&app, "Ready");
         assert!(said.contains("TLS") && said.contains("certificate"), "{name}: {said}");
         reset_says(&world, name, "AppNotReady", "Unreachable").await;
-        assert!(vendor.connections() > 0 && vendor.journal().is_empty(), "{name} must see no request");
+        assert!(vendor.connections() > 0 && vendor.journal().is_empty(), "{name} must not receive a request");
     }
 }

@@ -1,4 +1,4 @@
-//! Refusals by the vendor that are about the account.
+//! Refusals by the vendor that concern the account.
 
 use std::time::{Duration, Instant};
 
@@ -34,13 +34,13 @@ async fn each_account_refusal_has_its_reason_and_remedy() {
     for (name, ..) in refusals.iter().filter(|(name, ..)| *name != "hasty") {
         app_has(&world, name, "Verified").await;
     }
-    // 70050 asks for a minute of silence, and gets it; a change of the spec ends it at once.
+    // After 70050 the operator waits a minute; a change of the spec ends the wait at once.
     let hasty = || world.vendor.entries(|entry| entry.sdkappid == Some(5)).len();
-    assert_eq!(hasty(), 1, "the others were probed a second time, and this one must not be");
+    assert_eq!(hasty(), 1, "the others were probed again, but this one must not be");
     world.patch("chatapp", "hasty", r#"{"limits":{"callsPerSecond":100}}"#).await;
-    let asked = Instant::now();
+    let patched = Instant::now();
     app_has(&world, "hasty", "Verified").await;
-    assert!(asked.elapsed() < Duration::from_secs(8), "a change of the spec is probed at once");
+    assert!(patched.elapsed() < Duration::from_secs(8), "a change of the spec must be probed at once");
 }
 
 #[tokio::test]
@@ -58,5 +58,5 @@ async fn an_account_refused_later_makes_a_reset_wait_without_a_failure() {
     world.vendor.clear_scripts();
     let reset = world.reset_is("a", "Cleared").await;
     assert_eq!(reset["status"]["failures"].as_i64().unwrap_or_default(), 0, "{reset:#}");
-    assert_eq!(reset["status"]["attempts"], 2, "the refused call and the good one");
+    assert_eq!(reset["status"]["attempts"], 2, "the refused call and the accepted one");
 }

@@ -1,4 +1,4 @@
-//! Before the first call: an account is proved, and so is each change of it.
+//! Before the first clear, an app is verified, and so is each change to it.
 
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ async fn no_clear_is_sent_before_the_app_or_a_change_to_it_is_verified() {
     assert_eq!((probe.command, clear.command), (Command::Get, Command::Clear));
     assert!(probe.answered.unwrap() <= clear.arrived, "the clear was sent before the probe was answered");
 
-    // A new spec has to be proved anew. The probe of the first one must not count for it.
+    // A new spec must be verified again: the first spec's probe does not count.
     world.vendor.clear_scripts();
     world.vendor.script(When::get().of(PROBE_GROUP).times(1), Misbehaviour::DelayAfter(millis(1500)));
     let probes = world.vendor.reads().len();
@@ -50,7 +50,7 @@ async fn no_clear_is_sent_before_the_app_or_a_change_to_it_is_verified() {
     world.reset_is("b", "Cleared").await;
     let probe = world.vendor.reads().pop().unwrap();
     let clear = world.vendor.clears_of("@TGS#b").pop().unwrap();
-    assert!(probe.answered.unwrap() <= clear.arrived, "the clear was sent before the change was proved");
+    assert!(probe.answered.unwrap() <= clear.arrived, "the clear was sent before the change was verified");
 }
 
 #[tokio::test]
@@ -82,10 +82,10 @@ async fn apps_with_a_missing_secret_do_not_delay_others_of_their_account() {
     for number in 0..6 {
         app_has(&world, &format!("broken-{number}"), "SecretNotFound").await;
     }
-    // One turn in five seconds would have made it half a minute.
+    // Behind the others, at one probe per five seconds, it would have taken half a minute.
     assert!(waited < Duration::from_secs(15), "verified after {waited:?}");
-    assert!(applied.elapsed() < Duration::from_secs(20), "told after {:?}", applied.elapsed());
-    assert_eq!(world.vendor.reads().len(), 1, "without a key there is nothing to send");
+    assert!(applied.elapsed() < Duration::from_secs(20), "reported after {:?}", applied.elapsed());
+    assert_eq!(world.vendor.reads().len(), 1, "nothing can be sent without a key");
 }
 
 #[tokio::test]
@@ -104,6 +104,6 @@ async fn a_probe_of_the_old_spec_does_not_verify_the_new_one() {
     assert_eq!((probes.len(), clears.len()), (2, 1));
     assert!(
         probes[1].answered.unwrap() <= clears[0].arrived,
-        "the clear was sent before the change was proved"
+        "the clear was sent before the change was verified"
     );
 }

@@ -13,7 +13,7 @@ async fn finished_resets_are_deleted_after_their_ttl_unless_a_tool_would_recreat
     let operator = world.operator(&NO_ELECTION).await;
     world.app("").await;
     world.app_is("Verified").await;
-    let labelled = |name: &str, marks: Value, ttl: i32| {
+    let reset_with = |name: &str, marks: Value, ttl: i32| {
         let mut metadata = json!({"name": name});
         metadata.as_object_mut().unwrap().extend(marks.as_object().unwrap().clone());
         let spec = json!({"groupID": format!("@TGS#{name}"), "ttlSecondsAfterFinished": ttl});
@@ -29,12 +29,12 @@ async fn finished_resets_are_deleted_after_their_ttl_unless_a_tool_would_recreat
     let mut objects: Vec<Value> = kept
         .iter()
         .enumerate()
-        .map(|(n, (place, mark))| labelled(&format!("kept-{n}"), json!({*place: {*mark: "show"}}), 0))
+        .map(|(n, (place, mark))| reset_with(&format!("kept-{n}"), json!({*place: {*mark: "show"}}), 0))
         .collect();
-    objects.push(labelled("two-seconds", json!({"labels": {"app.kubernetes.io/managed-by": "Helm"}}), 2));
-    objects.push(labelled("at-once", json!({}), 0));
-    objects.push(labelled("failed", json!({}), 1));
-    objects.push(labelled("after-restart", json!({}), 30));
+    objects.push(reset_with("two-seconds", json!({"labels": {"app.kubernetes.io/managed-by": "Helm"}}), 2));
+    objects.push(reset_with("at-once", json!({}), 0));
+    objects.push(reset_with("failed", json!({}), 1));
+    objects.push(reset_with("after-restart", json!({}), 30));
     for object in &objects {
         let group = object["spec"]["groupID"].as_str().unwrap();
         if group != "@TGS#failed" {
@@ -57,7 +57,7 @@ async fn finished_resets_are_deleted_after_their_ttl_unless_a_tool_would_recreat
         let note = world.event("GroupAttributeReset", &name, "TTLSkipped").await;
         assert!(note.contains(mark), "{note}");
     }
-    // From the end to the deletion, as the API server knows them.
+    // From completionTime to the deletion, as the API server saw it.
     let lived = async |name: &str| {
         let deleted = until(DEADLINE, "its deletion in the audit log", || async {
             let requests = world.requests("groupattributeresets", name).await;
@@ -72,7 +72,7 @@ async fn finished_resets_are_deleted_after_their_ttl_unless_a_tool_would_recreat
     assert!((2.0..=6.0).contains(&two), "deleted after {two} s");
     assert_eq!(world.reasons_of("failed").await.last().map(String::as_str), Some("GroupNotFound"));
 
-    // The next process deletes what this one would have.
+    // The next process deletes what this one would have deleted.
     world.reset_is("after-restart", "Cleared").await;
     operator.terminate();
     operator.wait_exit(DEADLINE).await;
@@ -88,7 +88,7 @@ async fn finished_resets_are_deleted_after_their_ttl_unless_a_tool_would_recreat
         assert_eq!(events.iter().filter(|(reason, _)| reason == "TTLSkipped").count(), 1, "{events:?}");
         assert_eq!(world.calls(&format!("@TGS#{name}")), 1);
     }
-    // Without its mark, and with a time to live that is given only now.
+    // Once its mark is removed, or a TTL is added later.
     assert!(world.kubectl(&["label", "gar", "kept-4", "helm.toolkit.fluxcd.io/name-"]).await.ok);
     gone("kept-4").await;
     world.patch("gar", "marker", "{\"ttlSecondsAfterFinished\":0}").await;
@@ -103,7 +103,7 @@ async fn finished_resets_are_deleted_after_their_ttl_unless_a_tool_would_recreat
     world.check(&[&operator, &next]).await;
 }
 
-/// The tool's mark or the time to live, whichever came last, and both of them after the end.
+/// Either the tool's label or the TTL may come last, and both after the reset finished.
 #[tokio::test]
 async fn a_reset_kept_past_its_ttl_reports_it_even_if_labelled_after_it_finished() {
     let world = World::new().await;
@@ -137,7 +137,7 @@ async fn a_reset_kept_past_its_ttl_reports_it_even_if_labelled_after_it_finished
     world.check(&[&operator]).await;
 }
 
-/// What is recorded and what is deleted share a bounded number of writes under way.
+/// Status writes and deletions share a bounded number of concurrent writes.
 #[tokio::test]
 async fn deletions_do_not_use_up_the_writers() {
     const RESETS: usize = 40;
@@ -147,7 +147,7 @@ async fn deletions_do_not_use_up_the_writers() {
     let _operator = world.operator(&[]).await;
     world.app("").await;
     world.many_resets_with(rooms.clone(), &json!({"ttlSecondsAfterFinished": 0})).await;
-    until_ok(DEADLINE, "all of them to be deleted", || async {
+    until_ok(DEADLINE, "all resets to be deleted", || async {
         let left = world.all_resets().await.len();
         if left == 0 { Ok(()) } else { Err(left) }
     })

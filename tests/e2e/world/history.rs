@@ -74,7 +74,7 @@ pub(crate) fn check_history<'a>(versions: impl Iterator<Item = &'a Value>, clock
 }
 
 impl World {
-    /// The requests of the operator's service account for one object; with an empty name, for the whole kind.
+    /// The requests of the operator's service account for one object, or with an empty name for the whole kind.
     pub(crate) async fn requests(&self, resource: &str, name: &str) -> Vec<AuditEvent> {
         let user = self.account.user();
         let about =
@@ -87,8 +87,8 @@ impl World {
         stored_in(self.audit().await.iter().map(|event| &**event))
     }
 
-    /// Everybody's requests for this namespace. Waits until the log contains the write of each status that a reset shows
-    /// now: a status is visible a moment before its audit line, and the marker may come in between.
+    /// Everybody's requests for this namespace. Waits until the log contains the write of each status that a reset
+    /// shows now: a status is visible a moment before its audit line, and the marker may come in between.
     async fn audit(&self) -> Vec<Arc<AuditEvent>> {
         let shown = self.all_resets().await;
         // Nobody wrote the CRD's default (generation -1), and an API server that was killed lost audit lines.
@@ -194,7 +194,7 @@ pub(crate) fn check_status(object: &Value) {
     }
 }
 
-/// Checks a change from one status to the next: `lastTransitionTime` moves only with `status`, and a final status stays.
+/// Checks one change: `lastTransitionTime` moves only with `status`, and a final status stays.
 fn check_step(before: &Value, after: &Value, clocks_differ: bool) {
     let (old, new) = (&before["status"], &after["status"]);
     for (type_, condition) in conditions(after) {
@@ -231,7 +231,7 @@ fn check_step(before: &Value, after: &Value, clocks_differ: bool) {
     }
 }
 
-/// Whether a successor had counted another process's attempt as unknown, and that process now reports it was not sent.
+/// Whether a successor had counted an attempt as unknown, and its own process now reports that it was not sent.
 fn is_uncounted(old: &Value, new: &Value) -> bool {
     old["id"] == new["id"] && old["outcome"] == "Unknown" && new["outcome"] == "NotSent"
 }

@@ -128,8 +128,8 @@ impl World {
         .await
     }
 
-    /// Waits until a new reset of the app `default` is cleared: by then, the operator has done whatever it had to do for
-    /// the others.
+    /// Waits until a new reset of the app `default` is cleared: by then, the operator has done all that it had to do
+    /// for the others.
     pub(crate) async fn marker(&self, name: &str) {
         let group = format!("@TGS#{name}");
         self.room(&group);

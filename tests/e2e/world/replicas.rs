@@ -11,8 +11,8 @@ use super::{DEADLINE, World};
 pub(crate) const SHORT_LEASE: [&str; 3] =
     ["--lease-duration-seconds=9", "--lease-renew-deadline-seconds=7", "--lease-retry-seconds=1"];
 
-/// Without leader election, a process works at once, and keeps going when the API server of a busy machine is silent for
-/// longer than a lease allows.
+/// Without leader election, a process works at once, and keeps going when the API server of a busy machine is silent
+/// for longer than a lease allows.
 pub(crate) const NO_ELECTION: [&str; 1] = ["--leader-elect=false"];
 
 /// Whether this process reports that it leads.
@@ -71,8 +71,8 @@ impl World {
         .await;
     }
 
-    /// Waits until a clear has just arrived, or none for a second, so that the next one is not under way. A process that
-    /// is frozen between its last check and its call would make that call on waking: it cannot know how long it slept.
+    /// Waits until a clear has just arrived, or none for a second, so that the next one is not under way. A process
+    /// that is frozen between its last check and its call makes that call on waking: it cannot know how long it slept.
     pub(crate) async fn until_between_calls(&self) {
         until(DEADLINE, "another call", || async {
             let ago = self.vendor.clears().pop()?.arrived.elapsed();
