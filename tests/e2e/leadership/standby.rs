@@ -1,4 +1,4 @@
-//! `/readyz` of a process that does not lead: it says whether it could.
+//! `/readyz` of a standby: it is ready only if it could take over.
 
 use testbed::control_plane::{OperatorRights, Scope};
 use testbed::{OperatorProcess, until_ok};
@@ -22,7 +22,7 @@ async fn in_a_missing_namespace_the_operator_is_not_ready_and_says_why() {
     let world = World::new().await;
     let home = format!("{}-home", world.namespace);
     let mut launch = world.launch(&[&format!("--namespace={home}")]);
-    // With every right, so that nothing but the namespace is missing.
+    // As cluster administrator, so that only the namespace is missing.
     launch.kubeconfig = world.plane.admin_kubeconfig();
     let operator = world.start(launch);
     until_not_ready(&operator, &format!("check that the namespace {home} exists")).await;
@@ -48,9 +48,9 @@ spec: { holderIdentity: somebody, leaseDurationSeconds: 3600 }",
     let none = OperatorRights { at_home: Vec::new(), ..rights() };
     world.plane.grant(&world.account, &none, &scope).await.expect("rights");
     operator.wait_for_log("the lease groupattr-operator cannot be taken", DEADLINE).await;
-    assert!(operator.is_ready().await, "one failure is no reason yet");
+    assert!(operator.is_ready().await, "a single failure must not make it unready");
     until_not_ready(&operator, "allow this account to create leases.coordination.k8s.io").await;
-    assert_eq!(operator.get("/livez").await.unwrap().0, 200, "it waits, which is no reason to restart it");
+    assert_eq!(operator.get("/livez").await.unwrap().0, 200, "a waiting process must not be restarted");
     world.plane.grant(&world.account, &rights(), &scope).await.expect("rights");
     operator.ready(DEADLINE).await;
     assert_eq!(world.lease_holder().await, "somebody");

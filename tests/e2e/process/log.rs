@@ -1,4 +1,4 @@
-//! The log.
+//! What the process logs.
 
 use serde_json::Value;
 use testbed::until;
@@ -21,8 +21,8 @@ async fn the_log_has_one_json_line_per_attempt_and_per_finished_reset() {
     );
     world.reset("a", "@TGS#a", "  requestID: show-1").await;
     world.reset("b", "@TGS#b", "  requestID: show-2").await;
-    let ended = [world.reset_is("a", "Cleared").await, world.reset_is("b", "Cleared").await];
-    for reset in &ended {
+    let finished = [world.reset_is("a", "Cleared").await, world.reset_is("b", "Cleared").await];
+    for reset in &finished {
         let name = reset["metadata"]["name"].as_str().unwrap();
         operator
             .wait_for_log(
