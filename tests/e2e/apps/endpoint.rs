@@ -69,8 +69,8 @@ async fn tls_requires_a_trusted_certificate_for_the_right_host() {
     world.reset_is("trusted", "Cleared").await;
     for (name, vendor) in [("unknown", &unknown), ("misnamed", &misnamed)] {
         let app = app_has(&world, name, "Unreachable").await;
-        let said = message_of(&app, "Ready");
-        assert!(said.contains("TLS") && said.contains("certificate"), "{name}: {said}");
+        let message = message_of(&app, "Ready");
+        assert!(message.contains("TLS") && message.contains("certificate"), "{name}: {message}");
         reset_says(&world, name, "AppNotReady", "Unreachable").await;
         assert!(vendor.connections() > 0 && vendor.journal().is_empty(), "{name} must not receive a request");
     }

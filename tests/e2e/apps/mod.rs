@@ -36,17 +36,17 @@ async fn app_has(world: &World, app: &str, reason: &str) -> Value {
 async fn reset_says(world: &World, reset: &str, reason: &str, text: &str) -> String {
     until_ok(DEADLINE, &format!("{reset} to say {text:?} with reason {reason}"), || async {
         let object = world.object("gar", reset).await.unwrap_or_default();
-        let (found, said) = (reason_of(&object, "Succeeded"), message_of(&object, "Succeeded"));
-        if found == reason && said.contains(text) { Ok(said) } else { Err((found, said)) }
+        let (found, message) = (reason_of(&object, "Succeeded"), message_of(&object, "Succeeded"));
+        if found == reason && message.contains(text) { Ok(message) } else { Err((found, message)) }
     })
     .await
 }
 
 /// The app is not ready, and its message contains all of these texts.
 fn assert_says(app: &Value, texts: &[&str]) {
-    let said = message_of(app, "Ready");
+    let message = message_of(app, "Ready");
     assert_eq!(condition_of(app, "Ready").unwrap()["status"], "False", "{app:#}");
     for text in texts {
-        assert!(said.contains(text), "{text:?} is missing in {said:?}");
+        assert!(message.contains(text), "{text:?} is missing in {message:?}");
     }
 }

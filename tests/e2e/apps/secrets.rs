@@ -58,7 +58,10 @@ async fn an_unusable_key_is_explained_and_nothing_is_sent() {
         ("password", "secretKey", b"correct-horse".into(), invalid, "it is not 64 hexadecimal digits"),
     ];
     for (account, (name, entry, key, ..)) in (1_u64..).zip(&keys) {
-        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": {*entry: base64(key)}});
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": name}, "data": {*entry: base64(key)},
+        });
         world.apply(&secret.to_string()).await;
         let app = chat_app(name, account, &world.vendor.url(), "")
             .replace("name: chat }", &format!("name: {name} }}"));
@@ -68,11 +71,14 @@ async fn an_unusable_key_is_explained_and_nothing_is_sent() {
     for (name, _, key, reason, text) in &keys {
         let app = app_has(&world, name, reason).await;
         assert_says(&app, &[&format!("Secret {name}"), &world.namespace, "secretKey", text]);
-        let said = message_of(&app, "Ready");
-        assert!(said.len() <= 512 && !said.contains(&KEY[..8]) && !said.contains("horse"), "{said}");
+        let message = message_of(&app, "Ready");
         assert!(
-            !said.contains(&key.len().to_string()) || key.len() < 8,
-            "{name}: the message reveals the key's length: {said}"
+            message.len() <= 512 && !message.contains(&KEY[..8]) && !message.contains("horse"),
+            "{message}"
+        );
+        assert!(
+            !message.contains(&key.len().to_string()) || key.len() < 8,
+            "{name}: the message reveals the key's length: {message}"
         );
     }
     assert_eq!(world.vendor.connections(), 0, "nothing can be sent without a key");
@@ -149,9 +155,9 @@ fn fail_secret_reads(world: &World) -> Plan {
 async fn until_secret_read_failure_is_reported(world: &World) {
     until_ok(DEADLINE, "the app to report that its Secret cannot be read", || async {
         let app = world.object("chatapp", "default").await.unwrap_or_default();
-        let said = message_of(&app, "Ready");
-        let is_named = said.contains("Secret chat could not be read from Kubernetes: status 500");
-        if is_named && reason_of(&app, "Ready") == "Pending" { Ok(()) } else { Err(said) }
+        let message = message_of(&app, "Ready");
+        let is_named = message.contains("Secret chat could not be read from Kubernetes: status 500");
+        if is_named && reason_of(&app, "Ready") == "Pending" { Ok(()) } else { Err(message) }
     })
     .await;
 }

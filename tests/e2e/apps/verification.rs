@@ -59,8 +59,8 @@ async fn a_reset_may_be_created_before_its_app() {
     world.room("@TGS#a");
     let _operator = world.operator(&[]).await;
     world.reset("a", "@TGS#a", "").await;
-    let said = reset_says(&world, "a", "AppNotFound", "ChatApp default").await;
-    assert!(said.contains("Create it") && said.contains("new GroupAttributeReset"), "{said}");
+    let message = reset_says(&world, "a", "AppNotFound", "ChatApp default").await;
+    assert!(message.contains("Create it") && message.contains("new GroupAttributeReset"), "{message}");
     world.app("").await;
     world.reset_is("a", "Cleared").await;
 }

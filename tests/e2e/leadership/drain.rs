@@ -193,7 +193,12 @@ async fn a_drain_of_a_deployment_waits_until_its_pods_are_gone_and_deletes_the_l
             "template": { "metadata": { "labels": labels }, "spec": spec },
         },
     });
-    let pod = |name: &str, labels: &Value| json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "labels": labels }, "spec": spec });
+    let pod = |name: &str, labels: &Value| {
+        json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": { "name": name, "labels": labels }, "spec": spec,
+        })
+    };
     world.apply("{ apiVersion: v1, kind: ServiceAccount, metadata: { name: default } }").await;
     for object in [deployment, pod("rooms-1", &labels), pod("other", &json!({ "app": "other" }))] {
         world.apply(&object.to_string()).await;
@@ -259,12 +264,12 @@ async fn a_known_outcome_survives_revoked_permissions_or_is_logged_at_exit() {
         until_ok(DEADLINE, "the missing permission to be logged", || async {
             let logs = operator.logs();
             let mut lines = logs.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            let said = lines.any(|line| {
+            let is_logged = lines.any(|line| {
                 let message = line["message"].as_str().unwrap_or_default();
                 message.starts_with("the outcome is not stored yet")
                     && (line["reset"] == name && line["class"] == "success" && line["code"] == 0)
             });
-            if said { Ok(()) } else { Err(logs.len()) }
+            if is_logged { Ok(()) } else { Err(logs.len()) }
         })
         .await;
         if name == "returns" {

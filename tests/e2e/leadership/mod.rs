@@ -246,8 +246,8 @@ async fn a_missing_lease_permission_is_reported_and_waited_for() {
     let operator = world.start(world.launch(&[]));
     world.app("").await;
     operator.wait_for_log("cannot be taken", DEADLINE).await;
-    let said = operator.logs();
-    assert!(said.contains("leases.coordination.k8s.io") && said.contains(&world.namespace), "{said}");
+    let logs = operator.logs();
+    assert!(logs.contains("leases.coordination.k8s.io") && logs.contains(&world.namespace), "{logs}");
     let (code, shown) = operator.get("/readyz").await.unwrap();
     assert!(
         code == 503 && shown.contains("leases.coordination.k8s.io") && shown.lines().count() == 1,

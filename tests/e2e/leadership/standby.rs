@@ -10,7 +10,7 @@ use crate::world::{DEADLINE, World, rights};
 async fn until_not_ready(operator: &OperatorProcess, text: &str) {
     until_ok(DEADLINE, &format!("/readyz to say {text:?}"), || async {
         match operator.get("/readyz").await {
-            Ok((503, said)) if said.contains(text) && said.lines().count() == 1 => Ok(()),
+            Ok((503, body)) if body.contains(text) && body.lines().count() == 1 => Ok(()),
             other => Err(format!("{other:?}")),
         }
     })

@@ -57,10 +57,10 @@ async fn no_attempt_starts_after_not_after_or_the_deadline() {
     );
     let took = seconds_between(time(&status["startTime"]), time(&status["completionTime"]));
     assert!((10.0..=16.0).contains(&took), "{took}");
-    let said = message_of(&deadline, "Succeeded");
+    let message = message_of(&deadline, "Succeeded");
     assert!(
-        said.contains("ChatApp missing does not exist") && said.contains("activeDeadlineSeconds"),
-        "{said}"
+        message.contains("ChatApp missing does not exist") && message.contains("activeDeadlineSeconds"),
+        "{message}"
     );
 
     // The app is too late for those that are finished.

@@ -17,7 +17,10 @@ async fn finished_resets_are_deleted_after_their_ttl_unless_a_tool_would_recreat
         let mut metadata = json!({"name": name});
         metadata.as_object_mut().unwrap().extend(marks.as_object().unwrap().clone());
         let spec = json!({"groupID": format!("@TGS#{name}"), "ttlSecondsAfterFinished": ttl});
-        json!({"apiVersion": "groupattr.dev/v1alpha1", "kind": "GroupAttributeReset", "metadata": metadata, "spec": spec})
+        json!({
+            "apiVersion": "groupattr.dev/v1alpha1", "kind": "GroupAttributeReset",
+            "metadata": metadata, "spec": spec,
+        })
     };
     let kept = [
         ("annotations", "argocd.argoproj.io/tracking-id"),

@@ -33,8 +33,8 @@ async fn unsent_attempts_are_retried_with_backoff_up_to_the_limit() {
         assert_eq!(status["failures"], failures, "{name}");
         assert_eq!(status["attempts"], 0, "{name}: nothing was sent");
         assert_eq!(status["lastAttempt"]["outcome"], "NotSent", "{name}");
-        let said = message_of(&object, "Succeeded");
-        assert!(said.contains("backoffLimit") && said.contains("requestID"), "{said}");
+        let message = message_of(&object, "Succeeded");
+        assert!(message.contains("backoffLimit") && message.contains("requestID"), "{message}");
     }
 
     // The third failure in a row makes the app `Unreachable`, and waiting for the app is not a failure.

@@ -105,8 +105,8 @@ async fn an_unknown_outcome_is_read_back_before_anything_else() {
     assert_eq!(reads_of(&world, "@TGS#read-fails-once").len(), 2);
     let reads = reads_of(&world, "@TGS#never-read").len();
     assert!((2..=5).contains(&reads), "it was read {reads} times in twenty seconds");
-    let said = message_of(&world.object("gar", "stop-not-done").await.unwrap(), "Succeeded");
-    assert!(said.contains("2 attributes") && said.contains("requestID"), "{said}");
+    let message = message_of(&world.object("gar", "stop-not-done").await.unwrap(), "Succeeded");
+    assert!(message.contains("2 attributes") && message.contains("requestID"), "{message}");
     world.event("GroupAttributeReset", "stop-not-done", "OutcomeUnknown").await;
     world.patch("gar", "suspended", "{\"suspend\":false}").await;
     world.reset_is("suspended", "Cleared").await;

@@ -21,7 +21,7 @@ async fn missing_crds_are_reported_with_the_fix_and_work_starts_once_they_exist(
     operator.wait_for_log(REMEDY, DEADLINE).await;
     until_ok(DEADLINE, "/readyz to name the missing CRDs", || async {
         match operator.get("/readyz").await {
-            Ok((503, said)) if said.contains(REMEDY) && said.contains("groupattributeresets") => Ok(()),
+            Ok((503, body)) if body.contains(REMEDY) && body.contains("groupattributeresets") => Ok(()),
             other => Err(format!("{other:?}")),
         }
     })
@@ -42,7 +42,7 @@ async fn missing_crds_are_reported_with_the_fix_and_work_starts_once_they_exist(
     plane.install_crds(&without_status).await.unwrap();
     until_ok(DEADLINE, "/readyz to name the missing status subresource", || async {
         match operator.get("/readyz").await {
-            Ok((503, said)) if said.contains("chatapps/status") && !said.contains("groupattributeresets") => {
+            Ok((503, body)) if body.contains("chatapps/status") && !body.contains("groupattributeresets") => {
                 Ok(())
             }
             other => Err(format!("{other:?}")),
@@ -79,7 +79,8 @@ async fn a_malformed_object_blocks_nothing_and_is_reported_in_metric_log_and_con
         // The loose CRDs take effect a moment later.
         until_ok(DEADLINE, "the object to be accepted", || plane.apply_in(&world.namespace, &object)).await;
     }
-    world.apply("apiVersion: groupattr.dev/v1alpha1\nkind: ChatApp\nmetadata: { name: odd }\nspec: { sdkAppID: many }").await;
+    let app = "apiVersion: groupattr.dev/v1alpha1\nkind: ChatApp";
+    world.apply(&format!("{app}\nmetadata: {{ name: odd }}\nspec: {{ sdkAppID: many }}")).await;
     // Well-formed, but our CRD would have rejected it.
     world.reset("community", "@TGS#_abc", "").await;
     plane.install_crds(CRDS).await.unwrap();
@@ -112,8 +113,8 @@ async fn a_malformed_object_blocks_nothing_and_is_reported_in_metric_log_and_con
     for name in ["words", "nothing"] {
         let reset = until_ok(DEADLINE, &format!("{name} to report what is wrong with it"), || async {
             let reset = world.object("gar", name).await.unwrap_or_default();
-            let said = message_of(&reset, "Succeeded");
-            if said.contains("cannot be decoded") { Ok(reset) } else { Err(reset["status"].clone()) }
+            let message = message_of(&reset, "Succeeded");
+            if message.contains("cannot be decoded") { Ok(reset) } else { Err(reset["status"].clone()) }
         })
         .await;
         assert_eq!(reason_of(&reset, "Succeeded"), "Pending", "{reset:#}");

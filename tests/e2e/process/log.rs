@@ -69,7 +69,7 @@ async fn debug_logs_say_why_a_reset_waits_and_what_a_probe_found() {
     let world = World::new().await;
     world.room("@TGS#a");
     let operator = world.operator(&["--log-filter=debug"]).await;
-    let said = async |message: &str, field: &str, value: &str| {
+    let logged = async |message: &str, field: &str, value: &str| {
         let what = format!("{message:?} with {field} {value}");
         until(DEADLINE, &what, || async {
             log_of(&operator).into_iter().find(|line| line["message"] == message && line[field] == value)
@@ -78,11 +78,11 @@ async fn debug_logs_say_why_a_reset_waits_and_what_a_probe_found() {
     };
     world.app("  suspend: true").await;
     world.reset("a", "@TGS#a", "").await;
-    let waits = said("nothing to do for now", "app", "Suspended").await;
+    let waits = logged("nothing to do for now", "app", "Suspended").await;
     assert_eq!((&waits["level"], &waits["reset"]), (&"DEBUG".into(), &"a".into()), "{waits}");
     world.patch("chatapp", "default", "{\"suspend\":false}").await;
     world.reset_is("a", "Cleared").await;
-    let checked = said("app checked", "name", "default").await;
+    let checked = logged("app checked", "name", "default").await;
     assert_eq!(
         (&checked["level"], &checked["class"]),
         (&"DEBUG".into(), &"group_not_found".into()),

@@ -129,7 +129,8 @@ async fn constant_edits_by_another_writer_starve_no_reset() {
         loop {
             tick.tick().await;
             let (name, _) = &resets[usize::try_from(edits).unwrap() * 7 % 50];
-            let edit = json!({"metadata": {"labels": {"edit": edits.to_string()}}, "spec": {"backoffLimit": edits % 20}});
+            let labels = json!({"edit": edits.to_string()});
+            let edit = json!({"metadata": {"labels": labels}, "spec": {"backoffLimit": edits % 20}});
             api.patch(name, &PatchParams::default(), &Patch::Merge(&edit)).await.unwrap();
             edits += 1;
         }

@@ -204,8 +204,8 @@ fn check_case(world: &World, stored: &[Stored], case: &Case) {
             );
         }
         Fate::ReadBack | Fate::Unlisted => {
-            let said = message_of(first, "Succeeded");
-            assert!(said.contains(&format!("code {code}")), "{said}");
+            let message = message_of(first, "Succeeded");
+            assert!(message.contains(&format!("code {code}")), "{message}");
         }
         _ => assert_has_remedy(&message_of(first, "Succeeded"), *code),
     }
