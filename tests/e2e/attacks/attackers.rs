@@ -54,7 +54,7 @@ impl<'a> Attackers<'a> {
     /// What they need to begin: apps, objects, and resets that have ended.
     pub(crate) async fn new(home: &'a World) -> Self {
         let world = World::without_rights(home.plane).await;
-        world.skip_look_back();
+        world.skip_oracles();
         let tenant = Tenant::with_stray_rights(home.plane, &world.namespace).await;
         let all = Self { home, world, tenant, created: AtomicUsize::new(0) };
         home.vendor.account(OWN, KEY, &["administrator"]);

@@ -19,8 +19,8 @@ use testbed::runs::{SOAK_OPERATOR, SOAK_SECONDS};
 
 use self::attackers::Attackers;
 use self::healthy::{Healthy, Waits};
-use crate::world::replicas::ALONE;
-use crate::world::{OwnPlane, SOON, World, rights};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{DEADLINE, OwnPlane, World, rights};
 
 /// How long `cargo test` runs it.
 const BRIEF: Duration = Duration::from_secs(6);
@@ -40,7 +40,7 @@ async fn all_attacks_at_once_disturb_no_healthy_tenant() {
     let plane = OwnPlane::new().await;
     // The attack is a task of its own, on a thread of its own, and must not hold up the clock of the healthy tenant.
     let home: &'static World = Box::leak(Box::new(World::without_rights(*plane).await));
-    home.skip_look_back();
+    home.skip_oracles();
     home.plane.grant(&home.account, &rights(), &Scope::Cluster).await.expect("rights");
     let operator = operator(home, None).await;
 
@@ -71,14 +71,14 @@ async fn all_attacks_at_once_disturb_no_healthy_tenant() {
 
 /// An operator for all namespaces, or for one alone.
 async fn operator(home: &World, only: Option<&str>) -> OperatorProcess {
-    let mut launch = home.launch(&ALONE);
+    let mut launch = home.launch(&NO_ELECTION);
     launch.args.retain(|arg| !arg.starts_with("--watch-namespace") && !arg.starts_with("--log-filter"));
     launch.args.extend(only.map(|namespace| format!("--watch-namespace={namespace}")));
     if let Some(binary) = std::env::var_os(SOAK_OPERATOR) {
         launch.binary = binary.into();
     }
     let operator = home.start(launch);
-    operator.ready(SOON).await;
+    operator.ready(DEADLINE).await;
     operator
 }
 

@@ -10,7 +10,7 @@ use testbed::{until, until_ok};
 
 use super::platform::{Tenancy, operator_of_all_namespaces, until_shut_out};
 use crate::world::{
-    APP_ID, CRDS, KEY, Leg, OwnPlane, SOON, World, chat_app, install_loose_crds, message_of, reason_of,
+    APP_ID, CRDS, DEADLINE, KEY, Leg, OwnPlane, World, chat_app, install_loose_crds, message_of, reason_of,
 };
 
 #[tokio::test]
@@ -61,11 +61,11 @@ async fn a_closed_door_stops_the_resets_that_wait_behind_it() {
             .entries(move |e| e.command == Command::Clear && e.sdkappid == Some(account));
         entries.len()
     };
-    until(SOON, "a first clear", || async { (clears() >= 1).then_some(()) }).await;
+    until(DEADLINE, "a first clear", || async { (clears() >= 1).then_some(()) }).await;
     of.tenant
         .merge("clusterchatapp", &of.app, &json!({"spec": {"allowedNamespaces": {"from": "None"}}}))
         .await;
-    let shut = until_ok(SOON, "the rest to be shut out", || async {
+    let shut = until_ok(DEADLINE, "the rest to be shut out", || async {
         let reasons = of.tenant.reasons().await;
         let count = |reason| reasons.get(reason).copied().unwrap_or_default();
         if count("AppNotAllowed") + count("Cleared") == 5 { Ok(count("AppNotAllowed")) } else { Err(reasons) }
@@ -99,7 +99,7 @@ async fn a_namespace_that_is_shut_out_before_the_permit_comes_is_not_sent_for() 
     let intent = Boundary::intent().about("late");
     let plan = world.plan(Leg::Api, intent, Position::LostAnswer, Fault::Hold);
     reset("late").await;
-    plan.has_fired(SOON).await;
+    plan.has_fired(DEADLINE).await;
     label("chat-").await;
     until_shut_out(&world, "shut", reset).await;
     plan.release();
@@ -132,7 +132,7 @@ async fn a_selector_that_is_empty_or_cannot_be_read_lets_nobody_in() {
         let app = chat_app(name, account, &world.vendor.url(), &format!("  allowedNamespaces: {open}\n"));
         let app = app.replace("kind: ChatApp", "kind: ClusterChatApp");
         // The loose CRDs are in force a moment later.
-        until_ok(SOON, "it to be taken", || plane.apply_in(&world.namespace, &app)).await;
+        until_ok(DEADLINE, "it to be taken", || plane.apply_in(&world.namespace, &app)).await;
         let stored = world.object("clusterchatapp", name).await.unwrap();
         assert_eq!(&stored["spec"]["allowedNamespaces"]["selector"], selector, "as the attack needs it");
         world
@@ -161,7 +161,7 @@ async fn a_selector_that_is_empty_or_cannot_be_read_lets_nobody_in() {
             plane.kubectl(&["patch", "clusterchatapp", &name, "--type=merge", "-p", &patch]).await.unwrap()
         }
     };
-    let refused = until_ok(SOON, "the CRDs of today to be in force", || async {
+    let refused = until_ok(DEADLINE, "the CRDs of today to be in force", || async {
         let again = patch("typo", json!({"allowedNamespaces": {"selector": {"matchExpressions": []}}})).await;
         if again.ok { Err(again.stdout) } else { Ok(again.stderr) }
     })
@@ -171,7 +171,7 @@ async fn a_selector_that_is_empty_or_cannot_be_read_lets_nobody_in() {
         // What is not touched is not judged anew, so the rest of the object can be changed, and its status written.
         let done = patch(name, json!({"limits": {"callsPerSecond": 7}})).await;
         assert!(done.ok, "{name}: {}", done.stderr);
-        until_ok(SOON, "the changed app to be proved", || async {
+        until_ok(DEADLINE, "the changed app to be proved", || async {
             let app = world.object("clusterchatapp", name).await.unwrap_or_default();
             let status = &app["status"];
             let is_told = reason_of(&app, "Ready") == "Verified"

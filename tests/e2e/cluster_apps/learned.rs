@@ -5,7 +5,7 @@ use testbed::until_ok;
 use testbed::vendor::{Misbehaviour, When};
 
 use super::platform::Tenancy;
-use crate::world::{KEY, SOON, condition_of, message_of, reason_of};
+use crate::world::{DEADLINE, KEY, condition_of, message_of, reason_of};
 
 #[tokio::test]
 async fn a_tenant_clears_a_room_with_an_account_whose_key_it_cannot_see() {
@@ -91,7 +91,7 @@ async fn a_tenant_learns_reason_and_code_of_a_broken_account_and_nothing_else() 
     // Refused when a reset was sent: the vendor's own text says "scripted".
     of.platform.home.vendor.script(When::any().by(of.account), Misbehaviour::Code(60020));
     of.reset("a").await;
-    let reset = until_ok(SOON, "the refusal", || async {
+    let reset = until_ok(DEADLINE, "the refusal", || async {
         let reset = of.tenant.object("gar", "a").await.unwrap_or_default();
         let said = message_of(&reset, "Succeeded");
         let is_told = reason_of(&reset, "Succeeded") == "AppNotReady"

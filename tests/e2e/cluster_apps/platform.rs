@@ -7,8 +7,8 @@ use testbed::control_plane::Scope;
 use testbed::{OperatorProcess, until};
 use tokio::sync::OnceCell;
 
-use crate::world::replicas::ALONE;
-use crate::world::{KEY, OwnPlane, SOON, World, chat_app, message_of, rights};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{DEADLINE, KEY, OwnPlane, World, chat_app, message_of, rights};
 
 /// An API server with one operator for all namespaces. The tests here share it, each with an account, an app and
 /// tenants of its own.
@@ -35,10 +35,10 @@ async fn platform() -> &'static Platform {
 /// Gives this world's operator the rights that it needs for all namespaces, and starts it.
 pub(crate) async fn operator_of_all_namespaces(home: &World) -> OperatorProcess {
     home.plane.grant(&home.account, &rights(), &Scope::Cluster).await.expect("rights");
-    let mut launch = home.launch(&ALONE);
+    let mut launch = home.launch(&NO_ELECTION);
     launch.args.retain(|arg| !arg.starts_with("--watch-namespace"));
     let operator = home.start(launch);
-    operator.ready(SOON).await;
+    operator.ready(DEADLINE).await;
     operator
 }
 
@@ -46,10 +46,10 @@ pub(crate) async fn operator_of_all_namespaces(home: &World) -> OperatorProcess 
 /// of resets by different watches, so a reset that is made after a change of labels may still be sent.
 pub(crate) async fn until_shut_out(tenant: &World, name: &str, reset: impl AsyncFn(&str)) {
     let number = AtomicU64::new(0);
-    until(SOON, "the door to be shut", || async {
+    until(DEADLINE, "the door to be shut", || async {
         let name = format!("{name}-{}", number.fetch_add(1, Ordering::Relaxed));
         reset(&name).await;
-        let reason = until(SOON, "a reset to be sent or shut out", || async {
+        let reason = until(DEADLINE, "a reset to be sent or shut out", || async {
             let reason = tenant.reason(&name).await;
             ["Cleared", "AppNotAllowed"].contains(&reason.as_str()).then_some(reason)
         });

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use testbed::vendor::Command;
 
-use crate::world::replicas::ALONE;
-use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{APP_ID, DEADLINE, KEY, World, chat_app, numbered};
 
 #[tokio::test]
 async fn apps_of_two_namespaces_that_name_one_account_share_its_lowest_limit() {
@@ -13,7 +13,7 @@ async fn apps_of_two_namespaces_that_name_one_account_share_its_lowest_limit() {
     const AGAIN: usize = 200;
     let here = World::new().await;
     let there = here.neighbour().await;
-    let _operator = here.operator(&[ALONE[0], &format!("--watch-namespace={}", there.namespace)]).await;
+    let _operator = here.operator(&[NO_ELECTION[0], &format!("--watch-namespace={}", there.namespace)]).await;
     let app = |limit: u32| {
         chat_app("default", APP_ID, &here.vendor.url(), &format!("  limits: {{ callsPerSecond: {limit} }}"))
     };
@@ -26,8 +26,8 @@ async fn apps_of_two_namespaces_that_name_one_account_share_its_lowest_limit() {
     there.app_is("Verified").await;
     here.many_resets(numbered("here", RESETS)).await;
     there.many_resets(numbered("there", RESETS)).await;
-    here.until_cleared(RESETS, SOON).await;
-    there.until_cleared(RESETS, SOON).await;
+    here.until_cleared(RESETS, DEADLINE).await;
+    there.until_cleared(RESETS, DEADLINE).await;
     let fullest = here.vendor.fullest_window(APP_ID, Command::Clear, Duration::from_secs(1));
     assert!((4..=5).contains(&fullest), "{fullest} calls in one second, {} are allowed", 5);
     // And together they get all of it: 30 calls at 5/s.
@@ -41,7 +41,7 @@ async fn apps_of_two_namespaces_that_name_one_account_share_its_lowest_limit() {
     here.rooms(&again);
     let asked = Instant::now();
     here.many_resets(again).await;
-    here.until_cleared(RESETS + AGAIN, SOON).await;
+    here.until_cleared(RESETS + AGAIN, DEADLINE).await;
     // At the limit that went with it, they would take twice as long.
     assert!(asked.elapsed() < Duration::from_secs(20), "{AGAIN} calls took {:?}", asked.elapsed());
 }
@@ -51,7 +51,8 @@ async fn a_stranger_who_names_the_account_with_a_wrong_key_does_not_slow_it() {
     const RESETS: usize = 40;
     let here = World::new().await;
     let stranger = here.neighbour().await;
-    let _operator = here.operator(&[ALONE[0], &format!("--watch-namespace={}", stranger.namespace)]).await;
+    let _operator =
+        here.operator(&[NO_ELECTION[0], &format!("--watch-namespace={}", stranger.namespace)]).await;
     stranger.secret("chat", &KEY.replace("c0", "d1")).await;
     let limits = "  limits: { callsPerSecond: 1, groupIntervalMilliseconds: 60000 }";
     stranger.apply(&chat_app("default", APP_ID, &here.vendor.url(), limits)).await;
@@ -70,7 +71,7 @@ async fn a_stranger_who_names_the_account_with_a_wrong_key_does_not_slow_it() {
     here.rooms(&rooms);
     let asked = Instant::now();
     here.many_resets(rooms).await;
-    here.until_cleared(RESETS, SOON).await;
+    here.until_cleared(RESETS, DEADLINE).await;
     assert!(asked.elapsed() < Duration::from_secs(15), "{RESETS} calls took {:?}", asked.elapsed());
     assert_eq!(here.vendor.clears().len(), RESETS, "and nothing was sent for the stranger");
 }

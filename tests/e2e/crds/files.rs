@@ -51,7 +51,7 @@ fn the_files_are_what_the_program_prints() {
         assert!(
             stored.trim_end() == text.trim_end(),
             "crds/{name} is not what `groupattr-operator crd` prints. \
-             Regenerate with: WRITE_CRDS=1 cargo test -p groupattr-operator --test e2e crds::the_files"
+             Regenerate with: WRITE_CRDS=1 cargo test -p groupattr-operator --test e2e crds::files"
         );
     }
     let others = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name());

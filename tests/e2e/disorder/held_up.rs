@@ -7,7 +7,7 @@ use testbed::OperatorProcess;
 use testbed::proxy::{Boundary, Fault, Plan, Position};
 use testbed::vendor::{Misbehaviour, When};
 
-use crate::world::{APP_ID, Leg, SOON, World, time};
+use crate::world::{APP_ID, DEADLINE, Leg, World, time};
 
 /// A reset named `room`, of an app that works: its intent is stored, and its operator has not heard of that yet.
 struct HeldUp {
@@ -27,7 +27,7 @@ impl HeldUp {
         world.app(app).await;
         world.app_is("Verified").await;
         world.reset("room", "@TGS#room", &reset()).await;
-        answer.has_fired(SOON).await;
+        answer.has_fired(DEADLINE).await;
         Self { world, answer, _operator: operator }
     }
 

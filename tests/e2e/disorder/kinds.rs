@@ -6,7 +6,7 @@ use serde_json::Value;
 use testbed::{until, until_ok};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::world::{CRDS, OwnPlane, SOON, World, crd, numbered};
+use crate::world::{CRDS, DEADLINE, OwnPlane, World, crd, numbered};
 
 /// What installs the CRDs, as it is said to whoever has not.
 const REMEDY: &str = "groupattr-operator crd | kubectl apply --server-side -f -";
@@ -65,7 +65,7 @@ async fn nothing_is_sent_under(wrong: &str, said: &str) {
     world.app_is("Verified").await;
     world.reset("probe", "@TGS#probe", "  suspend: true").await;
     plane.install_crds(wrong).await.expect("the wrong CRD");
-    until(SOON, "the wrong CRD to be in force", || async {
+    until(DEADLINE, "the wrong CRD to be in force", || async {
         let pending = r#"{"status":{"pendingAttempt":{"id":"none"}}}"#;
         let patch = ["patch", "gar", "probe", "--subresource=status", "--type=merge", "-p", pending];
         let done = world.kubectl(&[&patch[..], &["--dry-run=server", "-o", "json"]].concat()).await;
@@ -74,8 +74,8 @@ async fn nothing_is_sent_under(wrong: &str, said: &str) {
     })
     .await;
     world.many_resets(rooms.clone()).await;
-    operator.wait_for_log(said, SOON).await;
-    until(SOON, "several refused intents in the metric", || async {
+    operator.wait_for_log(said, DEADLINE).await;
+    until(DEADLINE, "several refused intents in the metric", || async {
         let refused =
             operator.metric("groupattr_api_writes", &[("kind", "intent"), ("result", "refused")]).await;
         let lost = operator.metric("groupattr_api_writes", &[("kind", "intent")]).await;
@@ -85,11 +85,11 @@ async fn nothing_is_sent_under(wrong: &str, said: &str) {
     assert_eq!(world.vendor.clears().len(), 0, "a call without an intent that is stored");
     assert_eq!(operator.exit_status(), None, "{}", operator.logs());
     // An older CRD stores half of a status.
-    world.skip_look_back();
+    world.skip_oracles();
 
     plane.install_crds(CRDS).await.expect("the CRDs");
     world.until_cleared(10, Duration::from_mins(1)).await;
-    world.assert_once_each(&rooms);
+    world.assert_each_cleared_once(&rooms);
     assert_eq!(operator.exit_status(), None, "{}", operator.logs());
 }
 
@@ -122,7 +122,7 @@ async fn an_operator_that_starts_without_the_status_subresource_is_not_ready_unt
     let operator = world.start(world.launch(&[]));
     world.app("").await;
     world.reset("a", "@TGS#a", "").await;
-    until_ok(SOON, "/readyz to say that the status is missing", || async {
+    until_ok(DEADLINE, "/readyz to say that the status is missing", || async {
         match operator.get("/readyz").await {
             Ok((503, said)) if said.contains("groupattributeresets/status") && said.contains(REMEDY) => {
                 Ok(())
@@ -133,7 +133,7 @@ async fn an_operator_that_starts_without_the_status_subresource_is_not_ready_unt
     .await;
     assert_eq!(world.vendor.connections(), 0);
     plane.install_crds(CRDS).await.expect("the CRDs");
-    operator.ready(SOON).await;
+    operator.ready(DEADLINE).await;
     world.reset_is("a", "Cleared").await;
     assert_eq!(world.calls("@TGS#a"), 1);
 }

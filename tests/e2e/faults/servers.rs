@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use testbed::runs;
 
-use crate::faults::{AFTER_FAULTS, ALONE, assert_empty, until_calls};
+use crate::faults::{AFTER_FAULTS, NO_ELECTION, assert_empty, until_calls};
 use crate::world::replicas::{SHORT_LEASE, until_leading};
-use crate::world::{OwnPlane, SOON, World, numbered};
+use crate::world::{DEADLINE, OwnPlane, World, numbered};
 
 const COUNT: usize = 100;
 
@@ -18,7 +18,7 @@ async fn restarts_of_the_api_server_and_of_etcd_under_load_lose_and_repeat_nothi
             let world = World::on(*plane).await;
             let resets = numbered("load", COUNT);
             world.rooms(&resets);
-            let operator = world.operator(&ALONE).await;
+            let operator = world.operator(&NO_ELECTION).await;
             world.app("  limits: { callsPerSecond: 10 }").await;
             world.app_is("Verified").await;
             world.many_resets(resets.clone()).await;
@@ -32,7 +32,7 @@ async fn restarts_of_the_api_server_and_of_etcd_under_load_lose_and_repeat_nothi
             let before = world.vendor.clears().len();
             until_calls(&world, (before + COUNT / 5).min(COUNT)).await;
             world.plane.restart_etcd().await.expect("etcd");
-            world.all_end(AFTER_FAULTS).await;
+            world.until_all_final(AFTER_FAULTS).await;
             for (_, group) in &resets {
                 assert_eq!(world.calls(group), 1, "{group}");
                 assert_empty(&world, group);
@@ -54,7 +54,7 @@ async fn an_outage_of_the_vendor_a_restart_of_the_api_server_and_a_dead_leader_a
             let resets = numbered("all", COUNT);
             world.rooms(&resets);
             let leader = world.operator(&SHORT_LEASE).await;
-            until_leading(&leader, SOON).await;
+            until_leading(&leader, DEADLINE).await;
             world.app("  limits: { callsPerSecond: 10 }").await;
             world.app_is("Verified").await;
             let follower = world.operator(&SHORT_LEASE).await;
@@ -70,7 +70,7 @@ async fn an_outage_of_the_vendor_a_restart_of_the_api_server_and_a_dead_leader_a
             tokio::time::sleep(Duration::from_secs(5)).await;
             world.vendor.come_back();
             // Its circuit may be open, and is closed by a probe a minute later at the latest.
-            world.all_end_in_a_cluster(follower, &SHORT_LEASE, 2 * AFTER_FAULTS).await;
+            world.until_all_final_with_restarts(follower, &SHORT_LEASE, 2 * AFTER_FAULTS).await;
             for (_, group) in &resets {
                 assert_eq!(world.calls(group), 1, "{group}");
                 assert_empty(&world, group);

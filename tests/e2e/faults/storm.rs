@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use rand::Rng as _;
 use testbed::runs;
 
-use crate::faults::{AFTER_FAULTS, ALONE, assert_empty};
-use crate::world::{SOON, World, numbered};
+use crate::faults::{AFTER_FAULTS, NO_ELECTION, assert_empty};
+use crate::world::{DEADLINE, World, numbered};
 
 const RESETS: usize = 200;
 /// Fewer calls are no storm.
@@ -21,7 +21,7 @@ async fn a_minute_of_kills_under_200_resets_loses_nothing_and_sends_nothing_twic
             let world = World::new().await;
             let resets = numbered("storm", RESETS);
             world.rooms(&resets);
-            let operator = world.operator(&ALONE).await;
+            let operator = world.operator(&NO_ELECTION).await;
             // So slow that there is work left for the whole minute.
             world.app("  limits: { callsPerSecond: 8 }").await;
             world.app_is("Verified").await;
@@ -30,11 +30,11 @@ async fn a_minute_of_kills_under_200_resets_loses_nothing_and_sends_nothing_twic
             let (begun, mut kills) = (Instant::now(), 0);
             while begun.elapsed() < STORM || kills < 15 || world.vendor.clears().len() < STORMY {
                 // Half of them come before anything can be sent, the others in the middle of it.
-                let operator = world.start(world.launch(&ALONE));
+                let operator = world.start(world.launch(&NO_ELECTION));
                 let life = if kills % 2 == 0 {
                     500
                 } else {
-                    operator.ready(SOON).await;
+                    operator.ready(DEADLINE).await;
                     let calls = world.vendor.clears().len();
                     if calls < STORMY {
                         // All permits may be held for calls of the dead, until those cannot arrive any more.
@@ -46,9 +46,9 @@ async fn a_minute_of_kills_under_200_resets_loses_nothing_and_sends_nothing_twic
                 operator.kill9();
                 kills += 1;
             }
-            let _operator = world.operator(&ALONE).await;
+            let _operator = world.operator(&NO_ELECTION).await;
             // All permits may be held for calls of the dead, and then most of the work is still to be done.
-            world.all_end(2 * AFTER_FAULTS).await;
+            world.until_all_final(2 * AFTER_FAULTS).await;
             for (_, group) in &resets {
                 assert_eq!(world.calls(group), 1, "{group}");
                 assert_empty(&world, group);

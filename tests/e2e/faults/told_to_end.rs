@@ -8,7 +8,7 @@ use testbed::{runs, until};
 
 use crate::faults::{AFTER_FAULTS, RESETS, assert_empty};
 use crate::world::replicas::until_leading;
-use crate::world::{Leg, SOON, World, numbered};
+use crate::world::{DEADLINE, Leg, World, numbered};
 
 /// If it is not given back, nobody works for a long time.
 const LONG_LEASE: [&str; 3] =
@@ -37,8 +37,8 @@ async fn told(moment: Moment) {
     if moment == Moment::List {
         let plan = world.plan(Leg::Api, Boundary::page(RESETS, 1), Position::Before, term());
         let leader = world.start(world.launch(&LONG_LEASE));
-        plan.has_fired(SOON).await;
-        assert_eq!(leader.wait_exit(SOON).await.code(), Some(0), "{}", leader.logs());
+        plan.has_fired(DEADLINE).await;
+        assert_eq!(leader.wait_exit(DEADLINE).await.code(), Some(0), "{}", leader.logs());
         drop(plan);
         assert_eq!(world.lease_holder().await, "");
         let _successor = world.operator(&LONG_LEASE).await;
@@ -46,7 +46,7 @@ async fn told(moment: Moment) {
         return ends(&world, &resets).await;
     }
     let leader = world.operator(&LONG_LEASE).await;
-    until_leading(&leader, SOON).await;
+    until_leading(&leader, DEADLINE).await;
     world.app_is("Verified").await;
     let plan = match moment {
         // The vendor takes its time, and the signal comes while it does.
@@ -58,10 +58,10 @@ async fn told(moment: Moment) {
         _ => world.plan(Leg::Api, Boundary::outcome(), Position::After, term()),
     };
     world.many_resets(resets.clone()).await;
-    plan.has_fired(SOON).await;
+    plan.has_fired(DEADLINE).await;
     let told = Instant::now();
     let successor = world.operator(&LONG_LEASE).await;
-    assert_eq!(leader.wait_exit(SOON).await.code(), Some(0), "{}", leader.logs());
+    assert_eq!(leader.wait_exit(DEADLINE).await.code(), Some(0), "{}", leader.logs());
     assert!(told.elapsed() < Duration::from_secs(25), "it took {:?}", told.elapsed());
     let ended = Instant::now();
     for reset in world.all_resets().await {
@@ -69,8 +69,8 @@ async fn told(moment: Moment) {
         let left = holder.as_str().is_some_and(|holder| leader.logs().contains(holder));
         assert!(!left, "an attempt was left unrecorded: {reset:#}");
     }
-    until_leading(&successor, SOON).await;
-    let first = until(SOON, "the successor's first call", || async {
+    until_leading(&successor, DEADLINE).await;
+    let first = until(DEADLINE, "the successor's first call", || async {
         world.tenures().get(1).map(|tenure| tenure.first)
     })
     .await;
@@ -82,7 +82,7 @@ async fn told(moment: Moment) {
 }
 
 async fn ends(world: &World, resets: &[(String, String)]) {
-    world.all_end(AFTER_FAULTS).await;
+    world.until_all_final(AFTER_FAULTS).await;
     for (name, group) in resets {
         assert_eq!(world.calls(group), 1, "{group}");
         assert_eq!(world.reason(name).await, "Cleared", "nothing was left for a read-back");

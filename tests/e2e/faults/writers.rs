@@ -8,7 +8,7 @@ use rand::seq::IndexedRandom as _;
 use serde_json::json;
 use testbed::runs;
 
-use crate::faults::{AFTER_FAULTS, ALONE, assert_empty};
+use crate::faults::{AFTER_FAULTS, NO_ELECTION, assert_empty};
 use crate::world::{World, numbered};
 
 const COUNT: usize = 50;
@@ -21,7 +21,7 @@ async fn another_writer_of_labels_and_specs_stops_nothing_and_repeats_nothing() 
             let world = World::new().await;
             let resets = numbered("written", COUNT);
             world.rooms(&resets);
-            let _operator = world.operator(&ALONE).await;
+            let _operator = world.operator(&NO_ELECTION).await;
             world.app("  limits: { callsPerSecond: 5 }").await;
             world.app_is("Verified").await;
             world.many_resets(resets.clone()).await;
@@ -43,7 +43,7 @@ async fn another_writer_of_labels_and_specs_stops_nothing_and_repeats_nothing() 
                 }
             };
             tokio::pin!(writing);
-            let ending = world.all_end(AFTER_FAULTS);
+            let ending = world.until_all_final(AFTER_FAULTS);
             tokio::pin!(ending);
             match select(writing, ending).await {
                 Either::Left(((), _)) => unreachable!("the other writer never ends"),

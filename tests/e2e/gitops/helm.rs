@@ -8,7 +8,7 @@ use testbed::Helm;
 use testbed::helm::HelmSays;
 use testbed::vendor::{Misbehaviour, When};
 
-use crate::world::{SOON, World, message_of};
+use crate::world::{DEADLINE, World, message_of};
 
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/helm");
 
@@ -224,7 +224,7 @@ async fn a_hook_is_a_new_reset_each_time_and_neither_helm_waits_for_it() {
         assert_eq!(release.calls(), 2, "{:?}", release.helm);
         // No mark of Helm, so that its time to live counts.
         world.patch("gar", &name, "{\"ttlSecondsAfterFinished\":0}").await;
-        testbed::until(SOON, "its time to live to end", || async {
+        testbed::until(DEADLINE, "its time to live to end", || async {
             world.object("gar", &name).await.is_none().then_some(())
         })
         .await;

@@ -6,7 +6,7 @@ use testbed::until;
 use testbed::vendor::{Answer, Limits, Misbehaviour, When};
 
 use crate::limits::{SECOND, assert_interval, until_calls};
-use crate::world::{SOON, World, numbered};
+use crate::world::{DEADLINE, World, numbered};
 
 #[tokio::test]
 async fn a_vendor_that_finds_the_writes_too_frequent_gets_them_more_slowly() {
@@ -42,12 +42,12 @@ async fn a_vendor_that_finds_the_account_too_fast_gets_half_of_it() {
     world.app_is("Verified").await;
     world.vendor.script(When::clear().times(1), Misbehaviour::Code(60007));
     world.many_resets(rooms).await;
-    until(SOON, "the rate to halve", || async {
+    until(DEADLINE, "the rate to halve", || async {
         let rate = operator.metric("groupattr_effective_rate", &[("app", "default")]).await?;
         (rate < 30.0).then_some(())
     })
     .await;
-    world.until_cleared(RESETS, SOON).await;
+    world.until_cleared(RESETS, DEADLINE).await;
     let clears = world.vendor.clears();
     assert_eq!(clears.len(), RESETS + 1, "the refused one was sent again, and only that one");
     // From one second after the refusal on, when all calls that were under way are answered.

@@ -9,8 +9,8 @@ use testbed::until_ok;
 use testbed::vendor::{Command, Misbehaviour, When};
 
 use crate::limits::{SECOND, assert_interval, fullest_second, millis, until_called};
-use crate::world::replicas::{ALONE, SHORT_LEASE, until_leading};
-use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered, reason_of};
+use crate::world::replicas::{NO_ELECTION, SHORT_LEASE, until_leading};
+use crate::world::{APP_ID, DEADLINE, KEY, World, chat_app, numbered, reason_of};
 
 /// Three apps in two namespaces name one account, with limits of their own: the lowest holds. Calls travel for up to
 /// 300 ms, some are refused, some lost, one leader is killed and the next one ends in an orderly way.
@@ -31,7 +31,7 @@ async fn no_second_holds_more_calls_than_the_limit_whoever_leads_and_whatever_is
     world.room("@TGS#twice");
     world.vendor.set_latency(Duration::ZERO, millis(300));
     let first = world.operator(&args).await;
-    until_leading(&first, SOON).await;
+    until_leading(&first, DEADLINE).await;
     let second = world.operator(&args).await;
     let url = world.vendor.url();
     for (world, app, limit) in [(&world, "default", LIMIT), (&world, "eager", 60), (&other, "default", 40)] {
@@ -61,11 +61,11 @@ async fn no_second_holds_more_calls_than_the_limit_whoever_leads_and_whatever_is
 
     until_called(&world, 40).await;
     first.kill9();
-    until_leading(&second, SOON).await;
+    until_leading(&second, DEADLINE).await;
     let third = world.operator(&args).await;
     until_called(&world, 100).await;
     second.terminate();
-    assert!(second.wait_exit(SOON).await.success(), "{}", second.logs());
+    assert!(second.wait_exit(DEADLINE).await.success(), "{}", second.logs());
     world.until_cleared(124, Duration::from_mins(2)).await;
     other.until_cleared(60, Duration::from_mins(1)).await;
 
@@ -89,7 +89,7 @@ async fn two_writes_to_one_group_keep_their_interval_and_hold_up_no_other_group(
     world.app_is("Verified").await;
     world.many_resets((0..5).map(|i| (format!("busy-{i}"), "@TGS#busy".to_owned()))).await;
     world.many_resets(others).await;
-    world.until_cleared(25, SOON).await;
+    world.until_cleared(25, DEADLINE).await;
     let writes = world.vendor.clears_of("@TGS#busy");
     assert_eq!(writes.len(), 5);
     assert_interval(&writes, millis(2500));
@@ -120,7 +120,7 @@ async fn of_many_resets_of_one_group_one_goes_after_the_other_whoever_leaves_the
     let mut delete = vec!["delete", "gar"];
     delete.extend(deleted.iter().map(String::as_str));
     assert!(world.kubectl(&delete).await.ok);
-    until_ok(SOON, "all others to be cleared", || async {
+    until_ok(DEADLINE, "all others to be cleared", || async {
         let resets = world.all_resets().await;
         let left = |reset: &&Value| {
             let name = reset["metadata"]["name"].as_str().unwrap_or_default();
@@ -148,14 +148,14 @@ async fn a_kill_in_the_middle_bursts_neither_the_window_nor_the_interval_of_a_gr
     world.rooms(&rooms);
     world.room("@TGS#twice");
     world.vendor.set_latency(millis(20), millis(120));
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app(&format!("  limits: {{ callsPerSecond: {LIMIT}, groupIntervalMilliseconds: 3000 }}")).await;
     world.app_is("Verified").await;
     world.many_resets((0..3).map(|i| (format!("twice-{i}"), "@TGS#twice".to_owned()))).await;
     world.many_resets(rooms.clone()).await;
     until_called(&world, 30).await;
     operator.kill9();
-    let _operator = world.operator(&ALONE).await;
+    let _operator = world.operator(&NO_ELECTION).await;
     world.until_cleared(RESETS + 3, Duration::from_mins(1)).await;
     let fullest = fullest_second(&world, Command::Clear);
     assert!(fullest <= LIMIT, "{fullest} calls in one second");
@@ -200,12 +200,12 @@ async fn a_call_whose_connection_broke_keeps_its_permit_until_it_cannot_arrive_a
 async fn a_group_is_not_written_to_inside_its_interval_after_a_restart() {
     let world = World::new().await;
     world.room("@TGS#a");
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app("  limits: { groupIntervalMilliseconds: 8000 }").await;
     world.reset("first", "@TGS#a", "").await;
     world.reset_is("first", "Cleared").await;
     operator.kill9();
-    let _operator = world.operator(&ALONE).await;
+    let _operator = world.operator(&NO_ELECTION).await;
     world.reset("second", "@TGS#a", "").await;
     world.reset_is("second", "Cleared").await;
     assert_interval(&world.vendor.clears_of("@TGS#a"), 8 * SECOND);
@@ -260,7 +260,7 @@ async fn what_is_read_back_after_a_restart_keeps_to_the_limit() {
     }
     let _operator = world.operator(&[]).await;
     world.app(&format!("  limits: {{ callsPerSecond: {LIMIT} }}")).await;
-    until_ok(SOON, "all of them to be read back", || async {
+    until_ok(DEADLINE, "all of them to be read back", || async {
         let reasons = world.reasons().await;
         if reasons.get("OutcomeUnknown") == Some(&RESETS) { Ok(()) } else { Err(reasons) }
     })
@@ -292,7 +292,7 @@ async fn the_limits_of_an_app_count_while_it_is_edited_and_while_it_is_switched_
     world.until_reason("chatapp", "careful", "Ready", "Verified").await;
     world.patch("chatapp", "careful", "{\"suspend\":true}").await;
     world.until_reason("chatapp", "careful", "Ready", "Suspended").await;
-    world.until_cleared(RESETS, SOON).await;
+    world.until_cleared(RESETS, DEADLINE).await;
     let fullest = fullest_second(&world, Command::Clear);
     assert!(fullest <= LIMIT, "{fullest} calls in one second, {LIMIT} are allowed");
 }

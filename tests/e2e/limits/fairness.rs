@@ -9,8 +9,8 @@ use testbed::{until, until_ok};
 
 use crate::limits::{SECOND, fullest_second, until_called};
 use crate::world::history::version;
-use crate::world::replicas::ALONE;
-use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, numbered, reason_of};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{APP_ID, DEADLINE, KEY, Leg, World, chat_app, numbered, reason_of};
 
 #[tokio::test]
 async fn a_namespace_that_floods_the_account_does_not_delay_its_neighbour() {
@@ -30,7 +30,7 @@ async fn a_namespace_that_floods_the_account_does_not_delay_its_neighbour() {
     until_called(&flood, 10).await;
     neighbour.many_resets(numbered("calm", 5)).await;
     let asked = Instant::now();
-    neighbour.until_cleared(5, SOON).await;
+    neighbour.until_cleared(5, DEADLINE).await;
     let calm = |call: &Entry| call.group.as_deref().is_some_and(|group| group.starts_with("@TGS#calm"));
     let done = flood.vendor.entries(calm).iter().map(|call| call.arrived).max().unwrap();
     // The two take turns. Besides, up to half a second of the flood's attempts may have been begun before, and more
@@ -61,7 +61,7 @@ async fn within_a_namespace_the_oldest_goes_first() {
     world
         .patch("chatapp", "default", &json!({"suspend": false, "limits": {"callsPerSecond": 6}}).to_string())
         .await;
-    world.until_cleared(RESETS, SOON).await;
+    world.until_cleared(RESETS, DEADLINE).await;
     let clears = world.vendor.clears();
     let position = |group: &str| clears.iter().position(|call| call.group.as_deref() == Some(group)).unwrap();
     let batches: Vec<Vec<usize>> = rooms
@@ -105,10 +105,12 @@ async fn apps_that_hang_or_are_refused_do_not_delay_the_resets_of_another() {
     thirty_of("hanging").await;
     let of =
         |account| world.vendor.entries(move |e| e.sdkappid == Some(account) && e.command == Command::Clear);
-    until_ok(SOON, "calls that hang", || async { if of(7).len() >= 10 { Ok(()) } else { Err(of(7).len()) } })
-        .await;
+    until_ok(DEADLINE, "calls that hang", || async {
+        if of(7).len() >= 10 { Ok(()) } else { Err(of(7).len()) }
+    })
+    .await;
     world.many_resets(rooms).await;
-    until(SOON, "the other app's resets", || async {
+    until(DEADLINE, "the other app's resets", || async {
         (world.reasons().await.get("Cleared") == Some(&20)).then_some(())
     })
     .await;
@@ -134,7 +136,7 @@ async fn a_namespace_that_edits_all_its_resets_at_once_does_not_delay_what_is_re
     let records = flood.plan(Leg::Api, records, Position::Before, Fault::Hold);
     flood.many_resets_with(numbered("flood", FLOOD), &json!({"suspend": true})).await;
     neighbour.reset("calm", "@TGS#calm", "  suspend: true").await;
-    until_ok(SOON, "all of them in the metrics", || async {
+    until_ok(DEADLINE, "all of them in the metrics", || async {
         let waiting = operator.metric("groupattr_waiting_resets", &[]).await;
         if waiting == Some((FLOOD + 1) as f64) { Ok(()) } else { Err((waiting, records.fired())) }
     })
@@ -142,7 +144,7 @@ async fn a_namespace_that_edits_all_its_resets_at_once_does_not_delay_what_is_re
     assert!((records.fired() as usize) < FLOOD, "nobody waits, which proves nothing");
     records.release();
     let calm = version(&neighbour.reset_is("calm", "Suspended").await);
-    until_ok(SOON, "all of the flood to be suspended", || async {
+    until_ok(DEADLINE, "all of the flood to be suspended", || async {
         let reasons = flood.reasons().await;
         if reasons.get("Suspended") == Some(&FLOOD) { Ok(()) } else { Err(reasons) }
     })
@@ -177,7 +179,7 @@ async fn of_an_account_no_more_than_16_intents_are_under_way_at_a_time() {
     let world = World::breakable().await;
     let rooms = numbered("in-line", RESETS);
     world.rooms(&rooms);
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app("").await;
     world.app_is("Verified").await;
     // So many are out at a vendor that takes a second that as many again may begin before the next answer.
@@ -185,9 +187,9 @@ async fn of_an_account_no_more_than_16_intents_are_under_way_at_a_time() {
     world.many_resets(rooms.clone()).await;
     until_called(&world, 40).await;
     let intents = world.plan(Leg::Api, Boundary::intent().always(), Position::Before, Fault::Hold);
-    intents.has_fired_times(16, SOON).await;
+    intents.has_fired_times(16, DEADLINE).await;
     // None is under way at the vendor any more, so all that are not cleared count as waiting.
-    until_ok(SOON, "all calls to be recorded, and all others in the metrics", || async {
+    until_ok(DEADLINE, "all calls to be recorded, and all others in the metrics", || async {
         let cleared = world.reasons().await.get("Cleared").copied().unwrap_or_default();
         let waiting = operator.metric("groupattr_waiting_resets", &[]).await;
         let is_settled = cleared == world.vendor.clears().len() && waiting == Some((RESETS - cleared) as f64);
@@ -197,6 +199,6 @@ async fn of_an_account_no_more_than_16_intents_are_under_way_at_a_time() {
     assert_eq!(intents.fired(), 16, "so many intents are under way");
     world.vendor.set_latency(Duration::ZERO, Duration::ZERO);
     intents.release();
-    world.until_cleared(RESETS, SOON).await;
-    world.assert_once_each(&rooms);
+    world.until_cleared(RESETS, DEADLINE).await;
+    world.assert_each_cleared_once(&rooms);
 }

@@ -21,7 +21,7 @@ mod silence;
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::world::{APP_ID, SOON, World};
+use crate::world::{APP_ID, DEADLINE, World};
 use testbed::until_ok;
 use testbed::vendor::{Command, Entry};
 
@@ -55,7 +55,7 @@ async fn until_calls(world: &World, wanted: usize, deadline: Duration) {
 
 /// The same for calls that come as fast as the limit allows.
 async fn until_called(world: &World, wanted: usize) {
-    until_calls(world, wanted, SOON).await;
+    until_calls(world, wanted, DEADLINE).await;
 }
 
 /// Each write left at least this long after the answer to the one before.

@@ -10,8 +10,8 @@ use testbed::vendor::{Misbehaviour, When};
 use testbed::{OperatorProcess, until};
 
 use super::tenant::Tenant;
-use crate::world::replicas::ALONE;
-use crate::world::{APP_ID, KEY, SOON, World, chat_app, message_of, numbered, reason_of};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{APP_ID, DEADLINE, KEY, World, chat_app, message_of, numbered, reason_of};
 
 /// A namespace with an operator and an account that works, and somebody in it who may write statuses.
 struct Attacked {
@@ -24,8 +24,8 @@ impl Attacked {
     async fn new() -> Self {
         let world = World::new().await;
         // The oracles of a world believe what is stored, which is not the operator's own here.
-        world.skip_look_back();
-        let operator = world.operator(&ALONE).await;
+        world.skip_oracles();
+        let operator = world.operator(&NO_ELECTION).await;
         world.app("  limits: { groupIntervalMilliseconds: 200 }").await;
         world.app_is("Verified").await;
         let tenant = Tenant::with_stray_rights(world.plane, &world.namespace).await;
@@ -40,7 +40,7 @@ impl Attacked {
 
     /// Waits until the status says again what the operator knows.
     async fn is_restored(&self, name: &str, reason: &str, request: Option<&str>) -> Value {
-        until(SOON, "the status to be written back", || async {
+        until(DEADLINE, "the status to be written back", || async {
             let reset = self.world.object("gar", name).await?;
             let is_same = reset["status"]["requestID"].as_str() == request
                 && reset["status"]["completionTime"].is_string()
@@ -110,7 +110,7 @@ async fn erasing_the_attempt_while_its_call_is_under_way_loses_no_outcome() {
         of.world.room(&format!("@TGS#{name}"));
         of.world.reset(name, &format!("@TGS#{name}"), "").await;
         let group = format!("@TGS#{name}");
-        until(SOON, "the call", || async { (of.world.calls(&group) == 1).then_some(()) }).await;
+        until(DEADLINE, "the call", || async { (of.world.calls(&group) == 1).then_some(()) }).await;
         of.tenant.forge("GroupAttributeReset", name, &Value::Null).await;
     }
     of.is_restored("slow", "Cleared", None).await;
@@ -141,8 +141,8 @@ async fn forged_attempts_hold_no_permit_of_somebody_elses_account() {
     const RESETS: usize = 30;
     let world = World::new().await;
     let other = world.neighbour().await;
-    world.skip_look_back();
-    other.skip_look_back();
+    world.skip_oracles();
+    other.skip_oracles();
     world.app("  limits: { callsPerSecond: 20 }").await;
     // An app that names the victim's account without its key, one that does not exist, and one of the attacker's own.
     other.secret("chat", &KEY.replace('0', "1")).await;
@@ -175,13 +175,13 @@ async fn forged_attempts_hold_no_permit_of_somebody_elses_account() {
     let both = [
         format!("--watch-namespace={}", other.namespace),
         format!("--allow-endpoint={}", other.vendor.address()),
-        ALONE[0].to_owned(),
+        NO_ELECTION[0].to_owned(),
     ];
     let operator = world.operator(&both.each_ref().map(String::as_str)).await;
     world.app_is("Verified").await;
     let begun = Instant::now();
     world.many_resets(rooms).await;
-    world.until_cleared(RESETS, SOON).await;
+    world.until_cleared(RESETS, DEADLINE).await;
     let at_start = begun.elapsed();
     forge("meanwhile").await;
     let used = operator.metric("groupattr_permits_in_use", &[("app", "default")]).await;
@@ -189,7 +189,7 @@ async fn forged_attempts_hold_no_permit_of_somebody_elses_account() {
     world.rooms(&more);
     let begun = Instant::now();
     world.many_resets(more).await;
-    world.until_cleared(2 * RESETS, SOON).await;
+    world.until_cleared(2 * RESETS, DEADLINE).await;
     let later = begun.elapsed();
     println!(
         "{RESETS} resets took {at_start:.1?} after the start, {later:.1?} later; {used:?} permits in use before"

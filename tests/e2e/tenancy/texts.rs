@@ -4,7 +4,7 @@ use testbed::until_ok;
 use testbed::vendor::{Misbehaviour, When};
 
 use super::platform::Tenancy;
-use crate::world::{SOON, World};
+use crate::world::{DEADLINE, World};
 
 /// Everything with text in it that somebody in this namespace can read.
 async fn readable(world: &World) -> String {
@@ -54,7 +54,7 @@ async fn what_one_tenant_wrote_stands_in_nothing_that_another_can_read() {
     // Who can reach the metrics learns which apps there are, and nothing of what is done with them.
     // They are asked for again: the operator serves the floods of its neighbours' tests meanwhile.
     let look = || async { of.platform.operator.metrics().await.map_err(|error| format!("{error:#}")) };
-    let metrics = until_ok(SOON, "the metrics", look).await;
+    let metrics = until_ok(DEADLINE, "the metrics", look).await;
     assert!(metrics.contains(&of.app) && !metrics.contains("canary"), "{metrics}");
 }
 
@@ -76,7 +76,7 @@ async fn an_event_about_the_platforms_app_says_reason_and_code_and_nothing_else(
         of.tenant.patch("clusterchatapp", &of.app, r#"{"limits":{"callsPerSecond":7}}"#).await;
         of.app_is(reason).await;
         let about = format!("regarding.kind=ClusterChatApp,regarding.name={}", of.app);
-        let event = until_ok(SOON, "the event", || async {
+        let event = until_ok(DEADLINE, "the event", || async {
             let args =
                 ["get", "events.events.k8s.io", "-n", "default", "--field-selector", &about, "-o", "yaml"];
             let all = of.tenant.plane.kubectl(&args).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a test sees of objects, events and calls, and how it waits for it.
+//! Reads objects, events and calls, and waits for them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,24 +9,24 @@ use kube::api::ListParams;
 use serde_json::Value;
 use testbed::{until, until_ok};
 
-use super::{SOON, World};
+use super::{DEADLINE, World};
 
 impl World {
-    /// The object as it stands. For the operator's kinds, `None` is what the API server says: after an error it is asked
-    /// again.
+    /// The object as stored. For the operator's kinds, `None` means that the API server does not have it: errors are
+    /// retried.
     pub(crate) async fn object(&self, kind: &str, name: &str) -> Option<Value> {
-        // kubectl costs a tenth of a second of a processor, which many looks at once cannot afford.
+        // A kubectl process costs 0.1 s of CPU, too much for tests that poll often.
         if let Some(api) = self.api(kind) {
-            let found = until_ok(SOON, "an answer about an object", || api.get_opt(name)).await;
+            let found = until_ok(DEADLINE, "the object to be read", || api.get_opt(name)).await;
             return found.map(|object| serde_json::to_value(object).expect("JSON"));
         }
         let got = self.kubectl(&["get", kind, name, "-o", "json"]).await;
         got.ok.then(|| serde_json::from_str(&got.stdout).expect("JSON"))
     }
 
-    /// Waits until the condition of the object has this reason, for its present generation.
+    /// Waits until the condition has this reason, for the current generation.
     pub(crate) async fn until_reason(&self, kind: &str, name: &str, condition: &str, reason: &str) -> Value {
-        until(SOON, &format!("{kind} {name} {condition}/{reason}"), || async move {
+        until(DEADLINE, &format!("{kind} {name} {condition}/{reason}"), || async move {
             let object = self.object(kind, name).await?;
             let found = condition_of(&object, condition)?;
             (found["reason"] == reason && found["observedGeneration"] == object["metadata"]["generation"])
@@ -45,17 +45,17 @@ impl World {
         self.until_reason("chatapp", "default", "Ready", reason).await
     }
 
-    /// How many clears of this group arrived at the vendor.
+    /// How many clears of this group reached the vendor.
     pub(crate) fn calls(&self, group: &str) -> usize {
         self.vendor.clears_of(group).len()
     }
 
-    /// The reason of a reset's `Succeeded`; empty if there is no such reset.
+    /// The reason of a reset's `Succeeded` condition; empty if there is no such reset.
     pub(crate) async fn reason(&self, name: &str) -> String {
         self.object("gar", name).await.map_or_else(String::new, |reset| reason_of(&reset, "Succeeded"))
     }
 
-    /// Who holds the lease; empty when it is free.
+    /// The lease holder; empty when the lease is free.
     pub(crate) async fn lease_holder(&self) -> String {
         let leases: Api<k8s_openapi::api::coordination::v1::Lease> =
             Api::namespaced(self.client.clone(), &self.namespace);
@@ -66,11 +66,11 @@ impl World {
     /// All resets of this namespace.
     pub(crate) async fn all_resets(&self) -> Vec<Value> {
         let (api, all) = (self.api("gar").expect("a kind of ours"), ListParams::default());
-        let list = until_ok(SOON, "a list of the resets", || api.list(&all)).await;
+        let list = until_ok(DEADLINE, "the resets to be listed", || api.list(&all)).await;
         list.items.into_iter().map(|object| serde_json::to_value(object).expect("JSON")).collect()
     }
 
-    /// How many resets of this namespace have which reason.
+    /// The number of resets in this namespace by reason.
     pub(crate) async fn reasons(&self) -> BTreeMap<String, usize> {
         let mut reasons = BTreeMap::new();
         for reset in self.all_resets().await {
@@ -79,7 +79,7 @@ impl World {
         reasons
     }
 
-    /// Waits until this many resets of this namespace have been cleared; `VerifiedEmpty` counts.
+    /// Waits until this many resets of this namespace are `Cleared` or `VerifiedEmpty`.
     pub(crate) async fn until_cleared(&self, wanted: usize, deadline: Duration) {
         until_ok(deadline, &format!("{wanted} cleared rooms"), || async {
             let reasons = self.reasons().await;
@@ -89,7 +89,7 @@ impl World {
         .await;
     }
 
-    /// The events about an object: reason and note, oldest first.
+    /// An object's events as reason and note, oldest first.
     pub(crate) async fn events(&self, kind: &str, name: &str) -> Vec<(String, String)> {
         let api: Api<k8s_openapi::api::events::v1::Event> =
             Api::namespaced(self.client.clone(), &self.namespace);
@@ -103,28 +103,33 @@ impl World {
         events.iter().filter_map(about).collect()
     }
 
-    /// Waits until there is an event with this reason about an object, and returns its note.
+    /// Waits for an object's event with this reason, and returns its note.
     pub(crate) async fn event(&self, kind: &str, name: &str, reason: &str) -> String {
-        until(SOON, &format!("an event {reason} about {kind} {name}"), || async move {
+        until(DEADLINE, &format!("an event {reason} about {kind} {name}"), || async move {
             let events = self.events(kind, name).await;
             events.into_iter().find(|(found, _)| found == reason).map(|(_, note)| note)
         })
         .await
     }
 
-    /// Waits until a reset looks as `looks` wants it.
-    pub(crate) async fn reset_where(&self, name: &str, what: &str, looks: impl Fn(&Value) -> bool) -> Value {
-        testbed::until_ok(SOON, &format!("reset {name} {what}"), || async {
+    /// Waits until a reset satisfies `predicate`.
+    pub(crate) async fn reset_where(
+        &self,
+        name: &str,
+        what: &str,
+        predicate: impl Fn(&Value) -> bool,
+    ) -> Value {
+        testbed::until_ok(DEADLINE, &format!("reset {name} {what}"), || async {
             match self.object("gar", name).await {
-                Some(object) if looks(&object) => Ok(object),
+                Some(object) if predicate(&object) => Ok(object),
                 other => Err(other.map(|object| object["status"].to_string())),
             }
         })
         .await
     }
 
-    /// Waits until another reset of the app `default` has gone its whole way: whatever the operator had to do for
-    /// the others by now, it has done.
+    /// Waits until a new reset of the app `default` is cleared: by then, the operator has done all that it had to do
+    /// for the others.
     pub(crate) async fn marker(&self, name: &str) {
         let group = format!("@TGS#{name}");
         self.room(&group);
@@ -150,7 +155,7 @@ pub(crate) fn condition_of<'a>(object: &'a Value, type_: &str) -> Option<&'a Val
     object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == type_)
 }
 
-/// A moment as a status says it.
+/// Parses a timestamp of a status.
 pub(crate) fn time(value: &Value) -> Timestamp {
-    value.as_str().unwrap_or_default().parse().unwrap_or_else(|_| panic!("{value} is no time"))
+    value.as_str().unwrap_or_default().parse().unwrap_or_else(|_| panic!("{value} is not a timestamp"))
 }

@@ -1,11 +1,11 @@
-//! The pages: metrics, and whether it lives and is ready.
+//! The HTTP port: metrics, liveness and readiness.
 
 use testbed::{until, until_ok};
 
-use crate::world::{KEY, SOON, World};
+use crate::world::{DEADLINE, KEY, World};
 
 #[tokio::test]
-async fn metrics_tell_what_happened_and_never_name_a_group_or_a_reset() {
+async fn metrics_report_outcomes_and_never_name_a_group_or_a_reset() {
     let world = World::new().await;
     world.room("@TGS#very-own-group");
     let operator = world.operator(&[]).await;
@@ -16,21 +16,21 @@ async fn metrics_tell_what_happened_and_never_name_a_group_or_a_reset() {
     world.reset("very-own-other", "@TGS#very-own-missing", "").await;
     world.reset_is("very-own-reset", "Cleared").await;
     world.reset_is("very-own-other", "GroupNotFound").await;
-    // A code that the vendor's pages do not list.
+    // A code that the vendor's documentation does not list.
     world.room("@TGS#very-own-odd");
     world.vendor.script(
         testbed::vendor::When::clear().of("@TGS#very-own-odd"),
         testbed::vendor::Misbehaviour::Code(31337),
     );
-    // Nothing more is known about it while the numbers are looked at.
+    // Its outcome stays unknown while the metrics are checked.
     world.vendor.script(
         testbed::vendor::When::get().of("@TGS#very-own-odd"),
         testbed::vendor::Misbehaviour::Hang { execute: false },
     );
     world.reset("very-own-odd", "@TGS#very-own-odd", "").await;
     world.reset_is("very-own-odd", "Verifying").await;
-    // Gauges follow within seconds.
-    until(SOON, "the gauge of what waits", || async {
+    // Gauges are updated every few seconds.
+    until(DEADLINE, "the gauges of waiting resets", || async {
         let waiting = operator.metric("groupattr_waiting_resets", &[("app", "default")]).await?;
         let oldest = operator.metric("groupattr_oldest_waiting_seconds", &[("app", "default")]).await?;
         let permits = operator.metric("groupattr_permits_in_use", &[("app", "default")]).await;
@@ -49,7 +49,7 @@ async fn metrics_tell_what_happened_and_never_name_a_group_or_a_reset() {
         ("attempts", vec![app[0], app[1], ("code", "10010")], 1.0),
         ("results", vec![app[0], app[1], ("reason", "Cleared")], 1.0),
         ("results", vec![app[0], app[1], ("reason", "GroupNotFound")], 1.0),
-        // So that the first one is an increase.
+        // Present from the start, so that the first one counts as an increase.
         ("results", vec![app[0], app[1], ("reason", "OutcomeUnknown")], 0.0),
         ("results", vec![("app_namespace", ""), ("app", ""), ("reason", "OutcomeUnknown")], 0.0),
         ("attempts", vec![app[0], app[1], ("class", "unknown"), ("code", "unlisted")], 1.0),
@@ -59,7 +59,7 @@ async fn metrics_tell_what_happened_and_never_name_a_group_or_a_reset() {
         ("permit_wait_seconds_count", vec![], 3.0),
         ("end_to_end_seconds_count", vec![], 2.0),
         ("waiting_resets", vec![app[0], app[1]], 1.0),
-        // Of apps that do not exist, and a suspended one does not age.
+        // Resets without an app have empty labels, and a suspended one does not age.
         ("waiting_resets", vec![("app_namespace", ""), ("app", "")], 1.0),
         ("oldest_waiting_seconds", vec![("app_namespace", ""), ("app", "")], 0.0),
         ("effective_rate", vec![app[0], app[1]], 200.0),
@@ -71,25 +71,25 @@ async fn metrics_tell_what_happened_and_never_name_a_group_or_a_reset() {
         ("build_info", vec![("version", env!("CARGO_PKG_VERSION"))], 1.0),
     ] {
         let name = format!("groupattr_{name}");
-        // What was seen in a status may be counted a moment later.
-        until_ok(SOON, &format!("{name} {labels:?} to be {value}"), || async {
+        // A result may be counted a moment after the status shows it.
+        until_ok(DEADLINE, &format!("{name} {labels:?} to be {value}"), || async {
             let counted = operator.metric(&name, &labels).await;
             if counted == Some(value) { Ok(()) } else { Err(counted) }
         })
         .await;
     }
-    let expires = until(SOON, "the end of the signature", || {
+    let expires = until(DEADLINE, "the expiry of the UserSig", || {
         operator.metric("groupattr_usersig_expiry_timestamp_seconds", &app)
     })
     .await;
     let hours = (expires - jiff::Timestamp::now().as_second() as f64) / 3600.0;
-    assert!((23.9..24.1).contains(&hours), "the signature is good for {hours} hours");
+    assert!((23.9..24.1).contains(&hours), "the UserSig is valid for {hours} hours");
     for line in text.lines().filter(|line| *line != "# EOF") {
         let name =
             line.trim_start_matches("# HELP ").trim_start_matches("# TYPE ").trim_start_matches("# UNIT ");
         assert!(name.starts_with("groupattr_"), "{line}");
     }
     for private in ["very-own", "@TGS", "127.0.0.1", "://", KEY] {
-        assert!(!text.contains(private), "{private} is in\n{text}");
+        assert!(!text.contains(private), "{private} appears in\n{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! `onUnknownOutcome`: attempts whose outcome nobody saw, or that another process left behind.
+//! `onUnknownOutcome`: attempts with an unknown outcome, or left behind by another process.
 
 use std::time::{Duration, Instant};
 
@@ -7,11 +7,11 @@ use testbed::until_ok;
 use testbed::vendor::{Command, Entry, Misbehaviour, When};
 
 use super::{seconds_between, time};
-use crate::world::replicas::ALONE;
-use crate::world::{KEY, SOON, World, message_of};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{DEADLINE, KEY, World, message_of};
 
-/// An attempt whose outcome nobody saw, and what should become of it.
-struct Unseen {
+/// An attempt with an unknown outcome, and the expected result.
+struct Case {
     name: &'static str,
     script: Misbehaviour,
     more: &'static str,
@@ -21,20 +21,14 @@ struct Unseen {
 }
 
 #[tokio::test]
-async fn what_nobody_saw_is_read_back_before_anything_else() {
+async fn an_unknown_outcome_is_read_back_before_anything_else() {
     let world = World::new().await;
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.secret("chat", KEY).await;
     let lost = || Misbehaviour::StatusAfterExecuting(502);
     let refused = || Misbehaviour::Status(503);
-    let case = |name, script, more, (reason, calls, failures)| Unseen {
-        name,
-        script,
-        more,
-        reason,
-        calls,
-        failures,
-    };
+    let case =
+        |name, script, more, (reason, calls, failures)| Case { name, script, more, reason, calls, failures };
     let stop = "  onUnknownOutcome: Stop";
     let cases = [
         case("retry-done", lost(), "", ("VerifiedEmpty", 1, 0)),
@@ -73,7 +67,7 @@ async fn what_nobody_saw_is_read_back_before_anything_else() {
         world.until_reason("chatapp", case.name, "Ready", "Verified").await;
         world.reset_of_app(case.name, case.more).await;
     }
-    until_ok(SOON, "the first call of each", || async {
+    until_ok(DEADLINE, "the first call of every reset", || async {
         let missing: Vec<_> = cases
             .iter()
             .filter(|case| world.calls(&format!("@TGS#{}", case.name)) == 0)
@@ -83,11 +77,11 @@ async fn what_nobody_saw_is_read_back_before_anything_else() {
     })
     .await;
     world.reset_is("suspended", "Verifying").await;
-    // Suspending neither forgets the attempt nor lets another one start.
+    // Suspending neither drops the attempt nor starts another one.
     world.merge("gar", "suspended", &json!({"spec": {"suspend": true}})).await;
 
     for (account, case) in (1_500_000_001..).zip(&cases) {
-        let Unseen { name, reason, .. } = case;
+        let Case { name, reason, .. } = case;
         let object = world.reset_is(name, reason).await;
         let status = &object["status"];
         assert_eq!(
@@ -102,7 +96,7 @@ async fn what_nobody_saw_is_read_back_before_anything_else() {
         let full = world.vendor.attributes(account, &group).is_some_and(|attributes| !attributes.is_empty());
         assert_eq!(full, ["OutcomeUnknown", "BackoffLimitExceeded", "Suspended"].contains(reason), "{name}");
         if *name != "too-late" {
-            was_read_back_in_time(&world, name).await;
+            assert_read_back_in_time(&world, name).await;
         }
         if status["lastAttempt"]["outcome"] != "Succeeded" {
             assert_eq!(status["lastAttempt"]["outcome"], "Unknown", "{name}");
@@ -111,16 +105,16 @@ async fn what_nobody_saw_is_read_back_before_anything_else() {
     assert_eq!(reads_of(&world, "@TGS#read-fails-once").len(), 2);
     let reads = reads_of(&world, "@TGS#never-read").len();
     assert!((2..=5).contains(&reads), "it was read {reads} times in twenty seconds");
-    let said = message_of(&world.object("gar", "stop-not-done").await.unwrap(), "Succeeded");
-    assert!(said.contains("2 attributes") && said.contains("requestID"), "{said}");
+    let message = message_of(&world.object("gar", "stop-not-done").await.unwrap(), "Succeeded");
+    assert!(message.contains("2 attributes") && message.contains("requestID"), "{message}");
     world.event("GroupAttributeReset", "stop-not-done", "OutcomeUnknown").await;
     world.patch("gar", "suspended", "{\"suspend\":false}").await;
     world.reset_is("suspended", "Cleared").await;
     world.check(&[&operator]).await;
 }
 
-/// The first read came when nothing of the first call could happen any more, and before the second call.
-async fn was_read_back_in_time(world: &World, name: &str) {
+/// The first read comes once the first call can no longer take effect, and before the second call.
+async fn assert_read_back_in_time(world: &World, name: &str) {
     let group = &format!("@TGS#{name}");
     let (calls, reads) = (world.vendor.clears_of(group), reads_of(world, group));
     let read = reads.first().unwrap_or_else(|| panic!("{group} was not read back"));
@@ -131,7 +125,7 @@ async fn was_read_back_in_time(world: &World, name: &str) {
         let intent = stored.iter().find(|stored| stored.object["metadata"]["name"] == name).unwrap();
         seconds_between(time(&intent.object["status"]["pendingAttempt"]["deadline"]), read.arrived_at)
     };
-    // The backend may work on a call for five seconds after nobody waits for it any more.
+    // The vendor's backend may work on a call for five more seconds after its caller gave up.
     assert!((5.0..=13.0).contains(&waited), "{group} was read back after {waited} s");
     assert!(calls.get(1).is_none_or(|second| second.arrived > read.arrived), "{group}");
 }
@@ -141,9 +135,9 @@ fn reads_of(world: &World, group: &str) -> Vec<Entry> {
 }
 
 #[tokio::test]
-async fn an_attempt_that_another_process_left_behind_is_read_back_and_not_sent_again() {
+async fn an_attempt_left_by_a_dead_process_is_read_back_before_any_retry() {
     let world = World::new().await;
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.secret("chat", KEY).await;
     let names = ["done", "not-done", "stop", "asleep", "moved"];
     for (account, name) in (1_500_000_001..).zip(names) {
@@ -157,7 +151,7 @@ async fn an_attempt_that_another_process_left_behind_is_read_back_and_not_sent_a
         world.until_reason("chatapp", name, "Ready", "Verified").await;
         world.reset_of_app(name, if name == "stop" { "  onUnknownOutcome: Stop" } else { "" }).await;
     }
-    until_ok(SOON, "all calls", || async {
+    until_ok(DEADLINE, "one call of every reset", || async {
         let calls = world.vendor.clears().len();
         if calls == names.len() { Ok(()) } else { Err(calls) }
     })
@@ -170,7 +164,7 @@ async fn an_attempt_that_another_process_left_behind_is_read_back_and_not_sent_a
     world.patch("chatapp", "moved", &json!({"endpoint": elsewhere}).to_string()).await;
 
     let started = Instant::now();
-    let next = world.operator(&ALONE).await;
+    let next = world.operator(&NO_ELECTION).await;
     let moved = world.reset_is("moved", "OutcomeUnknown").await;
     assert!(
         message_of(&moved, "Succeeded").contains("another account or host"),
@@ -189,7 +183,7 @@ async fn an_attempt_that_another_process_left_behind_is_read_back_and_not_sent_a
     for (name, calls) in [("done", 1), ("asleep", 1), ("stop", 1), ("moved", 1), ("not-done", 2)] {
         let group = format!("@TGS#{name}");
         assert_eq!(world.calls(&group), calls, "{name}");
-        // The other's attempt may take its ten seconds and the backend five more, by the clock of who looks.
+        // The dead process's attempt may last ten seconds and the backend five more, by the successor's clock.
         for read in reads_of(&world, &group) {
             assert!(
                 read.arrived - started >= Duration::from_secs(15),

@@ -1,4 +1,4 @@
-//! Before the first call: an account is proved, and so is each change of it.
+//! Before the first clear, an app is verified, and so is each change to it.
 
 use std::time::{Duration, Instant};
 
@@ -6,14 +6,14 @@ use testbed::until;
 use testbed::vendor::{Command, Misbehaviour, When};
 
 use super::{app_has, reset_says};
-use crate::world::{APP_ID, PROBED, SOON, World, chat_app, condition_of};
+use crate::world::{APP_ID, DEADLINE, PROBE_GROUP, World, chat_app, condition_of};
 
 fn millis(number: u64) -> Duration {
     Duration::from_millis(number)
 }
 
 #[tokio::test]
-async fn an_app_that_nobody_has_looked_at_reads_as_pending() {
+async fn an_unobserved_app_is_pending() {
     let world = World::new().await;
     world.app("").await;
     let app = world.object("chatapp", "default").await.unwrap();
@@ -24,12 +24,12 @@ async fn an_app_that_nobody_has_looked_at_reads_as_pending() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_before_the_account_is_verified_nor_before_a_change_of_it_is() {
+async fn no_clear_is_sent_before_the_app_or_a_change_to_it_is_verified() {
     let world = World::new().await;
     for group in ["@TGS#a", "@TGS#b"] {
         world.room(group);
     }
-    world.vendor.script(When::get().of(PROBED).times(1), Misbehaviour::DelayAfter(millis(1500)));
+    world.vendor.script(When::get().of(PROBE_GROUP).times(1), Misbehaviour::DelayAfter(millis(1500)));
     let _operator = world.operator(&[]).await;
     world.reset("a", "@TGS#a", "").await;
     world.app("").await;
@@ -39,33 +39,34 @@ async fn nothing_is_sent_before_the_account_is_verified_nor_before_a_change_of_i
     assert_eq!((probe.command, clear.command), (Command::Get, Command::Clear));
     assert!(probe.answered.unwrap() <= clear.arrived, "the clear was sent before the probe was answered");
 
-    // A new spec has to be proved anew. The probe of the first one must not count for it.
+    // A new spec must be verified again: the first spec's probe does not count.
     world.vendor.clear_scripts();
-    world.vendor.script(When::get().of(PROBED).times(1), Misbehaviour::DelayAfter(millis(1500)));
+    world.vendor.script(When::get().of(PROBE_GROUP).times(1), Misbehaviour::DelayAfter(millis(1500)));
     let probes = world.vendor.reads().len();
     world.patch("chatapp", "default", r#"{"limits":{"callsPerSecond":100}}"#).await;
-    until(SOON, "the second probe", || async { (world.vendor.reads().len() > probes).then_some(()) }).await;
+    until(DEADLINE, "the second probe", || async { (world.vendor.reads().len() > probes).then_some(()) })
+        .await;
     world.reset("b", "@TGS#b", "").await;
     world.reset_is("b", "Cleared").await;
     let probe = world.vendor.reads().pop().unwrap();
     let clear = world.vendor.clears_of("@TGS#b").pop().unwrap();
-    assert!(probe.answered.unwrap() <= clear.arrived, "the clear was sent before the change was proved");
+    assert!(probe.answered.unwrap() <= clear.arrived, "the clear was sent before the change was verified");
 }
 
 #[tokio::test]
-async fn a_reset_may_come_before_its_app() {
+async fn a_reset_may_be_created_before_its_app() {
     let world = World::new().await;
     world.room("@TGS#a");
     let _operator = world.operator(&[]).await;
     world.reset("a", "@TGS#a", "").await;
-    let said = reset_says(&world, "a", "AppNotFound", "ChatApp default").await;
-    assert!(said.contains("Create it") && said.contains("new GroupAttributeReset"), "{said}");
+    let message = reset_says(&world, "a", "AppNotFound", "ChatApp default").await;
+    assert!(message.contains("Create it") && message.contains("new GroupAttributeReset"), "{message}");
     world.app("").await;
     world.reset_is("a", "Cleared").await;
 }
 
 #[tokio::test]
-async fn apps_without_their_secret_keep_nobody_of_their_account_waiting() {
+async fn apps_with_a_missing_secret_do_not_delay_others_of_their_account() {
     let world = World::new().await;
     let _operator = world.operator(&[]).await;
     let url = world.vendor.url();
@@ -81,21 +82,21 @@ async fn apps_without_their_secret_keep_nobody_of_their_account_waiting() {
     for number in 0..6 {
         app_has(&world, &format!("broken-{number}"), "SecretNotFound").await;
     }
-    // One turn in five seconds would have made it half a minute.
+    // Behind the others, at one probe per five seconds, it would have taken half a minute.
     assert!(waited < Duration::from_secs(15), "verified after {waited:?}");
-    assert!(applied.elapsed() < Duration::from_secs(20), "told after {:?}", applied.elapsed());
-    assert_eq!(world.vendor.reads().len(), 1, "without a key there is nothing to send");
+    assert!(applied.elapsed() < Duration::from_secs(20), "reported after {:?}", applied.elapsed());
+    assert_eq!(world.vendor.reads().len(), 1, "nothing can be sent without a key");
 }
 
 #[tokio::test]
-async fn a_probe_on_an_old_spec_proves_nothing_about_the_new_one() {
+async fn a_probe_of_the_old_spec_does_not_verify_the_new_one() {
     let world = World::new().await;
     world.room("@TGS#a");
-    let slow = When::get().of(PROBED).times(1);
+    let slow = When::get().of(PROBE_GROUP).times(1);
     world.vendor.script(slow, Misbehaviour::DelayAfter(Duration::from_secs(3)));
     let _operator = world.operator(&[]).await;
     world.app("").await;
-    until(SOON, "the first probe", || async { (!world.vendor.reads().is_empty()).then_some(()) }).await;
+    until(DEADLINE, "the first probe", || async { (!world.vendor.reads().is_empty()).then_some(()) }).await;
     world.patch("chatapp", "default", r#"{"limits":{"callsPerSecond":100}}"#).await;
     world.reset("a", "@TGS#a", "").await;
     world.reset_is("a", "Cleared").await;
@@ -103,6 +104,6 @@ async fn a_probe_on_an_old_spec_proves_nothing_about_the_new_one() {
     assert_eq!((probes.len(), clears.len()), (2, 1));
     assert!(
         probes[1].answered.unwrap() <= clears[0].arrived,
-        "the clear was sent before the change was proved"
+        "the clear was sent before the change was verified"
     );
 }

@@ -1,4 +1,4 @@
-//! Ways that can be broken: a fault proxy before the API server and one before the vendor.
+//! Worlds with fault proxies: one in front of the API server, one in front of the vendor.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use testbed::{ControlPlane, FaultProxy};
 
 use super::{World, plane};
 
-/// Which of the two ways.
+/// Which of the two connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Leg {
     Api,
@@ -28,26 +28,26 @@ impl World {
         world
     }
 
-    /// The proxy on this way.
-    pub(crate) fn way(&self, leg: Leg) -> &FaultProxy {
-        let way = match leg {
+    /// The proxy on this connection.
+    pub(crate) fn proxy(&self, leg: Leg) -> &FaultProxy {
+        let proxy = match leg {
             Leg::Api => &self.api,
             Leg::Vendor => &self.chat,
         };
-        way.as_ref().expect("a world with ways that can be broken")
+        proxy.as_ref().expect("a breakable world")
     }
 
-    /// Plans a fault on the way that this boundary lies on.
+    /// Plans a fault on this connection.
     pub(crate) fn plan(&self, leg: Leg, boundary: Boundary, position: Position, fault: Fault) -> Plan {
-        self.way(leg).plan(boundary, position, fault)
+        self.proxy(leg).plan(boundary, position, fault)
     }
 
-    /// Where the operator finds the vendor.
+    /// The vendor's URL as the operator sees it.
     pub(crate) fn chat_url(&self) -> String {
         self.chat.as_ref().map_or_else(|| self.vendor.url(), FaultProxy::url)
     }
 
-    /// How the operator finds the API server.
+    /// The operator's kubeconfig.
     pub(super) fn kubeconfig(&self) -> PathBuf {
         let token = &self.account.token;
         let file = match &self.api {
