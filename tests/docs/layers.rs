@@ -110,7 +110,7 @@ fn uses() -> BTreeMap<Module, BTreeSet<Module>> {
 }
 
 #[test]
-fn each_module_depends_only_on_those_that_the_map_lists_before_it() {
+fn modules_depend_only_on_those_listed_before_them() {
     let map = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
     let listed: Vec<usize> =
         LAYERS.iter().map(|layer| map.find(&format!("[`{layer}`]")).expect("a row of the map")).collect();

@@ -137,7 +137,7 @@ pub(crate) fn app_reasons() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_reason_is_documented_and_no_other() {
+fn exactly_the_reasons_of_the_program_are_documented() {
     for (heading, condition, known) in
         [("### Conditions", "`Succeeded`", reasons()), (APPS, "`Ready`", app_reasons())]
     {

@@ -25,7 +25,7 @@ fn links(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_link_within_the_project_leads_somewhere() {
+fn every_internal_link_resolves() {
     let mut checked = 0;
     for path in pages() {
         let text = std::fs::read_to_string(&path).unwrap();
@@ -44,7 +44,7 @@ fn every_link_within_the_project_leads_somewhere() {
 }
 
 #[test]
-fn every_test_that_a_page_names_exists() {
+fn every_test_named_on_a_page_exists() {
     let tests = tests();
     let has_module = |name: &str| {
         let parts = [format!("/{name}.rs"), format!("/{name}/")];
@@ -67,7 +67,7 @@ fn every_test_that_a_page_names_exists() {
                 );
                 checked += 1;
             }
-            // All tests of a module: `--test e2e faults::stale::`.
+            // All tests of a module: `--test e2e faults::late_events::`.
             if let Some(module) = quote.strip_suffix("::").and_then(|filter| filter.rsplit([' ', ':']).next())
             {
                 assert!(has_module(module), "{}: there are no tests in {quote}", path.display());
@@ -78,7 +78,7 @@ fn every_test_that_a_page_names_exists() {
 }
 
 #[test]
-fn every_file_that_a_page_names_exists() {
+fn every_file_named_on_a_page_exists() {
     let is_ours = |name: &str| {
         ["docs/", "examples/", "tests/", "src/", "crds/", "charts/", ".ci/"]
             .iter()

@@ -91,7 +91,7 @@ fn assert_each_once(rows: &[Row], known: &BTreeSet<String>) {
 }
 
 #[test]
-fn each_row_names_tests_that_exist_and_stand_where_its_column_says() {
+fn each_row_names_existing_tests_of_its_column() {
     let (rows, tests) = (proofs(&page(PAGE)), tests());
     for row in &rows {
         assert!(row.tests().next().is_some(), "{:?} has no proof", row.cells);
@@ -106,7 +106,7 @@ fn each_row_names_tests_that_exist_and_stand_where_its_column_says() {
 }
 
 #[test]
-fn every_guarantee_has_a_table_and_every_oracle_a_place_in_one() {
+fn every_guarantee_has_a_table_and_every_oracle_is_listed() {
     let headings = |text: &str, rank: &str| -> Vec<String> {
         text.lines().filter_map(|line| line.strip_prefix(rank)).map(str::to_owned).collect()
     };
@@ -125,7 +125,7 @@ fn every_guarantee_has_a_table_and_every_oracle_a_place_in_one() {
 }
 
 #[test]
-fn every_reason_has_a_row_and_its_tests_speak_of_it() {
+fn every_reason_has_a_row_and_its_tests_mention_it() {
     for (heading, known) in [("### Of a reset", reasons()), ("### Of an app", app_reasons())] {
         let rows = table(heading);
         assert_each_once(&rows, &known);
@@ -134,7 +134,7 @@ fn every_reason_has_a_row_and_its_tests_speak_of_it() {
 }
 
 #[test]
-fn every_class_of_codes_has_a_row_and_the_tests_of_a_code_speak_of_it() {
+fn every_code_class_has_a_row_and_the_tests_of_a_code_mention_it() {
     let classes: BTreeSet<String> = all_listed().map(|code| format!("{:?}", code.class)).collect();
     assert_each_once(&table("### Classes"), &classes);
     let codes = table("### Single codes");
@@ -145,7 +145,7 @@ fn every_class_of_codes_has_a_row_and_the_tests_of_a_code_speak_of_it() {
 }
 
 #[test]
-fn every_row_of_the_fault_matrix_has_its_test() {
+fn every_fault_matrix_row_has_its_test() {
     let (listed, tests, matrix) = (table("## Faults"), tests(), page(MATRIX));
     // `["A1", "SIGKILL at each boundary, …"]`
     let ids = matrix.split("[\"").skip(1).filter_map(|rest| rest.split('"').next());
@@ -170,7 +170,7 @@ fn every_row_of_the_fault_matrix_has_its_test() {
 }
 
 #[test]
-fn every_deliberate_mistake_stands_on_its_page_as_in_its_patch() {
+fn every_mutation_is_documented_as_in_its_patch() {
     let patches: BTreeSet<Vec<String>> = files("tests/mutations", ".patch")
         .iter()
         .map(|path| {

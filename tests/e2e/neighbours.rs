@@ -49,7 +49,7 @@ impl Waits {
 }
 
 #[tokio::test]
-async fn resets_of_a_good_account_go_as_fast_beside_every_kind_of_bad_neighbour() {
+async fn no_noisy_neighbour_slows_down_a_healthy_account() {
     let world = World::new().await;
     let flood = world.neighbour().await;
     let more = [

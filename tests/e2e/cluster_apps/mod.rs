@@ -3,11 +3,11 @@
 //! | question | file |
 //! |---|---|
 //! | what do the tests of cluster apps share? | `platform` |
-//! | who is let in? | `doors` |
-//! | what does a tenant learn? | `learned` |
-//! | what do two namespaces with one account share? | `sharing` |
+//! | who is let in? | `allowed_namespaces` |
+//! | what does a tenant learn? | `tenant_view` |
+//! | what do two namespaces with one account share? | `shared_limits` |
 
-mod doors;
-mod learned;
+mod allowed_namespaces;
 pub(crate) mod platform;
-mod sharing;
+mod shared_limits;
+mod tenant_view;

@@ -8,7 +8,7 @@ use crate::crds::{app, manifest, parse, reset, with};
 use crate::world::plane;
 
 #[tokio::test]
-async fn the_shortest_manifests_show_the_policy_in_force_and_read_as_in_progress() {
+async fn minimal_manifests_show_their_defaults_and_are_in_progress() {
     let plane = plane().await;
     let namespace = plane.namespace().await.unwrap();
     let cluster_app = format!("cluster-{namespace}");

@@ -61,7 +61,7 @@ fn the_files_are_what_the_program_prints() {
 }
 
 #[test]
-fn every_text_list_and_map_has_a_maximum() {
+fn every_string_list_and_map_has_a_maximum() {
     fn walk(path: &str, schema: &Value, unbounded: &mut Vec<String>) {
         let bound = |field: &str| schema[field].as_u64().is_some_and(|most| most < 10_000);
         let is_bounded = match schema["type"].as_str() {
@@ -92,7 +92,7 @@ fn every_text_list_and_map_has_a_maximum() {
 }
 
 #[test]
-fn every_rule_says_what_to_do_instead() {
+fn every_validation_rule_names_the_remedy() {
     fn rules(schema: &Value, found: &mut Vec<Value>) {
         found.extend(schema["x-kubernetes-validations"].as_array().into_iter().flatten().cloned());
         for part in ["properties", "items", "additionalProperties"] {
@@ -115,7 +115,7 @@ fn every_rule_says_what_to_do_instead() {
 }
 
 #[tokio::test]
-async fn the_api_server_takes_them_without_complaint() {
+async fn the_api_server_accepts_the_crds() {
     let plane = plane().await;
     for file in FILES {
         let name = format!("{}.groupattr.dev", file.trim_end_matches(".yaml"));

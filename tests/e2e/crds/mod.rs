@@ -3,16 +3,16 @@
 //! | question | file |
 //! |---|---|
 //! | are the files in `crds/` the right ones? | `files` |
-//! | what is refused, and with which words? | `refusals` |
-//! | what may change later? | `changes` |
+//! | what is refused, and with which words? | `validation` |
+//! | what may change later? | `updates` |
 //! | what is filled in? | `defaults` |
 //! | what do `kubectl get` and its selectors show? | `kubectl` |
 
-mod changes;
 mod defaults;
 mod files;
 mod kubectl;
-mod refusals;
+mod updates;
+mod validation;
 
 use serde_json::{Value, json};
 

@@ -4,19 +4,19 @@
 //! | what is in disorder | file |
 //! |---|---|
 //! | the vendor, while many wait | `outage` |
-//! | objects that no CRD of ours would have let pass | `stored` |
-//! | the CRDs | `kinds` |
-//! | objects and namespaces that go away, and come back under their names | `made_again` |
-//! | the order of the API server's answers | `overtaken` |
-//! | the time between an intent and its call | `held_up` |
-//! | the operator's rights | `rights` |
+//! | objects that no CRD of ours would have let pass | `malformed` |
+//! | the CRDs | `crd_faults` |
+//! | objects and namespaces that go away, and come back under their names | `recreated` |
+//! | the order of the API server's answers | `stale_answers` |
+//! | the time between an intent and its call | `late_sends` |
+//! | the operator's rights | `permissions` |
 //! | the account's Secret | `secrets` |
 
-mod held_up;
-mod kinds;
-mod made_again;
+mod crd_faults;
+mod late_sends;
+mod malformed;
 mod outage;
-mod overtaken;
-mod rights;
+mod permissions;
+mod recreated;
 mod secrets;
-mod stored;
+mod stale_answers;

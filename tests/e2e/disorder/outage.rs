@@ -17,7 +17,7 @@ const LIMIT: usize = 100;
 const SLACK: Duration = Duration::from_millis(250);
 
 #[tokio::test]
-async fn an_outage_with_a_thousand_waiting_costs_one_probe_in_five_seconds_and_loses_nothing() {
+async fn an_outage_costs_one_probe_every_five_seconds_and_loses_nothing() {
     runs("E2", 1).one_by_one(|_| outage()).await;
 }
 
@@ -88,7 +88,7 @@ async fn outage() {
 }
 
 #[tokio::test]
-async fn what_is_written_down_about_calls_that_nobody_answered_is_spread_over_time() {
+async fn outcomes_of_unanswered_calls_are_recorded_one_after_another() {
     const OF_EACH: usize = 15;
     const HANGING: usize = 10 * OF_EACH;
     let world = World::new().await;

@@ -100,6 +100,6 @@ async fn goes_wrong_under_load(wrong: Wrong) {
 }
 
 #[tokio::test]
-async fn a_secret_that_goes_wrong_under_load_is_told_and_no_reset_fails_for_it() {
+async fn a_secret_broken_under_load_is_reported_and_fails_no_reset() {
     runs("G1", 5).side_by_side(5, |run| goes_wrong_under_load(Wrong::ALL[run.turn(5)])).await;
 }

@@ -13,7 +13,7 @@ use crate::world::{SOON, World, plane, rights};
 type Table = BTreeMap<String, (String, BTreeSet<String>)>;
 
 #[tokio::test]
-async fn the_table_of_metrics_is_what_a_running_operator_shows() {
+async fn the_metrics_table_matches_a_running_operator() {
     let world = World::without_rights(plane().await).await;
     let here = Scope::Namespaces(vec![world.namespace.clone()]);
     // A right that is missing for a while makes series appear that a good day does not have.

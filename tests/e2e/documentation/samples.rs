@@ -7,7 +7,7 @@ use super::text::{files, pages, root};
 use crate::world::{World, plane};
 
 #[tokio::test]
-async fn every_sample_is_yaml_and_the_api_server_takes_those_of_our_kinds() {
+async fn every_sample_is_yaml_and_the_api_server_accepts_our_kinds() {
     let world = World::without_rights(plane().await).await;
     let mut texts = Vec::new();
     for path in pages() {
@@ -40,7 +40,7 @@ async fn every_sample_is_yaml_and_the_api_server_takes_those_of_our_kinds() {
 
 /// A block of values begins with the name of their file. Nothing but Kubernetes may be needed for them.
 #[tokio::test]
-async fn both_helms_install_with_the_values_that_a_page_shows() {
+async fn both_helm_versions_install_with_the_documented_values() {
     let plane = plane().await;
     let (chart, kubeconfig) = (root().join("charts/groupattr-operator"), plane.admin_kubeconfig());
     let mut checked = 0;

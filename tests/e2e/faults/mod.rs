@@ -3,29 +3,29 @@
 //!
 //! | row | question | file |
 //! |---|---|---|
-//! | A1 | killed at any boundary of an attempt, of the lease, of the watches? | `killed` |
-//! | A2 | killed again while it recovers? | `killed_again` |
-//! | A3 | told to end, in the middle of something? | `told_to_end` |
-//! | A4 | killed again and again, under load? | `storm` |
-//! | B1 | shown the past, and the same thing ten times? | `stale` |
-//! | B2 | not shown what happened? | `missed` |
-//! | C1 | somebody else writes the same objects? | `writers` |
-//! | C2 | the API server refuses, hangs, or is not there? | `refused` |
-//! | C3 | the API server and etcd restart under load, alone and with everything else? | `servers` |
-//! | | shown its own writes late? | `behind` |
+//! | A1 | killed at any boundary of an attempt, of the lease, of the watches? | `sigkill` |
+//! | A2 | killed again while it recovers? | `second_sigkill` |
+//! | A3 | told to end, in the middle of something? | `sigterm` |
+//! | A4 | killed again and again, under load? | `crash_loop` |
+//! | B1 | shown the past, and the same thing ten times? | `late_events` |
+//! | B2 | not shown what happened? | `missed_events` |
+//! | C1 | somebody else writes the same objects? | `concurrent_edits` |
+//! | C2 | the API server refuses, hangs, or is not there? | `api_errors` |
+//! | C3 | the API server and etcd restart under load, alone and with everything else? | `restarts` |
+//! | | shown its own writes late? | `watch_lag` |
 //!
 //! Besides the point of its test, each world is looked at as a whole when it goes; see `world/finish`.
 
-mod behind;
-mod killed;
-mod killed_again;
-mod missed;
-mod refused;
-mod servers;
-mod stale;
-mod storm;
-mod told_to_end;
-mod writers;
+mod api_errors;
+mod concurrent_edits;
+mod crash_loop;
+mod late_events;
+mod missed_events;
+mod restarts;
+mod second_sigkill;
+mod sigkill;
+mod sigterm;
+mod watch_lag;
 
 use std::time::Duration;
 

@@ -38,7 +38,7 @@ async fn act(world: &World, name: &str, action: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_action_rerun_asks_for_exactly_one_more_reset() {
+async fn the_rerun_action_requests_exactly_one_more_reset() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("  limits: { groupIntervalMilliseconds: 200 }").await;
@@ -83,7 +83,7 @@ async fn the_action_rerun_asks_for_exactly_one_more_reset() {
 }
 
 #[tokio::test]
-async fn the_actions_suspend_and_resume_hold_a_reset_and_let_it_go() {
+async fn the_suspend_and_resume_actions_pause_and_resume_a_reset() {
     let world = World::new().await;
     world.room("@TGS#held");
     world.reset("held", "@TGS#held", "").await;

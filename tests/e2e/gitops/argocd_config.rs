@@ -59,7 +59,7 @@ async fn the_config_map_holds_the_scripts_and_leaves_other_settings_alone() {
 }
 
 #[tokio::test]
-async fn the_chart_has_the_same_config_map_and_the_command_that_takes_it_over() {
+async fn the_chart_ships_the_same_config_map_and_the_command_that_adopts_it() {
     let entries = config_map().split_once("\ndata:\n").unwrap().1.replace("\n  ", "\n");
     holds(&format!("{OPERATOR_CHART}/files/argocd.yaml"), entries.trim_start());
 

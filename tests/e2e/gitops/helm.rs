@@ -74,7 +74,7 @@ fn changed(release: &Release<'_>, change: impl Fn(&str) -> String) -> String {
 }
 
 #[tokio::test]
-async fn each_revision_of_a_release_clears_once_and_a_rollback_does_not() {
+async fn each_release_revision_clears_once_and_a_rollback_does_not() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("  limits: { groupIntervalMilliseconds: 200 }").await;
@@ -130,7 +130,7 @@ async fn helm_4_waits_for_the_reset_and_helm_3_does_not() {
 }
 
 #[tokio::test]
-async fn a_reset_that_fails_fails_the_release_of_helm_4() {
+async fn a_failed_reset_fails_the_helm_4_release() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("").await;
@@ -158,7 +158,7 @@ async fn a_reset_that_fails_fails_the_release_of_helm_4() {
 }
 
 #[tokio::test]
-async fn helm_4_waits_in_vain_for_a_suspended_reset() {
+async fn helm_4_times_out_on_a_suspended_reset() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("").await;
@@ -174,7 +174,7 @@ async fn helm_4_waits_in_vain_for_a_suspended_reset() {
 }
 
 #[tokio::test]
-async fn a_hook_is_a_new_reset_each_time_and_neither_helm_waits_for_it() {
+async fn each_hook_run_is_a_new_reset_and_neither_helm_waits_for_it() {
     let world = World::new().await;
     let hooked = |helm| {
         let release = release(&world, helm);

@@ -3,19 +3,19 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | what do kstatus and Argo CD say in each state? | `verdicts` |
+//! | what do kstatus and Argo CD say in each state? | `health_status` |
 //! | what do the actions of Argo CD do? | `argocd` |
 //! | how does Argo CD get to know all that? | `argocd_config` |
-//! | what is sent when a manifest is applied again, changed, or made anew? | `again` |
+//! | what is sent when a manifest is applied again, changed, or made anew? | `reapply` |
 //! | what becomes of a release with a reset in it? | `helm` |
 //! | what is sent after a restore, or in a rebuilt cluster? | `restore` |
 
-mod again;
 mod argocd;
 mod argocd_config;
+mod health_status;
 mod helm;
+mod reapply;
 mod restore;
-mod verdicts;
 
 use std::sync::OnceLock;
 

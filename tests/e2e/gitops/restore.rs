@@ -36,7 +36,7 @@ impl World {
 
 /// A backup tool as it comes, or the manifests of a cluster that is gone applied to a new one.
 #[tokio::test]
-async fn a_finished_reset_that_is_restored_without_its_status_is_sent_again_unless_its_time_is_over() {
+async fn a_finished_reset_restored_without_status_is_resent_unless_expired() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("  limits: { groupIntervalMilliseconds: 200 }").await;
@@ -72,7 +72,7 @@ async fn a_finished_reset_that_is_restored_without_its_status_is_sent_again_unle
 }
 
 #[tokio::test]
-async fn a_reset_that_is_restored_with_its_status_while_the_operator_is_stopped_goes_on_where_it_was() {
+async fn a_reset_restored_with_its_status_resumes_where_it_was() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("  limits: { groupIntervalMilliseconds: 200 }").await;
@@ -112,7 +112,7 @@ async fn a_reset_that_is_restored_with_its_status_while_the_operator_is_stopped_
 
 /// The database of the cluster is put back to what it was: what has happened since is not in the statuses.
 #[tokio::test]
-async fn in_a_cluster_that_was_set_back_only_what_had_not_begun_is_sent_again() {
+async fn after_a_cluster_rollback_only_resets_that_had_not_started_are_resent() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("  limits: { groupIntervalMilliseconds: 200 }").await;

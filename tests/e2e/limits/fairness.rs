@@ -13,7 +13,7 @@ use crate::world::replicas::ALONE;
 use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, numbered, reason_of};
 
 #[tokio::test]
-async fn a_namespace_that_floods_the_account_does_not_delay_its_neighbour() {
+async fn a_flood_of_resets_does_not_delay_another_namespace() {
     const FLOOD: usize = 300;
     let flood = World::new().await;
     let neighbour = flood.neighbour().await;
@@ -45,7 +45,7 @@ async fn a_namespace_that_floods_the_account_does_not_delay_its_neighbour() {
 }
 
 #[tokio::test]
-async fn within_a_namespace_the_oldest_goes_first() {
+async fn the_oldest_reset_of_a_namespace_goes_first() {
     const RESETS: usize = 60;
     let world = World::new().await;
     let rooms = numbered("queue", RESETS);
@@ -80,7 +80,7 @@ async fn within_a_namespace_the_oldest_goes_first() {
 }
 
 #[tokio::test]
-async fn apps_that_hang_or_are_refused_do_not_delay_the_resets_of_another() {
+async fn hanging_or_rejected_apps_do_not_delay_resets_of_other_apps() {
     let world = World::new().await;
     for account in [7, 8] {
         world.vendor.account(account, KEY, &["administrator"]);
@@ -120,7 +120,7 @@ async fn apps_that_hang_or_are_refused_do_not_delay_the_resets_of_another() {
 
 /// Writes that are not part of an attempt wait in a line of their own, once 32 of them are under way.
 #[tokio::test]
-async fn a_namespace_that_edits_all_its_resets_at_once_does_not_delay_what_is_recorded_of_another() {
+async fn mass_edits_do_not_delay_the_outcomes_of_another_namespace() {
     const FLOOD: usize = 120;
     let flood = World::breakable().await;
     let neighbour = flood.neighbour().await;
@@ -153,7 +153,7 @@ async fn a_namespace_that_edits_all_its_resets_at_once_does_not_delay_what_is_re
 
 /// Twenty a second are written of all namespaces.
 #[tokio::test]
-async fn a_namespace_with_much_to_explain_does_not_delay_what_is_explained_of_another() {
+async fn mass_status_updates_do_not_delay_those_of_another_namespace() {
     const FLOOD: usize = 200;
     let flood = World::new().await;
     let neighbour = flood.neighbour().await;
@@ -172,7 +172,7 @@ async fn a_namespace_with_much_to_explain_does_not_delay_what_is_explained_of_an
 
 /// Whoever is in line at the API server cannot be overtaken by a neighbour any more.
 #[tokio::test]
-async fn of_an_account_no_more_than_16_intents_are_under_way_at_a_time() {
+async fn at_most_16_intents_of_an_account_are_in_flight() {
     const RESETS: usize = 150;
     let world = World::breakable().await;
     let rooms = numbered("in-line", RESETS);

@@ -2,21 +2,21 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | may a second or an interval ever hold more calls than it should? | `bound` |
-//! | is all of the limit used, and what is left undone at a stop? | `full_use` |
-//! | what if the vendor allows less than the limit? | `adapting` |
-//! | what if the vendor stops answering? | `silence` |
+//! | may a second or an interval ever hold more calls than it should? | `rate_limit` |
+//! | is all of the limit used, and what is left undone at a stop? | `throughput` |
+//! | what if the vendor allows less than the limit? | `throttling` |
+//! | what if the vendor stops answering? | `silent_vendor` |
 //! | who waits for whom? | `fairness` |
-//! | what does it cost when there is nothing to do? | `rest` |
+//! | what does it cost when there is nothing to do? | `idle` |
 
 #![allow(clippy::cast_precision_loss)] // No number here is that large.
 
-mod adapting;
-mod bound;
 mod fairness;
-mod full_use;
-mod rest;
-mod silence;
+mod idle;
+mod rate_limit;
+mod silent_vendor;
+mod throttling;
+mod throughput;
 
 use std::cell::Cell;
 use std::time::Duration;

@@ -2,12 +2,12 @@
 //!
 //! | question | file |
 //! |---|---|
-//! | the leader is killed, frozen or cut off: who calls, and when? | `take_over` |
-//! | two want the same lease: how many get it? | `race` |
-//! | the clock of one of them is wrong: what follows? | `clocks`, with the shim in `clock.c` |
-//! | everything at once, and both are replaced in the middle: is the limit kept? | `crowd` |
+//! | the leader is killed, frozen or cut off: who calls, and when? | `failover` |
+//! | two want the same lease: how many get it? | `lease_race` |
+//! | the clock of one of them is wrong: what follows? | `clock_skew`, with the shim in `clock.c` |
+//! | everything at once, and both are replaced in the middle: is the limit kept? | `rollout` |
 
-mod clocks;
-mod crowd;
-mod race;
-mod take_over;
+mod clock_skew;
+mod failover;
+mod lease_race;
+mod rollout;

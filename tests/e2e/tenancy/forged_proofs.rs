@@ -11,7 +11,7 @@ use crate::world::replicas::ALONE;
 use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered};
 
 #[tokio::test]
-async fn a_forged_proof_has_no_say_in_the_limits_of_an_account_also_after_a_restart() {
+async fn a_forged_proof_does_not_affect_the_limits_of_an_account_even_after_a_restart() {
     const RESETS: usize = 30;
     let world = World::new().await;
     let other = world.neighbour().await;
@@ -63,7 +63,7 @@ async fn a_forged_proof_has_no_say_in_the_limits_of_an_account_also_after_a_rest
 
 /// The stricter of two honest apps is heard after a restart as well, before anything is sent for it.
 #[tokio::test]
-async fn the_lowest_limit_of_an_account_counts_after_a_restart() {
+async fn the_lowest_limit_of_an_account_applies_after_a_restart() {
     const RESETS: usize = 40;
     const LIMIT: usize = 5;
     let world = World::new().await;

@@ -88,7 +88,7 @@ async fn erasing_the_status_of_a_finished_reset_sends_no_second_clear() {
 
 /// Without `history` an old request would pass for a new one.
 #[tokio::test]
-async fn erasing_the_history_brings_no_old_request_back() {
+async fn erasing_the_history_does_not_resend_an_old_request() {
     let of = Attacked::new().await;
     of.cleared("room", "  requestID: one").await;
     of.world.patch("gar", "room", "{\"requestID\":\"two\"}").await;
@@ -101,7 +101,7 @@ async fn erasing_the_history_brings_no_old_request_back() {
 }
 
 #[tokio::test]
-async fn erasing_the_attempt_while_its_call_is_under_way_loses_no_outcome() {
+async fn erasing_an_attempt_in_flight_loses_no_outcome() {
     let of = Attacked::new().await;
     let slow = Misbehaviour::DelayAfter(Duration::from_secs(2));
     of.world.vendor.script(When::clear().of("@TGS#slow").times(1), slow);
@@ -120,7 +120,7 @@ async fn erasing_the_attempt_while_its_call_is_under_way_loses_no_outcome() {
 }
 
 #[tokio::test]
-async fn an_end_that_somebody_else_writes_ends_nothing() {
+async fn a_forged_final_status_ends_nothing() {
     let of = Attacked::new().await;
     of.world.room("@TGS#later");
     of.world.reset("later", "@TGS#later", "  suspend: true").await;
@@ -136,7 +136,7 @@ async fn an_end_that_somebody_else_writes_ends_nothing() {
 
 /// The account of somebody else, at 20 calls a second; a stray right in another namespace, and 100 forged attempts.
 #[tokio::test]
-async fn forged_attempts_hold_no_permit_of_somebody_elses_account() {
+async fn forged_attempts_hold_no_permit_of_another_account() {
     const FORGED: usize = 100;
     const RESETS: usize = 30;
     let world = World::new().await;

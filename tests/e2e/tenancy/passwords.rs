@@ -11,7 +11,7 @@ use crate::world::{SOON, chat_app, message_of, reason_of};
 const FIRST: u64 = 2_000_000_000;
 
 #[tokio::test]
-async fn a_password_in_a_secret_that_the_tenant_cannot_read_is_never_signed_with_and_nothing_is_told_of_it() {
+async fn a_password_in_a_secret_the_tenant_cannot_read_is_neither_used_nor_revealed() {
     let of = Tenancy::new("{ from: None }").await;
     let (vendor, namespace) = (&of.platform.home.vendor, &of.tenant.namespace);
     let tenant = Tenant::without_secrets(of.tenant.plane, namespace).await;

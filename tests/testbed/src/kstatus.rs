@@ -64,14 +64,14 @@ mod tests {
     }
 
     #[test]
-    fn a_spec_that_nobody_has_observed_yet_is_in_progress() {
+    fn an_unobserved_generation_is_in_progress() {
         let mut edited = object(&[("Ready", "True")]);
         edited["metadata"]["generation"] = json!(3);
         assert_eq!(kstatus(&edited), Status::InProgress);
     }
 
     #[test]
-    fn of_stalled_and_reconciling_the_first_decides_and_both_come_before_ready() {
+    fn the_first_of_stalled_and_reconciling_wins_and_both_precede_ready() {
         assert_eq!(kstatus(&object(&[("Stalled", "True"), ("Reconciling", "True")])), Status::Failed);
         assert_eq!(kstatus(&object(&[("Reconciling", "True"), ("Stalled", "True")])), Status::InProgress);
         assert_eq!(kstatus(&object(&[("Ready", "True"), ("Stalled", "True")])), Status::Failed);

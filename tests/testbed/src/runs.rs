@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_run_has_the_same_seed_and_another_has_another() {
+    fn each_run_has_its_own_reproducible_seed() {
         assert_eq!(Run::of("A1", 7), Run::of("A1", 7));
         assert_ne!(Run::of("A1", 7).seed, Run::of("A1", 8).seed);
         assert_ne!(Run::of("A1", 7).seed, Run::of("A2", 7).seed);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_run_that_fails_fails_the_row_and_stops_no_other() {
+    async fn a_failed_run_fails_the_row_and_stops_no_other_run() {
         let ended = Mutex::new(Vec::new());
         let row = runs("X1", 3).side_by_side(2, |run| {
             let ended = &ended;

@@ -84,13 +84,13 @@ mod tests {
 
     #[tokio::test]
     #[should_panic(expected = "in vain for a miracle; last seen: \"nothing\"")]
-    async fn waiting_in_vain_tells_what_was_seen_last() {
+    async fn a_timeout_reports_the_last_observation() {
         until_ok(Duration::from_millis(60), "a miracle", async || Err::<(), _>("nothing")).await;
     }
 
     #[tokio::test]
     #[should_panic(expected = "not even one look")]
-    async fn a_look_that_hangs_does_not_outlive_the_deadline() {
+    async fn a_hanging_check_does_not_outlive_the_deadline() {
         until_ok(Duration::from_millis(60), "a hanging look", || async {
             std::future::pending::<Result<(), ()>>().await
         })

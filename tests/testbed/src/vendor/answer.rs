@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_room_without_attributes_is_answered_in_the_chosen_shape() {
+    fn an_empty_room_is_answered_in_the_configured_format() {
         let list = |empty| fields(&Reply::Read(Attributes::new()), empty).remove("GroupAttrAry");
         assert_eq!(list(EmptyShape::Array), Some(json!([])));
         assert_eq!(list(EmptyShape::Null), Some(Value::Null));

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_an_error() {
+    fn a_malformed_request_is_an_error() {
         assert!(parse(b"\x16\x03\x01\x02\x00\x01\x00").is_err());
     }
 }

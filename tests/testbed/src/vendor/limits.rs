@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_room_again_exactly_one_second_after_a_call() {
+    fn capacity_returns_exactly_one_second_after_a_call() {
         let (mut window, start) = (Window::default(), Instant::now());
         window.count(start);
         assert!(!window.has_room(start + Duration::from_millis(999), 1));

@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_script_that_matches_is_played_as_often_as_it_says() {
+    fn the_first_matching_script_runs_as_often_as_it_says() {
         let mut scripts = Scripts::default();
         scripts.add(When::clear().of("a").times(2), Misbehaviour::Code(1));
         scripts.add(When::any().by(7), Misbehaviour::Code(2));

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_base64_is_not_the_vendors() {
+    fn plain_base64_is_rejected() {
         let text = vectors().into_iter().find_map(|(v, _)| v.usersig.filter(|s| s.contains('*'))).unwrap();
         assert_eq!(UserSig::decode(&text.replace('*', "+").replace('_', "=")).unwrap_err().code, 70003);
     }

@@ -1,0 +1,100 @@
+//! What happens while the intent of an attempt is on its way, or while it waits for its permit. The call must not be
+//! made as if nothing had happened, and no time had passed.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use testbed::OperatorProcess;
+use testbed::proxy::{Boundary, Fault, Plan, Position};
+use testbed::vendor::{Misbehaviour, When};
+
+use crate::world::{APP_ID, Leg, SOON, World, time};
+
+/// A reset named `room`, of an app that works: its intent is stored, and its operator has not heard of that yet.
+struct HeldUp {
+    world: World,
+    answer: Plan,
+    _operator: OperatorProcess,
+}
+
+impl HeldUp {
+    /// `app` and `reset` are further lines of the specs.
+    async fn new(app: &str, reset: impl FnOnce() -> String) -> Self {
+        let world = World::breakable().await;
+        world.room("@TGS#room");
+        let intent = Boundary::intent().about("room");
+        let answer = world.plan(Leg::Api, intent, Position::LostAnswer, Fault::Hold);
+        let operator = world.operator(&[]).await;
+        world.app(app).await;
+        world.app_is("Verified").await;
+        world.reset("room", "@TGS#room", &reset()).await;
+        answer.has_fired(SOON).await;
+        Self { world, answer, _operator: operator }
+    }
+
+    /// Waits until the operator knows of everything that has changed so far, in resets and in apps.
+    async fn knows(&self, name: &str, app: &str, reason: &str) {
+        let world = &self.world;
+        world.reset(name, &format!("@TGS#{name}"), &format!("  appRef: {{ name: {app} }}")).await;
+        world.reset_is(name, reason).await;
+    }
+}
+
+/// The stop switch, thrown when all that is missing is the call.
+#[tokio::test]
+async fn no_call_is_sent_for_an_app_suspended_or_deleted_meanwhile() {
+    for (change, reason) in [
+        (["patch", r#"--patch={"spec":{"suspend":true}}"#], "AppSuspended"),
+        (["delete", "--wait"], "AppNotFound"),
+    ] {
+        let held = HeldUp::new("", String::new).await;
+        let world = &held.world;
+        let [verb, how] = change;
+        let mut command = vec![verb, "chatapp", "default", how];
+        command.extend((verb == "patch").then_some("--type=merge"));
+        assert!(world.kubectl(&command).await.ok, "{command:?}");
+        held.knows("other", "default", reason).await;
+        held.answer.release();
+        let reset = world.reset_is("room", reason).await;
+        assert_eq!(reset["status"]["lastAttempt"]["outcome"], "NotSent", "{reset:#}");
+        assert_eq!(world.calls("@TGS#room"), 0, "{verb}");
+    }
+}
+
+/// Its permit, its group and its read-back count on that.
+#[tokio::test]
+async fn a_late_call_times_out_with_its_attempt() {
+    let held = HeldUp::new("", String::new).await;
+    let world = &held.world;
+    world.vendor.script(When::clear().of("@TGS#room").times(1), Misbehaviour::Hang { execute: true });
+    let clock = "  appRef: { name: nobody }\n  activeDeadlineSeconds: 4";
+    world.reset("clock", "@TGS#clock", clock).await;
+    world.reset_is("clock", "DeadlineExceeded").await;
+    held.answer.release();
+    let status = world.reset_is("room", "Verifying").await["status"].clone();
+    let waited = time(&status["lastAttempt"]["completionTime"])
+        .duration_since(time(&status["pendingAttempt"]["deadline"]));
+    assert!(waited < SignedDuration::from_millis(2500), "it waited {waited:#} longer than it may");
+    world.reset_is("room", "VerifiedEmpty").await;
+    assert_eq!(world.calls("@TGS#room"), 1);
+}
+
+/// The only permit is held for the call of another process, and comes back when the time of the reset is over.
+#[tokio::test]
+async fn a_late_permit_is_not_used() {
+    let not_after =
+        || format!("  notAfter: {:?}", (Timestamp::now() + SignedDuration::from_millis(3500)).to_string());
+    let held = HeldUp::new("  limits: { callsPerSecond: 1 }", not_after).await;
+    let world = &held.world;
+    // It waits for the same permit, so nothing has been written about it, and the operator has only just taken over.
+    world.reset("elsewhere", "@TGS#elsewhere", "").await;
+    let now = Timestamp::now();
+    let host = world.chat_url().trim_start_matches("http://").to_owned();
+    let pending = json!({"id": "another", "number": 1, "startTime": now, "deadline": now + SignedDuration::from_secs(3),
+        "holder": "somebody", "sdkAppID": APP_ID, "host": host});
+    world.put_status("elsewhere", &json!({"observedGeneration": 1, "pendingAttempt": pending})).await;
+    held.knows("other", "nobody", "AppNotFound").await;
+    held.answer.release();
+    let reset = world.reset_is("room", "Expired").await;
+    assert_eq!(reset["status"]["lastAttempt"]["outcome"], "NotSent", "{reset:#}");
+    assert_eq!(world.calls("@TGS#room"), 0);
+}

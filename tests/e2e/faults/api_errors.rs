@@ -1,0 +1,143 @@
+//! C2: each error at each call to the API server.
+
+use std::time::Duration;
+
+use testbed::proxy::{Boundary, Fault, Line, Position};
+use testbed::runs;
+
+use crate::faults::{ALONE, RESETS, assert_empty};
+use crate::world::replicas::{SHORT_LEASE, until_leading};
+use crate::world::{Leg, SOON, World};
+
+/// What the API server does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// Answers with this code, twice.
+    Code(u16),
+    /// Takes no connection for two seconds.
+    Refused,
+    /// Resets the connection, twice.
+    Reset,
+    /// Does not answer for thirty seconds.
+    Stall,
+}
+
+const TROUBLES: [Trouble; 10] = [
+    Trouble::Code(401),
+    Trouble::Code(403),
+    Trouble::Code(404),
+    Trouble::Code(409),
+    Trouble::Code(429),
+    Trouble::Code(500),
+    Trouble::Code(503),
+    Trouble::Refused,
+    Trouble::Reset,
+    Trouble::Stall,
+];
+
+/// At which call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Secret,
+    Intent,
+    Outcome,
+    Lease,
+    List,
+    Watch,
+}
+
+const STEPS: [Step; 6] = [Step::Secret, Step::Intent, Step::Outcome, Step::Lease, Step::List, Step::Watch];
+
+/// Two seconds of refusal, thirty of silence.
+const REFUSAL: Duration = Duration::from_secs(2);
+const SILENCE: Duration = Duration::from_secs(30);
+/// From the end of the trouble, with time for a read-back of a call whose record came too late.
+const RECOVERY: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn the_operator_recovers_from_every_error_at_every_api_call() {
+    let count = TROUBLES.len() * STEPS.len();
+    runs("C2", u32::try_from(count).unwrap())
+        .side_by_side(12, |run| async move {
+            let turn = run.turn(count);
+            overcome(TROUBLES[turn / STEPS.len()], STEPS[turn % STEPS.len()]).await;
+        })
+        .await;
+}
+
+async fn overcome(trouble: Trouble, step: Step) {
+    let what = format!("{trouble:?} at {step:?}");
+    let world = World::breakable().await;
+    world.room("@TGS#room");
+    let args: &[&str] = if step == Step::Lease { &SHORT_LEASE } else { &ALONE };
+    let times = if matches!(trouble, Trouble::Code(_) | Trouble::Reset) { 2 } else { 1 };
+    let boundary = match step {
+        Step::Secret => Boundary::secret(),
+        Step::Intent => Boundary::intent(),
+        Step::Outcome => Boundary::outcome(),
+        Step::Lease => Boundary::renewal(),
+        Step::List => Boundary::of("list", RESETS),
+        Step::Watch => Boundary::of("watch", RESETS),
+    };
+    let fault = match trouble {
+        // A day is more than anybody should wait because a server says so.
+        Trouble::Code(code @ (429 | 503)) => {
+            Fault::Answer { code, headers: vec![("Retry-After", "86400".to_owned())], body: String::new() }
+        }
+        Trouble::Code(code) => Fault::code(code),
+        Trouble::Refused => Fault::Hold,
+        Trouble::Reset => Fault::Reset,
+        Trouble::Stall => Fault::Delay(SILENCE),
+    };
+
+    // Lists and watches come with the start, everything else later.
+    let begin = || world.plan(Leg::Api, boundary.clone().times(times), Position::Before, fault);
+    let (plan, operator) = match step {
+        Step::List | Step::Watch => {
+            let plan = begin();
+            let operator = world.start(world.launch(args));
+            world.app("").await;
+            (plan, operator)
+        }
+        Step::Secret => {
+            let operator = world.operator(args).await;
+            let plan = begin();
+            world.app("").await;
+            (plan, operator)
+        }
+        Step::Intent | Step::Outcome | Step::Lease => {
+            let operator = world.operator(args).await;
+            if step == Step::Lease {
+                until_leading(&operator, SOON).await;
+            }
+            world.app("").await;
+            world.app_is("Verified").await;
+            if step == Step::Lease {
+                // Whoever cannot renew in time, or finds the lease gone, ends.
+                operator.may_end();
+            }
+            (begin(), operator)
+        }
+    };
+    world.reset("room", "@TGS#room", "").await;
+    // A process that ends at the first trouble meets no second one.
+    plan.has_fired_times(if step == Step::Lease { 1 } else { times }, SOON).await;
+    match trouble {
+        Trouble::Refused => {
+            world.way(Leg::Api).set(Line::Refusing);
+            tokio::time::sleep(REFUSAL).await;
+            world.way(Leg::Api).set(Line::Up);
+        }
+        Trouble::Stall => tokio::time::sleep(SILENCE).await,
+        _ => {}
+    }
+    drop(plan);
+    if step == Step::Lease {
+        world.all_end_in_a_cluster(operator, args, RECOVERY).await;
+    } else {
+        world.all_end(RECOVERY).await;
+    }
+    assert_eq!(world.calls("@TGS#room"), 1, "{what}");
+    assert_empty(&world, "@TGS#room");
+    world.finish().await;
+}

@@ -1,0 +1,135 @@
+//! B2: the watch does not show what happened: history is gone (410), streams are cut, or silently dead.
+
+use std::time::Duration;
+
+use testbed::proxy::{Boundary, Fault, Position};
+use testbed::runs;
+
+use crate::faults::{AFTER_FAULTS, ALONE, RESETS};
+use crate::world::{KEY, Leg, SOON, World, chat_app, numbered};
+
+const COUNT: usize = 5;
+
+#[derive(Debug, Clone, Copy)]
+enum Loss {
+    /// The stream says in the middle that its history is gone.
+    ExpiredInside,
+    /// The stream is cut, and the next one is refused because its history is gone.
+    ExpiredAtTheStart,
+    /// The stream is cut, again and again.
+    Cut,
+    /// The history is gone, and the list that is to replace it fails at first.
+    ListFails,
+    /// The list that is to replace it never answers, and its connection is reset in the end.
+    ListReset,
+}
+
+const LOSSES: [Loss; 5] =
+    [Loss::ExpiredInside, Loss::ExpiredAtTheStart, Loss::Cut, Loss::ListFails, Loss::ListReset];
+
+#[tokio::test]
+async fn events_missed_by_the_watch_are_found_and_nothing_is_sent_twice() {
+    runs("B2", 5).side_by_side(5, |run| async move { lost(LOSSES[run.turn(LOSSES.len())]).await }).await;
+}
+
+async fn lost(loss: Loss) {
+    let world = World::breakable().await;
+    let api = world.way(Leg::Api);
+    let (seen, unseen) = (numbered("seen", COUNT), numbered("unseen", COUNT));
+    world.rooms(&seen);
+    world.rooms(&unseen);
+    let _operator = world.operator(&ALONE).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    world.many_resets(seen.clone()).await;
+    world.until_cleared(COUNT, SOON).await;
+
+    let answer = |verb, code| {
+        world.plan(Leg::Api, Boundary::of(verb, RESETS).times(2), Position::Before, Fault::code(code))
+    };
+    api.hold_watches(RESETS);
+    world.many_resets(unseen.clone()).await;
+    let mut plans = Vec::new();
+    match loss {
+        Loss::ExpiredInside => api.expire_watches(RESETS),
+        Loss::ExpiredAtTheStart => {
+            plans.push(answer("watch", 410));
+            api.cut_watches(RESETS);
+        }
+        Loss::Cut => {
+            for nth in 1..=3 {
+                let again = Boundary::of("watch", RESETS).nth(1);
+                let begun = world.plan(Leg::Api, again, Position::After, Fault::Tell(Box::new(|| {})));
+                api.cut_watches(RESETS);
+                begun.has_fired(SOON).await;
+                assert_eq!(
+                    world.vendor.clears().len(),
+                    COUNT,
+                    "cut {nth}: the new streams are held back as well"
+                );
+            }
+        }
+        Loss::ListFails => {
+            plans.push(answer("list", 500));
+            api.expire_watches(RESETS);
+        }
+        Loss::ListReset => {
+            let list = Boundary::of("list", RESETS).times(2);
+            plans.push(world.plan(Leg::Api, list, Position::LostAnswer, Fault::Reset));
+            api.expire_watches(RESETS);
+        }
+    }
+    for plan in &plans {
+        plan.has_fired(SOON).await;
+    }
+    api.release_watches(RESETS);
+    world.until_cleared(2 * COUNT, AFTER_FAULTS).await;
+    for (_, group) in seen.iter().chain(&unseen) {
+        assert_eq!(world.calls(group), 1, "{loss:?}: {group}");
+    }
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn a_half_open_watch_is_replaced_in_time() {
+    runs("B2-silent", 1)
+        .one_by_one(|_| async {
+            let world = World::breakable().await;
+            let resets = numbered("silent", COUNT);
+            world.rooms(&resets);
+            let _operator = world.operator(&ALONE).await;
+            world.app("").await;
+            world.app_is("Verified").await;
+            // The open stream stays open, and never shows anything again, not even its end.
+            world.way(Leg::Api).bury_watches(RESETS);
+            world.many_resets(resets.clone()).await;
+            world.until_cleared(COUNT, Duration::from_secs(330)).await;
+            for (_, group) in &resets {
+                assert_eq!(world.calls(group), 1, "{group}");
+            }
+            world.finish().await;
+        })
+        .await;
+}
+
+/// The only way to another account: the app is deleted and made again, and the watch shows neither.
+#[tokio::test]
+async fn an_app_recreated_unseen_is_a_new_app() {
+    let world = World::breakable().await;
+    world.vendor.account(7, KEY, &["administrator"]);
+    world.vendor.room(7, "@TGS#room", &[("seat1", "ann")]);
+    let _operator = world.operator(&ALONE).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    let api = world.way(Leg::Api);
+    api.hold_watches("chatapps");
+    assert!(world.kubectl(&["delete", "chatapp", "default"]).await.ok);
+    world.apply(&chat_app("default", 7, &world.chat_url(), "")).await;
+    api.expire_watches("chatapps");
+    world.app_is("Verified").await;
+    api.release_watches("chatapps");
+    world.reset("room", "@TGS#room", "").await;
+    world.reset_is("room", "Cleared").await;
+    let accounts: Vec<_> = world.vendor.clears().iter().map(|call| call.sdkappid).collect();
+    assert_eq!(accounts, [Some(7)]);
+}

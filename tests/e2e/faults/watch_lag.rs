@@ -1,0 +1,76 @@
+//! A watch that shows our own writes late: nothing more is begun until it has caught up. One that shows nothing at all
+//! is waited for once, and not for long.
+
+use std::time::{Duration, Instant};
+
+use testbed::{until, until_ok};
+
+use crate::faults::{AFTER_FAULTS, ALONE, RESETS, until_calls};
+use crate::world::{Leg, SOON, World, numbered};
+
+const COUNT: usize = 200;
+/// Twice as long as permits of an account at its limit are away.
+const QUIET: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn no_attempt_starts_while_the_watch_lags_and_a_dead_watch_blocks_nothing() {
+    let world = World::breakable().await;
+    let api = world.way(Leg::Api);
+    let resets = numbered("behind", COUNT);
+    world.rooms(&resets);
+    world.app("  limits: { callsPerSecond: 20 }").await;
+    world.many_resets(resets.clone()).await;
+    let _operator = world.operator(&ALONE).await;
+    until_calls(&world, 5).await;
+
+    api.hold_watches(RESETS);
+    let held = Instant::now();
+    until_ok(SOON, "two quiet seconds", || async {
+        let calls = world.vendor.clears();
+        assert!(calls.len() < COUNT, "all calls were made as if the watch had shown anything");
+        // A dead watch is waited for once: that may be over when this looks again.
+        let since = calls.iter().map(|call| call.arrived).filter(|moment| *moment > held);
+        let moments: Vec<Instant> = [held].into_iter().chain(since).chain([Instant::now()]).collect();
+        let quiet = moments.windows(2).any(|pair| pair[1].saturating_duration_since(pair[0]) > QUIET);
+        if quiet { Ok(()) } else { Err(calls.len()) }
+    })
+    .await;
+    let then = world.vendor.clears().len();
+    // Nothing has changed but time.
+    until_calls(&world, then + 40).await;
+
+    api.release_watches(RESETS);
+    world.until_cleared(COUNT, AFTER_FAULTS).await;
+    for (_, group) in &resets {
+        assert_eq!(world.calls(group), 1, "{group}");
+    }
+    world.finish().await;
+}
+
+/// The answer to its deletion comes before the watch shows the attempt that led to its end.
+#[tokio::test]
+async fn a_lagging_watch_does_not_bring_back_a_deleted_reset() {
+    let world = World::breakable().await;
+    let api = world.way(Leg::Api);
+    for group in ["@TGS#over", "@TGS#next"] {
+        world.room(group);
+    }
+    let _operator = world.operator(&ALONE).await;
+    world.reset("over", "@TGS#over", "  ttlSecondsAfterFinished: 0").await;
+    world.reset_is("over", "AppNotFound").await;
+    api.hold_watches(RESETS);
+    world.app("").await;
+    until(SOON, "its deletion", || async { world.object("gar", "over").await.is_none().then_some(()) }).await;
+    api.release_watches(RESETS);
+    world.reset("next", "@TGS#next", "").await;
+    world.reset_is("next", "Cleared").await;
+
+    let requests = world.requests(RESETS, "over").await;
+    let verbs: Vec<&str> = requests.iter().map(|event| event.verb.as_str()).collect();
+    let writes: Vec<&str> = verbs.iter().copied().take_while(|verb| *verb == "update").collect();
+    // That it waits, the intent and the outcome at least. A busy machine has more to explain.
+    assert!(writes.len() >= 3, "{verbs:?}");
+    assert_eq!(verbs[writes.len()..], ["delete"], "after {writes:?}");
+    assert_eq!(world.calls("@TGS#over"), 1);
+    world.finish().await;
+}

@@ -1,0 +1,170 @@
+//! To write what only the operator or the platform may write, and to refer to what is somebody else's.
+
+use serde_json::Value;
+
+use super::platform::Tenancy;
+use super::tenant::Tenant;
+use crate::world::{message_of, reason_of};
+
+/// A status that would end a reset, or hold an attempt of another process against it.
+const FORGED: &str = r#"{"status":{"observedGeneration":1,"attempts":7,"completionTime":"2026-01-01T00:00:00Z",
+    "conditions":[{"type":"Succeeded","status":"True","reason":"Cleared","message":"forged",
+        "lastTransitionTime":"2026-01-01T00:00:00Z"}],
+    "pendingAttempt":{"id":"forged","number":1,"startTime":"2026-01-01T00:00:00Z",
+        "deadline":"2026-01-01T00:00:10Z","holder":"forged","sdkAppID":1,"host":"forged.example.com:443"}}}"#;
+
+/// The manifest of a reset by the shared app, with whatever else the tenant writes into it.
+fn reset(of: &Tenancy, name: &str, more: &str) -> String {
+    format!(
+        "apiVersion: groupattr.dev/v1alpha1
+kind: GroupAttributeReset
+metadata: {{ name: {name} }}
+spec:
+  groupID: {:?}
+  appRef: {{ kind: ClusterChatApp, name: {} }}
+{more}",
+        of.group(name),
+        of.app
+    )
+}
+
+#[tokio::test]
+async fn a_handwritten_status_is_refused_or_dropped_and_the_room_is_cleared_once() {
+    let of = Tenancy::new("{ from: All }").await;
+    of.app_is("Verified").await;
+    let tenant = Tenant::of(of.tenant.plane, &of.tenant.namespace).await;
+    of.room("born");
+    let forged: Value = serde_json::from_str(FORGED).unwrap();
+    // Suspended, so that what the server stored can be looked at before the operator has written its own.
+    tenant.create(&reset(&of, "born", &format!("  suspend: true\nstatus: {}", forged["status"]))).await;
+    let suspended = of.tenant.reset_is("born", "Suspended").await;
+    let merge = ["--type=merge", "-p", FORGED];
+    for attack in [
+        &["patch", "gar", "born", "--subresource=status"][..],
+        &["patch", "chatapp", "default", "--subresource=status"],
+    ] {
+        tenant.is_forbidden(&[attack, &merge].concat()).await;
+    }
+    let through_the_object = tenant.kubectl(&[&["patch", "gar", "born"][..], &merge].concat()).await;
+    assert!(through_the_object.ok, "{}", through_the_object.stderr);
+    for object in [suspended, of.tenant.object("gar", "born").await.unwrap()] {
+        assert!(!object["status"].to_string().contains("forged"), "{object:#}");
+        assert!(object["status"]["attempts"].as_i64().unwrap_or_default() == 0, "{object:#}");
+    }
+    let resumed =
+        tenant.kubectl(&["patch", "gar", "born", "--type=merge", "-p", r#"{"spec":{"suspend":false}}"#]);
+    assert!(resumed.await.ok);
+    let cleared = of.tenant.reset_is("born", "Cleared").await;
+    assert_eq!(cleared["status"]["attempts"], 1, "{cleared:#}");
+    assert_eq!(of.platform.home.vendor.clears_of(&of.group("born")).len(), 1);
+}
+
+#[tokio::test]
+async fn no_reference_leaves_the_namespace() {
+    let of = Tenancy::new("{ from: None }").await;
+    of.app_is("Verified").await;
+    let (home, app) = (of.platform.home.namespace.as_str(), of.app.as_str());
+    let (vendor, account) = (of.platform.home.vendor.url(), of.account);
+    let tenant = Tenant::of(of.tenant.plane, &of.tenant.namespace).await;
+    of.tenant.plane.audit_marker().await.unwrap();
+    // In which namespaces the Secret was looked for.
+    let places = || -> Vec<String> {
+        let audit = of.tenant.plane.audit_of(&of.platform.home.account.user()).unwrap();
+        let reads = audit.iter().filter(|event| event.resource == "secrets" && event.name == app);
+        reads.map(|event| event.namespace.clone()).collect()
+    };
+    let before = places().len();
+
+    // A field that does not exist is not stored; the Secret is looked for beside the app.
+    let manifest = |name: &str, reference: &str| {
+        format!(
+            "apiVersion: groupattr.dev/v1alpha1
+kind: ChatApp
+metadata: {{ name: {name} }}
+spec:
+  sdkAppID: {account}
+  endpoint: {vendor}
+  credentials: {{ secretKeyRef: {reference}, namespace: {home} }}
+  namespace: {home}
+"
+        )
+    };
+    tenant.create(&manifest("thief", &format!("{{ name: {app}, namespace: {home} }}"))).await;
+    let thief = of.tenant.until_reason("chatapp", "thief", "Ready", "SecretNotFound").await;
+    assert!(!thief["spec"].to_string().contains(home), "{thief:#}");
+    assert!(message_of(&thief, "Ready").contains(&of.tenant.namespace), "{thief:#}");
+    for path in
+        [format!("../{home}/secrets/{app}"), format!("{home}/{app}"), format!("{app}?x"), "..".to_owned()]
+    {
+        let refused = tenant
+            .kubectl_with(
+                &["create", "--validate=ignore", "-f", "-"],
+                &manifest("walker", &format!("{{ name: {path:?} }}")),
+            )
+            .await;
+        assert!(!refused.ok && refused.stderr.contains("secretKeyRef.name"), "{path}: {}", refused.stderr);
+    }
+
+    // Nor does a reset find an app elsewhere.
+    for (name, reference) in [
+        ("by-namespace", format!("{{ name: {app}, namespace: {home} }}")),
+        ("by-kind", format!("{{ kind: ChatApp, name: {app}, apiGroup: v1 }}")),
+    ] {
+        let group = of.group(name);
+        of.room(name);
+        tenant
+            .create(&format!(
+                "apiVersion: groupattr.dev/v1alpha1
+kind: GroupAttributeReset
+metadata: {{ name: {name} }}
+spec: {{ groupID: {group:?}, appRef: {reference} }}
+"
+            ))
+            .await;
+        let reset = of.tenant.reset_is(name, "AppNotFound").await;
+        assert!(!reset["spec"].to_string().contains(home), "{reset:#}");
+        assert!(of.platform.home.vendor.clears_of(&group).is_empty());
+    }
+    of.tenant.plane.audit_marker().await.unwrap();
+    let since = &places()[before..];
+    assert!(!since.is_empty(), "the Secret was looked for in the tenant's own namespace");
+    assert!(since.iter().all(|place| *place == of.tenant.namespace), "and nowhere else: {since:?}");
+}
+
+#[tokio::test]
+async fn a_tenant_cannot_grant_itself_a_cluster_app() {
+    let selector = "{ from: Selector, selector: { matchLabels: { chat: live } } }";
+    let of = Tenancy::new(selector).await;
+    of.app_is("Verified").await;
+    of.reset("a").await;
+    of.not_allowed("a").await;
+    let tenant = Tenant::of(of.tenant.plane, &of.tenant.namespace).await;
+    let open = r#"{"spec":{"allowedNamespaces":{"from":"All","selector":null}}}"#;
+    let mine = format!(
+        "apiVersion: groupattr.dev/v1alpha1
+kind: ClusterChatApp
+metadata: {{ name: mine-{} }}
+spec: {{ sdkAppID: 1, region: Singapore, credentials: {{ secretKeyRef: {{ name: chat }} }} }}
+",
+        of.account
+    );
+    tenant.is_forbidden(&["label", "namespace", &of.tenant.namespace, "chat=live"]).await;
+    tenant.is_forbidden(&["patch", "clusterchatapp", &of.app, "--type=merge", "-p", open]).await;
+    tenant.is_forbidden(&["delete", "clusterchatapp", &of.app]).await;
+    let created = tenant.kubectl_with(&["create", "-f", "-"], &mine).await;
+    assert!(!created.ok && created.stderr.contains("Forbidden"), "{}", created.stderr);
+
+    // A label on the reset itself, or another reset, opens nothing.
+    tenant
+        .create(
+            &reset(&of, "labelled", "")
+                .replace("name: labelled }", "name: labelled, labels: { chat: live } }"),
+        )
+        .await;
+    of.not_allowed("labelled").await;
+    let a = of.tenant.object("gar", "a").await.unwrap();
+    assert_eq!(reason_of(&a, "Succeeded"), "AppNotAllowed");
+    for name in ["a", "labelled"] {
+        assert!(of.platform.home.vendor.clears_of(&of.group(name)).is_empty());
+    }
+}

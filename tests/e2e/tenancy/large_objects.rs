@@ -1,0 +1,87 @@
+//! To take all the memory of the operator that everybody shares.
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+use testbed::until_ok;
+
+use super::platform::Tenancy;
+use super::tenant::Tenant;
+use crate::world::replicas::ALONE;
+use crate::world::{OwnPlane, SOON, World};
+
+/// What the API server takes of annotations is 256 KiB an object.
+const ANNOTATION: usize = 250_000;
+const OBJECTS: usize = 120;
+/// What the operator may take at its start; it begins with about 30 MiB.
+const PEAK_KIB: u64 = 96 * 1024;
+
+/// Waiting resets and apps are kept in memory, for as long as they wait, so what a tenant hangs on them must not be.
+#[tokio::test]
+async fn large_objects_of_a_tenant_do_not_fill_memory() {
+    let of = Tenancy::new("{ from: All }").await;
+    of.app_is("Verified").await;
+    let tenant = Tenant::of(of.tenant.plane, &of.tenant.namespace).await;
+    let operator = &of.platform.operator;
+    let before = operator.rss_kib().unwrap();
+    let ballast = "x".repeat(ANNOTATION);
+    for start in (0..OBJECTS).step_by(20) {
+        let mut batch = String::new();
+        for number in start..start + 20 {
+            let (kind, spec) = if number % 2 == 0 {
+                ("GroupAttributeReset", "groupID: waiting, suspend: true")
+            } else {
+                (
+                    "ChatApp",
+                    "sdkAppID: 1, region: Singapore, suspend: true, credentials: { secretKeyRef: { name: chat } }",
+                )
+            };
+            let metadata = format!("name: large-{number}, annotations: {{ ballast: {ballast} }}");
+            writeln!(
+                batch,
+                "---\napiVersion: groupattr.dev/v1alpha1\nkind: {kind}\nmetadata: {{ {metadata} }}\nspec: {{ {spec} }}"
+            )
+            .unwrap();
+        }
+        tenant.create(&batch).await;
+    }
+    until_ok(SOON, "the operator to have seen all of them", || async {
+        let reasons = of.tenant.reasons().await;
+        if reasons.get("Suspended") == Some(&(OBJECTS / 2)) { Ok(()) } else { Err(reasons) }
+    })
+    .await;
+    let grown = operator.rss_kib().unwrap().saturating_sub(before);
+    let sent = OBJECTS * ANNOTATION / 1024;
+    assert!(grown < (sent * 3 / 4) as u64, "{sent} KiB of annotations made the operator grow by {grown} KiB");
+
+    // And it still does its work for others, at once.
+    of.reset("small").await;
+    of.tenant.reset_is("small", "Cleared").await;
+}
+
+/// A list comes in pages, and a page is in memory as a whole.
+#[tokio::test]
+async fn large_objects_listed_at_startup_do_not_fill_memory() {
+    const LARGE: usize = 300;
+    // Whoever looks back at what happened on an API server reads all that was ever sent to it.
+    let plane = OwnPlane::new().await;
+    let world = World::on(*plane).await;
+    let tenant = Tenant::of(world.plane, &world.namespace).await;
+    let ballast = "x".repeat(200_000);
+    for start in (0..LARGE).step_by(50) {
+        let items: Vec<_> = (start..start + 50)
+            .map(|number| {
+                json!({
+                    "apiVersion": "groupattr.dev/v1alpha1", "kind": "GroupAttributeReset",
+                    "metadata": {"name": format!("large-{number}"), "annotations": {"ballast": ballast}},
+                    "spec": {"groupID": "waiting", "suspend": true},
+                })
+            })
+            .collect();
+        tenant.create(&json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()).await;
+    }
+    let operator = world.operator(&ALONE).await;
+    operator.wait_for_log("the initial lists are complete", SOON).await;
+    let (peak, stored) = (operator.peak_rss_kib().unwrap(), LARGE * ballast.len() / 1024);
+    assert!(peak < PEAK_KIB, "{stored} KiB of objects took the process to {peak} KiB");
+}

@@ -1,0 +1,91 @@
+//! To learn from what can be read what others do.
+
+use testbed::until_ok;
+use testbed::vendor::{Misbehaviour, When};
+
+use super::platform::Tenancy;
+use crate::world::{SOON, World};
+
+/// Everything with text in it that somebody in this namespace can read.
+async fn readable(world: &World) -> String {
+    let got = world.kubectl(&["get", "gar,chatapps,events.events.k8s.io", "-o", "yaml"]).await;
+    assert!(got.ok, "{}", got.stderr);
+    got.stdout
+}
+
+#[tokio::test]
+async fn text_of_one_tenant_never_reaches_another() {
+    let of = Tenancy::new("{ from: All }").await;
+    of.app_is("Verified").await;
+    let other = World::without_rights(of.tenant.plane).await;
+    let vendor = &of.platform.home.vendor;
+    let group = format!("@TGS#canary-group-{}", of.account);
+    vendor.room(of.account, &group, &[("canary-seat", "canary-person")]);
+    // The vendor answers with a text about the call, and later refuses the account.
+    vendor.script(
+        When::clear().of(&group).times(1),
+        Misbehaviour::WrongBody(
+            r#"{"ActionStatus":"FAIL","ErrorCode":10004,"ErrorInfo":"canary-text"}"#.to_owned(),
+        ),
+    );
+    let app = format!("  appRef: {{ kind: ClusterChatApp, name: {} }}\n  requestID: canary-request", of.app);
+    other.reset("canary-reset", &group, &app).await;
+    other.reset_is("canary-reset", "InvalidRequest").await;
+    other.event("GroupAttributeReset", "canary-reset", "Failed").await;
+    vendor.script(When::any().by(of.account), Misbehaviour::Code(60020));
+    of.reset("refused").await;
+    of.tenant.reset_is("refused", "AppNotReady").await;
+    of.app_is("AccountUnavailable").await;
+
+    let theirs = readable(&other).await;
+    for mark in ["canary-reset", "canary-group", "canary-request", "Failed", "10004"] {
+        assert!(theirs.contains(mark), "{mark} is not even in their own namespace: {theirs}");
+    }
+    assert!(!theirs.contains("canary-text"), "the vendor's words about the platform's account: {theirs}");
+    let platform = [of.platform.home.namespace.as_str(), "scripted", "Secret"];
+    let mine = readable(&of.tenant).await;
+    let others = ["canary".to_owned(), format!("{}\n", other.namespace)];
+    for mark in others.iter().map(String::as_str).chain(platform) {
+        assert!(!mine.contains(mark), "{mark:?} can be read: {mine}");
+    }
+    // With the end of its line: one namespace's name can be the beginning of another's.
+    let namespace = format!("{}\n", of.tenant.namespace);
+    assert!(!theirs.contains(&namespace) && !theirs.contains("refused"), "{theirs}");
+    // Who can reach the metrics learns which apps there are, and nothing of what is done with them.
+    // They are asked for again: the operator serves the floods of its neighbours' tests meanwhile.
+    let look = || async { of.platform.operator.metrics().await.map_err(|error| format!("{error:#}")) };
+    let metrics = until_ok(SOON, "the metrics", look).await;
+    assert!(metrics.contains(&of.app) && !metrics.contains("canary"), "{metrics}");
+}
+
+/// Events about a cluster-scoped object stand in the namespace `default`, which may be a tenant's.
+#[tokio::test]
+async fn events_about_the_platforms_app_contain_only_reason_and_code() {
+    let (rejected, lost) = (Tenancy::new("{ from: None }").await, Tenancy::new("{ from: None }").await);
+    let home = &rejected.platform.home;
+    for of in [&rejected, &lost] {
+        of.app_is("Verified").await;
+    }
+    home.vendor.script(When::any().by(rejected.account), Misbehaviour::Code(70003));
+    rejected.tenant.plane.kubectl(&["delete", "secret", &lost.app, "-n", &home.namespace]).await.unwrap();
+    for (of, reason, said) in [
+        (&rejected, "CredentialsRejected", "(CredentialsRejected, code 70003)"),
+        (&lost, "SecretNotFound", "(SecretNotFound)"),
+    ] {
+        // A new spec is proved anew.
+        of.tenant.patch("clusterchatapp", &of.app, r#"{"limits":{"callsPerSecond":7}}"#).await;
+        of.app_is(reason).await;
+        let about = format!("regarding.kind=ClusterChatApp,regarding.name={}", of.app);
+        let event = until_ok(SOON, "the event", || async {
+            let args =
+                ["get", "events.events.k8s.io", "-n", "default", "--field-selector", &about, "-o", "yaml"];
+            let all = of.tenant.plane.kubectl(&args).await.unwrap();
+            if all.stdout.contains("CircuitOpened") { Ok(all.stdout) } else { Err(all) }
+        })
+        .await;
+        assert!(event.contains(said) && event.contains("kubectl describe clusterchatapp"), "{event}");
+        for private in [&home.namespace, "console", "Create it", "secretKey"] {
+            assert!(!event.contains(private), "{private:?} can be read: {event}");
+        }
+    }
+}

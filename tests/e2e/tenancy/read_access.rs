@@ -1,0 +1,45 @@
+//! To read what is the platform's, or another tenant's.
+
+use super::platform::Tenancy;
+use super::tenant::Tenant;
+
+#[tokio::test]
+async fn a_tenant_cannot_read_the_platforms_secret_its_app_or_another_namespace() {
+    let of = Tenancy::new("{ from: All }").await;
+    of.app_is("Verified").await;
+    of.reset("mine").await;
+    of.tenant.reset_is("mine", "Cleared").await;
+    let (home, neighbour) = (of.platform.home.namespace.as_str(), of.tenant.plane.namespace().await.unwrap());
+    let tenant = Tenant::of(of.tenant.plane, &of.tenant.namespace).await;
+    // What is allowed works, so that the refusals mean something.
+    let own = tenant.kubectl(&["get", "gar"]).await;
+    assert!(own.ok && own.stdout.contains("mine") && own.stdout.contains("Cleared"), "{}", own.stderr);
+
+    let app = of.app.as_str();
+    let raw = format!("/api/v1/namespaces/{home}/secrets/{app}");
+    let around = format!(
+        "/apis/groupattr.dev/v1alpha1/namespaces/{}/chatapps/%2e%2e/%2e%2e/{home}/chatapps",
+        of.tenant.namespace
+    );
+    let operator = format!("--as={}", of.platform.home.account.user());
+    for attack in [
+        &["get", "secret", app, "-n", home][..],
+        &["get", "secrets", "-n", home],
+        &["get", "--raw", &raw],
+        &["get", "clusterchatapps"],
+        &["get", "clusterchatapp", app, "-o", "yaml"],
+        &["get", "gar", "--all-namespaces"],
+        &["get", "gar", "-n", &neighbour],
+        &["get", "chatapps", "-n", &neighbour],
+        &["get", "events.events.k8s.io", "-n", home],
+        &["get", "events.events.k8s.io", "-n", "default"],
+        &["get", "leases", "-n", home],
+        &["get", "secret", app, "-n", home, &operator],
+        &["create", "token", "operator", "-n", home],
+        &["create", "token", "operator"],
+    ] {
+        tenant.is_forbidden(attack).await;
+    }
+    let done = tenant.kubectl(&["get", "--raw", &around]).await;
+    assert!(!done.ok, "a path with dots in it: {}", done.stdout);
+}
