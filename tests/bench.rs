@@ -1,6 +1,6 @@
-//! What the bench says about numbers, checked with numbers whose meaning is known.
+//! The arithmetic of the bench, checked with known numbers.
 
-#![allow(dead_code, unreachable_pub, clippy::cast_precision_loss)] // The bench uses the rest.
+#![allow(dead_code, unreachable_pub, clippy::cast_precision_loss)] // The rest is used by the bench.
 
 #[path = "../benches/operator/compare.rs"]
 mod compare;
@@ -19,7 +19,7 @@ use figures::Case;
 use machine::Machine;
 use results::{Measured, Results, Run};
 
-/// Runs of one scenario with one figure of which more is better, and one of which less is.
+/// Runs of one scenario with two figures: more calls are better, less memory is better.
 fn results(calls: &[f64], memory: &[f64]) -> Results {
     let machine = Machine {
         processor: "a processor".into(),
@@ -43,7 +43,7 @@ fn results(calls: &[f64], memory: &[f64]) -> Results {
     results
 }
 
-/// The verdicts about calls and memory.
+/// The verdicts on calls and memory.
 fn verdicts(before: &Results, after: &Results) -> Vec<String> {
     let ((_, rows), _) = compare::compare(before, after).unwrap();
     rows.iter().map(|row| row[4].clone()).collect()
@@ -108,17 +108,18 @@ fn percentiles_are_observed_values() {
     }
     assert_eq!((stats::median(&[3.0, 1.0]), stats::median(&[])), (2.0, 0.0));
     assert_eq!(stats::spread(&[2.0, 7.0, 1.0]), (1.0, 7.0));
-    // Three against three: 20 orders, of which two keep the sets apart.
+    // Three against three: 20 arrangements, two of which separate the sets.
     assert!((stats::chance_of_separation(3, 3) - 0.1).abs() < 1e-9);
 }
 
-/// `cargo bench -- --quick` hands `--quick` to every target that it runs, and a target that is no bench ends with an error.
+/// `cargo bench -- --quick` passes `--quick` to every target it runs, and any target other than the bench
+/// fails on it.
 #[test]
 fn cargo_bench_runs_only_the_bench() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     for (member, others) in [("tests/testbed", 1), ("tests/image", 1)] {
         let manifest = std::fs::read_to_string(root.join(member).join("Cargo.toml")).unwrap();
-        // Its library, or its one program, and what Cargo finds by itself.
+        // Its library or main program, and the binaries that Cargo discovers.
         let found = std::fs::read_dir(root.join(member).join("src/bin")).map_or(0, Iterator::count);
         let excluded = manifest.lines().filter(|line| *line == "bench = false").count();
         assert_eq!(excluded, others + found, "{member}: each target needs `bench = false`");

@@ -1,4 +1,4 @@
-//! Fields, reasons and flags: all of them are documented, and nothing that is documented is unknown to the program.
+//! Fields, reasons and flags: all are documented, and everything documented exists in the program.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -17,8 +17,8 @@ fn schema(file: &str, part: &str) -> Value {
     crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"][part].clone()
 }
 
-/// Every field below a schema by its dotted path, with its default; those of conditions and of label selectors are
-/// Kubernetes' own.
+/// All fields of a schema by dotted path, with their defaults. Conditions and label selectors are skipped,
+/// because their fields are Kubernetes' own.
 fn fields(path: &str, schema: &Value, found: &mut Vec<(String, Value)>) {
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
@@ -88,7 +88,7 @@ fn every_documented_field_exists() {
                 in_fields = false;
             } else if in_fields {
                 for field in quoted(&row[0]) {
-                    assert!(known.contains(&field), "{field} stands in {REFERENCE} and in no CRD");
+                    assert!(known.contains(&field), "{field} is in {REFERENCE} but in no CRD");
                     checked += 1;
                 }
             }
@@ -126,7 +126,7 @@ pub(crate) fn app_reasons() -> BTreeSet<String> {
         Suspended,
     ];
     for reason in all {
-        // Does not compile when there is one more; then it belongs into the list above.
+        // Fails to compile when a variant is added; add it to the list above as well.
         match reason {
             Pending | Verified | SecretNotFound | SecretKeyMissing | SecretKeyInvalid
             | CredentialsRejected | AccountUnavailable | WrongRegion | EndpointNotAllowed | Unreachable
@@ -181,7 +181,7 @@ fn every_flag_is_documented_with_its_variable_and_default() {
     assert_eq!(known.len(), 12, "{known:?}");
     for row in table.iter().filter(|row| row[0].starts_with("`--")) {
         let name = row[0].trim_matches('`').split([' ', '=']).next().unwrap();
-        assert!(known.contains(name), "{name} stands in {REFERENCE} and is no flag");
+        assert!(known.contains(name), "{name} is in {REFERENCE} but is not a flag");
     }
 }
 

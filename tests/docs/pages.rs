@@ -54,7 +54,7 @@ fn every_test_named_on_a_page_exists() {
     let mut checked = 0;
     for path in pages() {
         for quote in quoted(&std::fs::read_to_string(&path).unwrap()) {
-            // By itself, or as the tests of a binary are chosen, by the beginning of the name: `--test e2e faults::module::name`.
+            // Alone, or as a filter that may be a prefix of the name: `--test e2e faults::module::name`.
             let name = quote.rsplit([' ', ':']).next().unwrap_or_default();
             let words = name.split('_').count();
             let sentence =

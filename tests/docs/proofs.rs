@@ -1,4 +1,4 @@
-//! The page of proofs: whatever the program promises has its tests there, and what the page names exists.
+//! The page of proofs names tests for every promise of the program, and every test it names exists.
 
 use std::collections::BTreeSet;
 
@@ -13,12 +13,12 @@ const MATRIX: &str = "tests/testbed/src/bin/campaign/matrix.rs";
 const FAULTS: &str = "tests/e2e/faults/mod.rs";
 const MUTATIONS: &str = "docs/dev/mutations.md";
 
-/// A row of one of the tables.
+/// A table row.
 struct Row {
-    /// What is proved: the first cell, without backticks.
+    /// The promise: the first cell without backticks.
     label: String,
     cells: Vec<String>,
-    /// Tests beside the code.
+    /// Tests in `src`.
     unit: Vec<String>,
     /// Tests in `tests`.
     end_to_end: Vec<String>,
@@ -30,7 +30,7 @@ impl Row {
     }
 }
 
-/// The rows of all tables in a text that have a column for tests.
+/// The rows of all tables with a column for tests.
 fn proofs(text: &str) -> Vec<Row> {
     const UNIT: &str = "unit or property test";
     const END_TO_END: &str = "end-to-end test";
@@ -39,7 +39,7 @@ fn proofs(text: &str) -> Vec<Row> {
         if cells.iter().any(|cell| cell == END_TO_END) {
             header = cells;
         } else if !cells[0].starts_with("---") {
-            assert_eq!(cells.len(), header.len(), "{cells:?} has not the columns {header:?}");
+            assert_eq!(cells.len(), header.len(), "{cells:?} does not have the columns {header:?}");
             let names = |column: &str| -> Vec<String> {
                 let place = header.iter().position(|name| name == column);
                 let names = place.into_iter().flat_map(|place| cells[place].split(", "));
@@ -56,19 +56,19 @@ fn proofs(text: &str) -> Vec<Row> {
     found
 }
 
-/// The rows of the table below a heading of the page.
+/// The table rows below a heading of the page.
 fn table(heading: &str) -> Vec<Row> {
     proofs(&section(&page(PAGE), heading))
 }
 
-/// The only test of this name.
+/// The test of this name, which must be unique.
 fn only<'a>(tests: &'a Tests, name: &str) -> &'a Test {
     let found = tests.get(name).map(Vec::as_slice).unwrap_or_default();
-    let [test] = found else { panic!("{PAGE}: {} tests are called {name:?}", found.len()) };
+    let [test] = found else { panic!("{PAGE}: {} tests are named {name:?}", found.len()) };
     test
 }
 
-/// Whether the file of a test contains this word: a table of cases may stand outside of the test itself.
+/// Whether the test's file contains this word. Tables of cases may be outside of the test itself.
 fn mentions(test: &Test, word: &str) -> bool {
     test.file.split(|character: char| !character.is_alphanumeric()).any(|one| one == word)
 }
@@ -77,12 +77,16 @@ fn assert_mentioned(rows: &[Row]) {
     let tests = tests();
     for row in rows {
         for name in row.tests() {
-            assert!(mentions(only(&tests, name), &row.label), "the file of {name} never says {}", row.label);
+            assert!(
+                mentions(only(&tests, name), &row.label),
+                "the file of {name} never mentions {}",
+                row.label
+            );
         }
     }
 }
 
-/// Each of these has one row, and nothing else has one.
+/// Asserts that each label has exactly one row, and that there are no other rows.
 fn assert_each_once(rows: &[Row], known: &BTreeSet<String>) {
     let mut labels: Vec<&str> = rows.iter().map(|row| row.label.as_str()).collect();
     labels.sort_unstable();

@@ -1,4 +1,4 @@
-//! `allowedNamespaces`: who is let in, and who is shut out.
+//! `allowedNamespaces`: which namespaces may use a `ClusterChatApp`.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn namespace_labels_grant_and_revoke_access() {
     let before = of.calls();
     of.reset("b").await;
     of.not_allowed("b").await;
-    assert_eq!(of.calls(), before, "nothing was sent past a closed door");
+    assert_eq!(of.calls(), before, "nothing may be sent without access");
     of.label("tier=gold").await;
     of.tenant.reset_is("b", "Cleared").await;
     of.label("chat-").await;
@@ -37,7 +37,7 @@ async fn namespace_labels_grant_and_revoke_access() {
     of.reset("c").await;
     of.not_allowed("c").await;
 
-    // By its name, which nobody can put on another namespace.
+    // By its name, a label that no other namespace can have.
     let named = format!("kubernetes.io/metadata.name: {}", of.tenant.namespace);
     of.open(&format!("{{ from: Selector, selector: {{ matchLabels: {{ {named} }} }} }}")).await;
     of.tenant.reset_is("c", "Cleared").await;
@@ -48,7 +48,7 @@ async fn revoking_access_stops_waiting_resets() {
     let of = Tenancy::new("{ from: All }").await;
     of.tenant.patch("clusterchatapp", &of.app, r#"{"limits":{"callsPerSecond":1}}"#).await;
     of.app_is("Verified").await;
-    // The first call is under way long enough to shut the door behind it.
+    // The first call is slow enough to revoke access during it.
     let slow = When::clear().by(of.account).times(1);
     of.platform.home.vendor.script(slow, Misbehaviour::DelayAfter(Duration::from_secs(5)));
     join_all(["a", "b", "c", "d", "e"].map(|name| of.reset(name))).await;
@@ -65,17 +65,17 @@ async fn revoking_access_stops_waiting_resets() {
     of.tenant
         .merge("clusterchatapp", &of.app, &json!({"spec": {"allowedNamespaces": {"from": "None"}}}))
         .await;
-    let shut = until_ok(SOON, "the rest to be shut out", || async {
+    let denied = until_ok(SOON, "the other resets to lose access", || async {
         let reasons = of.tenant.reasons().await;
         let count = |reason| reasons.get(reason).copied().unwrap_or_default();
         if count("AppNotAllowed") + count("Cleared") == 5 { Ok(count("AppNotAllowed")) } else { Err(reasons) }
     })
     .await;
-    assert!(shut >= 3, "only {shut} were shut out");
-    assert_eq!(clears() + shut, 5, "whoever was shut out was not sent");
+    assert!(denied >= 3, "only {denied} lost access");
+    assert_eq!(clears() + denied, 5, "a reset without access was sent");
 }
 
-/// Its intent is stored, and it waits for nothing but its permit.
+/// Its intent is stored, and only its permit is missing.
 #[tokio::test]
 async fn revoking_access_before_the_permit_arrives_prevents_the_call() {
     let plane = OwnPlane::new().await;
@@ -108,8 +108,8 @@ async fn revoking_access_before_the_permit_arrives_prevents_the_call() {
     assert_eq!(world.calls("@TGS#late"), 0);
 }
 
-/// As older CRDs, and tools that do not check fields, let it be stored. Nobody but the door is concerned: the account
-/// works, and goes on to be told so under the CRDs of today.
+/// Older CRDs, and tools without field validation, let such selectors be stored. Only access is affected: the
+/// account works, and its status is still updated under the current CRDs.
 #[tokio::test]
 async fn an_empty_or_invalid_selector_matches_no_namespace() {
     let plane = OwnPlane::new().await;
@@ -131,10 +131,13 @@ async fn an_empty_or_invalid_selector_matches_no_namespace() {
         let open = json!({"from": "Selector", "selector": selector});
         let app = chat_app(name, account, &world.vendor.url(), &format!("  allowedNamespaces: {open}\n"));
         let app = app.replace("kind: ChatApp", "kind: ClusterChatApp");
-        // The loose CRDs are in force a moment later.
-        until_ok(SOON, "it to be taken", || plane.apply_in(&world.namespace, &app)).await;
+        // The loose CRDs take effect a moment later.
+        until_ok(SOON, "the app to be accepted", || plane.apply_in(&world.namespace, &app)).await;
         let stored = world.object("clusterchatapp", name).await.unwrap();
-        assert_eq!(&stored["spec"]["allowedNamespaces"]["selector"], selector, "as the attack needs it");
+        assert_eq!(
+            &stored["spec"]["allowedNamespaces"]["selector"], selector,
+            "the selector must be stored as it is"
+        );
         world
             .reset(
                 name,
@@ -147,11 +150,11 @@ async fn an_empty_or_invalid_selector_matches_no_namespace() {
         world.until_reason("clusterchatapp", name, "Ready", "Verified").await;
         world.reset_is(name, "AppNotAllowed").await;
         let said = operator.logs();
-        let told = said.lines().any(|line| {
+        let logged = said.lines().any(|line| {
             line.contains("allowedNamespaces.selector admits no namespace")
                 && line.contains(&format!("\"{name}\""))
         });
-        assert!(told, "nothing in the log says why {name} is closed");
+        assert!(logged, "the log does not say why {name} is closed");
     }
 
     plane.install_crds(CRDS).await.expect("CRDs");
@@ -161,30 +164,30 @@ async fn an_empty_or_invalid_selector_matches_no_namespace() {
             plane.kubectl(&["patch", "clusterchatapp", &name, "--type=merge", "-p", &patch]).await.unwrap()
         }
     };
-    let refused = until_ok(SOON, "the CRDs of today to be in force", || async {
+    let refused = until_ok(SOON, "the current CRDs to take effect", || async {
         let again = patch("typo", json!({"allowedNamespaces": {"selector": {"matchExpressions": []}}})).await;
         if again.ok { Err(again.stdout) } else { Ok(again.stderr) }
     })
     .await;
     assert!(refused.contains("set from: All"), "{refused}");
     for (name, _) in &selectors {
-        // What is not touched is not judged anew, so the rest of the object can be changed, and its status written.
+        // Unchanged fields are not validated again, so the rest of the object and its status can be updated.
         let done = patch(name, json!({"limits": {"callsPerSecond": 7}})).await;
         assert!(done.ok, "{name}: {}", done.stderr);
-        until_ok(SOON, "the changed app to be proved", || async {
+        until_ok(SOON, "the changed app to be verified", || async {
             let app = world.object("clusterchatapp", name).await.unwrap_or_default();
             let status = &app["status"];
-            let is_told = reason_of(&app, "Ready") == "Verified"
+            let is_current = reason_of(&app, "Ready") == "Verified"
                 && status["observedGeneration"] == app["metadata"]["generation"];
-            if is_told { Ok(()) } else { Err(app) }
+            if is_current { Ok(()) } else { Err(app) }
         })
         .await;
-        assert_eq!(world.calls(&format!("@TGS#{name}")), 0, "{name} let somebody in");
+        assert_eq!(world.calls(&format!("@TGS#{name}")), 0, "{name} gave access");
     }
     let by_name = json!({"kubernetes.io/metadata.name": world.namespace});
-    let mended =
+    let repaired =
         json!({"allowedNamespaces": {"selector": {"matchLabels": by_name, "matchExpressions": null}}});
-    let done = patch("valueless", mended).await;
+    let done = patch("valueless", repaired).await;
     assert!(done.ok, "{}", done.stderr);
     world.reset_is("valueless", "Cleared").await;
 }
@@ -210,12 +213,12 @@ async fn an_operator_limited_to_namespaces_ignores_cluster_apps() {
     world.reset_is("marker", "Cleared").await;
     assert_eq!(world.calls("@TGS#a"), 0);
     let app = world.object("clusterchatapp", "everywhere").await.unwrap();
-    assert_eq!(reason_of(&app, "Ready"), "Pending", "nobody looks at it: {app:#}");
+    assert_eq!(reason_of(&app, "Ready"), "Pending", "nobody may check it: {app:#}");
     world.plane.audit_marker().await.unwrap();
     let audit = world.plane.audit_of(&world.account.user()).unwrap();
     let asked = |event: &&std::sync::Arc<testbed::control_plane::AuditEvent>| {
         event.resource == "clusterchatapps" || event.resource == "namespaces" || event.code == 403
     };
     let out_of_place: Vec<_> = audit.iter().filter(asked).map(|event| &event.request_uri).collect();
-    assert!(out_of_place.is_empty(), "nothing is asked for that a Role cannot allow: {out_of_place:?}");
+    assert!(out_of_place.is_empty(), "requests that a Role cannot permit: {out_of_place:?}");
 }

@@ -1,4 +1,4 @@
-//! One account in the apps of two namespaces.
+//! Apps in two namespaces name the same account.
 
 use std::time::{Duration, Instant};
 
@@ -30,20 +30,20 @@ async fn apps_of_one_account_share_its_lowest_limit_across_namespaces() {
     there.until_cleared(RESETS, SOON).await;
     let fullest = here.vendor.fullest_window(APP_ID, Command::Clear, Duration::from_secs(1));
     assert!((4..=5).contains(&fullest), "{fullest} calls in one second, {} are allowed", 5);
-    // And together they get all of it: 30 calls at 5/s.
+    // Together they use the whole limit: 30 calls at 5/s.
     let clears = here.vendor.clears();
     let took = clears.last().unwrap().arrived - clears.first().unwrap().arrived;
     assert!(took < Duration::from_secs(12), "30 calls took {took:?}");
 
-    // The slow one goes, and its limit with it.
+    // The slow app is deleted, and its limit with it.
     there.kubectl(&["delete", "chatapp", "default"]).await;
     let again = numbered("again", AGAIN);
     here.rooms(&again);
-    let asked = Instant::now();
+    let started = Instant::now();
     here.many_resets(again).await;
     here.until_cleared(RESETS + AGAIN, SOON).await;
-    // At the limit that went with it, they would take twice as long.
-    assert!(asked.elapsed() < Duration::from_secs(20), "{AGAIN} calls took {:?}", asked.elapsed());
+    // At the deleted app's limit they would take twice as long.
+    assert!(started.elapsed() < Duration::from_secs(20), "{AGAIN} calls took {:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -57,20 +57,20 @@ async fn an_app_with_a_wrong_key_does_not_slow_down_the_account_it_names() {
     stranger.apply(&chat_app("default", APP_ID, &here.vendor.url(), limits)).await;
     stranger.app_is("CredentialsRejected").await;
     stranger.many_resets(numbered("greedy", 20)).await;
-    let asked = Instant::now();
+    let started = Instant::now();
     here.app("  limits: { callsPerSecond: 20 }").await;
     here.app_is("Verified").await;
     assert!(
-        asked.elapsed() < Duration::from_secs(15),
-        "a stranger's probes kept it waiting {:?}",
-        asked.elapsed()
+        started.elapsed() < Duration::from_secs(15),
+        "a stranger's probes delayed it by {:?}",
+        started.elapsed()
     );
 
     let rooms = numbered("here", RESETS);
     here.rooms(&rooms);
-    let asked = Instant::now();
+    let started = Instant::now();
     here.many_resets(rooms).await;
     here.until_cleared(RESETS, SOON).await;
-    assert!(asked.elapsed() < Duration::from_secs(15), "{RESETS} calls took {:?}", asked.elapsed());
-    assert_eq!(here.vendor.clears().len(), RESETS, "and nothing was sent for the stranger");
+    assert!(started.elapsed() < Duration::from_secs(15), "{RESETS} calls took {:?}", started.elapsed());
+    assert_eq!(here.vendor.clears().len(), RESETS, "nothing may be sent for the stranger");
 }

@@ -1,4 +1,4 @@
-//! What a tenant learns of somebody else's account: whether it works, and no more.
+//! What a tenant sees of the platform's account: whether it works, and no more.
 
 use serde_json::Value;
 use testbed::until_ok;
@@ -10,7 +10,7 @@ use crate::world::{KEY, SOON, condition_of, message_of, reason_of};
 #[tokio::test]
 async fn a_tenant_clears_a_room_without_seeing_the_accounts_key() {
     let of = Tenancy::new("{ from: All }").await;
-    // A Secret of the same name in the tenant's namespace is none of the operator's business.
+    // The operator must ignore a Secret of the same name in the tenant's namespace.
     of.secret(&of.tenant.namespace, &KEY.replace("c0", "d1")).await;
     let app = of.app_is("Verified").await;
     assert!(app["status"]["lastVerifiedTime"].is_string(), "{app:#}");
@@ -56,7 +56,7 @@ async fn missing_closed_and_suspended_apps_look_alike_and_nothing_is_sent() {
         assert_eq!((&ready["status"], &ready["reason"]), (&"False".into(), &"AppNotAllowed".into()));
         assert_eq!(reset["status"]["attempts"].as_i64().unwrap_or_default(), 0);
     }
-    assert_eq!(of.calls(), proofs, "nothing was sent for an app that may not be used");
+    assert_eq!(of.calls(), proofs, "nothing may be sent for an app without access");
 
     of.tenant.patch("clusterchatapp", &of.app, r#"{"suspend":false}"#).await;
     of.tenant.reset_is("a", "Cleared").await;
@@ -67,48 +67,48 @@ async fn missing_closed_and_suspended_apps_look_alike_and_nothing_is_sent() {
 async fn a_tenant_sees_only_reason_and_code_of_a_broken_account() {
     let of = Tenancy::new("{ from: All }").await;
     of.app_is("Verified").await;
-    let told = |reset: &Value| {
+    let assert_nothing_private = |reset: &Value| {
         let all = reset["status"].to_string();
         for private in ["scripted", "plan", "console", "Secret", &of.platform.home.namespace] {
             assert!(!all.contains(private), "{private:?} is in {reset:#}");
         }
         assert!(reset["status"]["lastAttempt"]["errorInfo"].is_null(), "{reset:#}");
     };
-    // A signature that ran out is made anew, and what the vendor said of it is not the tenant's either.
+    // An expired signature is renewed, and the vendor's message about it is not for the tenant either.
     of.platform.home.vendor.script(When::clear().by(of.account).times(1), Misbehaviour::Code(70001));
     of.reset("expired").await;
     of.tenant.reset_is("expired", "Cleared").await;
     let stored = of.tenant.stored().await;
-    let told_of: Vec<&Value> = stored
+    let recorded: Vec<&Value> = stored
         .iter()
         .map(|stored| &*stored.object)
         .filter(|reset| reset["status"]["lastAttempt"]["errorCode"] == 70001)
         .collect();
-    assert!(!told_of.is_empty(), "nothing was recorded of the refusal");
-    for reset in told_of {
-        told(reset);
+    assert!(!recorded.is_empty(), "the refusal was not recorded");
+    for reset in recorded {
+        assert_nothing_private(reset);
     }
-    // Refused when a reset was sent: the vendor's own text says "scripted".
+    // The vendor rejects a call; its message says "scripted".
     of.platform.home.vendor.script(When::any().by(of.account), Misbehaviour::Code(60020));
     of.reset("a").await;
     let reset = until_ok(SOON, "the refusal", || async {
         let reset = of.tenant.object("gar", "a").await.unwrap_or_default();
         let said = message_of(&reset, "Succeeded");
-        let is_told = reason_of(&reset, "Succeeded") == "AppNotReady"
+        let is_reported = reason_of(&reset, "Succeeded") == "AppNotReady"
             && said.contains("AccountUnavailable, code 60020");
-        if is_told { Ok(reset) } else { Err(said) }
+        if is_reported { Ok(reset) } else { Err(said) }
     })
     .await;
-    told(&reset);
+    assert_nothing_private(&reset);
     assert_eq!(reset["status"]["lastAttempt"]["errorCode"], 60020, "the code is no secret");
     assert!(message_of(&reset, "Succeeded").contains("platform team"), "{reset:#}");
-    // Its owners are told everything.
+    // The app's owners see all details.
     let app = of.app_is("AccountUnavailable").await;
     assert!(message_of(&app, "Ready").contains("plan"), "{app:#}");
 
-    // A reset that comes while it is known already.
+    // A reset created when the failure is already known.
     of.reset("b").await;
-    told(&of.tenant.reset_is("b", "AppNotReady").await);
+    assert_nothing_private(&of.tenant.reset_is("b", "AppNotReady").await);
     for name in ["a", "b"] {
         for (_, note) in of.tenant.events("GroupAttributeReset", name).await {
             assert!(!note.contains("scripted") && !note.contains("Secret"), "{note}");

@@ -1,5 +1,5 @@
-//! The files in `crds/`: as the program prints them, with a maximum for everything, a remedy in every rule, and
-//! taken by the API server.
+//! The files in `crds/` match the program's output, bound every field, name a remedy in every rule, and are
+//! accepted by the API server.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,7 +15,7 @@ fn folder() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/crds"))
 }
 
-/// What the program prints, one text for each kind, with the name of its file.
+/// The program's output: file name and text for each kind.
 fn printed() -> Vec<(String, String)> {
     let output = Command::new(env!("CARGO_BIN_EXE_groupattr-operator")).arg("crd").output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");

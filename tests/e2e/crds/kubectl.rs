@@ -1,4 +1,4 @@
-//! Names, columns, selectors and the category.
+//! `kubectl get`: names, columns, field selectors and the category.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Changes of a spec: which are taken, and which are refused.
+//! Changes of a spec: which are accepted, and which are refused.
 
 use serde_json::json;
 
@@ -51,7 +51,7 @@ async fn immutable_fields_cannot_change_and_the_error_names_the_remedy() {
             }
         }
     }
-    // A requestID can be given later: that is how an object is asked to do it once more.
+    // A requestID can be added later, to request another reset.
     let given =
         ["-n", &namespace, "patch", "gar", "plain", "--type=merge", "-p", "{\"spec\":{\"requestID\":\"x\"}}"];
     assert!(plane.kubectl(&given).await.unwrap().ok);

@@ -1,11 +1,11 @@
-//! Each field at its bounds and beyond them: what is taken, and what is refused with the remedy.
+//! Each field at and beyond its bounds: what is accepted, and what is refused with a remedy.
 
 use serde_json::{Value, json};
 
 use crate::crds::{app, manifest, reset, with};
 use crate::world::plane;
 
-/// What `kubectl apply` says about this object: nothing if it was created.
+/// The error of `kubectl apply` about this object; `None` if it was created.
 fn refusal(stderr: &str, name: &str) -> Option<String> {
     let marks =
         [format!("\"{name}\" is invalid"), format!("name: \"{name}\""), format!("\"{name}\" cannot be")];
@@ -15,9 +15,9 @@ fn refusal(stderr: &str, name: &str) -> Option<String> {
     Some(rest[..end.unwrap_or(rest.len())].to_owned())
 }
 
-/// Applies one object for each case, all at once, and compares what became of them with what should: `None` means
-/// created, a text must be in the refusal.
-async fn judge(namespace: &str, kind: &str, base: &Value, cases: &[(Value, Option<&str>)]) {
+/// Applies one object per case in a single call and checks the result: `None` means created, a text must be
+/// part of the error.
+async fn check(namespace: &str, kind: &str, base: &Value, cases: &[(Value, Option<&str>)]) {
     let name = |number: usize| format!("{}-{number}-{namespace}", kind.to_lowercase());
     let documents =
         cases.iter().enumerate().map(|(n, (changes, _))| manifest(kind, &name(n), &with(base, changes)));
@@ -67,7 +67,7 @@ async fn each_invalid_group_id_is_refused_with_the_remedy() {
         (json!({"groupID": "room@TOPIC#_7"}), topic),
         (json!({"groupID": "@TOPIC#_"}), topic),
     ];
-    judge(&namespace, "GroupAttributeReset", &reset(), &cases).await;
+    check(&namespace, "GroupAttributeReset", &reset(), &cases).await;
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn each_invalid_field_of_a_reset_is_refused_exactly_at_its_bound() {
         (json!({"ttlSecondsAfterFinished": -1}), Some("should be greater than or equal to 0")),
         (json!({"suspend": "yes"}), Some("must be of type boolean")),
     ];
-    judge(&namespace, "GroupAttributeReset", &reset(), &cases).await;
+    check(&namespace, "GroupAttributeReset", &reset(), &cases).await;
 }
 
 /// What both kinds of app have in common.
@@ -197,11 +197,11 @@ fn app_cases() -> Vec<(Value, Option<&'static str>)> {
 #[tokio::test]
 async fn each_invalid_field_of_an_app_is_refused_with_the_remedy() {
     let namespace = plane().await.namespace().await.unwrap();
-    judge(&namespace, "ChatApp", &app(), &app_cases()).await;
+    check(&namespace, "ChatApp", &app(), &app_cases()).await;
     let regions = ["China", "Singapore", "Seoul", "Tokyo", "Frankfurt", "SiliconValley", "Jakarta", "Mumbai"];
     let regions: Vec<_> = regions.map(|region| (json!({"region": region}), None)).into();
     let elsewhere = plane().await.namespace().await.unwrap();
-    judge(&elsewhere, "ChatApp", &app(), &regions).await;
+    check(&elsewhere, "ChatApp", &app(), &regions).await;
 }
 
 #[tokio::test]
@@ -249,7 +249,7 @@ async fn a_cluster_app_has_the_same_rules_and_three_ways_to_allow_namespaces() {
         (expressions(&[json!({"key": "a b", "operator": "DoesNotExist"})]), Some("matchExpressions[0].key")),
         (some("Equals"), Some("Unsupported value: \"Equals\"")),
     ]);
-    judge(&namespace, "ClusterChatApp", &app(), &cases).await;
+    check(&namespace, "ClusterChatApp", &app(), &cases).await;
 }
 
 #[tokio::test]
@@ -262,7 +262,8 @@ async fn a_misspelt_field_is_refused_by_name() {
     assert!(!done.ok && done.stderr.contains("unknown field \"spec.groupId\""), "{}", done.stderr);
 }
 
-/// As Helm 3, Terraform and `--validate=warn` do it: the field that is not known is dropped, and what is left selects all.
+/// With Helm 3, Terraform and `--validate=warn` the unknown field is pruned, and the empty selector would
+/// match everything.
 #[tokio::test]
 async fn a_selector_emptied_by_a_misspelt_field_is_refused_from_every_tool() {
     let namespace = plane().await.namespace().await.unwrap();

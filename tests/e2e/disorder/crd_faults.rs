@@ -1,4 +1,5 @@
-//! The CRDs change under a running operator: deleted, replaced by older ones, or without their status.
+//! The CRDs change under a running operator: deleted, replaced by older ones, or without the status
+//! subresource.
 
 use std::time::Duration;
 
@@ -8,10 +9,10 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::world::{CRDS, OwnPlane, SOON, World, crd, numbered};
 
-/// What installs the CRDs, as it is said to whoever has not.
+/// The command that installs the CRDs, as the operator's messages name it.
 const REMEDY: &str = "groupattr-operator crd | kubectl apply --server-side -f -";
 
-/// One API server for these tests, which take turns with it. Whoever gets it finds the CRDs as they should be.
+/// These tests take turns with one API server. Each turn starts with the current CRDs.
 async fn turn() -> MutexGuard<'static, Option<OwnPlane>> {
     static PLANE: Mutex<Option<OwnPlane>> = Mutex::const_new(None);
     let mut turn = PLANE.lock().await;
@@ -40,7 +41,7 @@ async fn a_reinstalled_crd_is_served_without_a_restart() {
     let deleted = world.kubectl(&["delete", "crd", "groupattributeresets.groupattr.dev"]).await;
     assert!(deleted.ok, "{}", deleted.stderr);
     plane.install_crds(&crd("groupattributeresets")).await.expect("the CRD");
-    // Another object of a name that was there before is another request.
+    // A new object of a former name is a new request.
     world.reset("before", "@TGS#before", "").await;
     world.reset("after", "@TGS#after", "").await;
     world.reset_is("before", "Cleared").await;
@@ -53,8 +54,8 @@ async fn a_reinstalled_crd_is_served_without_a_restart() {
     assert_eq!(operator.exit_status(), None, "{}", operator.logs());
 }
 
-/// Resets that could go, under a CRD that cannot store what must be stored before a call; then under the right one.
-async fn nothing_is_sent_under(wrong: &str, said: &str) {
+/// Resets are ready to be sent, but the CRD cannot store an intent; later the current CRD is installed.
+async fn nothing_is_sent_under(wrong: &str, log: &str) {
     let turn = turn().await;
     let plane = **turn.as_ref().expect("an API server");
     let world = World::on(plane).await;
@@ -69,12 +70,12 @@ async fn nothing_is_sent_under(wrong: &str, said: &str) {
         let pending = r#"{"status":{"pendingAttempt":{"id":"none"}}}"#;
         let patch = ["patch", "gar", "probe", "--subresource=status", "--type=merge", "-p", pending];
         let done = world.kubectl(&[&patch[..], &["--dry-run=server", "-o", "json"]].concat()).await;
-        let is_forgotten = done.ok && !done.stdout.contains("pendingAttempt");
-        (is_forgotten || done.stderr.contains("not found")).then_some(())
+        let is_dropped = done.ok && !done.stdout.contains("pendingAttempt");
+        (is_dropped || done.stderr.contains("not found")).then_some(())
     })
     .await;
     world.many_resets(rooms.clone()).await;
-    operator.wait_for_log(said, SOON).await;
+    operator.wait_for_log(log, SOON).await;
     until(SOON, "several refused intents in the metric", || async {
         let refused =
             operator.metric("groupattr_api_writes", &[("kind", "intent"), ("result", "refused")]).await;
@@ -82,9 +83,9 @@ async fn nothing_is_sent_under(wrong: &str, said: &str) {
         (refused.or(lost)? >= 10.0).then_some(())
     })
     .await;
-    assert_eq!(world.vendor.clears().len(), 0, "a call without an intent that is stored");
+    assert_eq!(world.vendor.clears().len(), 0, "a call without a stored intent");
     assert_eq!(operator.exit_status(), None, "{}", operator.logs());
-    // An older CRD stores half of a status.
+    // An older CRD stores only half of a status, so the oracles cannot judge.
     world.skip_look_back();
 
     plane.install_crds(CRDS).await.expect("the CRDs");
@@ -98,7 +99,7 @@ async fn nothing_is_sent_when_an_older_crd_drops_the_intent_and_the_log_says_why
     let mut older: Value = serde_saphyr::from_str(&crd("groupattributeresets")).expect("YAML");
     let schema = &mut older["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
     let status = schema["properties"]["status"]["properties"].as_object_mut().expect("the status");
-    status.remove("pendingAttempt").expect("a field to forget");
+    status.remove("pendingAttempt").expect("a field to remove");
     nothing_is_sent_under(&older.to_string(), REMEDY).await;
 }
 
@@ -122,9 +123,9 @@ async fn the_operator_is_not_ready_until_the_status_subresource_exists() {
     let operator = world.start(world.launch(&[]));
     world.app("").await;
     world.reset("a", "@TGS#a", "").await;
-    until_ok(SOON, "/readyz to say that the status is missing", || async {
+    until_ok(SOON, "/readyz to report the missing status subresource", || async {
         match operator.get("/readyz").await {
-            Ok((503, said)) if said.contains("groupattributeresets/status") && said.contains(REMEDY) => {
+            Ok((503, body)) if body.contains("groupattributeresets/status") && body.contains(REMEDY) => {
                 Ok(())
             }
             other => Err(format!("{other:?}")),

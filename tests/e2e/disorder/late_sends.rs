@@ -1,5 +1,5 @@
-//! What happens while the intent of an attempt is on its way, or while it waits for its permit. The call must not be
-//! made as if nothing had happened, and no time had passed.
+//! Something changes while an intent is in flight or waits for its permit. The last check before the call
+//! must notice the change and the time that has passed.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -9,7 +9,7 @@ use testbed::vendor::{Misbehaviour, When};
 
 use crate::world::{APP_ID, Leg, SOON, World, time};
 
-/// A reset named `room`, of an app that works: its intent is stored, and its operator has not heard of that yet.
+/// A reset named `room` of a working app: its intent is stored, but the operator has no answer yet.
 struct HeldUp {
     world: World,
     answer: Plan,
@@ -31,7 +31,7 @@ impl HeldUp {
         Self { world, answer, _operator: operator }
     }
 
-    /// Waits until the operator knows of everything that has changed so far, in resets and in apps.
+    /// Waits until the operator has seen all changes of resets and apps so far.
     async fn knows(&self, name: &str, app: &str, reason: &str) {
         let world = &self.world;
         world.reset(name, &format!("@TGS#{name}"), &format!("  appRef: {{ name: {app} }}")).await;
@@ -39,7 +39,7 @@ impl HeldUp {
     }
 }
 
-/// The stop switch, thrown when all that is missing is the call.
+/// The app is suspended or deleted when only the call is missing.
 #[tokio::test]
 async fn no_call_is_sent_for_an_app_suspended_or_deleted_meanwhile() {
     for (change, reason) in [
@@ -60,7 +60,7 @@ async fn no_call_is_sent_for_an_app_suspended_or_deleted_meanwhile() {
     }
 }
 
-/// Its permit, its group and its read-back count on that.
+/// Its permit, its group's interval and its read-back rely on that.
 #[tokio::test]
 async fn a_late_call_times_out_with_its_attempt() {
     let held = HeldUp::new("", String::new).await;
@@ -73,19 +73,20 @@ async fn a_late_call_times_out_with_its_attempt() {
     let status = world.reset_is("room", "Verifying").await["status"].clone();
     let waited = time(&status["lastAttempt"]["completionTime"])
         .duration_since(time(&status["pendingAttempt"]["deadline"]));
-    assert!(waited < SignedDuration::from_millis(2500), "it waited {waited:#} longer than it may");
+    assert!(waited < SignedDuration::from_millis(2500), "it waited {waited:#} too long");
     world.reset_is("room", "VerifiedEmpty").await;
     assert_eq!(world.calls("@TGS#room"), 1);
 }
 
-/// The only permit is held for the call of another process, and comes back when the time of the reset is over.
+/// The call of another process holds the only permit until the reset has expired.
 #[tokio::test]
 async fn a_late_permit_is_not_used() {
     let not_after =
         || format!("  notAfter: {:?}", (Timestamp::now() + SignedDuration::from_millis(3500)).to_string());
     let held = HeldUp::new("  limits: { callsPerSecond: 1 }", not_after).await;
     let world = &held.world;
-    // It waits for the same permit, so nothing has been written about it, and the operator has only just taken over.
+    // It waits for the same permit, so it has no status yet, and the operator still trusts foreign attempts
+    // shortly after its start.
     world.reset("elsewhere", "@TGS#elsewhere", "").await;
     let now = Timestamp::now();
     let host = world.chat_url().trim_start_matches("http://").to_owned();

@@ -1,5 +1,5 @@
-//! Objects that are stored as no CRD of ours would have let them pass: made under another version of the CRD, restored
-//! from a backup, or written by somebody who may write everything.
+//! Stored objects that violate the CRDs: created under another version of the CRD, restored from a backup, or
+//! written by somebody with all permissions.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::world::replicas::ALONE;
 use crate::world::{APP_ID, CRDS, Leg, OwnPlane, SOON, World, install_loose_crds, numbered, reason_of};
 
 const GOOD: usize = 500;
-/// More malformed ones, only to see how fast they are explained.
+/// Additional malformed objects, to see how fast their statuses are written.
 const CROWD: u16 = 60;
 
 fn reset(name: &str, spec: &Value) -> Value {
@@ -48,7 +48,7 @@ fn malformed() -> Vec<(Value, Value)> {
     ]
 }
 
-/// Statuses that decode and say what no operator would ever have written, and what becomes of them.
+/// Statuses that decode but that no operator would write, and the expected final reason.
 fn extreme() -> Vec<(&'static str, Value, &'static str)> {
     let pending = |start: &str, deadline: &str, host: &str| {
         json!({"observedGeneration": 1, "pendingAttempt": {"id": "x", "number": 2_147_483_647, "startTime": start,
@@ -78,7 +78,7 @@ fn extreme() -> Vec<(&'static str, Value, &'static str)> {
     ]
 }
 
-/// Switches to CRDs that let everything pass, and stores the first malformed reset and a malformed app named `odd`.
+/// Switches to CRDs without schemas, and stores the first malformed reset and a malformed app named `odd`.
 async fn store_malformed(world: &World) {
     install_loose_crds(world.plane).await;
     let odd =
@@ -112,17 +112,17 @@ async fn malformed_objects_do_not_slow_down_valid_ones() {
         world.room(&format!("@TGS#{name}"));
     }
 
-    // The same number of good ones twice: without any bad ones in their namespace, and with them.
+    // The same number of valid resets twice: in a namespace of their own, and among malformed ones.
     let operators = [calm.operator(&ALONE).await, world.operator(&ALONE).await];
     for (world, operator) in [&calm, &world].into_iter().zip(&operators) {
         world.app("").await;
         world.app_is("Verified").await;
         assert_eq!(operator.exit_status(), None, "{}", operator.logs());
     }
-    // At the same time, so that the machine is as busy for the one as for the other.
-    let [alone, among] = <[Duration; 2]>::from(tokio::join!(good_ones(&calm), good_ones(&world)));
-    println!("{GOOD} good resets took {alone:.2?} alone and {among:.2?} among malformed ones");
-    // Both are as fast as the limits and the machine allow; malformed objects add no waiting of any kind.
+    // Concurrently, so that the load on the machine is the same for both.
+    let [alone, among] = <[Duration; 2]>::from(tokio::join!(valid_resets(&calm), valid_resets(&world)));
+    println!("{GOOD} valid resets took {alone:.2?} alone and {among:.2?} among malformed ones");
+    // Both are as fast as the limits and the machine allow; malformed objects add no delay.
     assert!(among < alone * 2 + Duration::from_secs(2), "{among:?} among malformed ones, {alone:?} alone");
     for (name, _, reason) in extreme() {
         world.reset_is(name, reason).await;
@@ -142,32 +142,32 @@ async fn malformed_objects_do_not_slow_down_valid_ones() {
     }
 }
 
-/// Ten thousand of them would else be as many requests at once.
+/// Otherwise ten thousand malformed objects would cause as many requests at once.
 async fn assert_explained_one_after_another(world: &World) {
-    let (listed, told) = until(SOON, "each of the crowd to be told what is wrong", || async {
+    let (listed, patched) = until(SOON, "a status for each of the crowd", || async {
         world.plane.audit_marker().await.ok()?;
         let requests = world.plane.audit_of(&world.account.user()).ok()?;
         let list =
             |event: &&Arc<AuditEvent>| event.verb == "list" && event.resource == "groupattributeresets";
         let listed = requests.iter().find(list)?.received;
-        let is_told = |event: &&Arc<AuditEvent>| event.verb == "patch" && event.name.starts_with("crowd-");
-        let told: Vec<_> = requests.iter().filter(is_told).map(|event| event.received).collect();
-        (told.len() >= usize::from(CROWD)).then_some((listed, told))
+        let is_patch = |event: &&Arc<AuditEvent>| event.verb == "patch" && event.name.starts_with("crowd-");
+        let patched: Vec<_> = requests.iter().filter(is_patch).map(|event| event.received).collect();
+        (patched.len() >= usize::from(CROWD)).then_some((listed, patched))
     })
     .await;
-    assert_eq!(told.len(), usize::from(CROWD), "once is enough: {told:?}");
-    // 50 ms between two.
-    let took = told.iter().max().unwrap().duration_since(listed);
+    assert_eq!(patched.len(), usize::from(CROWD), "one write each: {patched:?}");
+    // 50 ms apart.
+    let took = patched.iter().max().unwrap().duration_since(listed);
     assert!(took.as_millis() >= 50 * i128::from(CROWD - 1), "{CROWD} within {took:?}");
 }
 
-/// How long it takes from the first of them to be made until the last is cleared.
-async fn good_ones(world: &World) -> Duration {
+/// How long it takes from the first creation until the last reset is cleared.
+async fn valid_resets(world: &World) -> Duration {
     let rooms = numbered("good", GOOD);
     world.rooms(&rooms);
-    let begun = Instant::now();
+    let started = Instant::now();
     world.many_resets(rooms.clone()).await;
-    until_ok(Duration::from_mins(10), "the good ones", || async {
+    until_ok(Duration::from_mins(10), "the valid resets to be cleared", || async {
         let resets = world.all_resets().await;
         let cleared = resets.iter().filter(|reset| {
             reset["metadata"]["name"].as_str().is_some_and(|name| name.starts_with("good"))
@@ -177,13 +177,13 @@ async fn good_ones(world: &World) -> Duration {
         if cleared == GOOD { Ok(()) } else { Err(cleared) }
     })
     .await;
-    let took = begun.elapsed();
+    let took = started.elapsed();
     world.assert_once_each(&rooms);
     assert!(world.vendor.fullest_window(APP_ID, Command::Clear, Duration::from_secs(1)) <= 200);
     took
 }
 
-/// Its metric would else tell of it for as long as the process lives.
+/// Otherwise the metric would count it for as long as the process lives.
 #[tokio::test]
 async fn a_malformed_object_deleted_unseen_is_forgotten() {
     let plane = OwnPlane::new().await;

@@ -1,15 +1,15 @@
-//! Everything around the operator in disorder: nothing is sent that must not be, the good ones are unaffected, it is
-//! said what is wrong, and it heals by itself.
+//! The operator's environment is broken: nothing is sent that must not be, healthy objects are unaffected,
+//! the cause is reported, and recovery needs no restart.
 //!
-//! | what is in disorder | file |
+//! | what is broken | file |
 //! |---|---|
-//! | the vendor, while many wait | `outage` |
-//! | objects that no CRD of ours would have let pass | `malformed` |
+//! | the vendor, with a backlog | `outage` |
+//! | objects that violate the CRDs | `malformed` |
 //! | the CRDs | `crd_faults` |
-//! | objects and namespaces that go away, and come back under their names | `recreated` |
-//! | the order of the API server's answers | `stale_answers` |
-//! | the time between an intent and its call | `late_sends` |
-//! | the operator's rights | `permissions` |
+//! | objects and namespaces that are deleted, and objects re-created under the same name | `recreated` |
+//! | API server responses that are stale, late or lost | `stale_answers` |
+//! | delays between an intent and its call | `late_sends` |
+//! | the operator's RBAC permissions | `permissions` |
 //! | the account's Secret | `secrets` |
 
 mod crd_faults;

@@ -1,5 +1,5 @@
-//! The operator's rights: each rule is taken away in turn. It is said within ten seconds in the log and in a metric,
-//! and once the rule is there again everything goes on without a restart.
+//! Each rule of the operator's RBAC role is missing in turn. Within ten seconds the log and a metric report
+//! it, and once the rule is back, the operator recovers without a restart.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use testbed::{ControlPlane, OperatorProcess, until, until_ok};
 use crate::world::replicas::leads;
 use crate::world::{OwnPlane, SOON, World, rights};
 
-/// Within this long it must be said.
-const SAID: Duration = Duration::from_secs(10);
+/// A missing permission must be reported within this time.
+const REPORT_DEADLINE: Duration = Duration::from_secs(10);
 
-/// What shows that a rule is missing.
+/// How a missing rule shows.
 struct Sign {
     /// In the log.
     log: &'static str,
     /// In a metric with these labels, from this value on.
     metric: (&'static str, &'static [(&'static str, &'static str)], f64),
-    /// Whether it is taken away from an operator that runs, or was never there.
+    /// Whether it is removed from a running operator, or missing from the start.
     while_running: bool,
 }
 
-/// By the first resource and the first verb of the rule.
+/// Chosen by the first resource and verb of the rule.
 fn sign_of(resource: &str, verb: &str) -> Sign {
     const REFUSED: &str = "refused";
     match (resource, verb) {
@@ -77,18 +77,18 @@ fn sign_of(resource: &str, verb: &str) -> Sign {
             metric: ("groupattr_leader", &[], 0.0),
             while_running: false,
         },
-        other => panic!("a rule that nobody thought of: {other:?}"),
+        other => panic!("no sign is known for this rule: {other:?}"),
     }
 }
 
-/// An operator for the whole cluster.
+/// An operator for all namespaces.
 fn start(world: &World) -> OperatorProcess {
     let mut launch = world.launch(&[]);
     launch.args.retain(|arg| !arg.starts_with("--watch-namespace"));
     world.start(launch)
 }
 
-/// Three resets: one that ends well, one that ends badly, which is worth an event, and one that is deleted at its end.
+/// Three resets: one succeeds, one fails and causes an event, one is deleted when it finishes.
 async fn ask(world: &World) {
     for group in ["@TGS#good", "@TGS#short-lived"] {
         world.room(group);
@@ -102,14 +102,19 @@ async fn grant(world: &World, rights: &OperatorRights) {
     world.plane.grant(&world.account, rights, &Scope::Cluster).await.expect("rights");
 }
 
-async fn until_said(operator: &OperatorProcess, sign: &Sign) {
+async fn until_reported(operator: &OperatorProcess, sign: &Sign) {
     let (name, labels, least) = sign.metric;
-    until_ok(SAID, &format!("{:?} in the log and {name} {labels:?} in the metrics", sign.log), || async {
-        let value = operator.metric(name, labels).await;
-        let is_counted = value.is_some_and(|value| if least == 0.0 { value == 0.0 } else { value >= least });
-        let is_logged = operator.logs().contains(sign.log);
-        if is_counted && is_logged { Ok(()) } else { Err((is_logged, value)) }
-    })
+    until_ok(
+        REPORT_DEADLINE,
+        &format!("{:?} in the log and {name} {labels:?} in the metrics", sign.log),
+        || async {
+            let value = operator.metric(name, labels).await;
+            let is_counted =
+                value.is_some_and(|value| if least == 0.0 { value == 0.0 } else { value >= least });
+            let is_logged = operator.logs().contains(sign.log);
+            if is_counted && is_logged { Ok(()) } else { Err((is_logged, value)) }
+        },
+    )
     .await;
 }
 
@@ -135,16 +140,16 @@ async fn without_rule(plane: &'static ControlPlane, index: usize) {
         operator
     };
     ask(&world).await;
-    until_said(&operator, &sign).await;
+    until_reported(&operator, &sign).await;
     assert_eq!(operator.exit_status(), None, "{resource} {verb}: {}", operator.logs());
     if resource == "groupattributeresets/status" {
-        assert_eq!(world.vendor.clears().len(), 0, "calls without an intent that could be stored");
+        assert_eq!(world.vendor.clears().len(), 0, "calls without a stored intent");
     }
 
     grant(&world, &rights()).await;
     world.reset_is("good", "Cleared").await;
     world.reset_is("bad", "GroupNotFound").await;
-    until(Duration::from_mins(1), "the short-lived one to be deleted", || async {
+    until(Duration::from_mins(1), "the short-lived reset to be deleted", || async {
         world.object("gar", "short-lived").await.is_none().then_some(())
     })
     .await;
@@ -160,7 +165,7 @@ async fn without_rule(plane: &'static ControlPlane, index: usize) {
 async fn each_missing_permission_is_reported_within_ten_seconds_and_needs_no_restart() {
     let plane = OwnPlane::new().await;
     let rules = rights().count();
-    // One after another, because each of these operators acts for the whole cluster.
+    // One at a time, because each of these operators watches all namespaces.
     runs("F4", u32::try_from(rules).expect("a few rules"))
         .one_by_one(|run| without_rule(*plane, run.turn(rules)))
         .await;

@@ -1,5 +1,5 @@
-//! Objects that are deleted and made again under the same name, at each point of their life; and a namespace that goes
-//! away with them. Each uid is a request of its own.
+//! Objects that are deleted and re-created under the same name at each point of their lifecycle, and a
+//! namespace that is being deleted. Each uid is a separate request.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,15 +14,15 @@ use testbed::{until, until_ok};
 use crate::world::replicas::ALONE;
 use crate::world::{KEY, Leg, SOON, World, numbered, reason_of};
 
-/// A point in the life of a reset.
+/// A point in the lifecycle of a reset.
 struct Point {
     name: &'static str,
-    /// What the vendor does with the first call.
+    /// How the vendor handles the first call.
     script: Option<Misbehaviour>,
     more: &'static str,
-    /// Where the first object is when it is deleted; the second is for who deletes too late.
+    /// The state of the first object when it is deleted; the second one is for a late deletion.
     reasons: &'static [&'static str],
-    /// Calls of the first object and of its successor together.
+    /// Calls for the first object and its successor together.
     calls: usize,
 }
 
@@ -45,20 +45,20 @@ fn points() -> Vec<Point> {
 }
 
 impl World {
-    /// Deletes a reset and makes another one of its name with `make`; returns the uids of both.
-    async fn make_again(&self, name: &str, make: impl Future<Output = ()>) -> [String; 2] {
+    /// Deletes a reset and re-creates it with `create`; returns both uids.
+    async fn recreate(&self, name: &str, create: impl Future<Output = ()>) -> [String; 2] {
         let uid = |object: &Value| object["metadata"]["uid"].as_str().expect("a uid").to_owned();
         let old = uid(&self.object("gar", name).await.expect("the first one"));
         let deleted = self.kubectl(&["delete", "gar", name]).await;
         assert!(deleted.ok, "{}", deleted.stderr);
-        make.await;
+        create.await;
         let new = uid(&self.object("gar", name).await.expect("the second one"));
         assert_ne!(old, new);
         [old, new]
     }
 }
 
-/// The ids of the attempts that the statuses of one uid ever named.
+/// The ids of all attempts that ever appeared in the statuses of one uid.
 fn attempts_of(stored: &[crate::world::history::Stored], uid: &str) -> BTreeSet<String> {
     let of_uid = stored.iter().filter(|one| one.object["metadata"]["uid"] == uid);
     let ids = of_uid.flat_map(|one| {
@@ -89,11 +89,11 @@ async fn each_point() {
         })
         .await;
         world
-            .reset_where(point.name, "it to get there", |reset| {
+            .reset_where(point.name, "to reach its point", |reset| {
                 point.reasons.contains(&reason_of(reset, "Succeeded").as_str())
             })
             .await;
-        let uids = world.make_again(point.name, world.reset_of_app(point.name, "")).await;
+        let uids = world.recreate(point.name, world.reset_of_app(point.name, "")).await;
         world.reset_is(point.name, "Cleared").await;
         (point.name, uids)
     });
@@ -105,8 +105,8 @@ async fn each_point() {
         assert_eq!(world.calls(&group), *calls, "{name}");
         assert!(world.vendor.attributes(account, &group).is_some_and(|attributes| attributes.is_empty()));
         let [old, new] = uids[name].each_ref().map(|uid| attempts_of(&stored, uid));
-        assert!(old.is_disjoint(&new), "{name}: an attempt of the first one is known to the second");
-        assert!(!new.is_empty(), "{name}: no attempt for the second one");
+        assert!(old.is_disjoint(&new), "{name}: the second object shows an attempt of the first");
+        assert!(!new.is_empty(), "{name}: no attempt for the second object");
         let last = stored.iter().rfind(|one| one.object["metadata"]["uid"] == uids[name][0].as_str());
         let last = reason_of(&last.expect("the first one").object, "Succeeded");
         assert!(point.reasons.contains(&last.as_str()), "{name}: {last}");
@@ -125,7 +125,7 @@ async fn a_reset_recreated_at_any_point_has_its_own_outcome() {
     runs("F3", 2).side_by_side(2, |_| each_point()).await;
 }
 
-/// A boundary of the first object's attempt, and at most how many calls are made for both of them together.
+/// A boundary of the first object's attempt, and the maximum number of calls for both objects together.
 type Held = (Leg, fn() -> Boundary, Position, usize);
 
 const HELD: [Held; 6] = [
@@ -137,7 +137,7 @@ const HELD: [Held; 6] = [
     (Leg::Api, || Boundary::outcome().about("again"), Position::LostAnswer, 2),
 ];
 
-/// Deleted and made again while one request of the first one's attempt is on its way.
+/// Re-creates the reset while one request of the first object's attempt is in flight.
 async fn while_held((leg, boundary, position, calls): Held) {
     let world = World::breakable().await;
     world.room("@TGS#again");
@@ -147,15 +147,15 @@ async fn while_held((leg, boundary, position, calls): Held) {
     let plan = world.plan(leg, boundary(), position, Fault::Hold);
     world.reset("again", "@TGS#again", "").await;
     plan.has_fired(SOON).await;
-    let uids = world.make_again("again", world.reset("again", "@TGS#again", "")).await;
+    let uids = world.recreate("again", world.reset("again", "@TGS#again", "")).await;
     plan.release();
     world.reset_is("again", "Cleared").await;
-    // On a busy machine the first one may give up before it has called.
+    // On a busy machine the first attempt may time out before its call.
     assert!((1..=calls).contains(&world.calls("@TGS#again")), "{} calls", world.calls("@TGS#again"));
     let stored = world.stored().await;
     let [old, new] = uids.each_ref().map(|uid| attempts_of(&stored, uid));
-    assert!(old.is_disjoint(&new), "an attempt of the first one is known to the second");
-    assert!(!new.is_empty(), "no attempt for the second one");
+    assert!(old.is_disjoint(&new), "the second object shows an attempt of the first");
+    assert!(!new.is_empty(), "no attempt for the second object");
     world.finish().await;
 }
 
@@ -179,7 +179,7 @@ async fn a_reset_suspended_while_its_intent_is_in_flight_is_not_sent() {
     world.reset_is("late", "Suspended").await;
     let conflicts =
         operator.metric("groupattr_api_writes", &[("kind", "intent"), ("result", "conflict")]).await;
-    assert_eq!(conflicts, Some(1.0), "the intent was planned on an old copy");
+    assert_eq!(conflicts, Some(1.0), "the intent was planned on a stale copy");
     world.patch("gar", "late", "{\"suspend\":false}").await;
     world.reset_is("late", "Cleared").await;
     assert_eq!(world.calls("@TGS#late"), 1);
@@ -197,7 +197,7 @@ async fn deleting_a_finished_reset_spares_its_recreated_namesake() {
     world.reset("short", "@TGS#short", "  ttlSecondsAfterFinished: 0").await;
     plan.has_fired(SOON).await;
     let asleep = world.reset("short", "@TGS#short", "  suspend: true");
-    let [_, second] = world.make_again("short", asleep).await;
+    let [_, second] = world.recreate("short", asleep).await;
     plan.release();
     until(SOON, "the end of the deletion", || async {
         operator.metric("groupattr_api_writes", &[("kind", "delete")]).await.filter(|count| *count >= 1.0)
@@ -221,9 +221,9 @@ async fn resets_in_a_terminating_namespace_still_finish() {
     let deleted =
         world.plane.kubectl(&["delete", "namespace", &world.namespace, "--wait=false"]).await.unwrap();
     assert!(deleted.ok, "{}", deleted.stderr);
-    // A failure is worth an event, and no event can be created any more.
+    // A failure is reported by an event, but events can no longer be created.
     world.vendor.script(When::clear(), Misbehaviour::Code(10007));
-    until_ok(SOON, "all of them to end", || async {
+    until_ok(SOON, "all resets to finish", || async {
         let reasons = world.reasons().await;
         let ends = ["Cleared", "GroupTypeNotSupported"].map(|end| reasons.get(end).copied().unwrap_or(0));
         if ends[0] + ends[1] == 20 && ends[1] > 0 { Ok(()) } else { Err(reasons) }

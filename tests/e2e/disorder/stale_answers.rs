@@ -1,4 +1,4 @@
-//! Answers of the API server that come after something newer has happened, or not at all.
+//! API server responses that arrive after something newer has happened, or not at all.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::world::{Leg, SOON, World, reason_of};
 
 const RESETS: &str = "groupattributeresets";
 
-/// The watch shows each change once. Who believed an older answer after it would never learn of the newer change.
+/// The watch shows each change once. If an older response replaced it, the newer change would be lost.
 #[tokio::test]
 async fn a_new_request_seen_by_the_watch_survives_a_stale_get() {
     let world = World::breakable().await;
@@ -18,16 +18,16 @@ async fn a_new_request_seen_by_the_watch_survives_a_stale_get() {
     let _operator = world.operator(&ALONE).await;
     world.app("").await;
     world.app_is("Verified").await;
-    // The first outcome is stored and its answer is lost, and what is asked then is answered late.
+    // The first outcome is stored but its response is lost, and the GET that follows is answered late.
     let outcome = Boundary::outcome().about("looked-at");
     let lost = world.plan(Leg::Api, outcome, Position::LostAnswer, Fault::Reset);
-    let look = Boundary::of("get", RESETS).about("looked-at");
-    let late = world.plan(Leg::Api, look, Position::LostAnswer, Fault::Hold);
+    let get = Boundary::of("get", RESETS).about("looked-at");
+    let late = world.plan(Leg::Api, get, Position::LostAnswer, Fault::Hold);
     world.reset("looked-at", "@TGS#looked-at", "  requestID: one").await;
     lost.has_fired(SOON).await;
     late.has_fired(SOON).await;
     world.patch("gar", "looked-at", r#"{"requestID":"two"}"#).await;
-    // The same watch has shown this one, which was made later.
+    // The same watch has already shown this later reset.
     world.marker("marker").await;
     late.release();
     world
@@ -38,7 +38,7 @@ async fn a_new_request_seen_by_the_watch_survives_a_stale_get() {
     assert_eq!(world.calls("@TGS#looked-at"), 2);
 }
 
-/// The object that was to be deleted has changed, and the attempt for its new request is under way.
+/// The object to be deleted has changed, and the attempt for its new request is in flight.
 #[tokio::test]
 async fn a_late_refusal_of_a_deletion_does_not_disturb_a_new_attempt() {
     let world = World::breakable().await;
@@ -59,7 +59,7 @@ async fn a_late_refusal_of_a_deletion_does_not_disturb_a_new_attempt() {
         operator.metric("groupattr_api_writes", &[("kind", "delete")]).await.filter(|count| *count >= 1.0)
     })
     .await;
-    // Two seconds later whatever was to be done about the refusal has been done. Times of creation are whole seconds.
+    // Two seconds later the refusal has been handled. Creation timestamps are whole seconds.
     let clock = "  appRef: { name: nobody }\n  activeDeadlineSeconds: 3";
     world.reset("clock", "@TGS#clock", clock).await;
     world.reset_is("clock", "DeadlineExceeded").await;
@@ -70,7 +70,7 @@ async fn a_late_refusal_of_a_deletion_does_not_disturb_a_new_attempt() {
     assert_eq!(world.reasons_of("short").await, ["Sending", "Cleared", "Pending", "Sending", "Cleared"]);
 }
 
-/// Its intent is stored, and it waits for nothing but its permit.
+/// Its intent is stored, and only its permit is missing.
 #[tokio::test]
 async fn a_reset_deleted_while_waiting_for_a_permit_is_not_sent() {
     let world = World::breakable().await;
@@ -83,7 +83,7 @@ async fn a_reset_deleted_while_waiting_for_a_permit_is_not_sent() {
     world.reset("deleted", "@TGS#deleted", "").await;
     plan.has_fired(SOON).await;
     assert!(world.kubectl(&["delete", "gar", "deleted"]).await.ok);
-    // The same watch has shown this one, which was made later. It must be quick: the attempt has six seconds.
+    // The same watch has already shown this later reset. It must be quick: the attempt has six seconds.
     world.reset("marker", "@TGS#marker", "  appRef: { name: nobody }").await;
     world.reset_is("marker", "AppNotFound").await;
     plan.release();
@@ -91,7 +91,7 @@ async fn a_reset_deleted_while_waiting_for_a_permit_is_not_sent() {
     assert_eq!(world.calls("@TGS#deleted"), 0);
 }
 
-/// Only the process that wrote it knows that no call followed, and must not forget that over the next one.
+/// Only the process that wrote it knows that no call followed, and must remember that until it is withdrawn.
 #[tokio::test]
 async fn an_intent_with_a_lost_answer_is_withdrawn_despite_an_api_outage() {
     let world = World::breakable().await;
@@ -100,14 +100,14 @@ async fn an_intent_with_a_lost_answer_is_withdrawn_despite_an_api_outage() {
     world.app("").await;
     world.app_is("Verified").await;
     let (api, intent) = (world.way(Leg::Api), || Boundary::intent().about("lost"));
-    // Nor does the watch show it.
+    // The watch does not show it either.
     let _held = world.plan(Leg::Api, intent(), Position::Before, Fault::Tell(api.watch_holder(RESETS)));
     let stored = world.plan(Leg::Api, intent(), Position::LostAnswer, Fault::Reset);
-    let look = Boundary::of("get", RESETS).about("lost").times(2);
-    let looks = world.plan(Leg::Api, look, Position::Before, Fault::Reset);
+    let get = Boundary::of("get", RESETS).about("lost").times(2);
+    let gets = world.plan(Leg::Api, get, Position::Before, Fault::Reset);
     let next = world.plan(Leg::Api, intent().nth(2), Position::Before, Fault::Reset);
     world.reset("lost", "@TGS#lost", "  onUnknownOutcome: Stop").await;
-    for plan in [&stored, &looks, &next] {
+    for plan in [&stored, &gets, &next] {
         plan.has_fired(SOON).await;
     }
     api.release_watches(RESETS);
@@ -116,7 +116,7 @@ async fn an_intent_with_a_lost_answer_is_withdrawn_despite_an_api_outage() {
     assert_eq!(world.calls("@TGS#lost"), 1);
 }
 
-/// As an admission webhook does that knows something newer: the object itself has not changed.
+/// An admission webhook, for example, can report a conflict although the object has not changed.
 #[tokio::test]
 async fn an_outcome_with_spurious_conflicts_is_retried_with_backoff() {
     let world = World::breakable().await;
@@ -129,7 +129,7 @@ async fn an_outcome_with_spurious_conflicts_is_retried_with_backoff() {
     let begun = Instant::now();
     world.reset("refused", "@TGS#refused", "").await;
     world.reset_is("refused", "Cleared").await;
-    // 100 ms, and each time twice as long.
+    // The backoff starts at 100 ms and doubles each time.
     assert!(begun.elapsed() >= Duration::from_millis(3100), "{:?}", begun.elapsed());
     assert_eq!((conflicts.fired(), world.calls("@TGS#refused")), (5, 1));
 }

@@ -1,4 +1,4 @@
-//! C2: each error at each call to the API server.
+//! C2: every error at every kind of API server call.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use crate::faults::{ALONE, RESETS, assert_empty};
 use crate::world::replicas::{SHORT_LEASE, until_leading};
 use crate::world::{Leg, SOON, World};
 
-/// What the API server does.
+/// How the API server fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Trouble {
-    /// Answers with this code, twice.
+    /// Responds twice with this status code.
     Code(u16),
-    /// Takes no connection for two seconds.
+    /// Refuses connections for two seconds.
     Refused,
     /// Resets the connection, twice.
     Reset,
-    /// Does not answer for thirty seconds.
+    /// Does not respond for thirty seconds.
     Stall,
 }
 
@@ -35,7 +35,7 @@ const TROUBLES: [Trouble; 10] = [
     Trouble::Stall,
 ];
 
-/// At which call.
+/// The API call that fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Secret,
@@ -48,10 +48,10 @@ enum Step {
 
 const STEPS: [Step; 6] = [Step::Secret, Step::Intent, Step::Outcome, Step::Lease, Step::List, Step::Watch];
 
-/// Two seconds of refusal, thirty of silence.
+/// How long [`Trouble::Refused`] and [`Trouble::Stall`] last.
 const REFUSAL: Duration = Duration::from_secs(2);
 const SILENCE: Duration = Duration::from_secs(30);
-/// From the end of the trouble, with time for a read-back of a call whose record came too late.
+/// After the fault ends; includes time to read back a call whose outcome was stored too late.
 const RECOVERY: Duration = Duration::from_secs(30);
 
 #[tokio::test]
@@ -60,12 +60,12 @@ async fn the_operator_recovers_from_every_error_at_every_api_call() {
     runs("C2", u32::try_from(count).unwrap())
         .side_by_side(12, |run| async move {
             let turn = run.turn(count);
-            overcome(TROUBLES[turn / STEPS.len()], STEPS[turn % STEPS.len()]).await;
+            recovers(TROUBLES[turn / STEPS.len()], STEPS[turn % STEPS.len()]).await;
         })
         .await;
 }
 
-async fn overcome(trouble: Trouble, step: Step) {
+async fn recovers(trouble: Trouble, step: Step) {
     let what = format!("{trouble:?} at {step:?}");
     let world = World::breakable().await;
     world.room("@TGS#room");
@@ -80,7 +80,7 @@ async fn overcome(trouble: Trouble, step: Step) {
         Step::Watch => Boundary::of("watch", RESETS),
     };
     let fault = match trouble {
-        // A day is more than anybody should wait because a server says so.
+        // The operator must not honour a Retry-After of a whole day.
         Trouble::Code(code @ (429 | 503)) => {
             Fault::Answer { code, headers: vec![("Retry-After", "86400".to_owned())], body: String::new() }
         }
@@ -90,7 +90,7 @@ async fn overcome(trouble: Trouble, step: Step) {
         Trouble::Stall => Fault::Delay(SILENCE),
     };
 
-    // Lists and watches come with the start, everything else later.
+    // Lists and watches start with the process, everything else comes later.
     let begin = || world.plan(Leg::Api, boundary.clone().times(times), Position::Before, fault);
     let (plan, operator) = match step {
         Step::List | Step::Watch => {
@@ -113,14 +113,14 @@ async fn overcome(trouble: Trouble, step: Step) {
             world.app("").await;
             world.app_is("Verified").await;
             if step == Step::Lease {
-                // Whoever cannot renew in time, or finds the lease gone, ends.
+                // The process may exit if it cannot renew in time or finds the lease gone.
                 operator.may_end();
             }
             (begin(), operator)
         }
     };
     world.reset("room", "@TGS#room", "").await;
-    // A process that ends at the first trouble meets no second one.
+    // A process that exits at the first failure never hits the second.
     plan.has_fired_times(if step == Step::Lease { 1 } else { times }, SOON).await;
     match trouble {
         Trouble::Refused => {

@@ -1,4 +1,4 @@
-//! C1: somebody else writes the same objects all the time.
+//! C1: another writer keeps editing the same objects.
 
 use std::time::Duration;
 
@@ -25,8 +25,8 @@ async fn concurrent_edits_of_labels_and_specs_neither_block_nor_repeat_a_reset()
             world.app("  limits: { callsPerSecond: 5 }").await;
             world.app_is("Verified").await;
             world.many_resets(resets.clone()).await;
-            let writing = async {
-                // Twenty a second, and no burst when one write was slow.
+            let edits = async {
+                // Twenty writes a second, without a burst after a slow one.
                 let mut beat = tokio::time::interval(Duration::from_millis(50));
                 beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
                 let mut writes = 0_usize;
@@ -42,11 +42,11 @@ async fn concurrent_edits_of_labels_and_specs_neither_block_nor_repeat_a_reset()
                     writes += 1;
                 }
             };
-            tokio::pin!(writing);
-            let ending = world.all_end(AFTER_FAULTS);
-            tokio::pin!(ending);
-            match select(writing, ending).await {
-                Either::Left(((), _)) => unreachable!("the other writer never ends"),
+            tokio::pin!(edits);
+            let all_end = world.all_end(AFTER_FAULTS);
+            tokio::pin!(all_end);
+            match select(edits, all_end).await {
+                Either::Left(((), _)) => unreachable!("the other writer never stops"),
                 Either::Right(((), _)) => {}
             }
             for (_, group) in &resets {

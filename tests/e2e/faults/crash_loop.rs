@@ -1,4 +1,4 @@
-//! A4: killed again and again for a minute, under 200 resets.
+//! A4: a minute of SIGKILLs with 200 resets in the backlog.
 
 use std::time::{Duration, Instant};
 
@@ -9,9 +9,9 @@ use crate::faults::{AFTER_FAULTS, ALONE, assert_empty};
 use crate::world::{SOON, World, numbered};
 
 const RESETS: usize = 200;
-/// Fewer calls are no storm.
-const STORMY: usize = 10;
-const STORM: Duration = Duration::from_mins(1);
+/// The minimum number of calls; fewer would prove nothing.
+const MIN_CALLS: usize = 10;
+const DURATION: Duration = Duration::from_mins(1);
 
 #[tokio::test]
 async fn a_minute_of_sigkills_under_load_loses_nothing_and_sends_nothing_twice() {
@@ -22,22 +22,22 @@ async fn a_minute_of_sigkills_under_load_loses_nothing_and_sends_nothing_twice()
             let resets = numbered("storm", RESETS);
             world.rooms(&resets);
             let operator = world.operator(&ALONE).await;
-            // So slow that there is work left for the whole minute.
+            // Slow enough to leave work for the whole minute.
             world.app("  limits: { callsPerSecond: 8 }").await;
             world.app_is("Verified").await;
             drop(operator);
             world.many_resets(resets.clone()).await;
             let (begun, mut kills) = (Instant::now(), 0);
-            while begun.elapsed() < STORM || kills < 15 || world.vendor.clears().len() < STORMY {
-                // Half of them come before anything can be sent, the others in the middle of it.
+            while begun.elapsed() < DURATION || kills < 15 || world.vendor.clears().len() < MIN_CALLS {
+                // Half of the kills hit before anything can be sent, the others in the middle of sending.
                 let operator = world.start(world.launch(&ALONE));
                 let life = if kills % 2 == 0 {
                     500
                 } else {
                     operator.ready(SOON).await;
                     let calls = world.vendor.clears().len();
-                    if calls < STORMY {
-                        // All permits may be held for calls of the dead, until those cannot arrive any more.
+                    if calls < MIN_CALLS {
+                        // Calls of killed processes may hold all permits until they can no longer arrive.
                         world.until_calls(calls + 1).await;
                     }
                     chance.random_range(1000..4000)
@@ -47,7 +47,7 @@ async fn a_minute_of_sigkills_under_load_loses_nothing_and_sends_nothing_twice()
                 kills += 1;
             }
             let _operator = world.operator(&ALONE).await;
-            // All permits may be held for calls of the dead, and then most of the work is still to be done.
+            // Calls of killed processes may hold all permits at first, so most of the backlog may be left.
             world.all_end(2 * AFTER_FAULTS).await;
             for (_, group) in &resets {
                 assert_eq!(world.calls(group), 1, "{group}");

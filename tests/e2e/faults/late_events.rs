@@ -1,4 +1,4 @@
-//! B1: the watch shows the past, and shows it again and again.
+//! B1: watch events arrive late and many times over.
 
 use rand::Rng as _;
 use testbed::proxy::{Boundary, Fault, Position};
@@ -7,7 +7,7 @@ use testbed::runs;
 use crate::faults::{ALONE, RESETS, until_calls};
 use crate::world::{Leg, SOON, World, numbered};
 
-/// As many as there are writes among which one is chosen.
+/// Resets, and writes one of which starts the fault.
 const COUNT: usize = 10;
 
 #[tokio::test]
@@ -22,8 +22,8 @@ async fn late_and_duplicated_watch_events_cause_no_call() {
             let _operator = world.operator(&ALONE).await;
             world.app("").await;
             world.app_is("Verified").await;
-            // From one of the writes on, no event comes any more: the operator knows what it wrote, and its watch
-            // shows what was before.
+            // From a random write on, the watch delivers no events: the operator knows what it wrote, while
+            // its watch still shows the previous state.
             let write = chance.random_range(1..=10);
             let hold = Fault::Tell(api.watch_holder(RESETS));
             let writes = Boundary::of("update", "groupattributeresets/status").nth(write);
@@ -38,7 +38,7 @@ async fn late_and_duplicated_watch_events_cause_no_call() {
             api.repeat_watches(RESETS, 10);
             world.marker("marker").await;
 
-            // After an edit, the old generations come ten times more.
+            // After an edit, events of old generations are delivered ten more times.
             for (name, _) in &resets {
                 world.patch("gar", name, "{\"backoffLimit\":3}").await;
             }

@@ -1,4 +1,4 @@
-//! B2: the watch does not show what happened: history is gone (410), streams are cut, or silently dead.
+//! B2: the watch misses events: its history is gone (410), or its stream is cut or half-open.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ const COUNT: usize = 5;
 
 #[derive(Debug, Clone, Copy)]
 enum Loss {
-    /// The stream says in the middle that its history is gone.
+    /// The open stream reports that its history is gone.
     ExpiredInside,
-    /// The stream is cut, and the next one is refused because its history is gone.
+    /// The stream is cut, and the next watch is refused because its history is gone.
     ExpiredAtTheStart,
-    /// The stream is cut, again and again.
+    /// The stream is cut repeatedly.
     Cut,
-    /// The history is gone, and the list that is to replace it fails at first.
+    /// The history is gone, and the new list fails at first.
     ListFails,
-    /// The list that is to replace it never answers, and its connection is reset in the end.
+    /// The history is gone, and the new list gets no response until its connection is reset.
     ListReset,
 }
 
@@ -29,10 +29,12 @@ const LOSSES: [Loss; 5] =
 
 #[tokio::test]
 async fn events_missed_by_the_watch_are_found_and_nothing_is_sent_twice() {
-    runs("B2", 5).side_by_side(5, |run| async move { lost(LOSSES[run.turn(LOSSES.len())]).await }).await;
+    runs("B2", 5)
+        .side_by_side(5, |run| async move { recovers_from(LOSSES[run.turn(LOSSES.len())]).await })
+        .await;
 }
 
-async fn lost(loss: Loss) {
+async fn recovers_from(loss: Loss) {
     let world = World::breakable().await;
     let api = world.way(Leg::Api);
     let (seen, unseen) = (numbered("seen", COUNT), numbered("unseen", COUNT));
@@ -65,7 +67,7 @@ async fn lost(loss: Loss) {
                 assert_eq!(
                     world.vendor.clears().len(),
                     COUNT,
-                    "cut {nth}: the new streams are held back as well"
+                    "cut {nth}: the new stream must be held back, too"
                 );
             }
         }
@@ -100,7 +102,7 @@ async fn a_half_open_watch_is_replaced_in_time() {
             let _operator = world.operator(&ALONE).await;
             world.app("").await;
             world.app_is("Verified").await;
-            // The open stream stays open, and never shows anything again, not even its end.
+            // The stream stays open and never delivers anything again, not even its end.
             world.way(Leg::Api).bury_watches(RESETS);
             world.many_resets(resets.clone()).await;
             world.until_cleared(COUNT, Duration::from_secs(330)).await;
@@ -112,7 +114,7 @@ async fn a_half_open_watch_is_replaced_in_time() {
         .await;
 }
 
-/// The only way to another account: the app is deleted and made again, and the watch shows neither.
+/// Re-creating an app is the only way to change its account. The watch shows neither deletion nor creation.
 #[tokio::test]
 async fn an_app_recreated_unseen_is_a_new_app() {
     let world = World::breakable().await;

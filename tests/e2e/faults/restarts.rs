@@ -1,4 +1,4 @@
-//! C3: the API server and etcd restart under load; and everything breaks at once.
+//! C3: the API server and etcd restart under load, alone and together with other faults.
 
 use std::time::Duration;
 
@@ -62,13 +62,13 @@ async fn a_vendor_outage_an_api_server_restart_and_a_dead_leader_at_once_lose_an
             world.vendor.go_down();
             world.plane.kill_apiserver();
             leader.kill9();
-            // Who cannot renew its lease while the API server is away ends, and is started again.
+            // A process that cannot renew its lease while the API server is down exits and is restarted.
             follower.may_end();
             world.plane.restart_apiserver().await.expect("the API server");
-            // The new leader meets a vendor that is not there.
+            // The vendor is still down when the new leader starts.
             tokio::time::sleep(Duration::from_secs(5)).await;
             world.vendor.come_back();
-            // Its circuit may be open, and is closed by a probe a minute later at the latest.
+            // Its circuit may be open; a probe closes it within a minute.
             world.all_end_in_a_cluster(follower, &SHORT_LEASE, 2 * AFTER_FAULTS).await;
             for (_, group) in &resets {
                 assert_eq!(world.calls(group), 1, "{group}");

@@ -1,4 +1,4 @@
-//! A2: killed at one boundary, and killed again while the next process recovers.
+//! A2: SIGKILL at one boundary, and again while the next process recovers.
 
 use rand::Rng as _;
 use rand::seq::IndexedRandom as _;
@@ -8,7 +8,7 @@ use testbed::{runs, until};
 use crate::faults::{AFTER_FAULTS, ALONE, RESETS, assert_empty};
 use crate::world::{Leg, SOON, World};
 
-/// Boundaries of an attempt, each of which leaves something to recover.
+/// Boundaries of an attempt that leave something to recover.
 fn first() -> Vec<(Leg, Boundary, Position)> {
     let mut all = Vec::new();
     for position in POSITIONS {
@@ -19,7 +19,7 @@ fn first() -> Vec<(Leg, Boundary, Position)> {
     all
 }
 
-/// What a process that recovers does.
+/// Requests of a process that recovers.
 fn second() -> Vec<(Leg, Boundary)> {
     vec![
         (Leg::Api, Boundary::page(RESETS, 1)),
@@ -52,20 +52,20 @@ async fn a_second_sigkill_during_recovery_loses_nothing_and_sends_nothing_twice(
             drop(plan);
 
             let mut plan = world.plan(leg_2, boundary_2.times(1), position_2, kill());
-            // A kill that comes after an answer may come so late that nothing is left to recover.
+            // A kill after the answer may come so late that nothing is left to recover.
             if position == Position::After {
                 plan = plan.may_miss();
             }
             let _second = world.start(world.launch(&ALONE));
-            let is_gone = || async { world.latest()().exit_status() };
+            let has_exited = || async { world.latest()().exit_status() };
             tokio::select! {
-                _ = until(SOON, "the second to be gone", is_gone) => assert_eq!(plan.fired(), 1, "{what}"),
+                _ = until(SOON, "the second process to exit", has_exited) => assert_eq!(plan.fired(), 1, "{what}"),
                 () = world.all_end(SOON), if position == Position::After => {}
             }
             drop(plan);
             let _third = world.operator(&ALONE).await;
             world.all_end(AFTER_FAULTS).await;
-            // Two crashes, and yet a call never follows another without a look at the room, which is empty by then.
+            // Even after two crashes the room is read back before a second clear, and it is empty.
             assert_eq!(world.calls("@TGS#room"), 1, "{what}");
             assert_empty(&world, "@TGS#room");
             world.finish().await;

@@ -1,4 +1,4 @@
-//! A1: killed with SIGKILL at each boundary: before, while the answer is lost, and after.
+//! A1: SIGKILL at each boundary: before it, while the answer is lost, and after it.
 
 use testbed::proxy::{Boundary, Fault, POSITIONS, Position, Signal};
 use testbed::runs;
@@ -7,22 +7,22 @@ use crate::faults::{AFTER_FAULTS, ALONE, RESETS, assert_empty};
 use crate::world::replicas::{SHORT_LEASE, until_leading};
 use crate::world::{Leg, SOON, World, numbered};
 
-/// What goes on when the process is killed.
+/// What the process is doing when it is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scene {
-    /// A process starts; it has nothing to do yet.
+    /// It starts and has nothing to do yet.
     Starting,
-    /// An app is proved.
+    /// It verifies an app.
     Proving,
-    /// A reset is under way.
+    /// It sends a reset.
     Clearing,
-    /// A reset of a room that does not exist, which is told in an event.
+    /// A reset fails because its room does not exist, and an event reports it.
     Failing,
-    /// One reset is under way, and others wait for a permit.
+    /// One reset is in flight, others wait for a permit.
     Waiting,
-    /// The leader renews its lease, with nothing else to do.
+    /// An idle leader renews its lease.
     Leading,
-    /// The leader is told to end.
+    /// The leader has received SIGTERM.
     Ending,
 }
 
@@ -34,7 +34,7 @@ struct Point {
     scene: Scene,
 }
 
-/// All points of A1 but the second page of a list.
+/// All points of A1 except the second page of a list.
 fn points() -> Vec<Point> {
     let boundaries = [
         (Leg::Api, Boundary::secret(), Scene::Proving),
@@ -93,7 +93,7 @@ async fn killed_at(point: Point) {
         let _operator = world.operator(args).await;
         world.app("").await;
         world.many_resets(resets.clone()).await;
-        return ends(&world, &resets, scene, &what).await;
+        return finish(&world, &resets, scene, &what).await;
     }
     let operator = world.operator(args).await;
     if with_lease {
@@ -121,14 +121,14 @@ async fn killed_at(point: Point) {
     };
     plan.has_fired(SOON).await;
     let _next = world.operator(args).await;
-    ends(&world, &resets, scene, &what).await;
+    finish(&world, &resets, scene, &what).await;
 }
 
-/// Everything ends, nothing is lost, and no room is cleared more than once.
-async fn ends(world: &World, resets: &[(String, String)], scene: Scene, what: &str) {
+/// Every reset finishes, nothing is lost, and no room is cleared more than once.
+async fn finish(world: &World, resets: &[(String, String)], scene: Scene, what: &str) {
     world.all_end(AFTER_FAULTS).await;
     for (name, group) in resets {
-        // No fault of this row lets a call run without a read-back, and none leaves the room as it was after a call.
+        // After every fault of this row the room is read back, and each call that arrives empties it.
         assert_eq!(world.calls(group), 1, "{what}: calls of {group}");
         let reason = world.reason(name).await;
         if scene == Scene::Failing {
@@ -143,14 +143,14 @@ async fn ends(world: &World, resets: &[(String, String)], scene: Scene, what: &s
 
 #[tokio::test]
 async fn a_sigkill_at_the_second_page_of_a_list_loses_nothing() {
-    // One page holds 500.
+    // A page holds 500 objects.
     const MANY: usize = 520;
     runs("A1-page-2", 1)
         .one_by_one(|_| async {
             let world = World::breakable().await;
             let rooms = numbered("page", MANY);
             world.rooms(&rooms);
-            // Slower than it may be: each call at a time is a connection through the proxy.
+            // Below the maximum: each concurrent call is a connection through the proxy.
             world.app("  limits: { callsPerSecond: 30 }").await;
             world.many_resets(rooms.clone()).await;
             for position in POSITIONS {

@@ -1,5 +1,5 @@
-//! A watch that shows our own writes late: nothing more is begun until it has caught up. One that shows nothing at all
-//! is waited for once, and not for long.
+//! The watch lags behind the operator's own writes: no new attempt starts until it has caught up. A dead
+//! watch is waited for once, and only briefly.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::faults::{AFTER_FAULTS, ALONE, RESETS, until_calls};
 use crate::world::{Leg, SOON, World, numbered};
 
 const COUNT: usize = 200;
-/// Twice as long as permits of an account at its limit are away.
+/// Twice as long as an account at its limit waits for permits.
 const QUIET: Duration = Duration::from_secs(2);
 
 #[tokio::test]
@@ -27,8 +27,8 @@ async fn no_attempt_starts_while_the_watch_lags_and_a_dead_watch_blocks_nothing(
     let held = Instant::now();
     until_ok(SOON, "two quiet seconds", || async {
         let calls = world.vendor.clears();
-        assert!(calls.len() < COUNT, "all calls were made as if the watch had shown anything");
-        // A dead watch is waited for once: that may be over when this looks again.
+        assert!(calls.len() < COUNT, "all calls were made although the watch shows nothing");
+        // The operator waits for a dead watch only once; that wait may be over before the next poll.
         let since = calls.iter().map(|call| call.arrived).filter(|moment| *moment > held);
         let moments: Vec<Instant> = [held].into_iter().chain(since).chain([Instant::now()]).collect();
         let quiet = moments.windows(2).any(|pair| pair[1].saturating_duration_since(pair[0]) > QUIET);
@@ -36,7 +36,7 @@ async fn no_attempt_starts_while_the_watch_lags_and_a_dead_watch_blocks_nothing(
     })
     .await;
     let then = world.vendor.clears().len();
-    // Nothing has changed but time.
+    // Only time has passed: the watch is still held back.
     until_calls(&world, then + 40).await;
 
     api.release_watches(RESETS);
@@ -47,7 +47,7 @@ async fn no_attempt_starts_while_the_watch_lags_and_a_dead_watch_blocks_nothing(
     world.finish().await;
 }
 
-/// The answer to its deletion comes before the watch shows the attempt that led to its end.
+/// The deletion is confirmed before the watch shows the attempt that finished the reset.
 #[tokio::test]
 async fn a_lagging_watch_does_not_bring_back_a_deleted_reset() {
     let world = World::breakable().await;
@@ -68,7 +68,7 @@ async fn a_lagging_watch_does_not_bring_back_a_deleted_reset() {
     let requests = world.requests(RESETS, "over").await;
     let verbs: Vec<&str> = requests.iter().map(|event| event.verb.as_str()).collect();
     let writes: Vec<&str> = verbs.iter().copied().take_while(|verb| *verb == "update").collect();
-    // That it waits, the intent and the outcome at least. A busy machine has more to explain.
+    // At least: waiting, intent, outcome. On a busy machine there are more status updates.
     assert!(writes.len() >= 3, "{verbs:?}");
     assert_eq!(verbs[writes.len()..], ["delete"], "after {writes:?}");
     assert_eq!(world.calls("@TGS#over"), 1);

@@ -1,4 +1,4 @@
-//! kstatus and Argo CD, in each state that an object can be in.
+//! What kstatus and Argo CD report in each state of an object.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use testbed::vendor::{Misbehaviour, When};
 use crate::gitops::{health, tools};
 use crate::world::{self, KEY, World, chat_app, reason_of};
 
-/// What the tools must say for each reason of `Succeeded`, as long as the spec is the one that was looked at.
+/// The expected verdicts for each reason of `Succeeded`, as long as the generation is observed.
 const RESETS: &[(&str, &str, &[&str])] = &[
     (
         "InProgress",
@@ -44,7 +44,8 @@ const RESETS: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
-/// The same for each reason of an app's `Ready`. kstatus knows no failure of an app: it heals by itself.
+/// The same for each reason of an app's `Ready`. kstatus never reports an app as failed: it can recover by
+/// itself.
 const APPS: &[(&str, &str, &[&str])] = &[
     ("InProgress", "Progressing", &["Pending"]),
     ("InProgress", "Suspended", &["Suspended"]),
@@ -64,7 +65,7 @@ const APPS: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
-/// Asks the tools about objects in all states, and compares with the table.
+/// Compares the tools' verdicts on objects in all states with the table.
 async fn compare(table: &[(&str, &str, &[&str])], condition: &str, objects: &[Value]) {
     let verdicts = tools().await.kstatus(objects).expect("kstatus");
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
@@ -73,7 +74,7 @@ async fn compare(table: &[(&str, &str, &[&str])], condition: &str, objects: &[Va
         let reason = reason_of(object, condition);
         let unobserved = object["status"]["observedGeneration"] != object["metadata"]["generation"];
         let row = table.iter().find(|(.., reasons)| reasons.contains(&reason.as_str()));
-        let &(current, argo, _) = row.unwrap_or_else(|| panic!("{reason:?} stands in no row: {object:#}"));
+        let &(current, argo, _) = row.unwrap_or_else(|| panic!("{reason:?} is in no row: {object:#}"));
         let (current, argo) = if unobserved { ("InProgress", "Progressing") } else { (current, argo) };
         let (shown, message) = health(object).await;
         assert_eq!((verdict.as_str(), shown.as_str()), (current, argo), "{object:#}");
@@ -95,14 +96,14 @@ async fn kstatus_and_argo_cd_agree_with_the_documented_states_of_a_reset() {
             world.until_reason("chatapp", name, "Ready", "Verified").await;
         }
     };
-    // Nobody has looked at it yet.
+    // No operator has seen it yet.
     world.reset("unseen", "@TGS#unseen", "  onGroupNotFound: Succeed").await;
     let unseen = world.object("gar", "unseen").await.unwrap();
     let operator = world.operator(&[]).await;
     world.app("").await;
     world.app_is("Verified").await;
 
-    // Ends.
+    // Final states.
     world.room("@TGS#cleared");
     world.reset("cleared", "@TGS#cleared", "").await;
     world.reset("missing", "@TGS#missing", "").await;
@@ -114,7 +115,7 @@ async fn kstatus_and_argo_cd_agree_with_the_documented_states_of_a_reset() {
     world.vendor.script(When::clear().of("@TGS#type"), Misbehaviour::Code(10007));
     world.reset("invalid", "@TGS#invalid", "").await;
     world.reset("type", "@TGS#type", "").await;
-    // Outcomes that nobody saw count against the app, so each has one of its own.
+    // Unknown outcomes count against the app, so each reset has its own.
     app("empty", 1_500_000_001, "").await;
     app("stopped", 1_500_000_002, "").await;
     app("repeated", 1_500_000_003, "").await;
@@ -124,7 +125,7 @@ async fn kstatus_and_argo_cd_agree_with_the_documented_states_of_a_reset() {
     world.reset_of_app("empty", "").await;
     world.reset_of_app("stopped", "  onUnknownOutcome: Stop").await;
     world.reset_of_app("repeated", "  backoffLimit: 1").await;
-    // What has not ended.
+    // States that are not final.
     app("switched-off", 1_500_000_004, "  suspend: true").await;
     app("broken", 1_500_000_005, "").await;
     world.vendor.script(When::any().by(1_500_000_005), Misbehaviour::Code(70009));
@@ -167,7 +168,7 @@ async fn kstatus_and_argo_cd_agree_with_the_documented_states_of_a_reset() {
     let waits = if reason_of(&one_of_two.await, "Succeeded") == "Cleared" { "slower" } else { "slow" };
     world.reset_is(waits, "RateLimited").await;
 
-    // Edited, and nobody there to see it.
+    // Edited while no operator is running.
     operator.terminate();
     operator.wait_exit(world::SOON).await;
     let mut objects: Vec<Value> =
@@ -228,7 +229,7 @@ async fn kstatus_and_argo_cd_agree_with_the_documented_states_of_an_app() {
     }
     compare(APPS, "Ready", &objects).await;
 
-    // The other kind of app reads alike; nobody looks at it here.
+    // The other kind of app has the same script; no operator handles it here.
     let scripts = ["ChatApp", "ClusterChatApp"];
     let [one, other] = scripts
         .map(|kind| crate::gitops::file(&format!("{}/{kind}/health.lua", crate::gitops::argocd::SCRIPTS)));

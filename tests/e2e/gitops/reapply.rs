@@ -1,4 +1,4 @@
-//! What is sent when a manifest is applied again, changed, or made anew.
+//! What is sent when a manifest is reapplied, changed or re-created.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ metadata: { name: show, labels: { release: one } }
 spec: { groupID: '@TGS#show', requestID: show-1 }
 ";
 
-/// A tool's look at the cluster every few minutes, for ever.
+/// Like the periodic sync of a GitOps tool.
 #[tokio::test]
 async fn a_manifest_reapplied_many_times_is_sent_once() {
     let world = World::new().await;
@@ -22,7 +22,7 @@ async fn a_manifest_reapplied_many_times_is_sent_once() {
         world.apply(&MANIFEST.replace("one", &format!("round-{round}"))).await;
         world.reset_is("show", "Cleared").await;
     }
-    // By another tool, which writes it whole.
+    // Another tool replaces the whole object.
     let mut object = world.object("gar", "show").await.unwrap();
     object["metadata"]["annotations"] = json!({"by": "another"});
     object["metadata"]["managedFields"].take();
@@ -62,7 +62,7 @@ async fn removing_a_request_id_is_refused_and_reusing_one_sends_nothing() {
     world.check(&[&operator]).await;
 }
 
-/// Pruned and reverted, deleted by hand and healed by a tool, or replaced by `kubectl replace --force`.
+/// Pruned and reverted, deleted by hand and restored by self-heal, or replaced by `kubectl replace --force`.
 #[tokio::test]
 async fn a_recreated_manifest_is_a_new_request_unless_expired() {
     let world = World::new().await;

@@ -1,4 +1,4 @@
-//! Nobody waits for somebody else: not for a neighbour's flood, nor for an account that does not work.
+//! Fairness: neither another namespace's backlog nor a broken account delays anybody else.
 
 use std::time::{Duration, Instant};
 
@@ -33,13 +33,13 @@ async fn a_flood_of_resets_does_not_delay_another_namespace() {
     neighbour.until_cleared(5, SOON).await;
     let calm = |call: &Entry| call.group.as_deref().is_some_and(|group| group.starts_with("@TGS#calm"));
     let done = flood.vendor.entries(calm).iter().map(|call| call.arrived).max().unwrap();
-    // The two take turns. Besides, up to half a second of the flood's attempts may have been begun before, and more
-    // until the neighbour's resets are seen: a second on a busy machine.
+    // The namespaces take turns. Half a second of the flood's attempts may have started before, and more
+    // until the neighbour's resets are seen: up to a second on a busy machine.
     let before =
         flood.vendor.entries(|call| !calm(call) && call.arrived > asked && call.arrived < done).len();
-    assert!(before <= 40, "{before} calls of the flood came before the neighbour's five");
+    assert!(before <= 40, "{before} calls of the flood preceded the neighbour's five");
     let sent = flood.vendor.clears().len();
-    assert!(sent < FLOOD, "the flood was over before, which proves nothing");
+    assert!(sent < FLOOD, "the flood ended too early to prove anything");
     let fullest = fullest_second(&flood, Command::Clear);
     assert!(fullest <= 20, "{fullest} calls in one second");
 }
@@ -50,7 +50,7 @@ async fn the_oldest_reset_of_a_namespace_goes_first() {
     let world = World::new().await;
     let rooms = numbered("queue", RESETS);
     world.rooms(&rooms);
-    // Made while the account is switched off, a second apart as far as anybody can tell.
+    // Created while the app is suspended; creation timestamps have a resolution of one second.
     let _operator = world.operator(&[]).await;
     world.app("  suspend: true").await;
     world.app_is("Suspended").await;
@@ -70,11 +70,11 @@ async fn the_oldest_reset_of_a_namespace_goes_first() {
         .collect();
     for pair in batches.windows(2) {
         let (last, first) = (pair[0].iter().max().unwrap(), pair[1].iter().min().unwrap());
-        // Attempts are begun in their order, and each is sent as soon as its own intent is stored: among the six that
-        // have permits, and those that are begun half a second ahead of theirs, the order is that of the API server.
+        // Attempts start in order, and each is sent as soon as its intent is stored. Among the six with
+        // permits and those started half a second early, the order is up to the API server.
         assert!(
             first + 12 > *last,
-            "the older ones went up to place {last}, the younger ones from place {first}"
+            "the last of the older batch was call {last}, the first of the newer batch call {first}"
         );
     }
 }
@@ -108,17 +108,17 @@ async fn hanging_or_rejected_apps_do_not_delay_resets_of_other_apps() {
     until_ok(SOON, "calls that hang", || async { if of(7).len() >= 10 { Ok(()) } else { Err(of(7).len()) } })
         .await;
     world.many_resets(rooms).await;
-    until(SOON, "the other app's resets", || async {
+    until(SOON, "the resets of the healthy app", || async {
         (world.reasons().await.get("Cleared") == Some(&20)).then_some(())
     })
     .await;
-    // The tenth of the calls that hang had not come to its end, which takes ten seconds, when the others were all sent.
+    // All were sent before the tenth hanging call timed out, which takes ten seconds.
     let last = of(APP_ID).iter().map(|call| call.arrived).max().unwrap();
     let after = last.saturating_duration_since(of(7)[9].arrived);
-    assert!(after < Duration::from_secs(9), "the last call was sent {after:?} after the tenth that hangs");
+    assert!(after < Duration::from_secs(9), "the last call was sent {after:?} after the tenth hanging one");
 }
 
-/// Writes that are not part of an attempt wait in a line of their own, once 32 of them are under way.
+/// Writes outside of attempts have a queue of their own, with at most 32 in flight.
 #[tokio::test]
 async fn mass_edits_do_not_delay_the_outcomes_of_another_namespace() {
     const FLOOD: usize = 120;
@@ -134,12 +134,12 @@ async fn mass_edits_do_not_delay_the_outcomes_of_another_namespace() {
     let records = flood.plan(Leg::Api, records, Position::Before, Fault::Hold);
     flood.many_resets_with(numbered("flood", FLOOD), &json!({"suspend": true})).await;
     neighbour.reset("calm", "@TGS#calm", "  suspend: true").await;
-    until_ok(SOON, "all of them in the metrics", || async {
+    until_ok(SOON, "all resets in the metrics", || async {
         let waiting = operator.metric("groupattr_waiting_resets", &[]).await;
         if waiting == Some((FLOOD + 1) as f64) { Ok(()) } else { Err((waiting, records.fired())) }
     })
     .await;
-    assert!((records.fired() as usize) < FLOOD, "nobody waits, which proves nothing");
+    assert!((records.fired() as usize) < FLOOD, "no write is queued, which proves nothing");
     records.release();
     let calm = version(&neighbour.reset_is("calm", "Suspended").await);
     until_ok(SOON, "all of the flood to be suspended", || async {
@@ -148,29 +148,29 @@ async fn mass_edits_do_not_delay_the_outcomes_of_another_namespace() {
     })
     .await;
     let before = flood.all_resets().await.iter().filter(|reset| version(reset) < calm).count();
-    assert!(before < FLOOD * 2 / 3, "{before} writes of the flood came first");
+    assert!(before < FLOOD * 2 / 3, "{before} writes of the flood preceded it");
 }
 
-/// Twenty a second are written of all namespaces.
+/// The operator writes twenty such updates a second across all namespaces.
 #[tokio::test]
 async fn mass_status_updates_do_not_delay_those_of_another_namespace() {
     const FLOOD: usize = 200;
     let flood = World::new().await;
     let neighbour = flood.neighbour().await;
-    let nobodys = json!({"appRef": {"name": "nobody"}});
-    flood.many_resets_with(numbered("flood", FLOOD), &nobodys).await;
+    let missing_app = json!({"appRef": {"name": "nobody"}});
+    flood.many_resets_with(numbered("flood", FLOOD), &missing_app).await;
     let _operator = flood.operator(&[&format!("--watch-namespace={}", neighbour.namespace)]).await;
-    neighbour.many_resets_with(numbered("calm", 1), &nobodys).await;
+    neighbour.many_resets_with(numbered("calm", 1), &missing_app).await;
     let calm = version(&neighbour.reset_is("calm-0", "AppNotFound").await);
-    let explained = flood.all_resets().await;
-    let before = explained
+    let updated = flood.all_resets().await;
+    let before = updated
         .iter()
         .filter(|reset| reason_of(reset, "Succeeded") == "AppNotFound" && version(reset) < calm);
     let before = before.count();
-    assert!(before < FLOOD / 2, "{before} explanations of the flood came first");
+    assert!(before < FLOOD / 2, "{before} status updates of the flood preceded it");
 }
 
-/// Whoever is in line at the API server cannot be overtaken by a neighbour any more.
+/// A neighbour can no longer go ahead of a request that is already queued at the API server.
 #[tokio::test]
 async fn at_most_16_intents_of_an_account_are_in_flight() {
     const RESETS: usize = 150;
@@ -181,22 +181,21 @@ async fn at_most_16_intents_of_an_account_are_in_flight() {
     let operator = world.operator(&ALONE).await;
     world.app("").await;
     world.app_is("Verified").await;
-    // At an API server that takes so long, attempts are begun so long before they may be sent: up to eighty of
-    // them.
+    // With an API server this slow, attempts start that long before they may be sent: up to eighty of them.
     let slow = Boundary::intent().about("slow");
     let slow = world.plan(Leg::Api, slow, Position::Before, Fault::Delay(Duration::from_millis(400)));
     world.reset("slow", "@TGS#slow", "").await;
     world.reset_is("slow", "Cleared").await;
     drop(slow);
 
-    // So many are out at a vendor that takes a second that as many again may begin before the next answer.
+    // With a latency of a second, as many again may start before the next answer.
     world.vendor.set_latency(SECOND, SECOND);
     world.many_resets(rooms.clone()).await;
     until_called(&world, 40).await;
     let intents = world.plan(Leg::Api, Boundary::intent().always(), Position::Before, Fault::Hold);
     intents.has_fired_times(16, SOON).await;
-    // None is under way at the vendor any more, so all that are not cleared count as waiting.
-    until_ok(SOON, "all calls to be recorded, and all others in the metrics", || async {
+    // No call is in flight any more, so every reset that is not cleared counts as waiting.
+    until_ok(SOON, "all outcomes to be recorded and the rest to be waiting", || async {
         let cleared = world.reasons().await.get("Cleared").copied().unwrap_or_default();
         let waiting = operator.metric("groupattr_waiting_resets", &[]).await;
         let is_settled =
@@ -204,7 +203,7 @@ async fn at_most_16_intents_of_an_account_are_in_flight() {
         if is_settled { Ok(()) } else { Err((cleared, waiting, intents.fired())) }
     })
     .await;
-    assert_eq!(intents.fired(), 16, "so many intents are under way");
+    assert_eq!(intents.fired(), 16, "intents in flight");
     world.vendor.set_latency(Duration::ZERO, Duration::ZERO);
     intents.release();
     world.until_cleared(RESETS + 1, SOON).await;

@@ -1,4 +1,4 @@
-//! When there is nothing to do, nothing is asked, and what nobody needs any more is forgotten.
+//! An idle operator sends no requests, and forgets what nobody needs any more.
 
 use std::sync::Arc;
 
@@ -30,13 +30,13 @@ async fn idle_finished_resets_cost_no_request_but_lease_renewals() {
         world.plane.audit_marker().await.unwrap();
         requests(&world).split_off(known)
     };
-    // Each renewal of the lease is two seconds after the last one.
+    // The lease is renewed every two seconds.
     until_ok(SOON, "four renewals of the lease", || async {
         let renewals = after().await.iter().filter(|event| event.resource == "leases").count();
         if renewals >= 4 { Ok(()) } else { Err(renewals) }
     })
     .await;
-    // A watch that has just been opened may show up in the log after the mark; it stays open for minutes.
+    // A watch opened just before the marker may appear after it in the audit log; it stays open for minutes.
     let (watches, others): (Vec<_>, Vec<_>) = after()
         .await
         .into_iter()
@@ -46,12 +46,11 @@ async fn idle_finished_resets_cost_no_request_but_lease_renewals() {
     let others: Vec<String> =
         others.iter().map(|event| format!("{} {} {}", event.verb, event.resource, event.name)).collect();
     assert_eq!(others, [] as [String; 0], "{RESETS} resets are finished");
-    // And it is awake: what is new is done.
+    // It still handles new resets.
     world.marker("new").await;
 }
 
-/// An edit names another account, and so does an app that is deleted and made again: of one tenant's many, none must
-/// stay in the memory that everybody shares.
+/// A tenant can name one account after another by editing or re-creating apps. None may stay in memory.
 #[tokio::test]
 async fn accounts_no_app_refers_to_are_forgotten() {
     const HOSTS: usize = 30;
@@ -77,12 +76,12 @@ async fn accounts_no_app_refers_to_are_forgotten() {
         if accounts >= 6.0 { Ok(()) } else { Err(accounts) }
     })
     .await;
-    // Two of one account, of which the second one waits in line for its first check.
+    // Two apps of one account; the second one queues for its first check.
     world.vendor.account(200, KEY, &["administrator"]);
     names.extend(["moving", "lined-0", "lined-1"].map(str::to_owned));
     let two = ["lined-0", "lined-1"];
     world.apply(&two.map(|name| chat_app(name, 200, &world.vendor.url(), "")).join("\n---\n")).await;
-    until_ok(SOON, "one of them to say that it waits in line", || async {
+    until_ok(SOON, "one of them to report that it is queued", || async {
         let mut said = Vec::new();
         for name in two {
             said.push(message_of(&world.object("chatapp", name).await.unwrap_or_default(), "Ready"));
@@ -93,17 +92,17 @@ async fn accounts_no_app_refers_to_are_forgotten() {
     let mut delete = vec!["delete", "chatapp"];
     delete.extend(names.iter().map(String::as_str));
     assert!(world.kubectl(&delete).await.ok);
-    until_ok(SOON, "all but the one that is named to be forgotten", || async {
+    until_ok(SOON, "all accounts without an app to be forgotten", || async {
         let accounts = remembered().await;
         if accounts <= 1.0 { Ok(()) } else { Err(accounts) }
     })
     .await;
-    // The limits of the one that is named are still known.
+    // The limits of the remaining account are still known.
     world.marker("marker-2").await;
     world.check(&[&operator]).await;
 }
 
-/// Everything that operators of this test asked of the API server.
+/// All API server requests of this test's operators.
 fn requests(world: &World) -> Vec<Arc<AuditEvent>> {
     world.plane.audit_of(&world.account.user()).unwrap()
 }

@@ -1,4 +1,4 @@
-//! In no second more calls than the limit, and no two writes to one group inside its interval.
+//! No second exceeds the rate limit, and writes to one group keep their interval.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::limits::{SECOND, assert_interval, fullest_second, millis, until_calle
 use crate::world::replicas::{ALONE, SHORT_LEASE, until_leading};
 use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered, reason_of};
 
-/// Three apps in two namespaces name one account, with limits of their own: the lowest holds. Calls travel for up to
-/// 300 ms, some are refused, some lost, one leader is killed and the next one ends in an orderly way.
+/// Three apps in two namespaces name one account with different limits; the lowest applies. Latency is up to
+/// 300 ms, some calls are refused or lost, one leader gets SIGKILL and the next one SIGTERM.
 #[tokio::test]
 async fn no_second_exceeds_the_rate_limit_across_failovers_and_errors() {
     const LIMIT: usize = 20;
@@ -41,7 +41,7 @@ async fn no_second_exceeds_the_rate_limit_across_failovers_and_errors() {
         world.until_reason("chatapp", app, "Ready", "Verified").await;
     }
 
-    // Signed anew, read back, sent again: each of them is a call more.
+    // Each of these faults causes an extra call: re-signed, read back or retried.
     let clear = |group: &str| When::clear().of(format!("@TGS#{group}")).times(1);
     world.vendor.script(clear("mine-5"), Misbehaviour::Code(70001));
     for (group, fault) in [
@@ -96,10 +96,10 @@ async fn writes_to_a_group_keep_their_interval_and_delay_no_other_group() {
     let others =
         world.vendor.entries(|e| e.command == Command::Clear && e.group.as_deref() != Some("@TGS#busy"));
     let last = others.iter().map(|call| call.arrived).max().unwrap();
-    assert!(last < writes[2].arrived, "the other groups waited for the busy one");
+    assert!(last < writes[2].arrived, "the busy group delayed the others");
 }
 
-/// They wait in a line for their group, of which the first is woken. Whoever leaves the line must not stop it.
+/// They queue for their group, and the first in the queue is woken. Leaving the queue must not stall it.
 #[tokio::test]
 async fn resets_of_one_group_take_turns_even_if_some_drop_out() {
     const RESETS: usize = 40;
@@ -136,7 +136,7 @@ async fn resets_of_one_group_take_turns_even_if_some_drop_out() {
     assert!(writes.len() >= RESETS / 2, "{} writes", writes.len());
     assert_interval(&writes, millis(200));
     let longest = writes.windows(2).map(|pair| pair[1].arrived - pair[0].arrived).max().unwrap();
-    assert!(longest < 5 * SECOND, "nobody was woken for {longest:?}");
+    assert!(longest < 5 * SECOND, "the queue stalled for {longest:?}");
 }
 
 #[tokio::test]
@@ -160,10 +160,10 @@ async fn a_sigkill_under_load_breaks_neither_the_rate_limit_nor_the_group_interv
     let fullest = fullest_second(&world, Command::Clear);
     assert!(fullest <= LIMIT, "{fullest} calls in one second");
     for (_, group) in &rooms {
-        assert_eq!(world.calls(group), 1, "{group}: whatever was in flight was read back, and was done");
+        assert_eq!(world.calls(group), 1, "{group}: a call in flight was repeated or lost");
     }
     let writes = world.vendor.clears_of("@TGS#twice");
-    // Whatever was planned and not sent when the kill came finds the room empty after the first of them.
+    // A reset whose intent was stored but not sent before the kill may find the room empty when read back.
     let unsent = world.reasons().await.get("VerifiedEmpty").copied().unwrap_or_default();
     assert!(
         writes.len() <= 3 && writes.len() + unsent >= 3,
@@ -173,7 +173,7 @@ async fn a_sigkill_under_load_breaks_neither_the_rate_limit_nor_the_group_interv
     assert_interval(&writes, 3 * SECOND);
 }
 
-/// For all that anybody knows it is still on its way.
+/// The call may still be in flight.
 #[tokio::test]
 async fn a_clear_with_a_broken_connection_holds_its_permit_until_it_can_no_longer_arrive() {
     let world = World::new().await;
@@ -190,12 +190,13 @@ async fn a_clear_with_a_broken_connection_holds_its_permit_until_it_can_no_longe
     world.reset("next", "@TGS#next", "").await;
     world.reset_is("next", "Cleared").await;
     let arrived = |group| world.vendor.clears_of(group)[0].arrived;
-    // Until a second after the end of its attempt, which was planned well before it arrived on a busy machine.
+    // Until a second after its attempt ends; on a busy machine the attempt began well before the call
+    // arrived.
     let waited = arrived("@TGS#next") - arrived("@TGS#broken");
     assert!(waited >= millis(5_000), "the only permit was given away after {waited:?}");
 }
 
-/// Whoever led before may have written to it a moment ago.
+/// The previous leader may have written to the group a moment ago.
 #[tokio::test]
 async fn the_group_interval_holds_across_a_restart() {
     let world = World::new().await;
@@ -229,7 +230,7 @@ async fn the_longest_group_interval_of_an_account_applies() {
     assert_interval(&world.vendor.clears_of("@TGS#a"), 3 * SECOND);
 }
 
-/// For all that anybody knows it is still on its way, like a clear.
+/// Like a clear, it may still be in flight.
 #[tokio::test]
 async fn a_read_with_a_broken_connection_holds_its_permit_until_it_can_no_longer_arrive() {
     let world = World::new().await;
@@ -239,7 +240,7 @@ async fn a_read_with_a_broken_connection_holds_its_permit_until_it_can_no_longer
     world.app_is("Verified").await;
     let reads = world.vendor.reads();
     let waited = reads[1].arrived - reads[0].arrived;
-    // Without that, the second probe would come after five seconds.
+    // Otherwise the second probe would follow after five seconds.
     assert!(waited >= 8 * SECOND, "the only permit was given away after {waited:?}");
 }
 
@@ -260,7 +261,7 @@ async fn read_backs_after_a_restart_respect_the_rate_limit() {
     }
     let _operator = world.operator(&[]).await;
     world.app(&format!("  limits: {{ callsPerSecond: {LIMIT} }}")).await;
-    until_ok(SOON, "all of them to be read back", || async {
+    until_ok(SOON, "all resets to be read back", || async {
         let reasons = world.reasons().await;
         if reasons.get("OutcomeUnknown") == Some(&RESETS) { Ok(()) } else { Err(reasons) }
     })
@@ -269,7 +270,8 @@ async fn read_backs_after_a_restart_respect_the_rate_limit() {
     assert!(fullest <= LIMIT, "{fullest} reads in one second");
 }
 
-/// From the first proof of its key on, until the vendor refuses that: the other apps must not go faster meanwhile.
+/// They apply from the first verification of its key until the vendor rejects it. Meanwhile the other apps of
+/// the account must not go faster.
 #[tokio::test]
 async fn the_limits_of_an_app_apply_while_it_is_edited_or_suspended() {
     const RESETS: usize = 60;
@@ -284,7 +286,7 @@ async fn the_limits_of_an_app_apply_while_it_is_edited_or_suspended() {
         world.apply(&chat_app(app, APP_ID, &world.vendor.url(), &limits)).await;
         world.until_reason("chatapp", app, "Ready", "Verified").await;
     }
-    // Its next check takes a while, in which nobody knows whether it still works.
+    // Its next check is slow; until it completes, nobody knows whether the app still works.
     world.vendor.script(When::get().times(1), Misbehaviour::DelayBefore(2 * SECOND));
     world.many_resets(rooms).await;
     world.until_calls(LIMIT).await;

@@ -1,4 +1,4 @@
-//! A vendor that stops answering is found out with a few calls: each of them leaves a group in doubt.
+//! A vendor stops answering. Few calls may be spent to find out, because each leaves an unknown outcome.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::world::{World, numbered};
 
 const LONG: Duration = Duration::from_mins(3);
 
-/// Calls that nobody answered.
-fn in_doubt(world: &World) -> usize {
+/// The number of unanswered calls.
+fn unanswered(world: &World) -> usize {
     world.vendor.clears().iter().filter(|call| call.answered.is_none()).count()
 }
 
@@ -28,11 +28,11 @@ async fn an_endpoint_that_never_answers_gets_sixteen_calls() {
     world.vendor.script(When::any(), Misbehaviour::Hang { execute: false });
     world.many_resets(rooms).await;
     world.app_is("Unreachable").await;
-    assert_eq!(in_doubt(&world), 16);
-    let is_begun =
+    assert_eq!(unanswered(&world), 16);
+    let has_started =
         |status: &Value| status["pendingAttempt"].is_object() || status["attempts"].as_i64() > Some(0);
-    let begun = world.all_resets().await.iter().filter(|reset| is_begun(&reset["status"])).count();
-    assert_eq!(begun, 16, "the others have no intent");
+    let started = world.all_resets().await.iter().filter(|reset| has_started(&reset["status"])).count();
+    assert_eq!(started, 16, "the others must have no intent");
     world.vendor.clear_scripts();
     world.until_cleared(MANY, LONG).await;
     assert_eq!(world.vendor.clears().len(), MANY + 16);
@@ -52,9 +52,9 @@ async fn an_endpoint_that_stops_answering_gets_few_more_calls() {
     until_called(&world, 40).await;
     world.vendor.script(When::any(), Misbehaviour::Hang { execute: false });
     world.app_is("Unreachable").await;
-    // As many as were out, and as many again; a busy machine answers some late, so that more were out.
-    let silent = in_doubt(&world);
-    assert!((3..=120).contains(&silent), "{silent} calls were not answered");
+    // As many as were in flight, and as many again. On a busy machine, late answers keep more in flight.
+    let silent = unanswered(&world);
+    assert!((3..=120).contains(&silent), "{silent} unanswered calls");
     world.vendor.clear_scripts();
     world.until_cleared(MANY, LONG).await;
     assert_eq!(world.vendor.clears().len(), MANY + silent);

@@ -1,4 +1,4 @@
-//! A vendor that allows less than the limit: because the room is busy, or somebody else uses the account.
+//! The vendor allows less than the configured limit: the room is busy, or another client uses the account.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn writes_to_a_throttled_group_slow_down() {
     assert_eq!(
         reset["status"]["failures"].as_i64().unwrap_or_default(),
         0,
-        "waiting is no failure: {reset:#}"
+        "throttling must not count as a failure: {reset:#}"
     );
     let writes = world.vendor.clears_of("@TGS#crowded");
     assert_eq!(writes.len(), 3);
@@ -49,25 +49,25 @@ async fn throttling_an_account_halves_its_rate() {
     .await;
     world.until_cleared(RESETS, SOON).await;
     let clears = world.vendor.clears();
-    assert_eq!(clears.len(), RESETS + 1, "the refused one was sent again, and only that one");
-    // From one second after the refusal on, when all calls that were under way are answered.
+    assert_eq!(clears.len(), RESETS + 1, "only the refused call was retried");
+    // Starting one second after the refusal, when all calls in flight have been answered.
     let refused = clears[0].answered.unwrap();
     let later = clears.iter().filter(|call| {
         let since = call.arrived.saturating_duration_since(refused);
         since >= SECOND && since < 2 * SECOND
     });
     let later = later.count();
-    assert!(later <= 23, "{later} calls in a second in which about 21 are allowed");
+    assert!(later <= 23, "{later} calls in a second, about 21 are allowed");
     let failures: i64 =
         world.all_resets().await.iter().filter_map(|r| r["status"]["failures"].as_i64()).sum();
     assert_eq!(failures, 0);
 }
 
-/// Somebody else uses half of the account without a pause. The operator runs into that a few times, and stays below it
-/// then.
+/// Another client constantly uses half of the account. The operator is throttled a few times, then stays
+/// below that rate instead of oscillating.
 #[tokio::test]
 async fn the_rate_settles_beside_another_consumer_of_the_account() {
-    // On a busy machine the operator may be too slow to run into it in time. Then it has another try.
+    // On a busy machine the operator may be too slow to be throttled in time, so there are three tries.
     let mut seen = Vec::new();
     for _ in 0..3 {
         let refused = refused_beside_another().await;
@@ -79,7 +79,7 @@ async fn the_rate_settles_beside_another_consumer_of_the_account() {
     panic!("refused at {seen:.1?}");
 }
 
-/// It finds the ceiling twice, with 14 s of growth in between, before it knows it; half a minute later it asks anew.
+/// It learns the ceiling by hitting it twice, 14 s of growth apart; half a minute later it probes again.
 const KNOWN: std::ops::Range<Duration> = Duration::from_secs(33)..Duration::from_mins(1);
 
 fn settles(refused: &[Duration]) -> bool {
@@ -87,7 +87,7 @@ fn settles(refused: &[Duration]) -> bool {
     (1..=12).contains(&learning) && !refused.iter().any(|moment| KNOWN.contains(moment))
 }
 
-/// The moments at which the vendor refused a call, from the first call on.
+/// When the vendor throttled a call, since the first call.
 async fn refused_beside_another() -> Vec<Duration> {
     const RESETS: usize = 180;
     let world = World::new().await;
@@ -98,13 +98,13 @@ async fn refused_beside_another() -> Vec<Duration> {
     world.app("  limits: { callsPerSecond: 8 }").await;
     world.app_is("Verified").await;
     world.many_resets(rooms).await;
-    // Refused calls come again, so they are calls more.
+    // Throttled calls are retried and add to the total.
     until_calls(&world, RESETS, Duration::from_mins(3)).await;
 
     let clears = world.vendor.clears();
     let begin = clears[0].arrived;
     let whole = clears.last().unwrap().arrived - begin;
-    assert!(whole >= KNOWN.start + 12 * SECOND, "it took {whole:?}, too short to show anything");
+    assert!(whole >= KNOWN.start + 12 * SECOND, "{whole:?} is too short to prove anything");
     let refused = clears.iter().filter(|call| call.answer == Answer::Code(60007));
     refused.map(|call| call.arrived - begin).collect()
 }

@@ -1,4 +1,4 @@
-//! All of the limit is used, and a stop leaves nothing half done.
+//! The whole rate limit is used, and a shutdown leaves nothing unfinished.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::world::{SOON, World, numbered};
 const LIMIT: usize = 10;
 const RESETS: usize = 100;
 
-/// An operator that does not spend its time on a log at the most talkative level.
+/// An operator that does not spend its time on trace logging.
 async fn terse_operator(world: &World) -> OperatorProcess {
     let mut launch = world.launch(&[]);
     for arg in launch.args.iter_mut().filter(|arg| arg.starts_with("--log-filter")) {
@@ -24,15 +24,15 @@ async fn terse_operator(world: &World) -> OperatorProcess {
     operator
 }
 
-/// Seconds that all calls took so far from send to answer, and how many they were.
+/// The total duration of all calls so far in seconds, and their number.
 async fn call_seconds(operator: &OperatorProcess) -> (f64, f64) {
     let sum = operator.metric("groupattr_call_duration_seconds_sum", &[]).await;
     let count = operator.metric("groupattr_call_duration_seconds_count", &[]).await;
     (sum.unwrap_or_default(), count.unwrap_or_default())
 }
 
-/// How late the timers of this machine ring just now, on the average. A permit comes back by one, and nobody can do
-/// better than that.
+/// How late this machine's timers currently fire on average. A timer returns each permit, so nothing can be
+/// faster than that.
 async fn seconds_late(done: CancellationToken) -> f64 {
     let (mut late, mut rings) = (Duration::ZERO, 0_u32);
     while !done.is_cancelled() {
@@ -44,7 +44,7 @@ async fn seconds_late(done: CancellationToken) -> f64 {
     late.as_secs_f64() / f64::from(rings)
 }
 
-/// Which part of the calls that the permits allow was made in one round, while more resets waited than could go.
+/// The share of the permitted calls that was used in one round, with a backlog at all times.
 async fn round(world: &World, operator: &OperatorProcess, number: usize) -> f64 {
     let rooms = numbered(&format!("round-{number}"), RESETS);
     world.rooms(&rooms);
@@ -61,11 +61,11 @@ async fn round(world: &World, operator: &OperatorProcess, number: usize) -> f64 
 
     let clears = world.vendor.clears();
     let mine = &clears[number * RESETS..];
-    // The permits of the first second were all free, and did not have to come back.
+    // The permits of the first second were free from the start, so they do not count.
     let since = created.max(mine[0].arrived + SECOND);
     let arrivals: Vec<Instant> = mine.iter().map(|call| call.arrived).filter(|at| *at >= since).collect();
     if arrivals.len() < 3 * LIMIT {
-        return 0.0; // The machine is so busy that there was nothing to wait for.
+        return 0.0; // The machine is so busy that the limit was never reached.
     }
     let rate = (arrivals.len() - 1) as f64 / (arrivals[arrivals.len() - 1] - arrivals[0]).as_secs_f64();
     let round_trip = (after.0 - before.0) / (after.1 - before.1);
@@ -78,7 +78,7 @@ async fn round(world: &World, operator: &OperatorProcess, number: usize) -> f64 
     rate / permitted
 }
 
-/// A busy machine can only make it slower, so the best of a few rounds shows what the operator is able to.
+/// A busy machine can only slow it down, so the best of a few rounds shows what the operator can do.
 async fn best_use(latency: Duration) {
     let world = World::new().await;
     world.vendor.set_latency(latency, latency);
@@ -92,7 +92,7 @@ async fn best_use(latency: Duration) {
             break;
         }
     }
-    assert!(best >= 0.97, "{:.1} % of the calls that the permits allow", 100.0 * best);
+    assert!(best >= 0.97, "only {:.1} % of the permitted calls", 100.0 * best);
     let fullest = fullest_second(&world, Command::Clear);
     assert!(fullest <= LIMIT, "{fullest} calls in one second");
 }
@@ -120,11 +120,11 @@ async fn attempts_waiting_for_a_permit_at_shutdown_are_recorded_as_not_sent() {
     for wanted in [40, 90, 140] {
         until_called(&world, wanted).await;
         operator.terminate();
-        let told = Instant::now();
+        let signalled = Instant::now();
         assert!(operator.wait_exit(SOON).await.success(), "{}", operator.logs());
-        // Whoever waits for a permit that never comes waits for six seconds.
-        let took = told.elapsed();
-        assert!(took < Duration::from_millis(5500), "it took {took:?} to end");
+        // Waiting in vain for a permit would take six seconds.
+        let took = signalled.elapsed();
+        assert!(took < Duration::from_millis(5500), "shutdown took {took:?}");
         let resets = world.all_resets().await;
         let pending = resets.iter().filter(|reset| reset["status"]["pendingAttempt"].is_object()).count();
         assert_eq!(pending, 0, "{pending} intents are left");
@@ -132,7 +132,7 @@ async fn attempts_waiting_for_a_permit_at_shutdown_are_recorded_as_not_sent() {
         assert_eq!(
             usize::try_from(sent).unwrap(),
             crate::limits::calls(&world),
-            "every call is recorded, and no other"
+            "exactly the calls that arrived are recorded"
         );
         operator = world.operator(&ALONE).await;
     }
@@ -143,5 +143,5 @@ async fn attempts_waiting_for_a_permit_at_shutdown_are_recorded_as_not_sent() {
     }
     let failures: i64 =
         world.all_resets().await.iter().filter_map(|r| r["status"]["failures"].as_i64()).sum();
-    assert_eq!(failures, 0, "an attempt that was not sent is no failure");
+    assert_eq!(failures, 0, "an attempt that was not sent must not count as a failure");
 }

@@ -1,4 +1,4 @@
-//! The wall clock of a replica is wrong, or is set while it runs. The monotonic clock is always right.
+//! The wall clock of a replica is wrong, or is changed while it runs. The monotonic clock stays right.
 
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::world::{KEY, SOON, World, numbered, reason_of};
 
 const HOUR: i64 = 3600;
 
-/// The library that shifts the wall clock of a process; built once, with the C compiler.
+/// An `LD_PRELOAD` library that shifts the wall clock of a process; compiled once.
 fn shim() -> &'static Path {
     static SHIM: OnceLock<PathBuf> = OnceLock::new();
     SHIM.get_or_init(|| {
@@ -30,14 +30,14 @@ fn shim() -> &'static Path {
     })
 }
 
-/// A wall clock that a test sets.
+/// A wall clock controlled by the test.
 struct WrongClock {
     file: std::fs::File,
     path: PathBuf,
 }
 
 impl WrongClock {
-    /// Ahead by so many seconds; behind if negative.
+    /// `seconds` ahead; behind if negative.
     fn ahead(world: &World, seconds: i64) -> Self {
         let path = world.plane.folder().join(format!("{}.clock", world.namespace));
         let options = std::fs::File::options().read(true).write(true).create(true).truncate(true).open(&path);
@@ -62,8 +62,8 @@ impl WrongClock {
     }
 }
 
-/// What a process logged about the lease.
-fn of_lease(operator: &OperatorProcess) -> String {
+/// The log lines about the lease.
+fn lease_log(operator: &OperatorProcess) -> String {
     let logs = operator.logs();
     let lines = logs.lines().filter(|line| line.contains("lease") && !line.contains("TRACE"));
     lines.collect::<Vec<_>>().join("\n")
@@ -73,7 +73,7 @@ fn signed_at(usersig: &str) -> i64 {
     UserSig::decode(usersig).unwrap_or_else(|refusal| panic!("{refusal:?}")).time
 }
 
-/// The leader's clock is right, that of the follower is off.
+/// The leader's clock is right, the follower's is off.
 async fn follower_is_off(ahead: i64) {
     let world = World::new().await;
     let rooms = numbered("off", 12);
@@ -87,14 +87,17 @@ async fn follower_is_off(ahead: i64) {
     let follower = clock.operator(&world, &[]).await;
     world.app("  limits: { callsPerSecond: 2 }").await;
     world.app_is("Verified").await;
-    // By the follower's clock the lease was renewed an hour ago, or will be in an hour: it must wait all the same.
+    // By the follower's clock, the lease was renewed an hour ago or will be in an hour. It must wait anyway.
     let watched = Instant::now();
     while watched.elapsed() < Duration::from_secs(18) {
-        assert!(!leads(&follower).await, "it took over from a leader that works: {}", of_lease(&leader));
+        assert!(!leads(&follower).await, "it took over from a healthy leader: {}", lease_log(&leader));
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
     let renewals = world.requests("leases", "groupattr-operator").await;
-    assert!(renewals.iter().filter(|event| event.verb == "update").count() >= 6, "the leader was at work");
+    assert!(
+        renewals.iter().filter(|event| event.verb == "update").count() >= 6,
+        "the leader should have renewed its lease"
+    );
 
     world.vendor.script(When::clear().of("@TGS#in-flight"), Misbehaviour::Hang { execute: true });
     let long = "  activeDeadlineSeconds: 86400";
@@ -104,7 +107,7 @@ async fn follower_is_off(ahead: i64) {
         world.reset(name, group, long).await;
     }
     world.until_calls(4).await;
-    assert!(leads(&leader).await, "it did not keep its lease until now: {}", of_lease(&leader));
+    assert!(leads(&leader).await, "the leader lost its lease: {}", lease_log(&leader));
     leader.kill9();
     until_leading(&follower, SOON).await;
     world.until_cleared(13, Duration::from_mins(1)).await;
@@ -112,25 +115,25 @@ async fn follower_is_off(ahead: i64) {
     let tenures = world.assert_one_after_another();
     assert_eq!(tenures.len(), 2, "{tenures:#?}");
     let apart = signed_at(&tenures[1].usersig) - signed_at(&tenures[0].usersig);
-    assert!((apart - ahead).abs() < 120, "the clock was not off: the signatures are {apart} s apart");
+    assert!((apart - ahead).abs() < 120, "the signatures are only {apart} s apart, so the clock was not off");
     world.assert_once_each(&rooms);
     assert_eq!(world.calls("@TGS#in-flight"), 1);
     let reset = world.object("gar", "in-flight").await.expect("the reset");
     assert_eq!(reason_of(&reset, "Succeeded"), "VerifiedEmpty", "{reset:#}");
-    // The follower had watched the last renewal for the whole span when it wrote its own name. A renewal that was under
-    // way when the leader was killed is in the log as well, and may not have been stored.
+    // The follower took the lease only after it had seen no renewal for the whole duration. The audit log may
+    // contain a renewal that was in flight when the leader was killed and was never stored.
     let writes = world.requests("leases", "groupattr-operator").await;
     let stored = writes.iter().filter(|event| event.verb == "update" && event.code == 200);
     let writes: Vec<Timestamp> = stored.map(|event| event.received).collect();
     let last = writes.windows(2).max_by_key(|pair| pair[1].duration_since(pair[0])).expect("renewals");
     let (silence, taken) = (last[1].duration_since(last[0]), last[1]);
-    assert!(silence >= SignedDuration::from_secs(15), "it took over {silence:#} after the last renewal");
-    // Ten seconds for the other's attempt and five for the backend, however far away its deadline seems to be.
+    assert!(silence >= SignedDuration::from_secs(15), "failover {silence:#} after the last renewal");
+    // Ten seconds for the old attempt and five for the backend, however far off its deadline seems to be.
     let read = world.vendor.reads().into_iter().find(|read| read.group.as_deref() == Some("@TGS#in-flight"));
     let read = read.expect("it was read back").arrived_at.duration_since(taken);
-    assert!(read >= SignedDuration::from_secs(15), "it was read back {read:#} after the take-over");
+    assert!(read >= SignedDuration::from_secs(15), "read back {read:#} after the failover");
 
-    // Deadlines are moments on the wall, so they follow the clock of whoever leads.
+    // Deadlines are wall-clock times, so they follow the leader's clock.
     world.reset("short", "@TGS#short", "  activeDeadlineSeconds: 600").await;
     let (reason, calls) = if ahead > 0 { ("DeadlineExceeded", 0) } else { ("Cleared", 1) };
     world.reset_is("short", reason).await;
@@ -155,12 +158,12 @@ async fn setting_the_leaders_clock_renews_the_signature_and_repeats_no_call() {
     world.reset("before", "@TGS#before", long).await;
     world.reset_is("before", "Cleared").await;
 
-    // The vendor's clock is set with it: the signature would be good for eleven hours more, and yet it is renewed.
+    // The vendor's clock moves too. The signature would be valid for eleven more hours, but it is renewed.
     clock.set_ahead(13 * HOUR);
     world.vendor.set_clock_ahead(13 * HOUR);
     world.reset("ahead", "@TGS#ahead", long).await;
     world.reset_is("ahead", "Cleared").await;
-    // Set back again: a signature from the future could pass for a forgery.
+    // Set back again: the vendor could reject a signature from the future as forged.
     clock.set_ahead(0);
     world.vendor.set_clock_ahead(0);
     world.reset("back", "@TGS#back", long).await;
@@ -176,5 +179,5 @@ async fn setting_the_leaders_clock_renews_the_signature_and_repeats_no_call() {
     assert!((signed[2] - signed[0]).abs() < 60, "{signed:?}");
     assert!(UserSig::decode(clears[1].parameter("usersig").unwrap()).unwrap().is_signed_with(KEY));
     assert_eq!(operator.exit_status(), None, "{}", operator.logs());
-    assert!(leads(&operator).await, "setting the clock is no reason to give up the lease");
+    assert!(leads(&operator).await, "setting the clock must not cost the lease");
 }

@@ -1,4 +1,4 @@
-//! The leader is gone, or believes that it is not.
+//! The leader dies, freezes, or loses its connection to the API server.
 
 use std::time::{Duration, Instant};
 
@@ -11,17 +11,17 @@ use testbed::{OperatorProcess, until};
 use crate::world::replicas::{ALONE, SHORT_LEASE, until_leading};
 use crate::world::{APP_ID, Leg, SOON, World, numbered};
 
-/// What happens to the leader.
+/// How the leader fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trouble {
     Killed,
     Frozen,
-    /// From the API server, not from the vendor.
+    /// Disconnected from the API server, but not from the vendor.
     CutOff,
 }
 
-/// Two replicas, of which only the one that leads reaches the API server through the proxy.
-async fn leader_on_its_own_way(world: &World, args: &[&str]) -> [OperatorProcess; 2] {
+/// Two replicas, of which only the leader reaches the API server through the proxy.
+async fn leader_behind_proxy(world: &World, args: &[&str]) -> [OperatorProcess; 2] {
     let leader = world.operator(args).await;
     until_leading(&leader, SOON).await;
     let mut launch = world.launch(args);
@@ -31,18 +31,18 @@ async fn leader_on_its_own_way(world: &World, args: &[&str]) -> [OperatorProcess
     [leader, follower]
 }
 
-/// With the default lease.
-async fn take_over(run: Run) {
+/// Uses the default lease timings.
+async fn fail_over(run: Run) {
     const LIMIT: usize = 10;
     let trouble = [Trouble::Killed, Trouble::Frozen, Trouble::CutOff][run.turn(3)];
     let world = World::breakable().await;
     let rooms = numbered("room", 20);
     world.rooms(&rooms);
     world.room("@TGS#in-flight");
-    let [leader, follower] = leader_on_its_own_way(&world, &[]).await;
+    let [leader, follower] = leader_behind_proxy(&world, &[]).await;
     world.app(&format!("  limits: {{ callsPerSecond: {LIMIT} }}")).await;
     world.app_is("Verified").await;
-    // Executed, but whoever sent it will not hear of it, or too late.
+    // Executed, but the sender learns of it too late or not at all.
     let in_flight = match trouble {
         Trouble::Frozen => Misbehaviour::DelayAfter(Duration::from_secs(8)),
         Trouble::Killed | Trouble::CutOff => Misbehaviour::Hang { execute: true },
@@ -51,7 +51,7 @@ async fn take_over(run: Run) {
     world.reset("in-flight", "@TGS#in-flight", "").await;
     world.until_calls(1).await;
     world.many_resets(rooms.clone()).await;
-    // Each run strikes at another moment.
+    // Each run strikes at a different moment.
     world.until_calls(run.chance().random_range(3..15)).await;
     match trouble {
         Trouble::Killed => drop(leader.kill9()),
@@ -62,53 +62,53 @@ async fn take_over(run: Run) {
         Trouble::CutOff => world.way(Leg::Api).set(Line::Silent),
     }
     let struck = Instant::now();
-    // 15 s for the lease and a second to look again.
+    // 15 s for the lease to expire, and a second until the next check.
     until_leading(&follower, Duration::from_secs(20)).await;
-    let led_after = struck.elapsed();
-    let its_calls = world.tenures().remove(0).calls;
-    let silence = until(SOON, "a call of the successor", || async {
+    let leading_after = struck.elapsed();
+    let old_calls = world.tenures().remove(0).calls;
+    let silence = until(SOON, "a call of the new leader", || async {
         world.tenures().get(1).map(|tenure| tenure.first.saturating_duration_since(struck))
     })
     .await;
-    // At worst every permit is held for a call that the other one may still have under way: ten seconds, and one.
+    // At worst, calls that the old leader may still have in flight hold every permit: ten seconds plus one.
     assert!(silence <= Duration::from_secs(45), "{trouble:?}: no call for {silence:?}");
     if trouble == Trouble::CutOff {
-        // It cannot write down what it knows, and ends when its time to stop is over.
+        // It cannot record outcomes, and exits when its shutdown grace time is over.
         let exit = leader.wait_exit(Duration::from_mins(2)).await;
-        assert!(!exit.success(), "it ended as if all were well: {exit:?}");
+        assert!(!exit.success(), "it exited with success: {exit:?}");
     }
     let reset = world.reset_is("in-flight", "VerifiedEmpty").await;
     if trouble == Trouble::Frozen {
-        // It has an answer to tell of, and comes too late with it.
+        // It now gets its answer, but too late to record the outcome.
         leader.cont();
     }
     let exit = leader.wait_exit(Duration::from_mins(1)).await;
-    assert!(!exit.success(), "{trouble:?}: it ended as if all were well: {exit:?}");
+    assert!(!exit.success(), "{trouble:?}: it exited with success: {exit:?}");
     world.until_cleared(21, Duration::from_mins(1)).await;
     let tenures = world.assert_one_after_another();
     assert_eq!(tenures.len(), 2, "{tenures:#?}");
-    assert_eq!(tenures[0].calls, its_calls, "{trouble:?}: it went on calling after its time");
+    assert_eq!(tenures[0].calls, old_calls, "{trouble:?}: the old leader kept calling");
     world.assert_once_each(&rooms);
-    assert_eq!(world.calls("@TGS#in-flight"), 1, "it was read back, and not sent again");
+    assert_eq!(world.calls("@TGS#in-flight"), 1, "read back, not sent again");
     let still = world.object("gar", "in-flight").await.expect("the reset");
-    assert_eq!(still["status"], reset["status"], "what was settled was changed");
+    assert_eq!(still["status"], reset["status"], "a final status was changed");
     let fullest = world.vendor.fullest_window(APP_ID, Command::Clear, Duration::from_secs(1));
     assert!(fullest <= LIMIT, "{fullest} calls in one second");
     assert_eq!(follower.exit_status(), None, "{}", follower.logs());
-    println!("{trouble:?}: the other led after {led_after:.1?}, and called after {silence:.1?}");
+    println!("{trouble:?}: the follower led after {leading_after:.1?}, and called after {silence:.1?}");
     world.finish().await;
 }
 
 #[tokio::test]
 async fn failover_is_timely_and_calls_never_overlap() {
-    runs("D1", 9).side_by_side(3, take_over).await;
+    runs("D1", 9).side_by_side(3, fail_over).await;
 }
 
 #[tokio::test]
 async fn a_leader_frozen_between_intent_and_call_never_sends_it() {
     let world = World::breakable().await;
     world.room("@TGS#held");
-    let [leader, follower] = leader_on_its_own_way(&world, &SHORT_LEASE).await;
+    let [leader, follower] = leader_behind_proxy(&world, &SHORT_LEASE).await;
     world.app("").await;
     world.app_is("Verified").await;
     let plan = world.plan(Leg::Api, Boundary::intent().about("held"), Position::LostAnswer, Fault::Hold);
@@ -120,16 +120,16 @@ async fn a_leader_frozen_between_intent_and_call_never_sends_it() {
     plan.release();
     leader.cont();
     assert!(!leader.wait_exit(SOON).await.success());
-    // The other reads the group back, finds it full, and sends.
+    // The new leader reads the group back, finds attributes, and sends.
     let reset = world.reset_is("held", "Cleared").await;
     assert_eq!(world.calls("@TGS#held"), 1);
     assert!(reset["status"]["failures"].as_i64() <= Some(1), "{reset:#}");
     let tenures = world.assert_one_after_another();
-    assert_eq!(tenures[0].calls, probes, "it called although another one leads");
+    assert_eq!(tenures[0].calls, probes, "it called although another process leads");
 }
 
-/// How long after its start a process waits with a call for `group`, while a call of a dead one for `@TGS#hanging` may
-/// still be under way. `limits` are further lines of the app's spec.
+/// How long a new process waits before it calls for `group` while a call of a dead process for
+/// `@TGS#hanging` may still be in flight. `limits` are further lines of the app's spec.
 async fn silence_after_a_call_of_a_dead_process(limits: &str, group: &str) -> Duration {
     let world = World::new().await;
     for group in ["@TGS#hanging", "@TGS#next"] {
@@ -157,13 +157,13 @@ async fn silence_after_a_call_of_a_dead_process(limits: &str, group: &str) -> Du
 async fn calls_of_a_dead_process_hold_their_permits_until_they_can_no_longer_arrive() {
     let one = "  limits: { callsPerSecond: 1 }";
     let called = silence_after_a_call_of_a_dead_process(one, "@TGS#next").await;
-    // For all that anybody knows it is still on its way: ten seconds, and one for the window.
-    assert!(called >= Duration::from_secs(11), "the only permit was given away after {called:?}");
+    // The call may still be in flight: ten seconds, plus one for the rate limit's window.
+    assert!(called >= Duration::from_secs(11), "the only permit was reused after {called:?}");
 }
 
 #[tokio::test]
 async fn the_group_of_a_dead_process_is_not_written_until_its_call_can_no_longer_arrive() {
     let called = silence_after_a_call_of_a_dead_process("", "@TGS#hanging").await;
     // Ten seconds for the attempt, and one for the interval of the group.
-    assert!(called >= Duration::from_secs(11), "the group was written to again after {called:?}");
+    assert!(called >= Duration::from_secs(11), "the group was written again after {called:?}");
 }

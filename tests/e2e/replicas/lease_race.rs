@@ -1,4 +1,4 @@
-//! Two candidates and one lease that has run out.
+//! Two candidates compete for one expired lease.
 
 use testbed::proxy::{Boundary, Fault, Position};
 use testbed::runs::runs;
@@ -7,7 +7,7 @@ use testbed::until_ok;
 use crate::world::replicas::{leader_of, until_one_leads};
 use crate::world::{Leg, SOON, World};
 
-/// As the leader of yesterday left it: not released, and not renewed any more.
+/// A lease whose holder is gone: neither released nor renewed.
 const ABANDONED: &str = "apiVersion: coordination.k8s.io/v1
 kind: Lease
 metadata: { name: groupattr-operator }
@@ -19,11 +19,11 @@ spec:
   renewTime: 2026-01-01T00:00:00.000000Z
 ";
 
-/// An attempt to take the lease that is held here is not given up for half a minute.
+/// Acquiring the lease is held up by the proxy; these flags keep the candidate from giving up.
 const PATIENT: [&str; 2] = ["--lease-duration-seconds=90", "--lease-renew-deadline-seconds=60"];
 
-/// Only who waits for the lease reads it; who holds it writes.
-async fn looks_at_the_lease(world: &World) -> usize {
+/// How often the lease was read: candidates read it, the holder only writes.
+async fn lease_reads(world: &World) -> usize {
     let requests = world.requests("leases", "groupattr-operator").await;
     requests.iter().filter(|event| event.verb == "get").count()
 }
@@ -34,7 +34,7 @@ async fn race() {
     world.app("").await;
     world.reset("prize", "@TGS#prize", "").await;
     world.apply(ABANDONED).await;
-    // Both have watched it run out, and both writes are on their way before either of them arrives.
+    // Both candidates have seen it expire, and both writes are in flight before either arrives.
     let writes = Boundary::of("update", "leases").times(2);
     let plan = world.plan(Leg::Api, writes, Position::Before, Fault::Hold);
     let args = ["--lease-retry-seconds=1", PATIENT[0], PATIENT[1]];
@@ -42,24 +42,24 @@ async fn race() {
     plan.has_fired_times(2, SOON).await;
     plan.release();
     let first = until_one_leads(&candidates, SOON).await;
-    // The winner works, and the other one goes on looking at the lease without taking it.
+    // The winner works; the other one keeps reading the lease without taking it.
     world.reset_is("prize", "Cleared").await;
-    let looks = looks_at_the_lease(&world).await;
-    until_ok(SOON, "the other to look again", || async {
-        let more = looks_at_the_lease(&world).await;
-        if more >= looks + 3 { Ok(()) } else { Err(more) }
+    let reads = lease_reads(&world).await;
+    until_ok(SOON, "the other candidate to read the lease again", || async {
+        let more = lease_reads(&world).await;
+        if more >= reads + 3 { Ok(()) } else { Err(more) }
     })
     .await;
-    assert_eq!(leader_of(&candidates).await, Some(first), "another one leads by now");
+    assert_eq!(leader_of(&candidates).await, Some(first), "the leader has changed");
     let won = candidates.each_ref().map(|candidate| candidate.logs().matches("\"leading\"").count());
-    assert_eq!(won.iter().sum::<usize>(), 1, "how often each of them began to lead: {won:?}");
+    assert_eq!(won.iter().sum::<usize>(), 1, "how often each candidate became leader: {won:?}");
     assert_eq!(world.calls("@TGS#prize"), 1);
 
     let requests = world.requests("leases", "groupattr-operator").await;
     let refused = requests.iter().filter(|event| event.verb == "update" && event.code == 409).count();
-    assert_eq!(refused, 1, "both wrote, and one was refused");
+    assert_eq!(refused, 1, "both wrote, and one write was refused");
     let lease = world.object("lease", "groupattr-operator").await.expect("the lease");
-    assert_eq!(lease["spec"]["leaseTransitions"], 8, "it changed hands once: {lease:#}");
+    assert_eq!(lease["spec"]["leaseTransitions"], 8, "the lease changed hands once: {lease:#}");
     world.finish().await;
 }
 
@@ -68,7 +68,7 @@ async fn one_of_two_candidates_wins_an_expired_lease() {
     runs("D2", 20).side_by_side(5, |_| race()).await;
 }
 
-/// Nobody would give it back, and the others would wait for its whole span.
+/// Otherwise nobody would release the lease, and the others would wait for it to expire.
 #[tokio::test]
 async fn sigterm_during_lease_acquisition_releases_the_lease() {
     let world = World::breakable().await;

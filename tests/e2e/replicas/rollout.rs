@@ -1,4 +1,4 @@
-//! A thousand resets at once, and both replicas are replaced while they are sent.
+//! A thousand resets at once; both replicas are replaced while they are being sent.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::world::{APP_ID, SOON, World, numbered};
 const RESETS: usize = 1000;
 const LIMIT: usize = 25;
 
-async fn crowd() {
+async fn roll_out() {
     let world = World::new().await;
     let rooms = numbered("crowd", RESETS);
     world.rooms(&rooms);
@@ -20,17 +20,17 @@ async fn crowd() {
     let [first, second] = world.two(&SHORT_LEASE).await;
     world.many_resets(rooms.clone()).await;
     world.app(&format!("  limits: {{ callsPerSecond: {LIMIT} }}")).await;
-    let begun = Instant::now();
+    let started = Instant::now();
 
-    // As in a rolling update: a new one is ready, and an old one is told to end.
+    // As in a rolling update: a new replica is ready, and an old one gets SIGTERM.
     world.until_calls(RESETS / 10).await;
     let third = world.operator(&SHORT_LEASE).await;
     first.terminate();
     assert_eq!(first.wait_exit(SOON).await.code(), Some(0), "{}", first.logs());
-    // And the one that took over, whichever it is, dies without a word.
+    // Then SIGKILL hits whichever replica took over.
     let candidates = [second, third];
     let leading = until_one_leads(&candidates, SOON).await;
-    until(SOON, "calls of the one that took over", || async {
+    until(SOON, "calls of the new leader", || async {
         world.tenures().get(1).filter(|tenure| tenure.calls >= RESETS / 10).map(|_| ())
     })
     .await;
@@ -38,7 +38,7 @@ async fn crowd() {
     let fourth = world.start(world.launch(&SHORT_LEASE));
     world.until_cleared(RESETS, Duration::from_mins(10)).await;
 
-    let took = begun.elapsed();
+    let took = started.elapsed();
     let fullest = world.vendor.fullest_window(APP_ID, Command::Clear, Duration::from_secs(1));
     println!("{RESETS} resets in {took:.1?}; at most {fullest} calls in one second, of {LIMIT}");
     assert!(fullest <= LIMIT, "{fullest} calls in one second");
@@ -51,5 +51,5 @@ async fn crowd() {
 
 #[tokio::test]
 async fn a_thousand_resets_are_sent_once_each_within_the_limit_while_both_replicas_are_replaced() {
-    runs("E3", 1).one_by_one(|_| crowd()).await;
+    runs("E3", 1).one_by_one(|_| roll_out()).await;
 }

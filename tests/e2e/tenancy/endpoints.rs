@@ -1,4 +1,4 @@
-//! To make the operator call a host that it was not started for, with a signature in the URL.
+//! Attack: make the operator send a signed URL to a host that it is not allowed to call.
 
 use testbed::Vendor;
 use testbed::vendor::{Misbehaviour, When};
@@ -7,8 +7,8 @@ use super::platform::Tenancy;
 use super::tenant::Tenant;
 use crate::world::{APP_ID, KEY, chat_app, message_of};
 
-/// Ways to name the listener at 127.0.0.1:`port`, and other places that answer inside a cluster, while the operator
-/// was started for 127.0.0.1:`allowed` only. The API server's schema refuses what is no bare URL of a host.
+/// Spellings of the listener at 127.0.0.1:`port` and of other hosts inside a cluster, while only
+/// 127.0.0.1:`allowed` is allowed. The first list is refused by the CRD schema, the second by the operator.
 fn spellings(port: u16, allowed: u16) -> (Vec<String>, Vec<String>) {
     let refused_by_the_schema = vec![
         format!("http://127.0.0.1:{allowed}@127.0.0.1:{port}"),
@@ -91,13 +91,13 @@ async fn no_spelling_of_an_endpoint_reaches_a_host_that_is_not_allowed() {
         assert!(!said.is_empty() && said.len() <= 512, "{endpoint}: {said:?}");
     }
 
-    // The only other way is the vendor's own answer: a redirect, which the proof of an app must not follow.
+    // The only other way is a redirect in the vendor's answer, which a probe must not follow.
     home.account(of.account, KEY, &["administrator"]);
     let target = format!("{}/v4/group_open_attr_http_svc/get_group_attr", stranger.url());
     home.script(When::any().by(of.account), Misbehaviour::Redirect(target));
     tenant.create(&chat_app("redirected", of.account, &home.url(), "")).await;
     let app = of.tenant.until_reason("chatapp", "redirected", "Ready", "Unreachable").await;
     assert!(message_of(&app, "Ready").contains("HTTP 30"), "{app:#}");
-    assert!(of.calls() > 0, "the redirect was met");
+    assert!(of.calls() > 0, "the redirect was served");
     assert_eq!(stranger.connections(), 0);
 }

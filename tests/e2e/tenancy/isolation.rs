@@ -1,4 +1,4 @@
-//! To write what only the operator or the platform may write, and to refer to what is somebody else's.
+//! Attack: write what only the operator or the platform may write, and refer to what belongs to others.
 
 use serde_json::Value;
 
@@ -6,14 +6,14 @@ use super::platform::Tenancy;
 use super::tenant::Tenant;
 use crate::world::{message_of, reason_of};
 
-/// A status that would end a reset, or hold an attempt of another process against it.
+/// A status with a final result and a foreign pending attempt.
 const FORGED: &str = r#"{"status":{"observedGeneration":1,"attempts":7,"completionTime":"2026-01-01T00:00:00Z",
     "conditions":[{"type":"Succeeded","status":"True","reason":"Cleared","message":"forged",
         "lastTransitionTime":"2026-01-01T00:00:00Z"}],
     "pendingAttempt":{"id":"forged","number":1,"startTime":"2026-01-01T00:00:00Z",
         "deadline":"2026-01-01T00:00:10Z","holder":"forged","sdkAppID":1,"host":"forged.example.com:443"}}}"#;
 
-/// The manifest of a reset by the shared app, with whatever else the tenant writes into it.
+/// The manifest of a reset that uses the shared app; `more` is appended.
 fn reset(of: &Tenancy, name: &str, more: &str) -> String {
     format!(
         "apiVersion: groupattr.dev/v1alpha1
@@ -35,7 +35,7 @@ async fn a_handwritten_status_is_refused_or_dropped_and_the_room_is_cleared_once
     let tenant = Tenant::of(of.tenant.plane, &of.tenant.namespace).await;
     of.room("born");
     let forged: Value = serde_json::from_str(FORGED).unwrap();
-    // Suspended, so that what the server stored can be looked at before the operator has written its own.
+    // Suspended, so that the stored object can be examined before the operator writes a final status.
     tenant.create(&reset(&of, "born", &format!("  suspend: true\nstatus: {}", forged["status"]))).await;
     let suspended = of.tenant.reset_is("born", "Suspended").await;
     let merge = ["--type=merge", "-p", FORGED];
@@ -67,7 +67,7 @@ async fn no_reference_leaves_the_namespace() {
     let (vendor, account) = (of.platform.home.vendor.url(), of.account);
     let tenant = Tenant::of(of.tenant.plane, &of.tenant.namespace).await;
     of.tenant.plane.audit_marker().await.unwrap();
-    // In which namespaces the Secret was looked for.
+    // The namespaces in which the operator looked for the Secret.
     let places = || -> Vec<String> {
         let audit = of.tenant.plane.audit_of(&of.platform.home.account.user()).unwrap();
         let reads = audit.iter().filter(|event| event.resource == "secrets" && event.name == app);
@@ -75,7 +75,7 @@ async fn no_reference_leaves_the_namespace() {
     };
     let before = places().len();
 
-    // A field that does not exist is not stored; the Secret is looked for beside the app.
+    // Unknown fields are pruned; the Secret is read from the app's own namespace.
     let manifest = |name: &str, reference: &str| {
         format!(
             "apiVersion: groupattr.dev/v1alpha1
@@ -105,7 +105,7 @@ spec:
         assert!(!refused.ok && refused.stderr.contains("secretKeyRef.name"), "{path}: {}", refused.stderr);
     }
 
-    // Nor does a reset find an app elsewhere.
+    // A reset finds no app in another namespace either.
     for (name, reference) in [
         ("by-namespace", format!("{{ name: {app}, namespace: {home} }}")),
         ("by-kind", format!("{{ kind: ChatApp, name: {app}, apiGroup: v1 }}")),
@@ -127,7 +127,7 @@ spec: {{ groupID: {group:?}, appRef: {reference} }}
     }
     of.tenant.plane.audit_marker().await.unwrap();
     let since = &places()[before..];
-    assert!(!since.is_empty(), "the Secret was looked for in the tenant's own namespace");
+    assert!(!since.is_empty(), "the Secret should be looked for in the tenant's namespace");
     assert!(since.iter().all(|place| *place == of.tenant.namespace), "and nowhere else: {since:?}");
 }
 
@@ -154,7 +154,7 @@ spec: {{ sdkAppID: 1, region: Singapore, credentials: {{ secretKeyRef: {{ name: 
     let created = tenant.kubectl_with(&["create", "-f", "-"], &mine).await;
     assert!(!created.ok && created.stderr.contains("Forbidden"), "{}", created.stderr);
 
-    // A label on the reset itself, or another reset, opens nothing.
+    // A label on the reset itself grants nothing.
     tenant
         .create(
             &reset(&of, "labelled", "")

@@ -1,4 +1,4 @@
-//! To take all the memory of the operator that everybody shares.
+//! Attack: exhaust the memory of the shared operator with large objects.
 
 use std::fmt::Write as _;
 
@@ -10,13 +10,13 @@ use super::tenant::Tenant;
 use crate::world::replicas::ALONE;
 use crate::world::{OwnPlane, SOON, World};
 
-/// What the API server takes of annotations is 256 KiB an object.
+/// Just below the API server's limit of 256 KiB of annotations per object.
 const ANNOTATION: usize = 250_000;
 const OBJECTS: usize = 120;
-/// What the operator may take at its start; it begins with about 30 MiB.
+/// The operator's maximum during startup; without objects it needs about 30 MiB.
 const PEAK_KIB: u64 = 96 * 1024;
 
-/// Waiting resets and apps are kept in memory, for as long as they wait, so what a tenant hangs on them must not be.
+/// Waiting resets and apps stay in the cache, so their annotations must not.
 #[tokio::test]
 async fn large_objects_of_a_tenant_do_not_fill_memory() {
     let of = Tenancy::new("{ from: All }").await;
@@ -45,7 +45,7 @@ async fn large_objects_of_a_tenant_do_not_fill_memory() {
         }
         tenant.create(&batch).await;
     }
-    until_ok(SOON, "the operator to have seen all of them", || async {
+    until_ok(SOON, "the operator to have seen all objects", || async {
         let reasons = of.tenant.reasons().await;
         if reasons.get("Suspended") == Some(&(OBJECTS / 2)) { Ok(()) } else { Err(reasons) }
     })
@@ -54,16 +54,16 @@ async fn large_objects_of_a_tenant_do_not_fill_memory() {
     let sent = OBJECTS * ANNOTATION / 1024;
     assert!(grown < (sent * 3 / 4) as u64, "{sent} KiB of annotations made the operator grow by {grown} KiB");
 
-    // And it still does its work for others, at once.
+    // It still serves others without delay.
     of.reset("small").await;
     of.tenant.reset_is("small", "Cleared").await;
 }
 
-/// A list comes in pages, and a page is in memory as a whole.
+/// A list is read in pages, and a whole page is in memory at once.
 #[tokio::test]
 async fn large_objects_listed_at_startup_do_not_fill_memory() {
     const LARGE: usize = 300;
-    // Whoever looks back at what happened on an API server reads all that was ever sent to it.
+    // Its own API server, because other tests would have to read these objects in the audit log.
     let plane = OwnPlane::new().await;
     let world = World::on(*plane).await;
     let tenant = Tenant::of(world.plane, &world.namespace).await;

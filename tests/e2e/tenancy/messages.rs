@@ -1,4 +1,4 @@
-//! To learn from what can be read what others do.
+//! Attack: learn about other tenants from whatever is readable.
 
 use testbed::until_ok;
 use testbed::vendor::{Misbehaviour, When};
@@ -6,7 +6,7 @@ use testbed::vendor::{Misbehaviour, When};
 use super::platform::Tenancy;
 use crate::world::{SOON, World};
 
-/// Everything with text in it that somebody in this namespace can read.
+/// All text that a user of this namespace can read.
 async fn readable(world: &World) -> String {
     let got = world.kubectl(&["get", "gar,chatapps,events.events.k8s.io", "-o", "yaml"]).await;
     assert!(got.ok, "{}", got.stderr);
@@ -21,7 +21,7 @@ async fn text_of_one_tenant_never_reaches_another() {
     let vendor = &of.platform.home.vendor;
     let group = format!("@TGS#canary-group-{}", of.account);
     vendor.room(of.account, &group, &[("canary-seat", "canary-person")]);
-    // The vendor answers with a text about the call, and later refuses the account.
+    // The vendor first answers with a text about the call, and later rejects the account.
     vendor.script(
         When::clear().of(&group).times(1),
         Misbehaviour::WrongBody(
@@ -39,26 +39,26 @@ async fn text_of_one_tenant_never_reaches_another() {
 
     let theirs = readable(&other).await;
     for mark in ["canary-reset", "canary-group", "canary-request", "Failed", "10004"] {
-        assert!(theirs.contains(mark), "{mark} is not even in their own namespace: {theirs}");
+        assert!(theirs.contains(mark), "{mark} is missing in their own namespace: {theirs}");
     }
-    assert!(!theirs.contains("canary-text"), "the vendor's words about the platform's account: {theirs}");
+    assert!(!theirs.contains("canary-text"), "the vendor's text about the platform's account: {theirs}");
     let platform = [of.platform.home.namespace.as_str(), "scripted", "Secret"];
     let mine = readable(&of.tenant).await;
     let others = ["canary".to_owned(), format!("{}\n", other.namespace)];
     for mark in others.iter().map(String::as_str).chain(platform) {
         assert!(!mine.contains(mark), "{mark:?} can be read: {mine}");
     }
-    // With the end of its line: one namespace's name can be the beginning of another's.
+    // With the newline, because a namespace's name can be a prefix of another's.
     let namespace = format!("{}\n", of.tenant.namespace);
     assert!(!theirs.contains(&namespace) && !theirs.contains("refused"), "{theirs}");
-    // Who can reach the metrics learns which apps there are, and nothing of what is done with them.
-    // They are asked for again: the operator serves the floods of its neighbours' tests meanwhile.
+    // The metrics reveal which apps exist, but not how they are used. The request is retried, because tests
+    // that flood the same operator run at the same time.
     let look = || async { of.platform.operator.metrics().await.map_err(|error| format!("{error:#}")) };
     let metrics = until_ok(SOON, "the metrics", look).await;
     assert!(metrics.contains(&of.app) && !metrics.contains("canary"), "{metrics}");
 }
 
-/// Events about a cluster-scoped object stand in the namespace `default`, which may be a tenant's.
+/// Events about a cluster-scoped object are in the namespace `default`, which may belong to a tenant.
 #[tokio::test]
 async fn events_about_the_platforms_app_contain_only_reason_and_code() {
     let (rejected, lost) = (Tenancy::new("{ from: None }").await, Tenancy::new("{ from: None }").await);
@@ -72,7 +72,7 @@ async fn events_about_the_platforms_app_contain_only_reason_and_code() {
         (&rejected, "CredentialsRejected", "(CredentialsRejected, code 70003)"),
         (&lost, "SecretNotFound", "(SecretNotFound)"),
     ] {
-        // A new spec is proved anew.
+        // A changed spec is verified again.
         of.tenant.patch("clusterchatapp", &of.app, r#"{"limits":{"callsPerSecond":7}}"#).await;
         of.app_is(reason).await;
         let about = format!("regarding.kind=ClusterChatApp,regarding.name={}", of.app);

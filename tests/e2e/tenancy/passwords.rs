@@ -1,4 +1,4 @@
-//! To have somebody's password taken for a key: from a signature that was made with a weak one, it can be guessed.
+//! Attack: have a password used as a key. A signature made with a weak password lets an attacker guess it.
 
 use serde_json::json;
 use testbed::until_ok;
@@ -7,7 +7,7 @@ use super::platform::Tenancy;
 use super::tenant::Tenant;
 use crate::world::{SOON, chat_app, message_of, reason_of};
 
-/// Accounts that nobody else names here.
+/// Accounts that no other test uses.
 const FIRST: u64 = 2_000_000_000;
 
 #[tokio::test]
@@ -33,7 +33,7 @@ async fn a_password_in_a_secret_the_tenant_cannot_read_is_neither_used_nor_revea
     let apps: Vec<String> = (FIRST..)
         .zip(&entries)
         .map(|(account, entry)| {
-            // Where they may send it: as allowed as any endpoint is.
+            // The endpoint itself is allowed.
             vendor.account(account, "4711", &["administrator"]);
             let app = chat_app(entry, account, &vendor.url(), "");
             app.replace("name: chat }", &format!("name: database, key: {entry} }}"))
@@ -48,20 +48,20 @@ async fn a_password_in_a_secret_the_tenant_cannot_read_is_neither_used_nor_revea
              the form in which the chat console shows a key. Store the account's key there, or name its entry in \
              credentials.secretKeyRef."
         );
-        assert_eq!(said, expected, "the same for all of them, whatever their length");
+        assert_eq!(said, expected, "the message must be the same whatever the length");
     }
-    // An app is looked at again while it does not work, and with a changed spec.
+    // An app is checked again while it does not work, and after a spec change.
     for entry in &entries {
         of.tenant.patch("chatapp", entry, r#"{"limits":{"callsPerSecond":7}}"#).await;
-        until_ok(SOON, "the changed app to be looked at", || async {
+        until_ok(SOON, "the changed app to be checked", || async {
             let app = of.tenant.object("chatapp", entry).await.unwrap_or_default();
-            let is_told =
+            let is_checked =
                 app["status"]["observedGeneration"] == 2 && reason_of(&app, "Ready") == "SecretKeyInvalid";
-            if is_told { Ok(()) } else { Err(app) }
+            if is_checked { Ok(()) } else { Err(app) }
         })
         .await;
     }
     let sent =
         vendor.entries(|call| call.sdkappid.is_some_and(|account| (FIRST..FIRST + 10).contains(&account)));
-    assert!(sent.is_empty(), "{} calls were made with somebody's password", sent.len());
+    assert!(sent.is_empty(), "{} calls were signed with a password", sent.len());
 }

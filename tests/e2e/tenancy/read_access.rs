@@ -1,4 +1,4 @@
-//! To read what is the platform's, or another tenant's.
+//! Attack: read what belongs to the platform or to another tenant.
 
 use super::platform::Tenancy;
 use super::tenant::Tenant;
@@ -11,7 +11,7 @@ async fn a_tenant_cannot_read_the_platforms_secret_its_app_or_another_namespace(
     of.tenant.reset_is("mine", "Cleared").await;
     let (home, neighbour) = (of.platform.home.namespace.as_str(), of.tenant.plane.namespace().await.unwrap());
     let tenant = Tenant::of(of.tenant.plane, &of.tenant.namespace).await;
-    // What is allowed works, so that the refusals mean something.
+    // Permitted requests work, so the refusals below are meaningful.
     let own = tenant.kubectl(&["get", "gar"]).await;
     assert!(own.ok && own.stdout.contains("mine") && own.stdout.contains("Cleared"), "{}", own.stderr);
 
