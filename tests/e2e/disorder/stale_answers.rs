@@ -101,7 +101,7 @@ async fn an_intent_with_a_lost_answer_is_withdrawn_despite_an_api_outage() {
     world.app_is("Verified").await;
     let (api, intent) = (world.way(Leg::Api), || Boundary::intent().about("lost"));
     // The watch does not show it either.
-    let _held = world.plan(Leg::Api, intent(), Position::Before, Fault::Tell(api.watch_holder(RESETS)));
+    let _held = world.plan(Leg::Api, intent(), Position::Before, Fault::Run(api.watch_holder(RESETS)));
     let stored = world.plan(Leg::Api, intent(), Position::LostAnswer, Fault::Reset);
     let get = Boundary::of("get", RESETS).about("lost").times(2);
     let gets = world.plan(Leg::Api, get, Position::Before, Fault::Reset);

@@ -25,7 +25,7 @@ async fn late_and_duplicated_watch_events_cause_no_call() {
             // From a random write on, the watch delivers no events: the operator knows what it wrote, while
             // its watch still shows the previous state.
             let write = chance.random_range(1..=10);
-            let hold = Fault::Tell(api.watch_holder(RESETS));
+            let hold = Fault::Run(api.watch_holder(RESETS));
             let writes = Boundary::of("update", "groupattributeresets/status").nth(write);
             let plan = world.plan(Leg::Api, writes, Position::After, hold);
             world.many_resets(resets.clone()).await;

@@ -61,7 +61,7 @@ async fn recovers_from(loss: Loss) {
         Loss::Cut => {
             for nth in 1..=3 {
                 let again = Boundary::of("watch", RESETS).nth(1);
-                let begun = world.plan(Leg::Api, again, Position::After, Fault::Tell(Box::new(|| {})));
+                let begun = world.plan(Leg::Api, again, Position::After, Fault::Run(Box::new(|| {})));
                 api.cut_watches(RESETS);
                 begun.has_fired(SOON).await;
                 assert_eq!(
@@ -103,7 +103,7 @@ async fn a_half_open_watch_is_replaced_in_time() {
             world.app("").await;
             world.app_is("Verified").await;
             // The stream stays open and never delivers anything again, not even its end.
-            world.way(Leg::Api).bury_watches(RESETS);
+            world.way(Leg::Api).freeze_watches(RESETS);
             world.many_resets(resets.clone()).await;
             world.until_cleared(COUNT, Duration::from_secs(330)).await;
             for (_, group) in &resets {

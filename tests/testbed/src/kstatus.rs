@@ -1,24 +1,24 @@
-//! What Helm 4 `--wait`, Flux and other users of kstatus make of an object.
+//! The status that Helm 4 `--wait`, Flux and other users of kstatus compute for an object.
 //!
-//! The rule for custom resources, restated from the package `sigs.k8s.io/cli-utils/pkg/kstatus/status`, because every
-//! test asks for every status; `tests/gitops` compares it with that package.
+//! It reimplements the rule for custom resources of `sigs.k8s.io/cli-utils/pkg/kstatus/status`, because every
+//! test evaluates every status; `tests/e2e/gitops` compares it with that package.
 
 use serde_json::Value;
 
-/// The verdict, by the names of kstatus.
+/// The verdict, in the terms of kstatus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// Not there yet.
+    /// Not reconciled yet.
     InProgress,
-    /// Will not get there without help.
+    /// Cannot reconcile without intervention.
     Failed,
-    /// The object is as it was asked for.
+    /// Fully reconciled.
     Current,
     /// Being deleted.
     Terminating,
 }
 
-/// Judges an object as read from the API server.
+/// Computes the status of an object as read from the API server.
 #[must_use]
 pub fn kstatus(object: &Value) -> Status {
     if !object["metadata"]["deletionTimestamp"].is_null() {
@@ -28,7 +28,7 @@ pub fn kstatus(object: &Value) -> Status {
     if !generation.is_null() && !observed.is_null() && observed != generation {
         return Status::InProgress;
     }
-    // Of these two the first in the list decides, even if the other is true as well; only then comes `Ready`.
+    // The first of these two in the list decides, even if the other is true as well; `Ready` comes last.
     for (name, status) in conditions(object) {
         match (name, status) {
             ("Reconciling", "True") => return Status::InProgress,

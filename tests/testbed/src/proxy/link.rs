@@ -1,4 +1,4 @@
-//! One connection through the proxy: each request meets its faults, goes on, and its answer comes back.
+//! One connection through the proxy: applies faults to each request and forwards it and its answer.
 
 use std::{
     convert::Infallible,
@@ -27,18 +27,18 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, rustls::pki_types::ServerName};
 
 use super::{
     Line,
-    delivered::{Obedient, Orders},
+    delivered::{Control, Controlled},
     plan::{Plans, Position, Verdict},
     request::Passing,
     watching::{self, Answer, Watches},
 };
 use crate::server::Wire;
 
-/// What all connections of one way share.
-pub(super) struct Way {
+/// State shared by all connections of one proxy.
+pub(super) struct Link {
     /// `127.0.0.1:…`
     pub(super) target: String,
-    /// For a target that speaks TLS.
+    /// Set if the target uses TLS.
     pub(super) trust: Option<TlsConnector>,
     pub(super) plans: Arc<Mutex<Plans>>,
     pub(super) watches: Arc<Watches>,
@@ -46,64 +46,64 @@ pub(super) struct Way {
     pub(super) passed: Mutex<Vec<Passing>>,
 }
 
-/// How this request ends.
+/// The end of a request.
 enum End {
     Answer(Response<Answer>),
-    /// The connection is closed, perhaps with a reset.
+    /// Close the connection, possibly with a reset.
     Close,
 }
 
 type Sender = client::conn::http1::SendRequest<Full<Bytes>>;
 
-/// Carries one connection until either side closes it.
-pub(super) async fn carry(stream: TcpStream, way: Arc<Way>, tls: Option<TlsAcceptor>) {
+/// Serves one connection until either side closes it.
+pub(super) async fn carry(stream: TcpStream, link: Arc<Link>, tls: Option<TlsAcceptor>) {
     match tls {
-        None => serve(stream, way).await,
+        None => serve(stream, link).await,
         Some(tls) => {
             if let Ok(stream) = tls.accept(stream).await {
-                serve(stream, way).await;
+                serve(stream, link).await;
             }
         }
     }
 }
 
-async fn serve(stream: impl Wire + 'static, way: Arc<Way>) {
-    let orders = Orders::default();
+async fn serve(stream: impl Wire + 'static, link: Arc<Link>) {
+    let control = Control::default();
     let upstream = Arc::new(AsyncMutex::new(None));
-    let stream = TokioIo::new(Obedient { stream, orders: orders.clone() });
+    let stream = TokioIo::new(Controlled { stream, control: control.clone() });
     let service = service_fn(move |request: Request<Incoming>| {
-        let (way, orders, upstream) = (Arc::clone(&way), orders.clone(), Arc::clone(&upstream));
+        let (link, control, upstream) = (Arc::clone(&link), control.clone(), Arc::clone(&upstream));
         async move {
-            match way.request(request, &orders, &upstream).await {
+            match link.request(request, &control, &upstream).await {
                 End::Answer(answer) => Ok(answer),
                 End::Close => Err(io::Error::from(io::ErrorKind::ConnectionReset)),
             }
         }
     });
-    // Whatever ends it is the test's doing, or the client's.
+    // An error is caused by the test or the client.
     let _ = http1::Builder::new().serve_connection(stream, service).await;
 }
 
-impl Way {
+impl Link {
     async fn request(
         self: &Arc<Self>,
         request: Request<Incoming>,
-        orders: &Orders,
+        control: &Control,
         upstream: &AsyncMutex<Option<Sender>>,
     ) -> End {
         let (head, body) = request.into_parts();
         let Ok(body) = body.collect().await else { return End::Close };
         let body = body.to_bytes();
         let passing = Passing::of(&head, &body);
-        self.is_up().await;
+        self.wait_until_up().await;
         let met = self.plans.lock().expect("no panic while holding this lock").meets(&passing);
         self.passed.lock().expect("no panic while holding this lock").push(Passing {
-            // Kept for tests that ask what went this way; the bodies of a long test would fill the memory.
+            // For tests that look at past requests; the bodies of a long test would use too much memory.
             body: serde_json::Value::Null,
             ..passing.clone()
         });
 
-        if let Some(end) = self.meet(&met, Position::Before, orders).await {
+        if let Some(end) = self.apply_faults(&met, Position::Before, control).await {
             return end;
         }
         let Ok(answer) = self.forward(head, body, upstream).await else { return End::Close };
@@ -112,43 +112,43 @@ impl Way {
             head.headers.remove(hop);
         }
         if passing.verb == "watch" && head.status.is_success() {
-            if let Some(end) = self.meet(&met, Position::LostAnswer, orders).await {
+            if let Some(end) = self.apply_faults(&met, Position::LostAnswer, control).await {
                 return end;
             }
-            // A watch has been answered when it has begun.
-            self.meet_after(&met, orders);
-            orders.body_taken();
+            // A watch counts as answered once it has started.
+            self.apply_after(&met, control);
+            control.body_taken();
             let body = watching::body(passing.resource, body, &self.watches, self.line.subscribe());
             return End::Answer(Response::from_parts(head, body));
         }
         let Ok(body) = body.collect().await else { return End::Close };
-        if let Some(end) = self.meet(&met, Position::LostAnswer, orders).await {
+        if let Some(end) = self.apply_faults(&met, Position::LostAnswer, control).await {
             return end;
         }
-        self.is_up().await;
-        self.meet_after(&met, orders);
-        End::Answer(Response::from_parts(head, whole(body.to_bytes(), orders.clone())))
+        self.wait_until_up().await;
+        self.apply_after(&met, control);
+        End::Answer(Response::from_parts(head, whole(body.to_bytes(), control.clone())))
     }
 
-    /// Nothing passes while the way is silent.
-    async fn is_up(&self) {
+    /// Nothing passes while the line is silent.
+    async fn wait_until_up(&self) {
         let mut line = self.line.subscribe();
         let _ = line.wait_for(|line| *line == Line::Up).await;
     }
 
-    /// Lets the faults of this position happen, one after another; `None` when the request goes on after them.
-    async fn meet(&self, met: &[(u64, Position)], here: Position, orders: &Orders) -> Option<End> {
+    /// Fires the faults of this position in order; `None` if the request continues.
+    async fn apply_faults(&self, met: &[(u64, Position)], here: Position, control: &Control) -> Option<End> {
         for (number, _) in met.iter().filter(|(_, position)| *position == here) {
             let verdict = self.plans.lock().expect("no panic while holding this lock").fire(*number);
             match verdict {
                 Verdict::GoOn => {}
                 Verdict::Vanish => pending().await,
                 Verdict::Reset => {
-                    orders.reset();
+                    control.reset();
                     return Some(End::Close);
                 }
                 Verdict::Answer(code, headers, body) => {
-                    return Some(End::Answer(invented(code, headers, body)));
+                    return Some(End::Answer(synthetic(code, headers, body)));
                 }
                 Verdict::Wait(delay) => tokio::time::sleep(delay).await,
                 Verdict::WaitForRelease(mut state) => {
@@ -159,8 +159,8 @@ impl Way {
         None
     }
 
-    /// Faults that come after the answer wait until it has left.
-    fn meet_after(&self, met: &[(u64, Position)], orders: &Orders) {
+    /// Fires the faults of [`Position::After`] once the answer has been sent.
+    fn apply_after(&self, met: &[(u64, Position)], control: &Control) {
         let due: Vec<u64> = met
             .iter()
             .filter(|(_, position)| *position == Position::After)
@@ -168,7 +168,7 @@ impl Way {
             .collect();
         if !due.is_empty() {
             let plans = Arc::clone(&self.plans);
-            orders.after_this_answer(Box::new(move || {
+            control.after_this_answer(Box::new(move || {
                 for number in due {
                     let _ = plans.lock().expect("no panic while holding this lock").fire(number);
                 }
@@ -176,7 +176,7 @@ impl Way {
         }
     }
 
-    /// Sends the request on the one connection behind this one.
+    /// Forwards the request on this connection's upstream connection.
     async fn forward(
         &self,
         head: Parts,
@@ -184,7 +184,7 @@ impl Way {
         upstream: &AsyncMutex<Option<Sender>>,
     ) -> Result<Response<Incoming>, Box<dyn std::error::Error + Send + Sync>> {
         let mut sender = upstream.lock().await;
-        // The target closes connections that have been idle; this one has then never been used for this request.
+        // The target may have closed an idle connection; then the request has not been sent on it.
         if let Some(used) = sender.as_mut()
             && used.ready().await.is_err()
         {
@@ -203,16 +203,16 @@ impl Way {
         let stream = TcpStream::connect(&self.target).await?;
         stream.set_nodelay(true)?;
         match &self.trust {
-            None => shake_hands(stream).await,
+            None => http_handshake(stream).await,
             Some(trust) => {
                 let host = self.target.split(':').next().unwrap_or_default().to_owned();
-                shake_hands(trust.connect(ServerName::try_from(host)?, stream).await?).await
+                http_handshake(trust.connect(ServerName::try_from(host)?, stream).await?).await
             }
         }
     }
 }
 
-async fn shake_hands(
+async fn http_handshake(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 ) -> Result<Sender, Box<dyn std::error::Error + Send + Sync>> {
     let (mut sender, connection) = client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -221,20 +221,20 @@ async fn shake_hands(
     Ok(sender)
 }
 
-/// A body that says when it has been taken.
-fn whole(bytes: Bytes, orders: Orders) -> Answer {
+/// A body that reports when it has been taken.
+fn whole(bytes: Bytes, control: Control) -> Answer {
     if bytes.is_empty() {
-        orders.body_taken();
+        control.body_taken();
     }
-    let told = Full::new(bytes).map_frame(move |frame| {
-        orders.body_taken();
+    let observed = Full::new(bytes).map_frame(move |frame| {
+        control.body_taken();
         frame
     });
-    told.map_err(|never: Infallible| match never {}).boxed_unsync()
+    observed.map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
-/// An answer that the target never gave.
-fn invented(code: u16, headers: Vec<(&'static str, String)>, body: String) -> Response<Answer> {
+/// An answer made up by the proxy.
+fn synthetic(code: u16, headers: Vec<(&'static str, String)>, body: String) -> Response<Answer> {
     let body = if body.is_empty() {
         json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": code,
@@ -252,7 +252,7 @@ fn invented(code: u16, headers: Vec<(&'static str, String)>, body: String) -> Re
     answer.body(body).expect("a code and headers that a test has chosen")
 }
 
-/// As the API server words them (`k8s.io/apimachinery`, `metav1.StatusReason`).
+/// The API server's reason for a code (`metav1.StatusReason` of `k8s.io/apimachinery`).
 fn reason(code: u16) -> &'static str {
     match code {
         401 => "Unauthorized",
