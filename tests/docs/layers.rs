@@ -114,7 +114,7 @@ fn modules_depend_only_on_those_listed_before_them() {
     let map = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
     let listed: Vec<usize> =
         LAYERS.iter().map(|layer| map.find(&format!("[`{layer}`]")).expect("a row of the map")).collect();
-    assert!(listed.is_sorted(), "src/lib.rs lists the modules in another order");
+    assert!(listed.is_sorted(), "src/lib.rs lists the modules in a different order");
     let rank =
         |module: &Module| LAYERS.iter().position(|layer| module.first().is_some_and(|top| top == layer));
     let mut checked = 0;

@@ -97,7 +97,7 @@ fn every_documented_field_exists() {
     }
 }
 
-/// Every reason of `Succeeded`.
+/// All reasons of `Succeeded`.
 pub(crate) fn reasons() -> BTreeSet<String> {
     let schema = serde_json::to_value(schemars::schema_for!(Reason)).unwrap();
     let listed = schema["oneOf"].as_array().unwrap().iter();
@@ -106,7 +106,7 @@ pub(crate) fn reasons() -> BTreeSet<String> {
     all
 }
 
-/// Every reason of the `Ready` of an app.
+/// All reasons of an app's `Ready`.
 pub(crate) fn app_reasons() -> BTreeSet<String> {
     use AppReason::{
         AccountUnavailable, CredentialsRejected, EndpointNotAllowed, Pending, SecretKeyInvalid,
@@ -199,7 +199,7 @@ fn every_command_is_documented() {
     }
 }
 
-/// Those of `run` are in the table above; what the others take besides stands in the text.
+/// The flags of `run` are in the table above; those of other commands are in the text.
 #[test]
 fn every_flag_of_the_other_commands_is_documented() {
     let flags = |command: &str| -> BTreeSet<String> {
@@ -215,8 +215,9 @@ fn every_flag_of_the_other_commands_is_documented() {
         let own: Vec<&String> = all.difference(&shared).collect();
         assert_eq!(own.len(), count, "{own:?}");
         for flag in own {
-            let is_told = text.contains(&format!("`--{flag} ")) || text.contains(&format!("`--{flag}`"));
-            assert!(is_told, "--{flag} of {command} is not in {REFERENCE}");
+            let is_documented =
+                text.contains(&format!("`--{flag} ")) || text.contains(&format!("`--{flag}`"));
+            assert!(is_documented, "--{flag} of {command} is not in {REFERENCE}");
         }
     }
 }

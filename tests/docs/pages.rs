@@ -1,11 +1,11 @@
-//! All pages: links, and the tests and files that they name.
+//! Links on all pages, and the tests and files they name.
 
 use std::path::Path;
 
 use crate::sources::tests;
 use crate::text::{pages, quoted, root};
 
-/// Headings become anchors as GitHub makes them.
+/// The anchors that GitHub generates for headings.
 fn anchors(text: &str) -> Vec<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
     let plain = |heading: &str| -> String {
@@ -16,7 +16,7 @@ fn anchors(text: &str) -> Vec<String> {
     headings.map(plain).collect()
 }
 
-/// Targets of links: `](target)` and `]: target`.
+/// Link targets: `](target)` and `]: target`.
 fn links(text: &str) -> Vec<String> {
     let inline = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let listed =

@@ -158,7 +158,7 @@ fn every_fault_matrix_row_has_its_test() {
         if cells[0].is_empty() {
             known.insert(cells[2].trim_matches('`').to_owned());
         } else if cells[0] != "row" && !cells[0].starts_with("---") {
-            assert!(known.contains(&cells[0]), "{FAULTS}: {} is no row of {MATRIX}", cells[0]);
+            assert!(known.contains(&cells[0]), "{FAULTS}: {} is not a row of {MATRIX}", cells[0]);
         }
     }
     assert_each_once(&listed, &known);
@@ -166,10 +166,10 @@ fn every_fault_matrix_row_has_its_test() {
         let file = format!("tests/e2e/faults/{label}.rs");
         for test in end_to_end.iter().map(|name| only(&tests, name)) {
             let is_run = test.body.contains(&format!("runs(\"{label}\""));
-            assert!(is_run || test.path.ends_with(&file), "{} has no run of {label}", test.path.display());
+            assert!(is_run || test.path.ends_with(&file), "{} does not run {label}", test.path.display());
         }
         let is_same = matrix.contains(&format!("[\"{label}\", \"{}\"]", cells[1]));
-        assert!(is_same || root().join(&file).exists(), "{MATRIX} says something else of {label}");
+        assert!(is_same || root().join(&file).exists(), "{MATRIX} describes {label} differently");
     }
 }
 

@@ -56,7 +56,7 @@ fn the_files_are_what_the_program_prints() {
     }
     let others = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name());
     for other in others.filter_map(|name| name.into_string().ok()) {
-        assert!(FILES.contains(&other.as_str()), "crds/{other} is none of the program's CRDs; remove it");
+        assert!(FILES.contains(&other.as_str()), "crds/{other} is not a CRD of the program; remove it");
     }
 }
 
@@ -69,7 +69,7 @@ fn every_string_list_and_map_has_a_maximum() {
             Some("array") => bound("maxItems"),
             Some("object") => schema["additionalProperties"].is_null() || bound("maxProperties"),
             Some("integer" | "boolean") => true,
-            other => panic!("{path} has the type {other:?}"),
+            other => panic!("{path} has type {other:?}"),
         };
         if !is_bounded {
             unbounded.push(path.to_owned());

@@ -128,7 +128,7 @@ async fn each_invalid_field_of_a_reset_is_refused_exactly_at_its_bound() {
     check(&namespace, "GroupAttributeReset", &reset(), &cases).await;
 }
 
-/// What both kinds of app have in common.
+/// Cases that apply to both kinds of app.
 fn app_cases() -> Vec<(Value, Option<&'static str>)> {
     let one =
         Some("set exactly one of region and endpoint; region is the data centre shown in the chat console");

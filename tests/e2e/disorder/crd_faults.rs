@@ -66,7 +66,7 @@ async fn nothing_is_sent_under(wrong: &str, log: &str) {
     world.app_is("Verified").await;
     world.reset("probe", "@TGS#probe", "  suspend: true").await;
     plane.install_crds(wrong).await.expect("the wrong CRD");
-    until(SOON, "the wrong CRD to be in force", || async {
+    until(SOON, "the wrong CRD to take effect", || async {
         let pending = r#"{"status":{"pendingAttempt":{"id":"none"}}}"#;
         let patch = ["patch", "gar", "probe", "--subresource=status", "--type=merge", "-p", pending];
         let done = world.kubectl(&[&patch[..], &["--dry-run=server", "-o", "json"]].concat()).await;

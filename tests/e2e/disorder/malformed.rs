@@ -83,7 +83,7 @@ async fn store_malformed(world: &World) {
     install_loose_crds(world.plane).await;
     let odd =
         "apiVersion: groupattr.dev/v1alpha1\nkind: ChatApp\nmetadata: { name: odd }\nspec: { sdkAppID: x }";
-    until_ok(SOON, "the loose CRDs to be in force", || async {
+    until_ok(SOON, "the loose CRDs to take effect", || async {
         let (first, _) = &malformed()[0];
         world.plane.apply_in(&world.namespace, &first.to_string()).await?;
         world.plane.apply_in(&world.namespace, odd).await

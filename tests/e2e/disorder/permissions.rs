@@ -15,9 +15,9 @@ const REPORT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How a missing rule shows.
 struct Sign {
-    /// In the log.
+    /// The text in the log.
     log: &'static str,
-    /// In a metric with these labels, from this value on.
+    /// The metric with its labels, and the minimum value.
     metric: (&'static str, &'static [(&'static str, &'static str)], f64),
     /// Whether it is removed from a running operator, or missing from the start.
     while_running: bool,

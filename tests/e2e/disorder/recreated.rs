@@ -48,11 +48,11 @@ impl World {
     /// Deletes a reset and re-creates it with `create`; returns both uids.
     async fn recreate(&self, name: &str, create: impl Future<Output = ()>) -> [String; 2] {
         let uid = |object: &Value| object["metadata"]["uid"].as_str().expect("a uid").to_owned();
-        let old = uid(&self.object("gar", name).await.expect("the first one"));
+        let old = uid(&self.object("gar", name).await.expect("the first object"));
         let deleted = self.kubectl(&["delete", "gar", name]).await;
         assert!(deleted.ok, "{}", deleted.stderr);
         create.await;
-        let new = uid(&self.object("gar", name).await.expect("the second one"));
+        let new = uid(&self.object("gar", name).await.expect("the second object"));
         assert_ne!(old, new);
         [old, new]
     }
@@ -108,7 +108,7 @@ async fn each_point() {
         assert!(old.is_disjoint(&new), "{name}: the second object shows an attempt of the first");
         assert!(!new.is_empty(), "{name}: no attempt for the second object");
         let last = stored.iter().rfind(|one| one.object["metadata"]["uid"] == uids[name][0].as_str());
-        let last = reason_of(&last.expect("the first one").object, "Succeeded");
+        let last = reason_of(&last.expect("the first object").object, "Succeeded");
         assert!(point.reasons.contains(&last.as_str()), "{name}: {last}");
         for pair in world.vendor.clears_of(&group).windows(2) {
             let apart =

@@ -126,10 +126,10 @@ async fn an_outcome_with_spurious_conflicts_is_retried_with_backoff() {
     world.app_is("Verified").await;
     let outcome = Boundary::outcome().about("refused").times(5);
     let conflicts = world.plan(Leg::Api, outcome, Position::Before, Fault::code(409));
-    let begun = Instant::now();
+    let started = Instant::now();
     world.reset("refused", "@TGS#refused", "").await;
     world.reset_is("refused", "Cleared").await;
     // The backoff starts at 100 ms and doubles each time.
-    assert!(begun.elapsed() >= Duration::from_millis(3100), "{:?}", begun.elapsed());
+    assert!(started.elapsed() >= Duration::from_millis(3100), "{:?}", started.elapsed());
     assert_eq!((conflicts.fired(), world.calls("@TGS#refused")), (5, 1));
 }

@@ -9,7 +9,7 @@ use testbed::{until, until_ok};
 use super::text::{page, quoted, rows, section};
 use crate::world::{SOON, World, plane, rights};
 
-/// A metric's kind and the names of its labels, by its name.
+/// Type and label names of each metric, by name.
 type Table = BTreeMap<String, (String, BTreeSet<String>)>;
 
 #[tokio::test]

@@ -64,7 +64,7 @@ async fn both_helm_versions_install_with_the_documented_values() {
     assert!(checked > 0, "no page shows values");
 }
 
-/// The blocks of one language in a Markdown text.
+/// The code blocks of one language in a Markdown text.
 fn blocks(text: &str, language: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut lines = text.lines();

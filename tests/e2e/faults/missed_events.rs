@@ -61,9 +61,9 @@ async fn recovers_from(loss: Loss) {
         Loss::Cut => {
             for nth in 1..=3 {
                 let again = Boundary::of("watch", RESETS).nth(1);
-                let begun = world.plan(Leg::Api, again, Position::After, Fault::Run(Box::new(|| {})));
+                let started = world.plan(Leg::Api, again, Position::After, Fault::Run(Box::new(|| {})));
                 api.cut_watches(RESETS);
-                begun.has_fired(SOON).await;
+                started.has_fired(SOON).await;
                 assert_eq!(
                     world.vendor.clears().len(),
                     COUNT,

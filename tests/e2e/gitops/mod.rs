@@ -29,7 +29,7 @@ async fn tools() -> &'static GitOps {
     tokio::task::spawn_blocking(find).await.expect("no panic")
 }
 
-/// A file of this working copy.
+/// The content of a file of this repository.
 fn file(path: &str) -> String {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))

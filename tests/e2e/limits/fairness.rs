@@ -105,7 +105,7 @@ async fn hanging_or_rejected_apps_do_not_delay_resets_of_other_apps() {
     thirty_of("hanging").await;
     let of =
         |account| world.vendor.entries(move |e| e.sdkappid == Some(account) && e.command == Command::Clear);
-    until_ok(SOON, "calls that hang", || async { if of(7).len() >= 10 { Ok(()) } else { Err(of(7).len()) } })
+    until_ok(SOON, "hanging calls", || async { if of(7).len() >= 10 { Ok(()) } else { Err(of(7).len()) } })
         .await;
     world.many_resets(rooms).await;
     until(SOON, "the resets of the healthy app", || async {

@@ -45,7 +45,7 @@ async fn idle_finished_resets_cost_no_request_but_lease_renewals() {
     assert!(watches.len() <= 2, "{} watches were opened", watches.len());
     let others: Vec<String> =
         others.iter().map(|event| format!("{} {} {}", event.verb, event.resource, event.name)).collect();
-    assert_eq!(others, [] as [String; 0], "{RESETS} resets are finished");
+    assert_eq!(others, [] as [String; 0], "finished resets must cost no requests");
     // It still handles new resets.
     world.marker("new").await;
 }

@@ -167,7 +167,7 @@ async fn a_sigkill_under_load_breaks_neither_the_rate_limit_nor_the_group_interv
     let unsent = world.reasons().await.get("VerifiedEmpty").copied().unwrap_or_default();
     assert!(
         writes.len() <= 3 && writes.len() + unsent >= 3,
-        "{} writes for three resets, {unsent} read back",
+        "{} writes for three resets, {unsent} resets read back as empty",
         writes.len()
     );
     assert_interval(&writes, 3 * SECOND);
@@ -193,7 +193,7 @@ async fn a_clear_with_a_broken_connection_holds_its_permit_until_it_can_no_longe
     // Until a second after its attempt ends; on a busy machine the attempt began well before the call
     // arrived.
     let waited = arrived("@TGS#next") - arrived("@TGS#broken");
-    assert!(waited >= millis(5_000), "the only permit was given away after {waited:?}");
+    assert!(waited >= millis(5_000), "the only permit was reused after {waited:?}");
 }
 
 /// The previous leader may have written to the group a moment ago.
@@ -241,7 +241,7 @@ async fn a_read_with_a_broken_connection_holds_its_permit_until_it_can_no_longer
     let reads = world.vendor.reads();
     let waited = reads[1].arrived - reads[0].arrived;
     // Otherwise the second probe would follow after five seconds.
-    assert!(waited >= 8 * SECOND, "the only permit was given away after {waited:?}");
+    assert!(waited >= 8 * SECOND, "the only permit was reused after {waited:?}");
 }
 
 #[tokio::test]

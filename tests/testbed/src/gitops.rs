@@ -70,7 +70,7 @@ impl GitOps {
         let verdict = |answer: Answer| match answer {
             Answer { error: Some(error), .. } => bail!("kstatus refuses: {error}"),
             Answer { cli_utils, flux, .. } if cli_utils != flux => {
-                bail!("{cli_utils} for one, {flux} for the other")
+                bail!("the two copies disagree: {cli_utils} and {flux}")
             }
             Answer { cli_utils, .. } => Ok(cli_utils),
         };

@@ -62,7 +62,7 @@ impl HelmSays {
     #[must_use]
     #[track_caller]
     pub fn unwrap_err(self) -> String {
-        assert!(!self.ok, "helm did not refuse:\n{}", self.stdout);
+        assert!(!self.ok, "helm did not fail:\n{}", self.stdout);
         self.stderr
     }
 }

@@ -117,7 +117,7 @@ impl Pod {
         match source.field_ref.as_ref().map(|field| field.field_path.as_str()) {
             Some("metadata.namespace") => Ok(self.namespace.clone()),
             Some("metadata.name") => Ok(self.name.clone()),
-            _ => bail!("the variable {} refers to something unknown", variable.name),
+            _ => bail!("the variable {} has an unsupported source", variable.name),
         }
     }
 }
@@ -135,7 +135,11 @@ fn sources(volume: &Volume) -> Result<&[VolumeProjection]> {
         return Ok(projected.sources.as_deref().unwrap_or_default());
     }
     let optional = volume.config_map.as_ref().and_then(|source| source.optional);
-    if optional == Some(true) { Ok(&[]) } else { bail!("the volume {} is of an unknown kind", volume.name) }
+    if optional == Some(true) {
+        Ok(&[])
+    } else {
+        bail!("the type of the volume {} is not supported", volume.name)
+    }
 }
 
 async fn project(

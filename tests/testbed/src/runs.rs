@@ -62,7 +62,7 @@ impl Run {
         }
     }
 
-    /// The command that repeats this run alone.
+    /// The command that repeats only this run.
     fn repeat(&self) -> String {
         let seed = variable(SEED).map_or_else(String::new, |seed| format!("{SEED}={seed} "));
         let binary = env::current_exe().ok();

@@ -193,7 +193,7 @@ impl Vendor {
         self.shared.state().world.add_room(sdkappid, group, attributes);
     }
 
-    /// Dismisses a room.
+    /// Removes a room.
     pub fn remove_room(&self, sdkappid: u64, group: &str) {
         self.shared.state().world.remove_room(sdkappid, group);
     }

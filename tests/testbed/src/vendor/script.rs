@@ -99,7 +99,7 @@ pub enum Misbehaviour {
     SlowBytes,
     /// Redirects to this URL; nothing is executed.
     Redirect(String),
-    /// Executes; a gzip-encoded answer that unpacks to 1 GiB.
+    /// Executes; a gzip-encoded answer that decompresses to 1 GiB.
     GzipBomb,
     /// Executes; the correct answer with content type `text/html`.
     WrongContentType,
