@@ -17,44 +17,44 @@ use crate::world::{
 async fn namespace_labels_grant_and_revoke_access() {
     let selector = "{ from: Selector, selector: { matchLabels: { chat: live }, \
                     matchExpressions: [{ key: tier, operator: NotIn, values: [free] }] } }";
-    let of = Tenancy::new(selector).await;
-    of.app_is("Verified").await;
-    of.reset("a").await;
-    of.not_allowed("a").await;
-    of.label("chat=live").await;
-    of.tenant.reset_is("a", "Cleared").await;
+    let tenancy = Tenancy::new(selector).await;
+    tenancy.app_is("Verified").await;
+    tenancy.reset("a").await;
+    tenancy.not_allowed("a").await;
+    tenancy.label("chat=live").await;
+    tenancy.tenant.reset_is("a", "Cleared").await;
 
-    of.label("tier=free").await;
-    of.shuts("free").await;
-    let before = of.calls();
-    of.reset("b").await;
-    of.not_allowed("b").await;
-    assert_eq!(of.calls(), before, "nothing may be sent without access");
-    of.label("tier=gold").await;
-    of.tenant.reset_is("b", "Cleared").await;
-    of.label("chat-").await;
-    of.shuts("off").await;
-    of.reset("c").await;
-    of.not_allowed("c").await;
+    tenancy.label("tier=free").await;
+    tenancy.shuts("free").await;
+    let before = tenancy.calls();
+    tenancy.reset("b").await;
+    tenancy.not_allowed("b").await;
+    assert_eq!(tenancy.calls(), before, "nothing may be sent without access");
+    tenancy.label("tier=gold").await;
+    tenancy.tenant.reset_is("b", "Cleared").await;
+    tenancy.label("chat-").await;
+    tenancy.shuts("off").await;
+    tenancy.reset("c").await;
+    tenancy.not_allowed("c").await;
 
     // By its name, a label that no other namespace can have.
-    let named = format!("kubernetes.io/metadata.name: {}", of.tenant.namespace);
-    of.open(&format!("{{ from: Selector, selector: {{ matchLabels: {{ {named} }} }} }}")).await;
-    of.tenant.reset_is("c", "Cleared").await;
+    let named = format!("kubernetes.io/metadata.name: {}", tenancy.tenant.namespace);
+    tenancy.open(&format!("{{ from: Selector, selector: {{ matchLabels: {{ {named} }} }} }}")).await;
+    tenancy.tenant.reset_is("c", "Cleared").await;
 }
 
 #[tokio::test]
 async fn revoking_access_stops_waiting_resets() {
-    let of = Tenancy::new("{ from: All }").await;
-    of.tenant.patch("clusterchatapp", &of.app, r#"{"limits":{"callsPerSecond":1}}"#).await;
-    of.app_is("Verified").await;
+    let tenancy = Tenancy::new("{ from: All }").await;
+    tenancy.tenant.patch("clusterchatapp", &tenancy.app, r#"{"limits":{"callsPerSecond":1}}"#).await;
+    tenancy.app_is("Verified").await;
     // The first call is slow enough to revoke access during it.
-    let slow = When::clear().by(of.account).times(1);
-    of.platform.home.vendor.script(slow, Misbehaviour::DelayAfter(Duration::from_secs(5)));
-    join_all(["a", "b", "c", "d", "e"].map(|name| of.reset(name))).await;
+    let slow = When::clear().by(tenancy.account).times(1);
+    tenancy.platform.home.vendor.script(slow, Misbehaviour::DelayAfter(Duration::from_secs(5)));
+    join_all(["a", "b", "c", "d", "e"].map(|name| tenancy.reset(name))).await;
     let clears = || {
-        let account = of.account;
-        let entries = of
+        let account = tenancy.account;
+        let entries = tenancy
             .platform
             .home
             .vendor
@@ -62,11 +62,12 @@ async fn revoking_access_stops_waiting_resets() {
         entries.len()
     };
     until(SOON, "a first clear", || async { (clears() >= 1).then_some(()) }).await;
-    of.tenant
-        .merge("clusterchatapp", &of.app, &json!({"spec": {"allowedNamespaces": {"from": "None"}}}))
+    tenancy
+        .tenant
+        .merge("clusterchatapp", &tenancy.app, &json!({"spec": {"allowedNamespaces": {"from": "None"}}}))
         .await;
     let denied = until_ok(SOON, "the other resets to lose access", || async {
-        let reasons = of.tenant.reasons().await;
+        let reasons = tenancy.tenant.reasons().await;
         let count = |reason| reasons.get(reason).copied().unwrap_or_default();
         if count("AppNotAllowed") + count("Cleared") == 5 { Ok(count("AppNotAllowed")) } else { Err(reasons) }
     })

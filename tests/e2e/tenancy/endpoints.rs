@@ -61,12 +61,12 @@ fn spellings(port: u16, allowed: u16) -> (Vec<String>, Vec<String>) {
 
 #[tokio::test]
 async fn no_spelling_of_an_endpoint_reaches_a_host_that_is_not_allowed() {
-    let of = Tenancy::new("{ from: None }").await;
+    let tenancy = Tenancy::new("{ from: None }").await;
     let stranger = Vendor::start().unwrap();
     stranger.account(APP_ID, KEY, &["administrator"]);
-    let tenant = Tenant::of(of.tenant.plane, &of.tenant.namespace).await;
-    of.tenant.secret("chat", KEY).await;
-    let home = &of.platform.home.vendor;
+    let tenant = Tenant::of(tenancy.tenant.plane, &tenancy.tenant.namespace).await;
+    tenancy.tenant.secret("chat", KEY).await;
+    let home = &tenancy.platform.home.vendor;
     let (schema, operator) = spellings(stranger.address().port(), home.address().port());
 
     let manifest = |name: &str, endpoint: &str| {
@@ -86,18 +86,18 @@ async fn no_spelling_of_an_endpoint_reaches_a_host_that_is_not_allowed() {
     tenant.create(&all.join("\n---\n")).await;
     for (number, endpoint) in operator.iter().enumerate() {
         let name = format!("app-{number}");
-        let app = of.tenant.until_reason("chatapp", &name, "Ready", "EndpointNotAllowed").await;
+        let app = tenancy.tenant.until_reason("chatapp", &name, "Ready", "EndpointNotAllowed").await;
         let said = message_of(&app, "Ready");
         assert!(!said.is_empty() && said.len() <= 512, "{endpoint}: {said:?}");
     }
 
     // The only other way is a redirect in the vendor's answer, which a probe must not follow.
-    home.account(of.account, KEY, &["administrator"]);
+    home.account(tenancy.account, KEY, &["administrator"]);
     let target = format!("{}/v4/group_open_attr_http_svc/get_group_attr", stranger.url());
-    home.script(When::any().by(of.account), Misbehaviour::Redirect(target));
-    tenant.create(&chat_app("redirected", of.account, &home.url(), "")).await;
-    let app = of.tenant.until_reason("chatapp", "redirected", "Ready", "Unreachable").await;
+    home.script(When::any().by(tenancy.account), Misbehaviour::Redirect(target));
+    tenant.create(&chat_app("redirected", tenancy.account, &home.url(), "")).await;
+    let app = tenancy.tenant.until_reason("chatapp", "redirected", "Ready", "Unreachable").await;
     assert!(message_of(&app, "Ready").contains("HTTP 30"), "{app:#}");
-    assert!(of.calls() > 0, "the redirect was served");
+    assert!(tenancy.calls() > 0, "the redirect should have been served");
     assert_eq!(stranger.connections(), 0);
 }

@@ -55,86 +55,89 @@ impl Attacked {
 
 #[tokio::test]
 async fn erasing_the_status_of_a_finished_reset_sends_no_second_clear() {
-    let of = Attacked::new().await;
-    of.cleared("plain", "").await;
-    of.cleared("named", "  requestID: one").await;
+    let attacked = Attacked::new().await;
+    attacked.cleared("plain", "").await;
+    attacked.cleared("named", "  requestID: one").await;
     for (name, request) in [("plain", None), ("named", Some("one"))] {
         let group = format!("@TGS#{name}");
         // Somebody has joined since.
-        of.world.room(&group);
+        attacked.world.room(&group);
         for forged in [
             Value::Null,
             json!({"completionTime": null, "conditions": [], "attempts": 0, "lastAttempt": null}),
             json!({"observedGeneration": -1, "completionTime": null, "conditions": []}),
             json!({"pendingAttempt": {"id": "forged", "number": 1, "startTime": Timestamp::now(),
                 "deadline": Timestamp::now() + SignedDuration::from_secs(10), "holder": "nobody", "sdkAppID": APP_ID,
-                "host": of.world.vendor.address().to_string()}, "completionTime": null, "conditions": []}),
+                "host": attacked.world.vendor.address().to_string()}, "completionTime": null, "conditions": []}),
         ] {
-            of.tenant.forge("GroupAttributeReset", name, &forged).await;
-            let restored = of.is_restored(name, "Cleared", request).await;
+            attacked.tenant.forge("GroupAttributeReset", name, &forged).await;
+            let restored = attacked.is_restored(name, "Cleared", request).await;
             assert!(message_of(&restored, "Succeeded").contains("somebody else"), "{restored:#}");
             assert_eq!(restored["status"]["attempts"], 1, "{restored:#}");
         }
-        assert_eq!(of.world.calls(&group), 1, "{name} was sent again");
+        assert_eq!(attacked.world.calls(&group), 1, "{name} was sent again");
     }
-    let events = of.world.kubectl(&["get", "events", "-o", "json"]).await.stdout;
+    let events = attacked.world.kubectl(&["get", "events", "-o", "json"]).await.stdout;
     let events: Value = serde_json::from_str(&events).unwrap();
     let warnings = events["items"].as_array().unwrap().iter();
     let warnings =
         warnings.filter(|event| event["reason"] == "StatusRestored" && event["type"] == "Warning").count();
     assert!(warnings >= 2, "{events:#}");
     // A new request is still sent.
-    of.world.patch("gar", "named", "{\"requestID\":\"two\"}").await;
-    of.is_restored("named", "Cleared", Some("two")).await;
-    assert_eq!(of.world.calls("@TGS#named"), 2);
+    attacked.world.patch("gar", "named", "{\"requestID\":\"two\"}").await;
+    attacked.is_restored("named", "Cleared", Some("two")).await;
+    assert_eq!(attacked.world.calls("@TGS#named"), 2);
 }
 
 /// Without `history`, an old request would look like a new one.
 #[tokio::test]
 async fn erasing_the_history_does_not_resend_an_old_request() {
-    let of = Attacked::new().await;
-    of.cleared("room", "  requestID: one").await;
-    of.world.patch("gar", "room", "{\"requestID\":\"two\"}").await;
-    of.is_restored("room", "Cleared", Some("two")).await;
-    of.tenant.forge("GroupAttributeReset", "room", &json!({"history": null})).await;
-    of.world.patch("gar", "room", "{\"requestID\":\"one\"}").await;
-    let shown = of.is_restored("room", "Cleared", Some("one")).await;
+    let attacked = Attacked::new().await;
+    attacked.cleared("room", "  requestID: one").await;
+    attacked.world.patch("gar", "room", "{\"requestID\":\"two\"}").await;
+    attacked.is_restored("room", "Cleared", Some("two")).await;
+    attacked.tenant.forge("GroupAttributeReset", "room", &json!({"history": null})).await;
+    attacked.world.patch("gar", "room", "{\"requestID\":\"one\"}").await;
+    let shown = attacked.is_restored("room", "Cleared", Some("one")).await;
     assert!(message_of(&shown, "Succeeded").contains("is not sent again"), "{shown:#}");
-    assert_eq!(of.world.calls("@TGS#room"), 2);
+    assert_eq!(attacked.world.calls("@TGS#room"), 2);
 }
 
 #[tokio::test]
 async fn erasing_an_attempt_in_flight_loses_no_outcome() {
-    let of = Attacked::new().await;
+    let attacked = Attacked::new().await;
     let slow = Misbehaviour::DelayAfter(Duration::from_secs(2));
-    of.world.vendor.script(When::clear().of("@TGS#slow").times(1), slow);
-    of.world.vendor.script(When::clear().of("@TGS#lost").times(1), Misbehaviour::Reset { execute: true });
+    attacked.world.vendor.script(When::clear().of("@TGS#slow").times(1), slow);
+    attacked
+        .world
+        .vendor
+        .script(When::clear().of("@TGS#lost").times(1), Misbehaviour::Reset { execute: true });
     for name in ["slow", "lost"] {
-        of.world.room(&format!("@TGS#{name}"));
-        of.world.reset(name, &format!("@TGS#{name}"), "").await;
+        attacked.world.room(&format!("@TGS#{name}"));
+        attacked.world.reset(name, &format!("@TGS#{name}"), "").await;
         let group = format!("@TGS#{name}");
-        until(SOON, "the call", || async { (of.world.calls(&group) == 1).then_some(()) }).await;
-        of.tenant.forge("GroupAttributeReset", name, &Value::Null).await;
+        until(SOON, "the call", || async { (attacked.world.calls(&group) == 1).then_some(()) }).await;
+        attacked.tenant.forge("GroupAttributeReset", name, &Value::Null).await;
     }
-    of.is_restored("slow", "Cleared", None).await;
+    attacked.is_restored("slow", "Cleared", None).await;
     // This one has an unknown outcome; it is read back although the status does not mention it.
-    of.is_restored("lost", "VerifiedEmpty", None).await;
-    assert_eq!(["@TGS#slow", "@TGS#lost"].map(|group| of.world.calls(group)), [1, 1]);
+    attacked.is_restored("lost", "VerifiedEmpty", None).await;
+    assert_eq!(["@TGS#slow", "@TGS#lost"].map(|group| attacked.world.calls(group)), [1, 1]);
 }
 
 #[tokio::test]
 async fn a_forged_final_status_ends_nothing() {
-    let of = Attacked::new().await;
-    of.world.room("@TGS#later");
-    of.world.reset("later", "@TGS#later", "  suspend: true").await;
-    of.world.reset_is("later", "Suspended").await;
+    let attacked = Attacked::new().await;
+    attacked.world.room("@TGS#later");
+    attacked.world.reset("later", "@TGS#later", "  suspend: true").await;
+    attacked.world.reset_is("later", "Suspended").await;
     let forged = json!({"completionTime": "2026-01-01T00:00:00Z", "conditions": [{"type": "Succeeded", "status": "True",
         "reason": "Cleared", "message": "forged", "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
-    of.tenant.forge("GroupAttributeReset", "later", &forged).await;
-    of.world.reset_is("later", "Suspended").await;
-    of.world.patch("gar", "later", "{\"suspend\":false}").await;
-    of.is_restored("later", "Cleared", None).await;
-    assert_eq!(of.world.calls("@TGS#later"), 1);
+    attacked.tenant.forge("GroupAttributeReset", "later", &forged).await;
+    attacked.world.reset_is("later", "Suspended").await;
+    attacked.world.patch("gar", "later", "{\"suspend\":false}").await;
+    attacked.is_restored("later", "Cleared", None).await;
+    assert_eq!(attacked.world.calls("@TGS#later"), 1);
 }
 
 /// The victim's account allows 20 calls a second; a tenant of another namespace forges 100 attempts.

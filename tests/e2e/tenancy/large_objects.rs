@@ -19,10 +19,10 @@ const PEAK_KIB: u64 = 96 * 1024;
 /// Waiting resets and apps stay in the cache, so their annotations must not.
 #[tokio::test]
 async fn large_objects_of_a_tenant_do_not_fill_memory() {
-    let of = Tenancy::new("{ from: All }").await;
-    of.app_is("Verified").await;
-    let tenant = Tenant::of(of.tenant.plane, &of.tenant.namespace).await;
-    let operator = &of.platform.operator;
+    let tenancy = Tenancy::new("{ from: All }").await;
+    tenancy.app_is("Verified").await;
+    let tenant = Tenant::of(tenancy.tenant.plane, &tenancy.tenant.namespace).await;
+    let operator = &tenancy.platform.operator;
     let before = operator.rss_kib().unwrap();
     let ballast = "x".repeat(ANNOTATION);
     for start in (0..OBJECTS).step_by(20) {
@@ -46,7 +46,7 @@ async fn large_objects_of_a_tenant_do_not_fill_memory() {
         tenant.create(&batch).await;
     }
     until_ok(SOON, "the operator to have seen all objects", || async {
-        let reasons = of.tenant.reasons().await;
+        let reasons = tenancy.tenant.reasons().await;
         if reasons.get("Suspended") == Some(&(OBJECTS / 2)) { Ok(()) } else { Err(reasons) }
     })
     .await;
@@ -55,8 +55,8 @@ async fn large_objects_of_a_tenant_do_not_fill_memory() {
     assert!(grown < (sent * 3 / 4) as u64, "{sent} KiB of annotations made the operator grow by {grown} KiB");
 
     // It still serves others without delay.
-    of.reset("small").await;
-    of.tenant.reset_is("small", "Cleared").await;
+    tenancy.reset("small").await;
+    tenancy.tenant.reset_is("small", "Cleared").await;
 }
 
 /// A list is read in pages, and a whole page is in memory at once.

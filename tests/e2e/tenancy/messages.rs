@@ -15,12 +15,12 @@ async fn readable(world: &World) -> String {
 
 #[tokio::test]
 async fn text_of_one_tenant_never_reaches_another() {
-    let of = Tenancy::new("{ from: All }").await;
-    of.app_is("Verified").await;
-    let other = World::without_rights(of.tenant.plane).await;
-    let vendor = &of.platform.home.vendor;
-    let group = format!("@TGS#canary-group-{}", of.account);
-    vendor.room(of.account, &group, &[("canary-seat", "canary-person")]);
+    let tenancy = Tenancy::new("{ from: All }").await;
+    tenancy.app_is("Verified").await;
+    let other = World::without_rights(tenancy.tenant.plane).await;
+    let vendor = &tenancy.platform.home.vendor;
+    let group = format!("@TGS#canary-group-{}", tenancy.account);
+    vendor.room(tenancy.account, &group, &[("canary-seat", "canary-person")]);
     // The vendor first answers with a text about the call, and later rejects the account.
     vendor.script(
         When::clear().of(&group).times(1),
@@ -28,34 +28,35 @@ async fn text_of_one_tenant_never_reaches_another() {
             r#"{"ActionStatus":"FAIL","ErrorCode":10004,"ErrorInfo":"canary-text"}"#.to_owned(),
         ),
     );
-    let app = format!("  appRef: {{ kind: ClusterChatApp, name: {} }}\n  requestID: canary-request", of.app);
+    let app =
+        format!("  appRef: {{ kind: ClusterChatApp, name: {} }}\n  requestID: canary-request", tenancy.app);
     other.reset("canary-reset", &group, &app).await;
     other.reset_is("canary-reset", "InvalidRequest").await;
     other.event("GroupAttributeReset", "canary-reset", "Failed").await;
-    vendor.script(When::any().by(of.account), Misbehaviour::Code(60020));
-    of.reset("refused").await;
-    of.tenant.reset_is("refused", "AppNotReady").await;
-    of.app_is("AccountUnavailable").await;
+    vendor.script(When::any().by(tenancy.account), Misbehaviour::Code(60020));
+    tenancy.reset("refused").await;
+    tenancy.tenant.reset_is("refused", "AppNotReady").await;
+    tenancy.app_is("AccountUnavailable").await;
 
     let theirs = readable(&other).await;
     for mark in ["canary-reset", "canary-group", "canary-request", "Failed", "10004"] {
         assert!(theirs.contains(mark), "{mark} is missing in their own namespace: {theirs}");
     }
     assert!(!theirs.contains("canary-text"), "the vendor's text about the platform's account: {theirs}");
-    let platform = [of.platform.home.namespace.as_str(), "scripted", "Secret"];
-    let mine = readable(&of.tenant).await;
+    let platform = [tenancy.platform.home.namespace.as_str(), "scripted", "Secret"];
+    let mine = readable(&tenancy.tenant).await;
     let others = ["canary".to_owned(), format!("{}\n", other.namespace)];
     for mark in others.iter().map(String::as_str).chain(platform) {
         assert!(!mine.contains(mark), "{mark:?} can be read: {mine}");
     }
     // With the newline, because a namespace's name can be a prefix of another's.
-    let namespace = format!("{}\n", of.tenant.namespace);
+    let namespace = format!("{}\n", tenancy.tenant.namespace);
     assert!(!theirs.contains(&namespace) && !theirs.contains("refused"), "{theirs}");
     // The metrics reveal which apps exist, but not how they are used. The request is retried, because tests
     // that flood the same operator run at the same time.
-    let look = || async { of.platform.operator.metrics().await.map_err(|error| format!("{error:#}")) };
+    let look = || async { tenancy.platform.operator.metrics().await.map_err(|error| format!("{error:#}")) };
     let metrics = until_ok(SOON, "the metrics", look).await;
-    assert!(metrics.contains(&of.app) && !metrics.contains("canary"), "{metrics}");
+    assert!(metrics.contains(&tenancy.app) && !metrics.contains("canary"), "{metrics}");
 }
 
 /// Events about a cluster-scoped object are in the namespace `default`, which may belong to a tenant.
@@ -63,23 +64,23 @@ async fn text_of_one_tenant_never_reaches_another() {
 async fn events_about_the_platforms_app_contain_only_reason_and_code() {
     let (rejected, lost) = (Tenancy::new("{ from: None }").await, Tenancy::new("{ from: None }").await);
     let home = &rejected.platform.home;
-    for of in [&rejected, &lost] {
-        of.app_is("Verified").await;
+    for tenancy in [&rejected, &lost] {
+        tenancy.app_is("Verified").await;
     }
     home.vendor.script(When::any().by(rejected.account), Misbehaviour::Code(70003));
     rejected.tenant.plane.kubectl(&["delete", "secret", &lost.app, "-n", &home.namespace]).await.unwrap();
-    for (of, reason, said) in [
+    for (tenancy, reason, said) in [
         (&rejected, "CredentialsRejected", "(CredentialsRejected, code 70003)"),
         (&lost, "SecretNotFound", "(SecretNotFound)"),
     ] {
         // A changed spec is verified again.
-        of.tenant.patch("clusterchatapp", &of.app, r#"{"limits":{"callsPerSecond":7}}"#).await;
-        of.app_is(reason).await;
-        let about = format!("regarding.kind=ClusterChatApp,regarding.name={}", of.app);
+        tenancy.tenant.patch("clusterchatapp", &tenancy.app, r#"{"limits":{"callsPerSecond":7}}"#).await;
+        tenancy.app_is(reason).await;
+        let about = format!("regarding.kind=ClusterChatApp,regarding.name={}", tenancy.app);
         let event = until_ok(SOON, "the event", || async {
             let args =
                 ["get", "events.events.k8s.io", "-n", "default", "--field-selector", &about, "-o", "yaml"];
-            let all = of.tenant.plane.kubectl(&args).await.unwrap();
+            let all = tenancy.tenant.plane.kubectl(&args).await.unwrap();
             if all.stdout.contains("CircuitOpened") { Ok(all.stdout) } else { Err(all) }
         })
         .await;

@@ -12,9 +12,9 @@ const FIRST: u64 = 2_000_000_000;
 
 #[tokio::test]
 async fn a_password_in_a_secret_the_tenant_cannot_read_is_neither_used_nor_revealed() {
-    let of = Tenancy::new("{ from: None }").await;
-    let (vendor, namespace) = (&of.platform.home.vendor, &of.tenant.namespace);
-    let tenant = Tenant::without_secrets(of.tenant.plane, namespace).await;
+    let tenancy = Tenancy::new("{ from: None }").await;
+    let (vendor, namespace) = (&tenancy.platform.home.vendor, &tenancy.tenant.namespace);
+    let tenant = Tenant::without_secrets(tenancy.tenant.plane, namespace).await;
     let passwords = json!({
         "pin": "4711",
         "digits": "483920174",
@@ -26,7 +26,7 @@ async fn a_password_in_a_secret_the_tenant_cannot_read_is_neither_used_nor_revea
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "database"}, "stringData": passwords,
     });
-    of.tenant.apply(&secret.to_string()).await;
+    tenancy.tenant.apply(&secret.to_string()).await;
     tenant.is_forbidden(&["get", "secret", "database"]).await;
 
     let entries: Vec<&String> = passwords.as_object().unwrap().keys().collect();
@@ -41,7 +41,7 @@ async fn a_password_in_a_secret_the_tenant_cannot_read_is_neither_used_nor_revea
         .collect();
     tenant.create(&apps.join("\n---\n")).await;
     for entry in &entries {
-        let app = of.tenant.until_reason("chatapp", entry, "Ready", "SecretKeyInvalid").await;
+        let app = tenancy.tenant.until_reason("chatapp", entry, "Ready", "SecretKeyInvalid").await;
         let said = message_of(&app, "Ready");
         let expected = format!(
             "Entry {entry} of Secret database in namespace {namespace} is not a valid key: it is not 64 hexadecimal digits, \
@@ -52,9 +52,9 @@ async fn a_password_in_a_secret_the_tenant_cannot_read_is_neither_used_nor_revea
     }
     // An app is checked again while it does not work, and after a spec change.
     for entry in &entries {
-        of.tenant.patch("chatapp", entry, r#"{"limits":{"callsPerSecond":7}}"#).await;
+        tenancy.tenant.patch("chatapp", entry, r#"{"limits":{"callsPerSecond":7}}"#).await;
         until_ok(SOON, "the changed app to be checked", || async {
-            let app = of.tenant.object("chatapp", entry).await.unwrap_or_default();
+            let app = tenancy.tenant.object("chatapp", entry).await.unwrap_or_default();
             let is_checked =
                 app["status"]["observedGeneration"] == 2 && reason_of(&app, "Ready") == "SecretKeyInvalid";
             if is_checked { Ok(()) } else { Err(app) }

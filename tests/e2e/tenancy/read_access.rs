@@ -5,23 +5,24 @@ use super::tenant::Tenant;
 
 #[tokio::test]
 async fn a_tenant_cannot_read_the_platforms_secret_its_app_or_another_namespace() {
-    let of = Tenancy::new("{ from: All }").await;
-    of.app_is("Verified").await;
-    of.reset("mine").await;
-    of.tenant.reset_is("mine", "Cleared").await;
-    let (home, neighbour) = (of.platform.home.namespace.as_str(), of.tenant.plane.namespace().await.unwrap());
-    let tenant = Tenant::of(of.tenant.plane, &of.tenant.namespace).await;
+    let tenancy = Tenancy::new("{ from: All }").await;
+    tenancy.app_is("Verified").await;
+    tenancy.reset("mine").await;
+    tenancy.tenant.reset_is("mine", "Cleared").await;
+    let (home, neighbour) =
+        (tenancy.platform.home.namespace.as_str(), tenancy.tenant.plane.namespace().await.unwrap());
+    let tenant = Tenant::of(tenancy.tenant.plane, &tenancy.tenant.namespace).await;
     // Permitted requests work, so the refusals below are meaningful.
     let own = tenant.kubectl(&["get", "gar"]).await;
     assert!(own.ok && own.stdout.contains("mine") && own.stdout.contains("Cleared"), "{}", own.stderr);
 
-    let app = of.app.as_str();
+    let app = tenancy.app.as_str();
     let raw = format!("/api/v1/namespaces/{home}/secrets/{app}");
     let around = format!(
         "/apis/groupattr.dev/v1alpha1/namespaces/{}/chatapps/%2e%2e/%2e%2e/{home}/chatapps",
-        of.tenant.namespace
+        tenancy.tenant.namespace
     );
-    let operator = format!("--as={}", of.platform.home.account.user());
+    let operator = format!("--as={}", tenancy.platform.home.account.user());
     for attack in [
         &["get", "secret", app, "-n", home][..],
         &["get", "secrets", "-n", home],
