@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::world::{KEY, SOON, World, chat_app, numbered};
+use crate::world::{DEADLINE, KEY, World, chat_app, numbered};
 use futures::future::join_all;
 use testbed::until;
 use testbed::vendor::{Command, Misbehaviour, When};
@@ -31,7 +31,8 @@ impl Waits {
             world.reset(&name, &group, "").await;
             let created = Instant::now();
             let call =
-                until(SOON, "its call", || async { world.vendor.clears_of(&group).into_iter().next() }).await;
+                until(DEADLINE, "its call", || async { world.vendor.clears_of(&group).into_iter().next() })
+                    .await;
             // The call may arrive before the response to the creation.
             waits.push(call.arrived.saturating_duration_since(created));
         }
@@ -74,7 +75,7 @@ async fn no_noisy_neighbour_slows_down_a_healthy_account() {
     join_all(rooms.iter().map(|(name, group)| world.reset(name, group, app))).await;
     let hangs =
         || world.vendor.entries(|call| call.sdkappid == Some(7) && call.command == Command::Clear).len();
-    until(SOON, "hanging calls", || async { (hangs() >= 10).then_some(()) }).await;
+    until(DEADLINE, "hanging calls", || async { (hangs() >= 10).then_some(()) }).await;
     Waits::measured(&world, "hanging-too").await.assert_like(&clean, "an endpoint that hangs");
     world.until_reason("chatapp", "hanging", "Ready", "Unreachable").await;
     Waits::measured(&world, "open-too").await.assert_like(&clean, "an open circuit with fifty waiting");
@@ -99,7 +100,7 @@ async fn no_noisy_neighbour_slows_down_a_healthy_account() {
     assert!(sent < 1000, "the flood ended too early to prove anything");
     assert_eq!(operator.exit_status(), None, "{}", operator.logs());
     // The last call has arrived; its outcome is stored a moment later.
-    until(SOON, "all resets of the healthy account to be cleared", || async {
+    until(DEADLINE, "all resets of the healthy account to be cleared", || async {
         (world.reasons().await.get("Cleared") == Some(&(RESETS * 6))).then_some(())
     })
     .await;

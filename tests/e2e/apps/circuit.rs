@@ -7,7 +7,7 @@ use testbed::until;
 use testbed::vendor::{Entry, Misbehaviour, When};
 
 use super::{app_has, assert_says, reset_says};
-use crate::world::{APP_ID, KEY, PROBED, SOON, World, chat_app, numbered};
+use crate::world::{APP_ID, DEADLINE, KEY, PROBE_GROUP, World, chat_app, numbered};
 
 /// What lies between the moment that a probe is due and its arrival is not always the same: the Secret may be read, and
 /// the machine may be busy.
@@ -43,7 +43,7 @@ async fn a_vendor_that_is_down_opens_the_circuit_after_three_faults_and_heals_wh
 
     world.vendor.come_back();
     world.app_is("Verified").await;
-    world.until_cleared(RESETS, SOON).await;
+    world.until_cleared(RESETS, DEADLINE).await;
     assert!(!world.event("ChatApp", "default", "CircuitClosed").await.is_empty());
     for (_, group) in &rooms {
         assert_eq!(world.calls(group), 1, "{group}");
@@ -67,12 +67,15 @@ async fn answers_that_nobody_understands_open_the_circuit_and_probes_keep_their_
     let app = world.app_is("Unreachable").await;
     assert_says(&app, &["502"]);
     // First 5 s after the last answer, then 10 s; until then nothing else arrives.
-    until(SOON, "the second probe", || async {
+    until(DEADLINE, "the second probe", || async {
         (world.vendor.reads().len() >= probes_before + 2).then_some(())
     })
     .await;
     let reads = world.vendor.reads().split_off(probes_before);
-    assert!(reads.iter().all(|read| read.group.as_deref() == Some(PROBED)), "only probes while it is open");
+    assert!(
+        reads.iter().all(|read| read.group.as_deref() == Some(PROBE_GROUP)),
+        "only probes while it is open"
+    );
     let calls = world.vendor.clears();
     assert_eq!(calls.len(), 3, "three answers in a row, and no more while the circuit is open");
     assert!(reads[0].arrived - calls[2].answered.unwrap() >= Duration::from_secs(5));
@@ -88,7 +91,7 @@ async fn all_unverified_apps_of_one_account_share_one_probe_in_five_seconds() {
     for name in names {
         world.apply(&chat_app(name, APP_ID, &world.vendor.url(), "")).await;
     }
-    until(SOON, "two probes", || async { (world.vendor.reads().len() >= 2).then_some(()) }).await;
+    until(DEADLINE, "two probes", || async { (world.vendor.reads().len() >= 2).then_some(()) }).await;
     assert_apart(&world.vendor.reads(), Duration::from_secs(5));
     // Each of them gets its turn, however many others wait.
     world.secret("chat", KEY).await;
@@ -116,7 +119,7 @@ async fn a_broken_app_does_not_touch_another_app_of_the_same_account() {
     app_has(&world, "wrong", "CredentialsRejected").await;
     world.many_resets(rooms).await;
     let asked = Instant::now();
-    world.until_cleared(10, SOON).await;
+    world.until_cleared(10, DEADLINE).await;
     assert!(asked.elapsed() < Duration::from_secs(6), "ten calls took {:?}", asked.elapsed());
 }
 
@@ -136,10 +139,10 @@ async fn a_group_for_which_the_account_is_refused_does_not_close_the_way_for_the
     world.app_is("AccountUnavailable").await;
     // Its clock started in an earlier second than theirs.
     let first = world.vendor.clears()[0].arrived;
-    until(SOON, "the next second", || async { (first.elapsed() > Duration::from_secs(1)).then_some(()) })
+    until(DEADLINE, "the next second", || async { (first.elapsed() > Duration::from_secs(1)).then_some(()) })
         .await;
     world.many_resets(rooms).await;
-    world.until_cleared(OTHERS, SOON).await;
+    world.until_cleared(OTHERS, DEADLINE).await;
     // It goes first, then at the first try after that, and then behind the others.
     let calls = world.vendor.clears();
     let is_refused = |call: &Entry| call.group.as_deref() == Some("@TGS#excluded");
@@ -148,11 +151,11 @@ async fn a_group_for_which_the_account_is_refused_does_not_close_the_way_for_the
     // The second time the vendor has just taken a probe, and is left alone for longer all the same.
     assert!(calls[2].arrived - calls[1].arrived >= Duration::from_secs(10), "{calls:?}");
     // The others' clears were accepted, so the third time it is as the first: asked again after 5 s, and not after 20.
-    let third = until(SOON, "the third refusal to be answered", || async {
+    let third = until(DEADLINE, "the third refusal to be answered", || async {
         world.vendor.clears().into_iter().filter(is_refused).nth(2).filter(|call| call.answered.is_some())
     })
     .await;
-    let probe = until(SOON, "a probe after it", || async {
+    let probe = until(DEADLINE, "a probe after it", || async {
         world.vendor.reads().into_iter().find(|read| read.arrived > third.arrived)
     })
     .await;

@@ -3,7 +3,7 @@
 use testbed::Vendor;
 
 use super::{app_has, assert_says, reset_says};
-use crate::world::{APP_ID, KEY, SOON, World, chat_app, message_of};
+use crate::world::{APP_ID, DEADLINE, KEY, World, chat_app, message_of};
 
 #[tokio::test]
 async fn an_endpoint_that_the_operator_was_not_started_for_is_never_connected_to() {
@@ -58,7 +58,7 @@ async fn over_tls_only_a_trusted_certificate_for_the_right_host_is_talked_to() {
     let mut launch = world.launch(&allowed.each_ref().map(String::as_str));
     launch.env.push(("SSL_CERT_FILE".to_owned(), folder.display().to_string()));
     let operator = world.start(launch);
-    operator.ready(SOON).await;
+    operator.ready(DEADLINE).await;
     std::fs::remove_file(&folder).unwrap();
 
     world.secret("chat", KEY).await;

@@ -25,7 +25,7 @@ mod wire;
 use serde_json::Value;
 use testbed::until_ok;
 
-use crate::world::{SOON, World, condition_of, message_of, reason_of};
+use crate::world::{DEADLINE, World, condition_of, message_of, reason_of};
 
 /// Waits until an app has this reason.
 async fn app_has(world: &World, app: &str, reason: &str) -> Value {
@@ -34,7 +34,7 @@ async fn app_has(world: &World, app: &str, reason: &str) -> Value {
 
 /// Waits until a reset has this reason and says this.
 async fn reset_says(world: &World, reset: &str, reason: &str, text: &str) -> String {
-    until_ok(SOON, &format!("{reset} to say {text:?} as {reason}"), || async {
+    until_ok(DEADLINE, &format!("{reset} to say {text:?} as {reason}"), || async {
         let object = world.object("gar", reset).await.unwrap_or_default();
         let (found, said) = (reason_of(&object, "Succeeded"), message_of(&object, "Succeeded"));
         if found == reason && said.contains(text) { Ok(said) } else { Err((found, said)) }

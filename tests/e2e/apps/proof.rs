@@ -6,7 +6,7 @@ use testbed::until;
 use testbed::vendor::{Command, Misbehaviour, When};
 
 use super::{app_has, reset_says};
-use crate::world::{APP_ID, PROBED, SOON, World, chat_app, condition_of};
+use crate::world::{APP_ID, DEADLINE, PROBE_GROUP, World, chat_app, condition_of};
 
 fn millis(number: u64) -> Duration {
     Duration::from_millis(number)
@@ -29,7 +29,7 @@ async fn nothing_is_sent_before_the_account_is_verified_nor_before_a_change_of_i
     for group in ["@TGS#a", "@TGS#b"] {
         world.room(group);
     }
-    world.vendor.script(When::get().of(PROBED).times(1), Misbehaviour::DelayAfter(millis(1500)));
+    world.vendor.script(When::get().of(PROBE_GROUP).times(1), Misbehaviour::DelayAfter(millis(1500)));
     let _operator = world.operator(&[]).await;
     world.reset("a", "@TGS#a", "").await;
     world.app("").await;
@@ -41,10 +41,11 @@ async fn nothing_is_sent_before_the_account_is_verified_nor_before_a_change_of_i
 
     // A new spec has to be proved anew. The probe of the first one must not count for it.
     world.vendor.clear_scripts();
-    world.vendor.script(When::get().of(PROBED).times(1), Misbehaviour::DelayAfter(millis(1500)));
+    world.vendor.script(When::get().of(PROBE_GROUP).times(1), Misbehaviour::DelayAfter(millis(1500)));
     let probes = world.vendor.reads().len();
     world.patch("chatapp", "default", r#"{"limits":{"callsPerSecond":100}}"#).await;
-    until(SOON, "the second probe", || async { (world.vendor.reads().len() > probes).then_some(()) }).await;
+    until(DEADLINE, "the second probe", || async { (world.vendor.reads().len() > probes).then_some(()) })
+        .await;
     world.reset("b", "@TGS#b", "").await;
     world.reset_is("b", "Cleared").await;
     let probe = world.vendor.reads().pop().unwrap();
@@ -91,11 +92,11 @@ async fn apps_without_their_secret_keep_nobody_of_their_account_waiting() {
 async fn a_probe_on_an_old_spec_proves_nothing_about_the_new_one() {
     let world = World::new().await;
     world.room("@TGS#a");
-    let slow = When::get().of(PROBED).times(1);
+    let slow = When::get().of(PROBE_GROUP).times(1);
     world.vendor.script(slow, Misbehaviour::DelayAfter(Duration::from_secs(3)));
     let _operator = world.operator(&[]).await;
     world.app("").await;
-    until(SOON, "the first probe", || async { (!world.vendor.reads().is_empty()).then_some(()) }).await;
+    until(DEADLINE, "the first probe", || async { (!world.vendor.reads().is_empty()).then_some(()) }).await;
     world.patch("chatapp", "default", r#"{"limits":{"callsPerSecond":100}}"#).await;
     world.reset("a", "@TGS#a", "").await;
     world.reset_is("a", "Cleared").await;

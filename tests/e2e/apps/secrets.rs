@@ -7,8 +7,10 @@ use testbed::proxy::{Boundary, Fault, Plan, Position};
 use testbed::{until, until_ok};
 
 use super::{app_has, assert_says, reset_says};
-use crate::world::replicas::ALONE;
-use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, condition_of, message_of, numbered, reason_of};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{
+    APP_ID, DEADLINE, KEY, Leg, World, chat_app, condition_of, message_of, numbered, reason_of,
+};
 
 #[tokio::test]
 async fn an_app_without_its_secret_says_so_and_works_once_it_is_there() {
@@ -33,7 +35,7 @@ async fn an_app_without_its_secret_says_so_and_works_once_it_is_there() {
 #[tokio::test]
 async fn a_secret_without_a_usable_key_says_what_is_wrong_with_it_and_nothing_is_sent() {
     let world = World::new().await;
-    let _operator = world.operator(&ALONE).await;
+    let _operator = world.operator(&NO_ELECTION).await;
     let base64 = |bytes: &[u8]| STANDARD.encode(bytes);
     let utf16: Vec<u8> = format!("\u{feff}{KEY}\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
     let pem = "-----BEGIN PRIVATE KEY-----\nMIGHAgEA\n-----END PRIVATE KEY-----\n";
@@ -96,7 +98,7 @@ async fn a_key_of_another_form_works_once_the_operator_is_told_to_take_any() {
     reset_says(&world, "a", "AppNotReady", "SecretKeyInvalid").await;
     assert_eq!(world.vendor.connections(), 0);
     strict.terminate();
-    strict.wait_exit(SOON).await;
+    strict.wait_exit(DEADLINE).await;
 
     let _any = world.operator(&["--key-format=any"]).await;
     world.app_is("Verified").await;
@@ -121,7 +123,7 @@ async fn an_api_server_that_does_not_hand_out_the_secret_is_named_as_the_cause()
 
     // The next process knows that the account works, and has no key either.
     first.terminate();
-    first.wait_exit(SOON).await;
+    first.wait_exit(DEADLINE).await;
     let refusal = begin_to_refuse(&world);
     let _next = world.operator(&[]).await;
     world.reset("b", "@TGS#b", "").await;
@@ -142,7 +144,7 @@ fn begin_to_refuse(world: &World) -> Plan {
 }
 
 async fn app_waits_for_the_secret(world: &World) {
-    until_ok(SOON, "the app to say that its Secret cannot be read", || async {
+    until_ok(DEADLINE, "the app to say that its Secret cannot be read", || async {
         let app = world.object("chatapp", "default").await.unwrap_or_default();
         let said = message_of(&app, "Ready");
         let is_named = said.contains("Secret chat could not be read from Kubernetes: status 500");
@@ -181,14 +183,14 @@ async fn a_key_that_is_rotated_under_load_fails_no_reset() {
     let world = World::new().await;
     let rooms = numbered("rotated", RESETS);
     world.rooms(&rooms);
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app("  limits: { callsPerSecond: 15 }").await;
     world.app_is("Verified").await;
     world.many_resets(rooms.clone()).await;
 
     let under_way = |wanted: usize| {
         let world = &world;
-        until(SOON, "calls under way", move || async move {
+        until(DEADLINE, "calls under way", move || async move {
             (world.vendor.clears().len() >= wanted).then_some(())
         })
     };
@@ -197,7 +199,7 @@ async fn a_key_that_is_rotated_under_load_fails_no_reset() {
     world.vendor.account(APP_ID, &next, &["administrator"]);
     world.app_is("CredentialsRejected").await;
     world.secret("chat", &next).await;
-    world.until_cleared(RESETS, SOON).await;
+    world.until_cleared(RESETS, DEADLINE).await;
     for reset in world.all_resets().await {
         assert_eq!(reset["status"]["failures"].as_i64().unwrap_or_default(), 0, "{reset:#}");
     }
@@ -206,7 +208,7 @@ async fn a_key_that_is_rotated_under_load_fails_no_reset() {
         assert_eq!(executed, 1, "{group}");
     }
     // The operator counts the last one when it has the answer to its write, which shows before.
-    until_ok(SOON, "all of them to have ended well, and nothing else", || async {
+    until_ok(DEADLINE, "all of them to have ended well, and nothing else", || async {
         let ended = operator.metric("groupattr_results", &[("reason", "Cleared")]).await;
         if ended == Some(RESETS as f64) { Ok(()) } else { Err(ended) }
     })
@@ -221,7 +223,7 @@ async fn a_key_that_is_refused_is_read_anew_with_each_check() {
     let _operator = world.operator(&[]).await;
     world.secret("chat", &KEY.replace('f', "0")).await;
     world.apply(&chat_app("default", APP_ID, &world.vendor.url(), "")).await;
-    until(SOON, "a few checks", || async { (world.vendor.reads().len() >= CHECKS).then_some(()) }).await;
+    until(DEADLINE, "a few checks", || async { (world.vendor.reads().len() >= CHECKS).then_some(()) }).await;
     let read = world.requests("secrets", "chat").await.len();
     assert!(read >= CHECKS, "{read} reads of the Secret for {CHECKS} checks");
 }

@@ -3,7 +3,7 @@
 use testbed::until;
 
 use super::{assert_says, reset_says};
-use crate::world::{APP_ID, KEY, SOON, World, chat_app};
+use crate::world::{APP_ID, DEADLINE, KEY, World, chat_app};
 
 #[tokio::test]
 async fn a_suspended_app_sends_nothing_until_it_is_resumed() {
@@ -37,7 +37,7 @@ async fn a_suspended_app_sends_nothing_until_it_is_resumed() {
     world.reset("b", "@TGS#b", "").await;
     reset_says(&world, "b", "AppSuspended", "ChatApp default").await;
     world.patch("gar", "marker", r#"{"requestID":"again"}"#).await;
-    until(SOON, "the marker's second call", || async { (world.calls("@TGS#marker") == 2).then_some(()) })
+    until(DEADLINE, "the marker's second call", || async { (world.calls("@TGS#marker") == 2).then_some(()) })
         .await;
     assert_eq!(of_app(), before);
     world.patch("chatapp", "default", r#"{"suspend":false}"#).await;

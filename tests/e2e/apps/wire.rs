@@ -7,8 +7,8 @@ use serde_json::Value;
 use testbed::until_ok;
 use testbed::vendor::{Command, UserSig};
 
-use crate::world::replicas::ALONE;
-use crate::world::{APP_ID, KEY, SOON, World, numbered};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{APP_ID, DEADLINE, KEY, World, numbered};
 
 #[tokio::test]
 async fn a_call_carries_a_signed_url_with_exactly_the_documented_parameters() {
@@ -77,11 +77,11 @@ async fn many_calls_need_few_connections_and_one_read_of_the_secret() {
     let world = World::new().await;
     let rooms = numbered("many", RESETS);
     world.rooms(&rooms);
-    let _operator = world.operator(&ALONE).await;
+    let _operator = world.operator(&NO_ELECTION).await;
     let started = Instant::now();
     world.app(&format!("  limits: {{ callsPerSecond: {RATE} }}")).await;
     world.many_resets(rooms).await;
-    world.until_cleared(RESETS, SOON).await;
+    world.until_cleared(RESETS, DEADLINE).await;
     let connections = world.vendor.connections();
     assert!(
         connections <= RESETS as u64 / 2,
@@ -111,7 +111,7 @@ async fn a_proxy_that_the_environment_names_is_not_used_for_the_vendor() {
     let _operator = world.start(launch);
     world.app("").await;
     world.reset("a", "@TGS#a", "").await;
-    until_ok(SOON, "the call at the vendor, and no other", || async {
+    until_ok(DEADLINE, "the call at the vendor, and no other", || async {
         match proxy.accept() {
             Ok(_) => panic!("the proxy was asked"),
             Err(none) if world.reason("a").await != "Cleared" => Err(none.kind()),

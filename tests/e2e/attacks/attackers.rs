@@ -55,7 +55,7 @@ impl<'a> Attackers<'a> {
     /// Creates what the attacks need: apps, objects and finished resets.
     pub(crate) async fn new(home: &'a World) -> Self {
         let world = World::without_rights(home.plane).await;
-        world.skip_look_back();
+        world.skip_oracles();
         let tenant = Tenant::with_stray_rights(home.plane, &world.namespace).await;
         let all = Self { home, world, tenant, created: AtomicUsize::new(0) };
         home.vendor.account(OWN, KEY, &["administrator"]);

@@ -9,7 +9,7 @@ use kube::api::{DynamicObject, PostParams};
 use serde_json::json;
 use testbed::until;
 
-use crate::world::{KEY, SOON, World, chat_app};
+use crate::world::{DEADLINE, KEY, World, chat_app};
 
 /// The tenant's own account.
 pub(crate) const ACCOUNT: u64 = 1_400_000_777;
@@ -29,7 +29,7 @@ pub(crate) struct Waits(Vec<f64>);
 impl<'a> Healthy<'a> {
     pub(crate) async fn new(home: &'a World) -> Self {
         let world = World::without_rights(home.plane).await;
-        world.skip_look_back();
+        world.skip_oracles();
         home.vendor.account(ACCOUNT, KEY, &["administrator"]);
         world.secret("chat", KEY).await;
         world.apply(&chat_app("default", ACCOUNT, &home.vendor.url(), "")).await;
@@ -57,7 +57,7 @@ impl<'a> Healthy<'a> {
         }
         let mut waits = Vec::new();
         for (group, created) in created {
-            let calls = until(SOON, "its call", || async {
+            let calls = until(DEADLINE, "its call", || async {
                 let calls = vendor.clears_of(&group);
                 (!calls.is_empty()).then_some(calls)
             })

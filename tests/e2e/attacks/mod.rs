@@ -20,8 +20,8 @@ use testbed::runs::{SOAK_OPERATOR, SOAK_SECONDS};
 
 use self::attackers::Attackers;
 use self::healthy::{Healthy, Waits};
-use crate::world::replicas::ALONE;
-use crate::world::{OwnPlane, SOON, World, rights};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{DEADLINE, OwnPlane, World, rights};
 
 /// How long `cargo test` runs the attacks.
 const BRIEF: Duration = Duration::from_secs(6);
@@ -42,7 +42,7 @@ async fn all_attacks_at_once_disturb_no_healthy_tenant() {
     let plane = OwnPlane::new().await;
     // The attack runs on its own thread, so that it does not delay the healthy tenant's clock.
     let home: &'static World = Box::leak(Box::new(World::without_rights(*plane).await));
-    home.skip_look_back();
+    home.skip_oracles();
     home.plane.grant(&home.account, &rights(), &Scope::Cluster).await.expect("rights");
     let operator = operator(home, None).await;
 
@@ -73,14 +73,14 @@ async fn all_attacks_at_once_disturb_no_healthy_tenant() {
 
 /// An operator for all namespaces, or for a single one.
 async fn operator(home: &World, only: Option<&str>) -> OperatorProcess {
-    let mut launch = home.launch(&ALONE);
+    let mut launch = home.launch(&NO_ELECTION);
     launch.args.retain(|arg| !arg.starts_with("--watch-namespace") && !arg.starts_with("--log-filter"));
     launch.args.extend(only.map(|namespace| format!("--watch-namespace={namespace}")));
     if let Some(binary) = std::env::var_os(SOAK_OPERATOR) {
         launch.binary = binary.into();
     }
     let operator = home.start(launch);
-    operator.ready(SOON).await;
+    operator.ready(DEADLINE).await;
     operator
 }
 

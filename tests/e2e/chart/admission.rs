@@ -11,7 +11,7 @@ use testbed::control_plane::{ControlPlane, Kubectl};
 use testbed::{Helm, until, until_ok};
 
 use crate::chart::{bare_plane, check, people, works};
-use crate::world::{CRDS, OwnPlane, SOON};
+use crate::world::{CRDS, DEADLINE, OwnPlane};
 
 /// What would end a reset, or hold a permit of a stranger's account.
 const FORGED: &str = r#"{"status":{"attempts":7,"completionTime":"2026-01-01T00:00:00Z",
@@ -79,7 +79,7 @@ impl<'a> Somebody<'a> {
 
     /// Waits until the server refuses a try with this text, and not for want of a right.
     async fn is_refused(&self, what: &[&str], patch: &str, text: &str) -> String {
-        until(SOON, text, || async {
+        until(DEADLINE, text, || async {
             let said = self.patch(&[what, &[TRY_OUT]].concat(), patch).await.stderr;
             said.contains(text).then_some(said)
         })
@@ -145,7 +145,7 @@ async fn a_status_is_written_by_nobody_but_the_operator_and_those_who_are_named(
     let cleared = world.reset_is("a", "Cleared").await;
     world.check(&[operator]).await;
     // From here on others touch what has ended, and service accounts are taken for operators.
-    world.skip_look_back();
+    world.skip_oracles();
     let ways = [
         &[
             "patch",
@@ -187,7 +187,7 @@ async fn a_status_is_written_by_nobody_but_the_operator_and_those_who_are_named(
     // Who restores backups is named.
     let velero = Somebody::new(*plane, "default", "velero").await.bound_to("cluster-admin", namespace).await;
     let of_velero = ["-n", namespace, "gar", "parked", "--subresource=status", TRY_OUT];
-    until_ok(SOON, "a named user to be let in", || async {
+    until_ok(DEADLINE, "a named user to be let in", || async {
         let done = velero.patch(&of_velero, FORGED).await;
         if done.ok { Ok(()) } else { Err(done.stderr) }
     })
@@ -198,7 +198,7 @@ async fn a_status_is_written_by_nobody_but_the_operator_and_those_who_are_named(
         ["-n", namespace, "create", "rolebinding", "jane", "--clusterrole=cluster-admin", "--user=jane"];
     ok(*plane, &bound).await;
     let as_jane = |group: &'static str| [&["--as=jane", group], &parked[..]].concat();
-    until_ok(SOON, "a named group to be let in", || async {
+    until_ok(DEADLINE, "a named group to be let in", || async {
         let done = plane.kubectl(&as_jane("--as-group=restorers")).await.unwrap();
         if done.ok { Ok(()) } else { Err(done.stderr) }
     })
@@ -253,7 +253,7 @@ async fn who_points_an_app_at_a_secret_must_be_able_to_read_that_secret() {
 
     // A Secret of one's own, and no other.
     let tenant = tenant.with(Some(&namespace), "mine", secret("mine")).await;
-    until_ok(SOON, "an app with a Secret of one's own", || async {
+    until_ok(DEADLINE, "an app with a Secret of one's own", || async {
         let done = tenant.create(&app("ChatApp", "own", "mine"), &[]).await;
         if done.ok { Ok(()) } else { Err(done.stderr) }
     })
@@ -266,7 +266,7 @@ async fn who_points_an_app_at_a_secret_must_be_able_to_read_that_secret() {
     let said = tenant.create(&app("ClusterChatApp", "own", "mine"), &[]).await;
     assert!(said.stderr.contains(&refused("mine", home)), "{}", said.stderr);
     let tenant = tenant.with(Some(home), "mine", secret("mine")).await;
-    until_ok(SOON, "an account for others with a Secret that one may read", || async {
+    until_ok(DEADLINE, "an account for others with a Secret that one may read", || async {
         let done = tenant.create(&app("ClusterChatApp", "own", "mine"), &[]).await;
         if done.ok { Ok(()) } else { Err(done.stderr) }
     })
@@ -331,7 +331,7 @@ async fn an_overlay_of_the_kustomize_base_takes_its_policies_to_another_namespac
     let folder = overlay(plane, "rooms", "live-", &format!("system:serviceaccount:{team}:velero"));
     ok(plane, &["apply", "--server-side", "-k", &folder]).await;
     for object in [reset("parked"), app("ClusterChatApp", "shared", "chat")] {
-        until(SOON, "the kinds to be served", || async {
+        until(DEADLINE, "the kinds to be served", || async {
             plane.apply_in(&team, &object.to_string()).await.ok()
         })
         .await;
@@ -361,7 +361,7 @@ async fn an_overlay_of_the_kustomize_base_takes_its_policies_to_another_namespac
     let _ = resets.patch_status("parked", &PatchParams::default(), &patch).await.unwrap();
 
     let restorer = Somebody::new(plane, &team, "velero").await.bound_to("cluster-admin", &team).await;
-    until_ok(SOON, "the restorer of the overlay to be let in", || async {
+    until_ok(DEADLINE, "the restorer of the overlay to be let in", || async {
         let done = restorer.patch(&status, FORGED).await;
         if done.ok { Ok(()) } else { Err(done.stderr) }
     })
@@ -373,7 +373,7 @@ async fn an_overlay_of_the_kustomize_base_takes_its_policies_to_another_namespac
     let text = "you may not get the Secret \"chat\" in namespace \"rooms\"";
     platform.is_refused(&["clusterchatapp", "shared"], moved, text).await;
     let platform = platform.with(Some("rooms"), "chat", secret("chat")).await;
-    until_ok(SOON, "the right to read it to be enough", || async {
+    until_ok(DEADLINE, "the right to read it to be enough", || async {
         let done = platform.patch(&["clusterchatapp", "shared"], moved).await;
         if done.ok { Ok(()) } else { Err(done.stderr) }
     })

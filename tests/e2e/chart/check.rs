@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use crate::chart::people::NO_POLICIES;
 use crate::chart::{CHART, bare_plane};
-use crate::world::{SOON, plane};
+use crate::world::{DEADLINE, plane};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_groupattr-operator");
 
@@ -62,7 +62,7 @@ async fn each_right_that_is_missing_is_named_and_no_other() {
         let (verb, resource) = (&removed.verbs[0], &removed.resources.as_ref().unwrap()[0]);
         let is_needed = verb != "delete" && resource != "events";
         // What was granted before is in force a moment later.
-        until_ok(SOON, &format!("the lack of {verb} {resource} to be named"), || async {
+        until_ok(DEADLINE, &format!("the lack of {verb} {resource} to be named"), || async {
             let (good, said) = check(plane, &account, &args).await;
             let named = [lines(&said, "missing"), lines(&said, "without")].concat();
             let is_named = named.len() == 1 && named[0].contains(&format!(" {verb} {resource} "));
@@ -73,7 +73,7 @@ async fn each_right_that_is_missing_is_named_and_no_other() {
         .await;
     }
     plane.grant(&account, &all, &Scope::Cluster).await.unwrap();
-    until_ok(SOON, "everything to be there", || async {
+    until_ok(DEADLINE, "everything to be there", || async {
         let (good, said) = check(plane, &account, &args).await;
         if good && said.ends_with("everything is in place\n") { Ok(()) } else { Err(said) }
     })
@@ -105,7 +105,7 @@ async fn a_cluster_that_does_not_answer_is_said_once() {
 
 /// Stands in for the machines of a cluster: runs the pod of a test and says how it ended.
 async fn run_the_pod(plane: &ControlPlane, namespace: &str) -> String {
-    let pod = until(SOON, "the pod of the test", || async {
+    let pod = until(DEADLINE, "the pod of the test", || async {
         let args = ["-n", namespace, "get", "pods", "-o", "json"];
         let list: Value = serde_json::from_str(&plane.kubectl(&args).await.ok()?.stdout).ok()?;
         let new = list["items"].as_array()?.iter().find(|pod| pod["status"]["phase"] == "Pending")?;

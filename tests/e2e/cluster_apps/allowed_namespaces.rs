@@ -10,7 +10,7 @@ use testbed::{until, until_ok};
 
 use super::platform::{Tenancy, operator_of_all_namespaces, until_shut_out};
 use crate::world::{
-    APP_ID, CRDS, KEY, Leg, OwnPlane, SOON, World, chat_app, install_loose_crds, message_of, reason_of,
+    APP_ID, CRDS, DEADLINE, KEY, Leg, OwnPlane, World, chat_app, install_loose_crds, message_of, reason_of,
 };
 
 #[tokio::test]
@@ -61,12 +61,12 @@ async fn revoking_access_stops_waiting_resets() {
             .entries(move |e| e.command == Command::Clear && e.sdkappid == Some(account));
         entries.len()
     };
-    until(SOON, "a first clear", || async { (clears() >= 1).then_some(()) }).await;
+    until(DEADLINE, "a first clear", || async { (clears() >= 1).then_some(()) }).await;
     tenancy
         .tenant
         .merge("clusterchatapp", &tenancy.app, &json!({"spec": {"allowedNamespaces": {"from": "None"}}}))
         .await;
-    let denied = until_ok(SOON, "the other resets to lose access", || async {
+    let denied = until_ok(DEADLINE, "the other resets to lose access", || async {
         let reasons = tenancy.tenant.reasons().await;
         let count = |reason| reasons.get(reason).copied().unwrap_or_default();
         if count("AppNotAllowed") + count("Cleared") == 5 { Ok(count("AppNotAllowed")) } else { Err(reasons) }
@@ -100,7 +100,7 @@ async fn revoking_access_before_the_permit_arrives_prevents_the_call() {
     let intent = Boundary::intent().about("late");
     let plan = world.plan(Leg::Api, intent, Position::LostAnswer, Fault::Hold);
     reset("late").await;
-    plan.has_fired(SOON).await;
+    plan.has_fired(DEADLINE).await;
     label("chat-").await;
     until_shut_out(&world, "shut", reset).await;
     plan.release();
@@ -133,7 +133,7 @@ async fn an_empty_or_invalid_selector_matches_no_namespace() {
         let app = chat_app(name, account, &world.vendor.url(), &format!("  allowedNamespaces: {open}\n"));
         let app = app.replace("kind: ChatApp", "kind: ClusterChatApp");
         // The loose CRDs take effect a moment later.
-        until_ok(SOON, "the app to be accepted", || plane.apply_in(&world.namespace, &app)).await;
+        until_ok(DEADLINE, "the app to be accepted", || plane.apply_in(&world.namespace, &app)).await;
         let stored = world.object("clusterchatapp", name).await.unwrap();
         assert_eq!(
             &stored["spec"]["allowedNamespaces"]["selector"], selector,
@@ -165,7 +165,7 @@ async fn an_empty_or_invalid_selector_matches_no_namespace() {
             plane.kubectl(&["patch", "clusterchatapp", &name, "--type=merge", "-p", &patch]).await.unwrap()
         }
     };
-    let refused = until_ok(SOON, "the current CRDs to take effect", || async {
+    let refused = until_ok(DEADLINE, "the current CRDs to take effect", || async {
         let again = patch("typo", json!({"allowedNamespaces": {"selector": {"matchExpressions": []}}})).await;
         if again.ok { Err(again.stdout) } else { Ok(again.stderr) }
     })
@@ -175,7 +175,7 @@ async fn an_empty_or_invalid_selector_matches_no_namespace() {
         // Unchanged fields are not validated again, so the rest of the object and its status can be updated.
         let done = patch(name, json!({"limits": {"callsPerSecond": 7}})).await;
         assert!(done.ok, "{name}: {}", done.stderr);
-        until_ok(SOON, "the changed app to be verified", || async {
+        until_ok(DEADLINE, "the changed app to be verified", || async {
             let app = world.object("clusterchatapp", name).await.unwrap_or_default();
             let status = &app["status"];
             let is_current = reason_of(&app, "Ready") == "Verified"

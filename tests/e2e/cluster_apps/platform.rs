@@ -7,8 +7,8 @@ use testbed::control_plane::Scope;
 use testbed::{OperatorProcess, until};
 use tokio::sync::OnceCell;
 
-use crate::world::replicas::ALONE;
-use crate::world::{KEY, OwnPlane, SOON, World, chat_app, message_of, rights};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{DEADLINE, KEY, OwnPlane, World, chat_app, message_of, rights};
 
 /// An API server with one operator for all namespaces. Each test has its own account, app and tenants.
 pub(crate) struct Platform {
@@ -34,10 +34,10 @@ async fn platform() -> &'static Platform {
 /// Grants this world's operator its permissions in all namespaces, and starts it.
 pub(crate) async fn operator_of_all_namespaces(home: &World) -> OperatorProcess {
     home.plane.grant(&home.account, &rights(), &Scope::Cluster).await.expect("rights");
-    let mut launch = home.launch(&ALONE);
+    let mut launch = home.launch(&NO_ELECTION);
     launch.args.retain(|arg| !arg.starts_with("--watch-namespace"));
     let operator = home.start(launch);
-    operator.ready(SOON).await;
+    operator.ready(DEADLINE).await;
     operator
 }
 
@@ -45,10 +45,10 @@ pub(crate) async fn operator_of_all_namespaces(home: &World) -> OperatorProcess 
 /// resets have different watches, so a reset created after a label change may still be sent.
 pub(crate) async fn until_shut_out(tenant: &World, name: &str, reset: impl AsyncFn(&str)) {
     let number = AtomicU64::new(0);
-    until(SOON, "access to be denied", || async {
+    until(DEADLINE, "access to be denied", || async {
         let name = format!("{name}-{}", number.fetch_add(1, Ordering::Relaxed));
         reset(&name).await;
-        let reason = until(SOON, "a reset to be sent or denied", || async {
+        let reason = until(DEADLINE, "a reset to be sent or denied", || async {
             let reason = tenant.reason(&name).await;
             ["Cleared", "AppNotAllowed"].contains(&reason.as_str()).then_some(reason)
         });

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use testbed::vendor::Command;
 
-use crate::world::replicas::ALONE;
-use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{APP_ID, DEADLINE, KEY, World, chat_app, numbered};
 
 #[tokio::test]
 async fn apps_of_one_account_share_its_lowest_limit_across_namespaces() {
@@ -13,7 +13,7 @@ async fn apps_of_one_account_share_its_lowest_limit_across_namespaces() {
     const AGAIN: usize = 200;
     let here = World::new().await;
     let there = here.neighbour().await;
-    let _operator = here.operator(&[ALONE[0], &format!("--watch-namespace={}", there.namespace)]).await;
+    let _operator = here.operator(&[NO_ELECTION[0], &format!("--watch-namespace={}", there.namespace)]).await;
     let app = |limit: u32| {
         chat_app("default", APP_ID, &here.vendor.url(), &format!("  limits: {{ callsPerSecond: {limit} }}"))
     };
@@ -26,8 +26,8 @@ async fn apps_of_one_account_share_its_lowest_limit_across_namespaces() {
     there.app_is("Verified").await;
     here.many_resets(numbered("here", RESETS)).await;
     there.many_resets(numbered("there", RESETS)).await;
-    here.until_cleared(RESETS, SOON).await;
-    there.until_cleared(RESETS, SOON).await;
+    here.until_cleared(RESETS, DEADLINE).await;
+    there.until_cleared(RESETS, DEADLINE).await;
     let fullest = here.vendor.fullest_window(APP_ID, Command::Clear, Duration::from_secs(1));
     assert!((4..=5).contains(&fullest), "{fullest} calls in one second, {} are allowed", 5);
     // Together they use the whole limit: 30 calls at 5/s.
@@ -41,7 +41,7 @@ async fn apps_of_one_account_share_its_lowest_limit_across_namespaces() {
     here.rooms(&again);
     let started = Instant::now();
     here.many_resets(again).await;
-    here.until_cleared(RESETS + AGAIN, SOON).await;
+    here.until_cleared(RESETS + AGAIN, DEADLINE).await;
     // At the deleted app's limit they would take twice as long.
     assert!(started.elapsed() < Duration::from_secs(20), "{AGAIN} calls took {:?}", started.elapsed());
 }
@@ -51,7 +51,8 @@ async fn an_app_with_a_wrong_key_does_not_slow_down_the_account_it_names() {
     const RESETS: usize = 40;
     let here = World::new().await;
     let stranger = here.neighbour().await;
-    let _operator = here.operator(&[ALONE[0], &format!("--watch-namespace={}", stranger.namespace)]).await;
+    let _operator =
+        here.operator(&[NO_ELECTION[0], &format!("--watch-namespace={}", stranger.namespace)]).await;
     stranger.secret("chat", &KEY.replace("c0", "d1")).await;
     let limits = "  limits: { callsPerSecond: 1, groupIntervalMilliseconds: 60000 }";
     stranger.apply(&chat_app("default", APP_ID, &here.vendor.url(), limits)).await;
@@ -70,7 +71,7 @@ async fn an_app_with_a_wrong_key_does_not_slow_down_the_account_it_names() {
     here.rooms(&rooms);
     let started = Instant::now();
     here.many_resets(rooms).await;
-    here.until_cleared(RESETS, SOON).await;
+    here.until_cleared(RESETS, DEADLINE).await;
     assert!(started.elapsed() < Duration::from_secs(15), "{RESETS} calls took {:?}", started.elapsed());
     assert_eq!(here.vendor.clears().len(), RESETS, "nothing may be sent for the stranger");
 }

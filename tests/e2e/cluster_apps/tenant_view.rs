@@ -5,7 +5,7 @@ use testbed::until_ok;
 use testbed::vendor::{Misbehaviour, When};
 
 use super::platform::Tenancy;
-use crate::world::{KEY, SOON, condition_of, message_of, reason_of};
+use crate::world::{DEADLINE, KEY, condition_of, message_of, reason_of};
 
 #[tokio::test]
 async fn a_tenant_clears_a_room_without_seeing_the_accounts_key() {
@@ -96,7 +96,7 @@ async fn a_tenant_sees_only_reason_and_code_of_a_broken_account() {
     // The vendor rejects a call; its message says "scripted".
     tenancy.platform.home.vendor.script(When::any().by(tenancy.account), Misbehaviour::Code(60020));
     tenancy.reset("a").await;
-    let reset = until_ok(SOON, "the refusal", || async {
+    let reset = until_ok(DEADLINE, "the refusal", || async {
         let reset = tenancy.tenant.object("gar", "a").await.unwrap_or_default();
         let said = message_of(&reset, "Succeeded");
         let is_reported = reason_of(&reset, "Succeeded") == "AppNotReady"

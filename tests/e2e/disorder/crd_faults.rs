@@ -7,7 +7,7 @@ use serde_json::Value;
 use testbed::{until, until_ok};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::world::{CRDS, OwnPlane, SOON, World, crd, numbered};
+use crate::world::{CRDS, DEADLINE, OwnPlane, World, crd, numbered};
 
 /// The command that installs the CRDs, as the operator's messages name it.
 const REMEDY: &str = "groupattr-operator crd | kubectl apply --server-side -f -";
@@ -66,7 +66,7 @@ async fn nothing_is_sent_under(wrong: &str, log: &str) {
     world.app_is("Verified").await;
     world.reset("probe", "@TGS#probe", "  suspend: true").await;
     plane.install_crds(wrong).await.expect("the wrong CRD");
-    until(SOON, "the wrong CRD to take effect", || async {
+    until(DEADLINE, "the wrong CRD to take effect", || async {
         let pending = r#"{"status":{"pendingAttempt":{"id":"none"}}}"#;
         let patch = ["patch", "gar", "probe", "--subresource=status", "--type=merge", "-p", pending];
         let done = world.kubectl(&[&patch[..], &["--dry-run=server", "-o", "json"]].concat()).await;
@@ -75,8 +75,8 @@ async fn nothing_is_sent_under(wrong: &str, log: &str) {
     })
     .await;
     world.many_resets(rooms.clone()).await;
-    operator.wait_for_log(log, SOON).await;
-    until(SOON, "several refused intents in the metric", || async {
+    operator.wait_for_log(log, DEADLINE).await;
+    until(DEADLINE, "several refused intents in the metric", || async {
         let refused =
             operator.metric("groupattr_api_writes", &[("kind", "intent"), ("result", "refused")]).await;
         let lost = operator.metric("groupattr_api_writes", &[("kind", "intent")]).await;
@@ -86,11 +86,11 @@ async fn nothing_is_sent_under(wrong: &str, log: &str) {
     assert_eq!(world.vendor.clears().len(), 0, "a call without a stored intent");
     assert_eq!(operator.exit_status(), None, "{}", operator.logs());
     // An older CRD stores only half of a status, so the oracles cannot judge.
-    world.skip_look_back();
+    world.skip_oracles();
 
     plane.install_crds(CRDS).await.expect("the CRDs");
     world.until_cleared(10, Duration::from_mins(1)).await;
-    world.assert_once_each(&rooms);
+    world.assert_each_cleared_once(&rooms);
     assert_eq!(operator.exit_status(), None, "{}", operator.logs());
 }
 
@@ -123,7 +123,7 @@ async fn the_operator_is_not_ready_until_the_status_subresource_exists() {
     let operator = world.start(world.launch(&[]));
     world.app("").await;
     world.reset("a", "@TGS#a", "").await;
-    until_ok(SOON, "/readyz to report the missing status subresource", || async {
+    until_ok(DEADLINE, "/readyz to report the missing status subresource", || async {
         match operator.get("/readyz").await {
             Ok((503, body)) if body.contains("groupattributeresets/status") && body.contains(REMEDY) => {
                 Ok(())
@@ -134,7 +134,7 @@ async fn the_operator_is_not_ready_until_the_status_subresource_exists() {
     .await;
     assert_eq!(world.vendor.connections(), 0);
     plane.install_crds(CRDS).await.expect("the CRDs");
-    operator.ready(SOON).await;
+    operator.ready(DEADLINE).await;
     world.reset_is("a", "Cleared").await;
     assert_eq!(world.calls("@TGS#a"), 1);
 }

@@ -7,7 +7,7 @@ use testbed::OperatorProcess;
 use testbed::proxy::{Boundary, Fault, Plan, Position};
 use testbed::vendor::{Misbehaviour, When};
 
-use crate::world::{APP_ID, Leg, SOON, World, time};
+use crate::world::{APP_ID, DEADLINE, Leg, World, time};
 
 /// A reset named `room` of a working app: its intent is stored, but the operator has no answer yet.
 struct DelayedAttempt {
@@ -27,7 +27,7 @@ impl DelayedAttempt {
         world.app(app).await;
         world.app_is("Verified").await;
         world.reset("room", "@TGS#room", &reset()).await;
-        answer.has_fired(SOON).await;
+        answer.has_fired(DEADLINE).await;
         Self { world, answer, _operator: operator }
     }
 

@@ -9,8 +9,8 @@ use testbed::control_plane::AuditEvent;
 use testbed::vendor::Command;
 use testbed::{until, until_ok};
 
-use crate::world::replicas::ALONE;
-use crate::world::{APP_ID, CRDS, Leg, OwnPlane, SOON, World, install_loose_crds, numbered, reason_of};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{APP_ID, CRDS, DEADLINE, Leg, OwnPlane, World, install_loose_crds, numbered, reason_of};
 
 const GOOD: usize = 500;
 /// Additional malformed objects, to see how fast their statuses are written.
@@ -83,7 +83,7 @@ async fn store_malformed(world: &World) {
     install_loose_crds(world.plane).await;
     let odd =
         "apiVersion: groupattr.dev/v1alpha1\nkind: ChatApp\nmetadata: { name: odd }\nspec: { sdkAppID: x }";
-    until_ok(SOON, "the loose CRDs to take effect", || async {
+    until_ok(DEADLINE, "the loose CRDs to take effect", || async {
         let (first, _) = &malformed()[0];
         world.plane.apply_in(&world.namespace, &first.to_string()).await?;
         world.plane.apply_in(&world.namespace, odd).await
@@ -113,7 +113,7 @@ async fn malformed_objects_do_not_slow_down_valid_ones() {
     }
 
     // The same number of valid resets twice: in a namespace of their own, and among malformed ones.
-    let operators = [calm.operator(&ALONE).await, world.operator(&ALONE).await];
+    let operators = [calm.operator(&NO_ELECTION).await, world.operator(&NO_ELECTION).await];
     for (world, operator) in [&calm, &world].into_iter().zip(&operators) {
         world.app("").await;
         world.app_is("Verified").await;
@@ -144,7 +144,7 @@ async fn malformed_objects_do_not_slow_down_valid_ones() {
 
 /// Otherwise ten thousand malformed objects would cause as many requests at once.
 async fn assert_explained_one_after_another(world: &World) {
-    let (listed, patched) = until(SOON, "a status for each of the crowd", || async {
+    let (listed, patched) = until(DEADLINE, "a status for each of the crowd", || async {
         world.plane.audit_marker().await.ok()?;
         let requests = world.plane.audit_of(&world.account.user()).ok()?;
         let list =
@@ -178,7 +178,7 @@ async fn valid_resets(world: &World) -> Duration {
     })
     .await;
     let took = started.elapsed();
-    world.assert_once_each(&rooms);
+    world.assert_each_cleared_once(&rooms);
     assert!(world.vendor.fullest_window(APP_ID, Command::Clear, Duration::from_secs(1)) <= 200);
     took
 }
@@ -190,9 +190,9 @@ async fn a_malformed_object_deleted_unseen_is_forgotten() {
     let world = World::breakable_on(*plane).await;
     store_malformed(&world).await;
     plane.install_crds(CRDS).await.expect("CRDs");
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     let until_known = async |wanted: f64| {
-        until_ok(SOON, "the metric of malformed objects", || async {
+        until_ok(DEADLINE, "the metric of malformed objects", || async {
             let of = async |kind| operator.metric("groupattr_malformed_objects", &[("kind", kind)]).await;
             let known = [of("GroupAttributeReset").await, of("ChatApp").await];
             if known == [Some(wanted); 2] { Ok(()) } else { Err(known) }
@@ -200,7 +200,7 @@ async fn a_malformed_object_deleted_unseen_is_forgotten() {
         .await;
     };
     until_known(1.0).await;
-    let api = world.way(Leg::Api);
+    let api = world.proxy(Leg::Api);
     for (resource, name) in [("groupattributeresets", "number"), ("chatapps", "odd")] {
         api.hold_watches(resource);
         assert!(world.kubectl(&["delete", resource, name]).await.ok, "{resource}");

@@ -8,8 +8,8 @@ use testbed::runs::runs;
 use testbed::until;
 use testbed::vendor::{Command, Entry, Misbehaviour, When};
 
-use crate::world::replicas::ALONE;
-use crate::world::{APP_ID, KEY, PROBED, SOON, World, chat_app, numbered};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{APP_ID, DEADLINE, KEY, PROBE_GROUP, World, chat_app, numbered};
 
 const RESETS: usize = 1000;
 const LIMIT: usize = 100;
@@ -26,7 +26,7 @@ async fn outage() {
     let rooms = numbered("waiting", RESETS);
     world.rooms(&rooms);
     world.vendor.account(7, KEY, &["administrator"]);
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app(&format!("  limits: {{ callsPerSecond: {LIMIT} }}")).await;
     world.apply(&chat_app("second", 7, &world.vendor.url(), "")).await;
     for app in ["default", "second"] {
@@ -48,14 +48,14 @@ async fn outage() {
     }
     for account in [APP_ID, 7] {
         // Calls in flight when the circuit opened are answered before the first probe is due.
-        let is_probe = |call: &Entry| call.group.as_deref() == Some(PROBED);
+        let is_probe = |call: &Entry| call.group.as_deref() == Some(PROBE_GROUP);
         let since_probing = || {
             let mut calls = world.vendor.journal().split_off(before);
             calls.retain(|call| call.sdkappid == Some(account));
             let first = calls.iter().position(is_probe).unwrap_or(calls.len());
             calls.split_off(first)
         };
-        until(SOON, "two probes", || async { (since_probing().len() >= 2).then_some(()) }).await;
+        until(DEADLINE, "two probes", || async { (since_probing().len() >= 2).then_some(()) }).await;
         let probes = since_probing();
         assert!(
             probes.iter().all(is_probe),
@@ -86,7 +86,7 @@ async fn outage() {
     for reset in world.all_resets().await {
         assert!(reset["status"]["failures"].as_i64().unwrap_or_default() <= 1, "{reset:#}");
     }
-    operator.ready(SOON).await;
+    operator.ready(DEADLINE).await;
     world.finish().await;
 }
 
@@ -96,7 +96,7 @@ async fn outcomes_of_unanswered_calls_are_recorded_one_after_another() {
     const HANGING: usize = 10 * OF_EACH;
     let world = World::new().await;
     world.secret("chat", KEY).await;
-    let _operator = world.operator(&ALONE).await;
+    let _operator = world.operator(&NO_ELECTION).await;
     // A silent account gets only a few calls, hence ten accounts.
     let apps: Vec<_> =
         (0..10).map(|n| (format!("app-{n}"), numbered(&format!("hanging-{n}"), OF_EACH))).collect();
@@ -118,7 +118,7 @@ async fn outcomes_of_unanswered_calls_are_recorded_one_after_another() {
     let broken = jiff::Timestamp::now();
     world.vendor.go_down();
     // For each reset, the first write is the intent and the second one the outcome.
-    let outcomes = testbed::until_ok(SOON, "all outcomes", || async {
+    let outcomes = testbed::until_ok(DEADLINE, "all outcomes", || async {
         world.plane.audit_marker().await.expect("the audit log");
         let mut writes: BTreeMap<String, Vec<jiff::Timestamp>> = BTreeMap::new();
         for event in world.plane.audit().expect("the audit log") {

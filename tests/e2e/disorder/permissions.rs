@@ -8,7 +8,7 @@ use testbed::runs::runs;
 use testbed::{ControlPlane, OperatorProcess, until, until_ok};
 
 use crate::world::replicas::leads;
-use crate::world::{OwnPlane, SOON, World, rights};
+use crate::world::{DEADLINE, OwnPlane, World, rights};
 
 /// A missing permission must be reported within this time.
 const REPORT_DEADLINE: Duration = Duration::from_secs(10);
@@ -128,7 +128,7 @@ async fn without_rule(plane: &'static ControlPlane, index: usize) {
     let operator = if sign.while_running {
         grant(&world, &rights()).await;
         let operator = start(&world);
-        operator.ready(SOON).await;
+        operator.ready(DEADLINE).await;
         world.app("").await;
         world.app_is("Verified").await;
         grant(&world, &fewer).await;
@@ -156,7 +156,7 @@ async fn without_rule(plane: &'static ControlPlane, index: usize) {
     assert!(operator.is_ready().await && leads(&operator).await, "{resource} {verb}");
     assert_eq!(["@TGS#good", "@TGS#bad", "@TGS#short-lived"].map(|group| world.calls(group)), [1, 1, 1]);
     operator.terminate();
-    assert_eq!(operator.wait_exit(SOON).await.code(), Some(0));
+    assert_eq!(operator.wait_exit(DEADLINE).await.code(), Some(0));
     plane.revoke_everywhere(&world.account).await.expect("revoked");
     world.finish().await;
 }

@@ -11,8 +11,8 @@ use testbed::runs::runs;
 use testbed::vendor::{Misbehaviour, When};
 use testbed::{until, until_ok};
 
-use crate::world::replicas::ALONE;
-use crate::world::{KEY, Leg, SOON, World, numbered, reason_of};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{DEADLINE, KEY, Leg, World, numbered, reason_of};
 
 /// A point in the lifecycle of a reset.
 struct Point {
@@ -69,7 +69,7 @@ fn attempts_of(stored: &[crate::world::history::Stored], uid: &str) -> BTreeSet<
 
 async fn each_point() {
     let world = World::new().await;
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.secret("chat", KEY).await;
     let points = points();
     for (account, point) in (1_600_000_001..).zip(&points) {
@@ -83,7 +83,7 @@ async fn each_point() {
         world.reset_of_app(point.name, point.more).await;
         let group = format!("@TGS#{}", point.name);
         let called = usize::from(point.reasons != ["Suspended"]);
-        until_ok(SOON, &format!("the first call of {}", point.name), || async {
+        until_ok(DEADLINE, &format!("the first call of {}", point.name), || async {
             let status = world.object("gar", point.name).await.map(|object| object["status"].to_string());
             if world.calls(&group) >= called { Ok(()) } else { Err(status) }
         })
@@ -141,12 +141,12 @@ const HELD: [Held; 6] = [
 async fn while_held((leg, boundary, position, calls): Held) {
     let world = World::breakable().await;
     world.room("@TGS#again");
-    let _operator = world.operator(&ALONE).await;
+    let _operator = world.operator(&NO_ELECTION).await;
     world.app("").await;
     world.app_is("Verified").await;
     let plan = world.plan(leg, boundary(), position, Fault::Hold);
     world.reset("again", "@TGS#again", "").await;
-    plan.has_fired(SOON).await;
+    plan.has_fired(DEADLINE).await;
     let uids = world.recreate("again", world.reset("again", "@TGS#again", "")).await;
     plan.release();
     world.reset_is("again", "Cleared").await;
@@ -168,12 +168,12 @@ async fn a_reset_recreated_during_an_attempt_has_its_own_outcome() {
 async fn a_reset_suspended_while_its_intent_is_in_flight_is_not_sent() {
     let world = World::breakable().await;
     world.room("@TGS#late");
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app("").await;
     world.app_is("Verified").await;
     let plan = world.plan(Leg::Api, Boundary::intent().about("late"), Position::Before, Fault::Hold);
     world.reset("late", "@TGS#late", "").await;
-    plan.has_fired(SOON).await;
+    plan.has_fired(DEADLINE).await;
     world.patch("gar", "late", "{\"suspend\":true}").await;
     plan.release();
     world.reset_is("late", "Suspended").await;
@@ -190,16 +190,16 @@ async fn a_reset_suspended_while_its_intent_is_in_flight_is_not_sent() {
 async fn deleting_a_finished_reset_spares_its_recreated_namesake() {
     let world = World::breakable().await;
     world.room("@TGS#short");
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app("").await;
     let deletion = Boundary::of("delete", "groupattributeresets").about("short");
     let plan = world.plan(Leg::Api, deletion, Position::Before, Fault::Hold);
     world.reset("short", "@TGS#short", "  ttlSecondsAfterFinished: 0").await;
-    plan.has_fired(SOON).await;
+    plan.has_fired(DEADLINE).await;
     let asleep = world.reset("short", "@TGS#short", "  suspend: true");
     let [_, second] = world.recreate("short", asleep).await;
     plan.release();
-    until(SOON, "the end of the deletion", || async {
+    until(DEADLINE, "the end of the deletion", || async {
         operator.metric("groupattr_api_writes", &[("kind", "delete")]).await.filter(|count| *count >= 1.0)
     })
     .await;
@@ -211,7 +211,7 @@ async fn deleting_a_finished_reset_spares_its_recreated_namesake() {
 #[tokio::test]
 async fn resets_in_a_terminating_namespace_still_finish() {
     let world = World::new().await;
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     let rooms = numbered("leaving", 20);
     world.rooms(&rooms);
     world.app("  limits: { callsPerSecond: 2 }").await;
@@ -223,13 +223,13 @@ async fn resets_in_a_terminating_namespace_still_finish() {
     assert!(deleted.ok, "{}", deleted.stderr);
     // A failure is reported by an event, but events can no longer be created.
     world.vendor.script(When::clear(), Misbehaviour::Code(10007));
-    until_ok(SOON, "all resets to finish", || async {
+    until_ok(DEADLINE, "all resets to finish", || async {
         let reasons = world.reasons().await;
         let ends = ["Cleared", "GroupTypeNotSupported"].map(|end| reasons.get(end).copied().unwrap_or(0));
         if ends[0] + ends[1] == 20 && ends[1] > 0 { Ok(()) } else { Err(reasons) }
     })
     .await;
-    world.assert_once_each(&rooms);
-    operator.wait_for_log("event not written", SOON).await;
+    world.assert_each_cleared_once(&rooms);
+    operator.wait_for_log("event not written", DEADLINE).await;
     world.check(&[&operator]).await;
 }

@@ -4,8 +4,8 @@ use testbed::runs::runs;
 use testbed::until_ok;
 use testbed::vendor::{Misbehaviour, When};
 
-use crate::world::replicas::ALONE;
-use crate::world::{APP_ID, KEY, SOON, World, message_of, numbered};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{APP_ID, DEADLINE, KEY, World, message_of, numbered};
 
 const RESETS: usize = 60;
 
@@ -56,7 +56,7 @@ async fn breaks_under_load(breakage: Breakage) {
     let world = World::new().await;
     let rooms = numbered("room", RESETS);
     world.rooms(&rooms);
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app("  limits: { callsPerSecond: 15 }").await;
     world.app_is("Verified").await;
     let (earlier, later) = rooms.split_at(RESETS / 2);
@@ -70,14 +70,14 @@ async fn breaks_under_load(breakage: Breakage) {
     let (reason, text) = breakage.said();
     // A signature made with the old key in the meantime and not used yet must be rejected, too.
     let before = world.vendor.journal().len();
-    until_ok(SOON, "a call with the cached key, or an app that reports the Secret", || async {
+    until_ok(DEADLINE, "a call with the cached key, or an app that reports the Secret", || async {
         let app = world.object("chatapp", "default").await.unwrap_or_default();
         let said = message_of(&app, "Ready");
         if world.vendor.journal().len() > before || said.contains(text) { Ok(()) } else { Err(said) }
     })
     .await;
     world.vendor.clear_scripts();
-    until_ok(SOON, &format!("the app to say {text:?}"), || async {
+    until_ok(DEADLINE, &format!("the app to say {text:?}"), || async {
         let app = world.app_is(reason).await;
         let said = message_of(&app, "Ready");
         if said.contains(text) { Ok(()) } else { Err(said) }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use testbed::proxy::{Boundary, Fault, Position};
 use testbed::until;
 
-use crate::world::replicas::ALONE;
-use crate::world::{Leg, SOON, World, reason_of};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{DEADLINE, Leg, World, reason_of};
 
 const RESETS: &str = "groupattributeresets";
 
@@ -15,7 +15,7 @@ const RESETS: &str = "groupattributeresets";
 async fn a_new_request_seen_by_the_watch_survives_a_stale_get() {
     let world = World::breakable().await;
     world.room("@TGS#looked-at");
-    let _operator = world.operator(&ALONE).await;
+    let _operator = world.operator(&NO_ELECTION).await;
     world.app("").await;
     world.app_is("Verified").await;
     // The first outcome is stored but its response is lost, and the GET that follows is answered late.
@@ -24,8 +24,8 @@ async fn a_new_request_seen_by_the_watch_survives_a_stale_get() {
     let get = Boundary::of("get", RESETS).about("looked-at");
     let late = world.plan(Leg::Api, get, Position::LostAnswer, Fault::Hold);
     world.reset("looked-at", "@TGS#looked-at", "  requestID: one").await;
-    lost.has_fired(SOON).await;
-    late.has_fired(SOON).await;
+    lost.has_fired(DEADLINE).await;
+    late.has_fired(DEADLINE).await;
     world.patch("gar", "looked-at", r#"{"requestID":"two"}"#).await;
     // The same watch has already shown this later reset.
     world.marker("marker").await;
@@ -43,19 +43,19 @@ async fn a_new_request_seen_by_the_watch_survives_a_stale_get() {
 async fn a_late_refusal_of_a_deletion_does_not_disturb_a_new_attempt() {
     let world = World::breakable().await;
     world.room("@TGS#short");
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app("").await;
     world.app_is("Verified").await;
     let deletion = Boundary::of("delete", RESETS).about("short");
     let deletion = world.plan(Leg::Api, deletion, Position::Before, Fault::Hold);
     world.reset("short", "@TGS#short", "  requestID: one\n  ttlSecondsAfterFinished: 0").await;
-    deletion.has_fired(SOON).await;
+    deletion.has_fired(DEADLINE).await;
     let call = Boundary::clear().about("@TGS#short");
     let call = world.plan(Leg::Vendor, call, Position::LostAnswer, Fault::Hold);
     world.patch("gar", "short", r#"{"requestID":"two","ttlSecondsAfterFinished":null}"#).await;
-    call.has_fired(SOON).await;
+    call.has_fired(DEADLINE).await;
     deletion.release();
-    until(SOON, "the end of the deletion", || async {
+    until(DEADLINE, "the end of the deletion", || async {
         operator.metric("groupattr_api_writes", &[("kind", "delete")]).await.filter(|count| *count >= 1.0)
     })
     .await;
@@ -75,19 +75,19 @@ async fn a_late_refusal_of_a_deletion_does_not_disturb_a_new_attempt() {
 async fn a_reset_deleted_while_waiting_for_a_permit_is_not_sent() {
     let world = World::breakable().await;
     world.room("@TGS#deleted");
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app("").await;
     world.app_is("Verified").await;
     let intent = Boundary::intent().about("deleted");
     let plan = world.plan(Leg::Api, intent, Position::LostAnswer, Fault::Hold);
     world.reset("deleted", "@TGS#deleted", "").await;
-    plan.has_fired(SOON).await;
+    plan.has_fired(DEADLINE).await;
     assert!(world.kubectl(&["delete", "gar", "deleted"]).await.ok);
     // The same watch has already shown this later reset. It must be quick: the attempt has six seconds.
     world.reset("marker", "@TGS#marker", "  appRef: { name: nobody }").await;
     world.reset_is("marker", "AppNotFound").await;
     plan.release();
-    operator.wait_for_log("no permit was granted", SOON).await;
+    operator.wait_for_log("no permit was granted", DEADLINE).await;
     assert_eq!(world.calls("@TGS#deleted"), 0);
 }
 
@@ -96,10 +96,10 @@ async fn a_reset_deleted_while_waiting_for_a_permit_is_not_sent() {
 async fn an_intent_with_a_lost_answer_is_withdrawn_despite_an_api_outage() {
     let world = World::breakable().await;
     world.room("@TGS#lost");
-    let _operator = world.operator(&ALONE).await;
+    let _operator = world.operator(&NO_ELECTION).await;
     world.app("").await;
     world.app_is("Verified").await;
-    let (api, intent) = (world.way(Leg::Api), || Boundary::intent().about("lost"));
+    let (api, intent) = (world.proxy(Leg::Api), || Boundary::intent().about("lost"));
     // The watch does not show it either.
     let _held = world.plan(Leg::Api, intent(), Position::Before, Fault::Run(api.watch_holder(RESETS)));
     let stored = world.plan(Leg::Api, intent(), Position::LostAnswer, Fault::Reset);
@@ -108,7 +108,7 @@ async fn an_intent_with_a_lost_answer_is_withdrawn_despite_an_api_outage() {
     let next = world.plan(Leg::Api, intent().nth(2), Position::Before, Fault::Reset);
     world.reset("lost", "@TGS#lost", "  onUnknownOutcome: Stop").await;
     for plan in [&stored, &gets, &next] {
-        plan.has_fired(SOON).await;
+        plan.has_fired(DEADLINE).await;
     }
     api.release_watches(RESETS);
     let reset = world.reset_is("lost", "Cleared").await;
@@ -121,7 +121,7 @@ async fn an_intent_with_a_lost_answer_is_withdrawn_despite_an_api_outage() {
 async fn an_outcome_with_spurious_conflicts_is_retried_with_backoff() {
     let world = World::breakable().await;
     world.room("@TGS#refused");
-    let _operator = world.operator(&ALONE).await;
+    let _operator = world.operator(&NO_ELECTION).await;
     world.app("").await;
     world.app_is("Verified").await;
     let outcome = Boundary::outcome().about("refused").times(5);

@@ -7,7 +7,7 @@ use testbed::vendor::{Misbehaviour, When};
 use testbed::{until, until_ok};
 
 use super::text::{page, quoted, rows, section};
-use crate::world::{SOON, World, plane, rights};
+use crate::world::{DEADLINE, World, plane, rights};
 
 /// Type and label names of each metric, by name.
 type Table = BTreeMap<String, (String, BTreeSet<String>)>;
@@ -20,9 +20,9 @@ async fn the_metrics_table_matches_a_running_operator() {
     let (fewer, _) = rights().without(0);
     world.plane.grant(&world.account, &fewer, &here).await.unwrap();
     let operator = world.start(world.launch(&[]));
-    until(SOON, "a failed watch", || operator.metric("groupattr_watch_errors", &[])).await;
+    until(DEADLINE, "a failed watch", || operator.metric("groupattr_watch_errors", &[])).await;
     world.plane.grant(&world.account, &rights(), &here).await.unwrap();
-    operator.ready(SOON).await;
+    operator.ready(DEADLINE).await;
     world.app("").await;
     for group in ["@TGS#clean", "@TGS#odd"] {
         world.room(group);
@@ -36,7 +36,7 @@ async fn the_metrics_table_matches_a_running_operator() {
 
     let wanted = documented();
     assert!(wanted.len() > 15, "{wanted:?}");
-    until_ok(SOON, "the documented metrics and no others", || async {
+    until_ok(DEADLINE, "the documented metrics and no others", || async {
         let shown = shown(&operator.metrics().await.unwrap_or_default());
         let names: BTreeSet<String> = shown.keys().chain(wanted.keys()).cloned().collect();
         let differ = |name: &String| shown.get(name) != wanted.get(name);

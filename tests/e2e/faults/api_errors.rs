@@ -5,9 +5,9 @@ use std::time::Duration;
 use testbed::proxy::{Boundary, Fault, Line, Position};
 use testbed::runs;
 
-use crate::faults::{ALONE, RESETS, assert_empty};
+use crate::faults::{NO_ELECTION, RESETS, assert_empty};
 use crate::world::replicas::{SHORT_LEASE, until_leading};
-use crate::world::{Leg, SOON, World};
+use crate::world::{DEADLINE, Leg, World};
 
 /// How the API server fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ async fn recovers(trouble: Trouble, step: Step) {
     let what = format!("{trouble:?} at {step:?}");
     let world = World::breakable().await;
     world.room("@TGS#room");
-    let args: &[&str] = if step == Step::Lease { &SHORT_LEASE } else { &ALONE };
+    let args: &[&str] = if step == Step::Lease { &SHORT_LEASE } else { &NO_ELECTION };
     let times = if matches!(trouble, Trouble::Code(_) | Trouble::Reset) { 2 } else { 1 };
     let boundary = match step {
         Step::Secret => Boundary::secret(),
@@ -108,7 +108,7 @@ async fn recovers(trouble: Trouble, step: Step) {
         Step::Intent | Step::Outcome | Step::Lease => {
             let operator = world.operator(args).await;
             if step == Step::Lease {
-                until_leading(&operator, SOON).await;
+                until_leading(&operator, DEADLINE).await;
             }
             world.app("").await;
             world.app_is("Verified").await;
@@ -121,21 +121,21 @@ async fn recovers(trouble: Trouble, step: Step) {
     };
     world.reset("room", "@TGS#room", "").await;
     // A process that exits at the first failure never hits the second.
-    plan.has_fired_times(if step == Step::Lease { 1 } else { times }, SOON).await;
+    plan.has_fired_times(if step == Step::Lease { 1 } else { times }, DEADLINE).await;
     match trouble {
         Trouble::Refused => {
-            world.way(Leg::Api).set(Line::Refusing);
+            world.proxy(Leg::Api).set(Line::Refusing);
             tokio::time::sleep(REFUSAL).await;
-            world.way(Leg::Api).set(Line::Up);
+            world.proxy(Leg::Api).set(Line::Up);
         }
         Trouble::Stall => tokio::time::sleep(SILENCE).await,
         _ => {}
     }
     drop(plan);
     if step == Step::Lease {
-        world.all_end_in_a_cluster(operator, args, RECOVERY).await;
+        world.until_all_final_with_restarts(operator, args, RECOVERY).await;
     } else {
-        world.all_end(RECOVERY).await;
+        world.until_all_final(RECOVERY).await;
     }
     assert_eq!(world.calls("@TGS#room"), 1, "{what}");
     assert_empty(&world, "@TGS#room");

@@ -8,7 +8,7 @@ use rand::seq::IndexedRandom as _;
 use serde_json::json;
 use testbed::runs;
 
-use crate::faults::{AFTER_FAULTS, ALONE, assert_empty};
+use crate::faults::{AFTER_FAULTS, NO_ELECTION, assert_empty};
 use crate::world::{World, numbered};
 
 const COUNT: usize = 50;
@@ -21,7 +21,7 @@ async fn concurrent_edits_of_labels_and_specs_neither_block_nor_repeat_a_reset()
             let world = World::new().await;
             let resets = numbered("written", COUNT);
             world.rooms(&resets);
-            let _operator = world.operator(&ALONE).await;
+            let _operator = world.operator(&NO_ELECTION).await;
             world.app("  limits: { callsPerSecond: 5 }").await;
             world.app_is("Verified").await;
             world.many_resets(resets.clone()).await;
@@ -43,9 +43,9 @@ async fn concurrent_edits_of_labels_and_specs_neither_block_nor_repeat_a_reset()
                 }
             };
             tokio::pin!(edits);
-            let all_end = world.all_end(AFTER_FAULTS);
-            tokio::pin!(all_end);
-            match select(edits, all_end).await {
+            let until_all_final = world.until_all_final(AFTER_FAULTS);
+            tokio::pin!(until_all_final);
+            match select(edits, until_all_final).await {
                 Either::Left(((), _)) => unreachable!("the other writer never stops"),
                 Either::Right(((), _)) => {}
             }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use rand::Rng as _;
 use testbed::runs;
 
-use crate::faults::{AFTER_FAULTS, ALONE, assert_empty};
-use crate::world::{SOON, World, numbered};
+use crate::faults::{AFTER_FAULTS, NO_ELECTION, assert_empty};
+use crate::world::{DEADLINE, World, numbered};
 
 const RESETS: usize = 200;
 /// The minimum number of calls; fewer would prove nothing.
@@ -21,7 +21,7 @@ async fn a_minute_of_sigkills_under_load_loses_nothing_and_sends_nothing_twice()
             let world = World::new().await;
             let resets = numbered("storm", RESETS);
             world.rooms(&resets);
-            let operator = world.operator(&ALONE).await;
+            let operator = world.operator(&NO_ELECTION).await;
             // Slow enough to leave work for the whole minute.
             world.app("  limits: { callsPerSecond: 8 }").await;
             world.app_is("Verified").await;
@@ -30,11 +30,11 @@ async fn a_minute_of_sigkills_under_load_loses_nothing_and_sends_nothing_twice()
             let (begun, mut kills) = (Instant::now(), 0);
             while begun.elapsed() < DURATION || kills < 15 || world.vendor.clears().len() < MIN_CALLS {
                 // Half of the kills hit before anything can be sent, the others in the middle of sending.
-                let operator = world.start(world.launch(&ALONE));
+                let operator = world.start(world.launch(&NO_ELECTION));
                 let life = if kills % 2 == 0 {
                     500
                 } else {
-                    operator.ready(SOON).await;
+                    operator.ready(DEADLINE).await;
                     let calls = world.vendor.clears().len();
                     if calls < MIN_CALLS {
                         // Calls of killed processes may hold all permits until they can no longer arrive.
@@ -46,9 +46,9 @@ async fn a_minute_of_sigkills_under_load_loses_nothing_and_sends_nothing_twice()
                 operator.kill9();
                 kills += 1;
             }
-            let _operator = world.operator(&ALONE).await;
+            let _operator = world.operator(&NO_ELECTION).await;
             // Calls of killed processes may hold all permits at first, so most of the backlog may be left.
-            world.all_end(2 * AFTER_FAULTS).await;
+            world.until_all_final(2 * AFTER_FAULTS).await;
             for (_, group) in &resets {
                 assert_eq!(world.calls(group), 1, "{group}");
                 assert_empty(&world, group);

@@ -4,8 +4,8 @@ use rand::Rng as _;
 use testbed::proxy::{Boundary, Fault, Position};
 use testbed::runs;
 
-use crate::faults::{ALONE, RESETS, until_calls};
-use crate::world::{Leg, SOON, World, numbered};
+use crate::faults::{NO_ELECTION, RESETS, until_calls};
+use crate::world::{DEADLINE, Leg, World, numbered};
 
 /// Resets, and writes one of which starts the fault.
 const COUNT: usize = 10;
@@ -16,10 +16,10 @@ async fn late_and_duplicated_watch_events_cause_no_call() {
         .side_by_side(5, |run| async move {
             let mut chance = run.chance();
             let world = World::breakable().await;
-            let api = world.way(Leg::Api);
+            let api = world.proxy(Leg::Api);
             let resets = numbered("late", COUNT);
             world.rooms(&resets);
-            let _operator = world.operator(&ALONE).await;
+            let _operator = world.operator(&NO_ELECTION).await;
             world.app("").await;
             world.app_is("Verified").await;
             // From a random write on, the watch delivers no events: the operator knows what it wrote, while
@@ -29,12 +29,12 @@ async fn late_and_duplicated_watch_events_cause_no_call() {
             let writes = Boundary::of("update", "groupattributeresets/status").nth(write);
             let plan = world.plan(Leg::Api, writes, Position::After, hold);
             world.many_resets(resets.clone()).await;
-            plan.has_fired(SOON).await;
+            plan.has_fired(DEADLINE).await;
             until_calls(&world, 1).await;
             api.repeat_watches(RESETS, 10);
             api.release_watches(RESETS);
             api.repeat_watches(RESETS, 10);
-            world.until_cleared(COUNT, SOON).await;
+            world.until_cleared(COUNT, DEADLINE).await;
             api.repeat_watches(RESETS, 10);
             world.marker("marker").await;
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use testbed::proxy::{Boundary, Fault, Position};
 use testbed::runs;
 
-use crate::faults::{AFTER_FAULTS, ALONE, RESETS};
-use crate::world::{KEY, Leg, SOON, World, chat_app, numbered};
+use crate::faults::{AFTER_FAULTS, NO_ELECTION, RESETS};
+use crate::world::{DEADLINE, KEY, Leg, World, chat_app, numbered};
 
 const COUNT: usize = 5;
 
@@ -36,15 +36,15 @@ async fn events_missed_by_the_watch_are_found_and_nothing_is_sent_twice() {
 
 async fn recovers_from(loss: Loss) {
     let world = World::breakable().await;
-    let api = world.way(Leg::Api);
+    let api = world.proxy(Leg::Api);
     let (seen, unseen) = (numbered("seen", COUNT), numbered("unseen", COUNT));
     world.rooms(&seen);
     world.rooms(&unseen);
-    let _operator = world.operator(&ALONE).await;
+    let _operator = world.operator(&NO_ELECTION).await;
     world.app("").await;
     world.app_is("Verified").await;
     world.many_resets(seen.clone()).await;
-    world.until_cleared(COUNT, SOON).await;
+    world.until_cleared(COUNT, DEADLINE).await;
 
     let answer = |verb, code| {
         world.plan(Leg::Api, Boundary::of(verb, RESETS).times(2), Position::Before, Fault::code(code))
@@ -63,7 +63,7 @@ async fn recovers_from(loss: Loss) {
                 let again = Boundary::of("watch", RESETS).nth(1);
                 let started = world.plan(Leg::Api, again, Position::After, Fault::Run(Box::new(|| {})));
                 api.cut_watches(RESETS);
-                started.has_fired(SOON).await;
+                started.has_fired(DEADLINE).await;
                 assert_eq!(
                     world.vendor.clears().len(),
                     COUNT,
@@ -82,7 +82,7 @@ async fn recovers_from(loss: Loss) {
         }
     }
     for plan in &plans {
-        plan.has_fired(SOON).await;
+        plan.has_fired(DEADLINE).await;
     }
     api.release_watches(RESETS);
     world.until_cleared(2 * COUNT, AFTER_FAULTS).await;
@@ -99,11 +99,11 @@ async fn a_half_open_watch_is_replaced_in_time() {
             let world = World::breakable().await;
             let resets = numbered("silent", COUNT);
             world.rooms(&resets);
-            let _operator = world.operator(&ALONE).await;
+            let _operator = world.operator(&NO_ELECTION).await;
             world.app("").await;
             world.app_is("Verified").await;
             // The stream stays open and never delivers anything again, not even its end.
-            world.way(Leg::Api).freeze_watches(RESETS);
+            world.proxy(Leg::Api).freeze_watches(RESETS);
             world.many_resets(resets.clone()).await;
             world.until_cleared(COUNT, Duration::from_secs(330)).await;
             for (_, group) in &resets {
@@ -120,10 +120,10 @@ async fn an_app_recreated_unseen_is_a_new_app() {
     let world = World::breakable().await;
     world.vendor.account(7, KEY, &["administrator"]);
     world.vendor.room(7, "@TGS#room", &[("seat1", "ann")]);
-    let _operator = world.operator(&ALONE).await;
+    let _operator = world.operator(&NO_ELECTION).await;
     world.app("").await;
     world.app_is("Verified").await;
-    let api = world.way(Leg::Api);
+    let api = world.proxy(Leg::Api);
     api.hold_watches("chatapps");
     assert!(world.kubectl(&["delete", "chatapp", "default"]).await.ok);
     world.apply(&chat_app("default", 7, &world.chat_url(), "")).await;

@@ -29,8 +29,8 @@ mod watch_lag;
 
 use std::time::Duration;
 
-use crate::world::replicas::ALONE;
-use crate::world::{APP_ID, SOON, World};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{APP_ID, DEADLINE, World};
 
 /// All resets must be final this long after the last fault.
 const AFTER_FAULTS: Duration = Duration::from_mins(1);
@@ -38,7 +38,7 @@ const AFTER_FAULTS: Duration = Duration::from_mins(1);
 const RESETS: &str = "groupattributeresets";
 
 async fn until_calls(world: &World, wanted: usize) {
-    testbed::until_ok(SOON, &format!("{wanted} calls"), || async {
+    testbed::until_ok(DEADLINE, &format!("{wanted} calls"), || async {
         let calls = world.vendor.clears().len();
         if calls >= wanted { Ok(()) } else { Err(calls) }
     })

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use testbed::runs;
 
-use crate::faults::{AFTER_FAULTS, ALONE, assert_empty, until_calls};
+use crate::faults::{AFTER_FAULTS, NO_ELECTION, assert_empty, until_calls};
 use crate::world::replicas::{SHORT_LEASE, until_leading};
-use crate::world::{OwnPlane, SOON, World, numbered};
+use crate::world::{DEADLINE, OwnPlane, World, numbered};
 
 const COUNT: usize = 100;
 
@@ -18,7 +18,7 @@ async fn restarting_the_api_server_and_etcd_under_load_loses_and_repeats_nothing
             let world = World::on(*plane).await;
             let resets = numbered("load", COUNT);
             world.rooms(&resets);
-            let operator = world.operator(&ALONE).await;
+            let operator = world.operator(&NO_ELECTION).await;
             world.app("  limits: { callsPerSecond: 10 }").await;
             world.app_is("Verified").await;
             world.many_resets(resets.clone()).await;
@@ -32,7 +32,7 @@ async fn restarting_the_api_server_and_etcd_under_load_loses_and_repeats_nothing
             let before = world.vendor.clears().len();
             until_calls(&world, (before + COUNT / 5).min(COUNT)).await;
             world.plane.restart_etcd().await.expect("etcd");
-            world.all_end(AFTER_FAULTS).await;
+            world.until_all_final(AFTER_FAULTS).await;
             for (_, group) in &resets {
                 assert_eq!(world.calls(group), 1, "{group}");
                 assert_empty(&world, group);
@@ -53,7 +53,7 @@ async fn a_vendor_outage_an_api_server_restart_and_a_dead_leader_at_once_lose_an
             let resets = numbered("all", COUNT);
             world.rooms(&resets);
             let leader = world.operator(&SHORT_LEASE).await;
-            until_leading(&leader, SOON).await;
+            until_leading(&leader, DEADLINE).await;
             world.app("  limits: { callsPerSecond: 10 }").await;
             world.app_is("Verified").await;
             let follower = world.operator(&SHORT_LEASE).await;
@@ -69,7 +69,7 @@ async fn a_vendor_outage_an_api_server_restart_and_a_dead_leader_at_once_lose_an
             tokio::time::sleep(Duration::from_secs(5)).await;
             world.vendor.come_back();
             // Its circuit may be open; a probe closes it within a minute.
-            world.all_end_in_a_cluster(follower, &SHORT_LEASE, 2 * AFTER_FAULTS).await;
+            world.until_all_final_with_restarts(follower, &SHORT_LEASE, 2 * AFTER_FAULTS).await;
             for (_, group) in &resets {
                 assert_eq!(world.calls(group), 1, "{group}");
                 assert_empty(&world, group);

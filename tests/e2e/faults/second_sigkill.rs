@@ -5,8 +5,8 @@ use rand::seq::IndexedRandom as _;
 use testbed::proxy::{Boundary, Fault, POSITIONS, Position};
 use testbed::{runs, until};
 
-use crate::faults::{AFTER_FAULTS, ALONE, RESETS, assert_empty};
-use crate::world::{Leg, SOON, World};
+use crate::faults::{AFTER_FAULTS, NO_ELECTION, RESETS, assert_empty};
+use crate::world::{DEADLINE, Leg, World};
 
 /// Boundaries of an attempt that leave something to recover.
 fn first() -> Vec<(Leg, Boundary, Position)> {
@@ -42,13 +42,13 @@ async fn a_second_sigkill_during_recovery_loses_nothing_and_sends_nothing_twice(
 
             let world = World::breakable().await;
             world.room("@TGS#room");
-            let _operator = world.operator(&ALONE).await;
+            let _operator = world.operator(&NO_ELECTION).await;
             world.app("").await;
             world.app_is("Verified").await;
             let kill = || Fault::Kill9(world.latest());
             let plan = world.plan(leg, boundary, position, kill());
             world.reset("room", "@TGS#room", "").await;
-            plan.has_fired(SOON).await;
+            plan.has_fired(DEADLINE).await;
             drop(plan);
 
             let mut plan = world.plan(leg_2, boundary_2.times(1), position_2, kill());
@@ -56,15 +56,15 @@ async fn a_second_sigkill_during_recovery_loses_nothing_and_sends_nothing_twice(
             if position == Position::After {
                 plan = plan.may_miss();
             }
-            let _second = world.start(world.launch(&ALONE));
+            let _second = world.start(world.launch(&NO_ELECTION));
             let has_exited = || async { world.latest()().exit_status() };
             tokio::select! {
-                _ = until(SOON, "the second process to exit", has_exited) => assert_eq!(plan.fired(), 1, "{what}"),
-                () = world.all_end(SOON), if position == Position::After => {}
+                _ = until(DEADLINE, "the second process to exit", has_exited) => assert_eq!(plan.fired(), 1, "{what}"),
+                () = world.until_all_final(DEADLINE), if position == Position::After => {}
             }
             drop(plan);
-            let _third = world.operator(&ALONE).await;
-            world.all_end(AFTER_FAULTS).await;
+            let _third = world.operator(&NO_ELECTION).await;
+            world.until_all_final(AFTER_FAULTS).await;
             // Even after two crashes the room is read back before a second clear, and it is empty.
             assert_eq!(world.calls("@TGS#room"), 1, "{what}");
             assert_empty(&world, "@TGS#room");

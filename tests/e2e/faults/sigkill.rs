@@ -3,9 +3,9 @@
 use testbed::proxy::{Boundary, Fault, POSITIONS, Position, Signal};
 use testbed::runs;
 
-use crate::faults::{AFTER_FAULTS, ALONE, RESETS, assert_empty};
+use crate::faults::{AFTER_FAULTS, NO_ELECTION, RESETS, assert_empty};
 use crate::world::replicas::{SHORT_LEASE, until_leading};
-use crate::world::{Leg, SOON, World, numbered};
+use crate::world::{DEADLINE, Leg, World, numbered};
 
 /// What the process is doing when it is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,13 +83,13 @@ async fn killed_at(point: Point) {
         world.rooms(&resets);
     }
     let with_lease = boundary.to_string().contains("leases");
-    let args: &[&str] = if with_lease { &SHORT_LEASE } else { &ALONE };
+    let args: &[&str] = if with_lease { &SHORT_LEASE } else { &NO_ELECTION };
     let kill = || Fault::Kill9(world.latest());
 
     if scene == Scene::Starting {
         let plan = world.plan(leg, boundary, position, kill());
         let _killed = world.start(world.launch(args));
-        plan.has_fired(SOON).await;
+        plan.has_fired(DEADLINE).await;
         let _operator = world.operator(args).await;
         world.app("").await;
         world.many_resets(resets.clone()).await;
@@ -97,7 +97,7 @@ async fn killed_at(point: Point) {
     }
     let operator = world.operator(args).await;
     if with_lease {
-        until_leading(&operator, SOON).await;
+        until_leading(&operator, DEADLINE).await;
     }
     let plan = if scene == Scene::Proving {
         let plan = world.plan(leg, boundary, position, kill());
@@ -109,7 +109,7 @@ async fn killed_at(point: Point) {
         world.app_is("Verified").await;
         if scene == Scene::Ending {
             world.many_resets(resets.clone()).await;
-            world.all_end(SOON).await;
+            world.until_all_final(DEADLINE).await;
         }
         let plan = world.plan(leg, boundary, position, kill());
         if scene == Scene::Ending {
@@ -119,14 +119,14 @@ async fn killed_at(point: Point) {
         }
         plan
     };
-    plan.has_fired(SOON).await;
+    plan.has_fired(DEADLINE).await;
     let _next = world.operator(args).await;
     finish(&world, &resets, scene, &what).await;
 }
 
 /// Every reset finishes, nothing is lost, and no room is cleared more than once.
 async fn finish(world: &World, resets: &[(String, String)], scene: Scene, what: &str) {
-    world.all_end(AFTER_FAULTS).await;
+    world.until_all_final(AFTER_FAULTS).await;
     for (name, group) in resets {
         // After every fault of this row the room is read back, and each call that arrives empties it.
         assert_eq!(world.calls(group), 1, "{what}: calls of {group}");
@@ -156,10 +156,10 @@ async fn a_sigkill_at_the_second_page_of_a_list_loses_nothing() {
             for position in POSITIONS {
                 let plan =
                     world.plan(Leg::Api, Boundary::page(RESETS, 2), position, Fault::Kill9(world.latest()));
-                let _killed = world.start(world.launch(&ALONE));
-                plan.has_fired(SOON).await;
+                let _killed = world.start(world.launch(&NO_ELECTION));
+                plan.has_fired(DEADLINE).await;
             }
-            let _operator = world.operator(&ALONE).await;
+            let _operator = world.operator(&NO_ELECTION).await;
             world.until_cleared(MANY, 3 * AFTER_FAULTS).await;
             for (_, group) in &rooms {
                 assert_eq!(world.calls(group), 1, "{group}");

@@ -8,7 +8,7 @@ use testbed::{runs, until};
 
 use crate::faults::{AFTER_FAULTS, RESETS, assert_empty};
 use crate::world::replicas::until_leading;
-use crate::world::{Leg, SOON, World, numbered};
+use crate::world::{DEADLINE, Leg, World, numbered};
 
 /// If the lease is not released, nobody leads for a long time.
 const LONG_LEASE: [&str; 3] =
@@ -39,8 +39,8 @@ async fn terminated_during(moment: Moment) {
     if moment == Moment::List {
         let plan = world.plan(Leg::Api, Boundary::page(RESETS, 1), Position::Before, term());
         let leader = world.start(world.launch(&LONG_LEASE));
-        plan.has_fired(SOON).await;
-        assert_eq!(leader.wait_exit(SOON).await.code(), Some(0), "{}", leader.logs());
+        plan.has_fired(DEADLINE).await;
+        assert_eq!(leader.wait_exit(DEADLINE).await.code(), Some(0), "{}", leader.logs());
         drop(plan);
         assert_eq!(world.lease_holder().await, "");
         let _successor = world.operator(&LONG_LEASE).await;
@@ -48,7 +48,7 @@ async fn terminated_during(moment: Moment) {
         return finish(&world, &resets).await;
     }
     let leader = world.operator(&LONG_LEASE).await;
-    until_leading(&leader, SOON).await;
+    until_leading(&leader, DEADLINE).await;
     world.app_is("Verified").await;
     let plan = match moment {
         // The vendor is slow, and the signal arrives during the call.
@@ -60,10 +60,10 @@ async fn terminated_during(moment: Moment) {
         _ => world.plan(Leg::Api, Boundary::outcome(), Position::After, term()),
     };
     world.many_resets(resets.clone()).await;
-    plan.has_fired(SOON).await;
+    plan.has_fired(DEADLINE).await;
     let signalled = Instant::now();
     let successor = world.operator(&LONG_LEASE).await;
-    assert_eq!(leader.wait_exit(SOON).await.code(), Some(0), "{}", leader.logs());
+    assert_eq!(leader.wait_exit(DEADLINE).await.code(), Some(0), "{}", leader.logs());
     assert!(signalled.elapsed() < Duration::from_secs(25), "it took {:?}", signalled.elapsed());
     let ended = Instant::now();
     for reset in world.all_resets().await {
@@ -71,8 +71,8 @@ async fn terminated_during(moment: Moment) {
         let left = holder.as_str().is_some_and(|holder| leader.logs().contains(holder));
         assert!(!left, "an attempt has no recorded outcome: {reset:#}");
     }
-    until_leading(&successor, SOON).await;
-    let first = until(SOON, "the successor's first call", || async {
+    until_leading(&successor, DEADLINE).await;
+    let first = until(DEADLINE, "the successor's first call", || async {
         world.tenures().get(1).map(|tenure| tenure.first)
     })
     .await;
@@ -84,7 +84,7 @@ async fn terminated_during(moment: Moment) {
 }
 
 async fn finish(world: &World, resets: &[(String, String)]) {
-    world.all_end(AFTER_FAULTS).await;
+    world.until_all_final(AFTER_FAULTS).await;
     for (name, group) in resets {
         assert_eq!(world.calls(group), 1, "{group}");
         assert_eq!(world.reason(name).await, "Cleared", "no read-back should be needed");

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use testbed::{until, until_ok};
 
-use crate::faults::{AFTER_FAULTS, ALONE, RESETS, until_calls};
-use crate::world::{Leg, SOON, World, numbered};
+use crate::faults::{AFTER_FAULTS, NO_ELECTION, RESETS, until_calls};
+use crate::world::{DEADLINE, Leg, World, numbered};
 
 const COUNT: usize = 200;
 /// Twice as long as an account at its limit waits for permits.
@@ -15,17 +15,17 @@ const QUIET: Duration = Duration::from_secs(2);
 #[tokio::test]
 async fn no_attempt_starts_while_the_watch_lags_and_a_dead_watch_blocks_nothing() {
     let world = World::breakable().await;
-    let api = world.way(Leg::Api);
+    let api = world.proxy(Leg::Api);
     let resets = numbered("behind", COUNT);
     world.rooms(&resets);
     world.app("  limits: { callsPerSecond: 20 }").await;
     world.many_resets(resets.clone()).await;
-    let _operator = world.operator(&ALONE).await;
+    let _operator = world.operator(&NO_ELECTION).await;
     until_calls(&world, 5).await;
 
     api.hold_watches(RESETS);
     let held = Instant::now();
-    until_ok(SOON, "two quiet seconds", || async {
+    until_ok(DEADLINE, "two quiet seconds", || async {
         let calls = world.vendor.clears();
         assert!(calls.len() < COUNT, "all calls were made although the watch shows nothing");
         // The operator waits for a dead watch only once; that wait may be over before the next poll.
@@ -51,16 +51,17 @@ async fn no_attempt_starts_while_the_watch_lags_and_a_dead_watch_blocks_nothing(
 #[tokio::test]
 async fn a_lagging_watch_does_not_bring_back_a_deleted_reset() {
     let world = World::breakable().await;
-    let api = world.way(Leg::Api);
+    let api = world.proxy(Leg::Api);
     for group in ["@TGS#over", "@TGS#next"] {
         world.room(group);
     }
-    let _operator = world.operator(&ALONE).await;
+    let _operator = world.operator(&NO_ELECTION).await;
     world.reset("over", "@TGS#over", "  ttlSecondsAfterFinished: 0").await;
     world.reset_is("over", "AppNotFound").await;
     api.hold_watches(RESETS);
     world.app("").await;
-    until(SOON, "its deletion", || async { world.object("gar", "over").await.is_none().then_some(()) }).await;
+    until(DEADLINE, "its deletion", || async { world.object("gar", "over").await.is_none().then_some(()) })
+        .await;
     api.release_watches(RESETS);
     world.reset("next", "@TGS#next", "").await;
     world.reset_is("next", "Cleared").await;

@@ -7,7 +7,7 @@ use testbed::until;
 use testbed::vendor::{Misbehaviour, When};
 
 use crate::gitops::{file, tools};
-use crate::world::{APP_ID, SOON, World};
+use crate::world::{APP_ID, DEADLINE, World};
 
 /// The scripts, in the directory layout of Argo CD's own.
 pub(crate) const SCRIPTS: &str = "examples/argocd/resource_customizations/groupattr.dev";
@@ -69,7 +69,7 @@ async fn the_rerun_action_requests_exactly_one_more_reset() {
     run_action(&world, "again", "rerun").await;
     let unseen = world.object("gar", "again").await.unwrap();
     let mut refused = vec![unseen];
-    until(SOON, "the call", || async { (world.calls("@TGS#again") == 4).then_some(()) }).await;
+    until(DEADLINE, "the call", || async { (world.calls("@TGS#again") == 4).then_some(()) }).await;
     refused.push(world.object("gar", "again").await.unwrap());
     for object in refused {
         assert_eq!(offered(&object).await, ["suspend"], "{object:#}");

@@ -170,7 +170,7 @@ async fn kstatus_and_argo_cd_agree_with_the_documented_states_of_a_reset() {
 
     // Edited while no operator is running.
     operator.terminate();
-    operator.wait_exit(world::SOON).await;
+    operator.wait_exit(world::DEADLINE).await;
     let mut objects: Vec<Value> =
         world.stored().await.into_iter().map(|stored| Value::clone(&stored.object)).collect();
     for name in ["cleared", "missing", "superseded", "broken"] {

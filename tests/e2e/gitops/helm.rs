@@ -8,7 +8,7 @@ use testbed::Helm;
 use testbed::helm::HelmSays;
 use testbed::vendor::{Misbehaviour, When};
 
-use crate::world::{SOON, World, message_of};
+use crate::world::{DEADLINE, World, message_of};
 
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/helm");
 
@@ -203,7 +203,7 @@ async fn each_hook_run_is_a_new_reset_and_neither_helm_waits_for_it() {
         assert_eq!(release.calls(), 2, "{:?}", release.helm);
         // A hook has no label of Helm, so its TTL applies.
         world.patch("gar", &name, "{\"ttlSecondsAfterFinished\":0}").await;
-        testbed::until(SOON, "its TTL to expire", || async {
+        testbed::until(DEADLINE, "its TTL to expire", || async {
             world.object("gar", &name).await.is_none().then_some(())
         })
         .await;

@@ -81,7 +81,7 @@ async fn a_recreated_manifest_is_a_new_request_unless_expired() {
     for name in ["show", "dated"] {
         assert!(world.kubectl(&["delete", "gar", name]).await.ok);
     }
-    testbed::until(crate::world::SOON, "notAfter to pass", || async {
+    testbed::until(crate::world::DEADLINE, "notAfter to pass", || async {
         (jiff::Timestamp::now() > end).then_some(())
     })
     .await;

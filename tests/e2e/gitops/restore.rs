@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use testbed::vendor::{Misbehaviour, When};
 
-use crate::world::{SOON, World, reason_of};
+use crate::world::{DEADLINE, World, reason_of};
 
 /// The time this many seconds from now, in whole seconds.
 pub(crate) fn in_seconds(seconds: i64) -> Timestamp {
@@ -51,7 +51,7 @@ async fn a_finished_reset_restored_without_status_is_resent_unless_expired() {
         world.reset_is(name, "Cleared").await;
     }
     let backup = world.backup(&["plain", "dated", "held"]).await;
-    testbed::until(SOON, "notAfter to pass", || async { (Timestamp::now() > end).then_some(()) }).await;
+    testbed::until(DEADLINE, "notAfter to pass", || async { (Timestamp::now() > end).then_some(()) }).await;
 
     // Suspending the app leaves time to examine what was restored.
     world.patch("chatapp", "default", "{\"suspend\":true}").await;
@@ -89,10 +89,10 @@ async fn a_reset_restored_with_its_status_resumes_where_it_was() {
     world.patch("gar", "done", "{\"backoffLimit\":3}").await;
     world.reset_is("done", "Cleared").await;
     world.reset("flying", "@TGS#flying", "").await;
-    testbed::until(SOON, "the call", || async { (world.calls("@TGS#flying") == 1).then_some(()) }).await;
+    testbed::until(DEADLINE, "the call", || async { (world.calls("@TGS#flying") == 1).then_some(()) }).await;
     operator.kill9();
     world.check(&[]).await;
-    world.skip_look_back();
+    world.skip_oracles();
 
     let backup = world.backup(&["done", "failed", "flying"]).await;
     world.vendor.clear_scripts();
@@ -128,9 +128,9 @@ async fn after_a_cluster_rollback_only_resets_that_had_not_started_are_resent() 
         world.reset_is(name, "Cleared").await;
     }
     operator.terminate();
-    operator.wait_exit(SOON).await;
+    operator.wait_exit(DEADLINE).await;
     world.check(&[]).await;
-    world.skip_look_back();
+    world.skip_oracles();
     let stored = world.stored().await;
     for name in ["begun", "stop"] {
         let intent = stored
@@ -155,7 +155,8 @@ async fn after_a_cluster_rollback_only_resets_that_had_not_started_are_resent() 
     }
     let made = world.object("gar", "late").await.unwrap()["metadata"]["creationTimestamp"].take();
     let end = made.as_str().unwrap().parse::<Timestamp>().unwrap() + SignedDuration::from_secs(20);
-    testbed::until(SOON, "the deadline to pass", || async { (Timestamp::now() > end).then_some(()) }).await;
+    testbed::until(DEADLINE, "the deadline to pass", || async { (Timestamp::now() > end).then_some(()) })
+        .await;
     // Somebody has joined one of the rooms since.
     world.room("@TGS#stop");
     let next = world.operator(&[]).await;

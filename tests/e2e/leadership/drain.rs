@@ -10,7 +10,7 @@ use testbed::{until, until_ok};
 use tokio::process::{Child, Command};
 
 use crate::world::replicas::{SHORT_LEASE, leads, until_leading};
-use crate::world::{SOON, World, numbered, plane, reason_of, rights};
+use crate::world::{DEADLINE, World, numbered, plane, reason_of, rights};
 
 struct Ended {
     code: Option<i32>,
@@ -28,7 +28,7 @@ fn start(world: &World, kubeconfig: &std::path::Path, more: &[&str]) -> Child {
 }
 
 async fn end(child: Child) -> Ended {
-    let output = tokio::time::timeout(SOON, child.wait_with_output()).await;
+    let output = tokio::time::timeout(DEADLINE, child.wait_with_output()).await;
     let output = output.expect("a drain does not end").expect("its output");
     Ended {
         code: output.status.code(),
@@ -77,7 +77,7 @@ async fn a_drained_leader_stores_what_is_in_flight_and_its_standby_does_not_take
     let rooms = numbered("busy", 4);
     world.rooms(&rooms);
     world.room("@TGS#later");
-    let [leader, follower] = world.two(&[]).await;
+    let [leader, follower] = world.two_replicas(&[]).await;
     world.app("").await;
     world.app_is("Verified").await;
     world.vendor.script(When::clear().times(4), Misbehaviour::DelayAfter(Duration::from_secs(3)));
@@ -86,7 +86,7 @@ async fn a_drained_leader_stores_what_is_in_flight_and_its_standby_does_not_take
     let kubeconfig = world.plane.kubeconfig("drain", &world.account.token).expect("kubeconfig");
     leader.may_end();
     let draining = start(&world, &kubeconfig, &[]);
-    leader.wait_for_log("\"shutting down: ", SOON).await;
+    leader.wait_for_log("\"shutting down: ", DEADLINE).await;
     world.reset("later", "@TGS#later", "").await;
     end(draining).await.is_drained();
     // At this moment, and not a little later: the rights may go now.
@@ -97,11 +97,11 @@ async fn a_drained_leader_stores_what_is_in_flight_and_its_standby_does_not_take
     }
     let holder = world.lease_holder().await;
     assert!(holder.starts_with("drain-"), "{holder}");
-    assert_eq!(leader.wait_exit(SOON).await.code(), Some(0), "{}", leader.logs());
+    assert_eq!(leader.wait_exit(DEADLINE).await.code(), Some(0), "{}", leader.logs());
     // The standby looks each second.
     let looks = async || world.requests("leases", "groupattr-operator").await.len();
     let before = looks().await;
-    until_ok(SOON, "the standby to look again", || async {
+    until_ok(DEADLINE, "the standby to look again", || async {
         let now = looks().await;
         if now >= before + 3 { Ok(()) } else { Err(now) }
     })
@@ -110,14 +110,14 @@ async fn a_drained_leader_stores_what_is_in_flight_and_its_standby_does_not_take
     assert!(!leads(&follower).await && follower.is_ready().await);
     assert_eq!(world.calls("@TGS#later"), 0);
     follower.terminate();
-    assert_eq!(follower.wait_exit(SOON).await.code(), Some(0));
+    assert_eq!(follower.wait_exit(DEADLINE).await.code(), Some(0));
 
     // The next installation goes on with what had not begun, and with nothing else.
     assert!(world.kubectl(&["delete", "lease", "groupattr-operator"]).await.ok);
     world.rooms(&rooms);
     let _next = world.operator(&[]).await;
     world.reset_is("later", "Cleared").await;
-    world.assert_once_each(&rooms);
+    world.assert_each_cleared_once(&rooms);
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn with_nobody_leading_a_drain_is_done_at_once_and_so_is_the_next_one() {
 async fn a_drain_waits_no_longer_for_a_dead_leader_than_any_other_candidate() {
     let world = World::new().await;
     let operator = world.operator(&SHORT_LEASE).await;
-    until_leading(&operator, SOON).await;
+    until_leading(&operator, DEADLINE).await;
     let leader = world.lease_holder().await;
     operator.kill9();
     let began = Instant::now();
@@ -155,7 +155,7 @@ async fn a_drain_that_gives_up_says_who_holds_the_lease_since_when_and_leaves_it
     world.apply(&lease_of("somebody", 3600)).await;
     let kubeconfig = world.plane.kubeconfig("drain", &world.account.token).expect("kubeconfig");
     let draining = start(&world, &kubeconfig, &["--timeout-seconds=5"]);
-    until(SOON, "it to ask for the lease", || async {
+    until(DEADLINE, "it to ask for the lease", || async {
         let lease = world.object("lease", "groupattr-operator").await?;
         lease["metadata"]["annotations"]["groupattr.dev/hand-over-to"].is_string().then_some(())
     })
@@ -210,7 +210,7 @@ async fn a_drain_with_a_deployment_waits_until_its_pods_are_gone_and_leaves_no_l
     assert_eq!(world.lease_holder().await, "", "who gives up gives the lease back");
 
     let draining = start(&world, &admin, &["--deployment=rooms"]);
-    until(SOON, "it to hold the lease", || async {
+    until(DEADLINE, "it to hold the lease", || async {
         world.lease_holder().await.starts_with("drain-").then_some(())
     })
     .await;
@@ -252,7 +252,7 @@ async fn a_known_outcome_survives_missing_rights_and_is_said_if_the_process_has_
         world.reset(name, &group, "").await;
         world.until_calls(calls).await;
         world.plane.grant(&world.account, &without_outcomes(), &scope).await.expect("rights");
-        until_ok(SOON, "the missing right to be said", || async {
+        until_ok(DEADLINE, "the missing right to be said", || async {
             let logs = operator.logs();
             let mut lines = logs.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
             let said = lines.any(|line| {
@@ -269,7 +269,7 @@ async fn a_known_outcome_survives_missing_rights_and_is_said_if_the_process_has_
         }
     }
     operator.terminate();
-    assert!(!operator.wait_exit(SOON).await.success(), "{}", operator.logs());
+    assert!(!operator.wait_exit(DEADLINE).await.success(), "{}", operator.logs());
     let logs = operator.logs();
     let lines: Vec<Value> = logs.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let last: Vec<&Value> = lines

@@ -18,8 +18,8 @@ use testbed::proxy::Line;
 use testbed::vendor::{Command, Misbehaviour, UserSig, When};
 use testbed::{OperatorProcess, until};
 
-use crate::world::replicas::{ALONE, SHORT_LEASE, leads, until_leading};
-use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, numbered, plane, rights};
+use crate::world::replicas::{NO_ELECTION, SHORT_LEASE, leads, until_leading};
+use crate::world::{APP_ID, DEADLINE, KEY, Leg, World, chat_app, numbered, plane, rights};
 
 /// When a process logged a message.
 fn logged_at(operator: &OperatorProcess, message: &str) -> Timestamp {
@@ -42,10 +42,10 @@ async fn of_two_replicas_one_works_and_both_are_ready() {
     let world = World::new().await;
     let rooms = numbered("pair", 20);
     world.rooms(&rooms);
-    let [leader, follower] = world.two(&[]).await;
+    let [leader, follower] = world.two_replicas(&[]).await;
     world.app("").await;
     world.many_resets(rooms.clone()).await;
-    world.until_cleared(20, SOON).await;
+    world.until_cleared(20, DEADLINE).await;
     assert!(leader.is_ready().await && follower.is_ready().await, "a rolling update waits for both");
     assert!(leads(&leader).await && !leads(&follower).await);
     assert_eq!((attempts(&leader), attempts(&follower)), (20, 0));
@@ -62,7 +62,7 @@ async fn a_killed_leader_is_replaced_within_20_seconds_and_nothing_is_sent_twice
     let rooms = numbered("orphan", 60);
     world.rooms(&rooms);
     world.room("@TGS#in-flight");
-    let [leader, follower] = world.two(&[]).await;
+    let [leader, follower] = world.two_replicas(&[]).await;
     world.app("  limits: { callsPerSecond: 10 }").await;
     world.app_is("Verified").await;
     // Executed, and the leader is killed before it hears of it.
@@ -100,7 +100,7 @@ async fn a_leader_that_is_told_to_end_records_what_is_in_flight_and_hands_over()
     for group in ["@TGS#slow", "@TGS#next"] {
         world.room(group);
     }
-    let [leader, follower] = world.two(&[]).await;
+    let [leader, follower] = world.two_replicas(&[]).await;
     world.app("").await;
     world.app_is("Verified").await;
     world.vendor.script(When::clear().of("@TGS#slow"), Misbehaviour::DelayAfter(Duration::from_secs(4)));
@@ -108,10 +108,10 @@ async fn a_leader_that_is_told_to_end_records_what_is_in_flight_and_hands_over()
     world.until_calls(1).await;
     leader.terminate();
     let told = Instant::now();
-    leader.wait_for_log("\"shutting down: ", SOON).await;
+    leader.wait_for_log("\"shutting down: ", DEADLINE).await;
     // What comes now is for the successor.
     world.reset("next", "@TGS#next", "").await;
-    let exit = leader.wait_exit(SOON).await;
+    let exit = leader.wait_exit(DEADLINE).await;
     let (took, ended) = (told.elapsed(), Instant::now());
     assert_eq!(exit.code(), Some(0), "{}", leader.logs());
     let answered = world.vendor.clears_of("@TGS#slow")[0].answered;
@@ -138,10 +138,10 @@ async fn a_leader_that_is_told_to_end_records_what_is_in_flight_and_hands_over()
 async fn the_last_process_leaves_the_lease_free() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
-    until_leading(&operator, SOON).await;
+    until_leading(&operator, DEADLINE).await;
     assert!(!world.lease_holder().await.is_empty());
     operator.terminate();
-    assert_eq!(operator.wait_exit(SOON).await.code(), Some(0));
+    assert_eq!(operator.wait_exit(DEADLINE).await.code(), Some(0));
     assert_eq!(world.lease_holder().await, "");
     let next = world.operator(&[]).await;
     until_leading(&next, Duration::from_secs(10)).await;
@@ -165,7 +165,7 @@ async fn a_shutdown_that_takes_too_long_ends_in_its_grace_time() {
     world.until_calls(1).await;
     operator.terminate();
     let told = Instant::now();
-    let exit = operator.wait_exit(SOON).await;
+    let exit = operator.wait_exit(DEADLINE).await;
     assert!(told.elapsed() < Duration::from_secs(8), "it took {:?}", told.elapsed());
     assert_ne!(exit.code(), Some(0), "what is in flight is not recorded, and that is no success");
     let reset = world.object("gar", "endless").await.unwrap();
@@ -177,11 +177,11 @@ async fn a_frozen_leader_that_wakes_up_late_sends_nothing_and_ends() {
     let world = World::new().await;
     let rooms = numbered("frozen", 40);
     world.rooms(&rooms);
-    let [leader, follower] = world.two(&SHORT_LEASE).await;
+    let [leader, follower] = world.two_replicas(&SHORT_LEASE).await;
     world.app("  limits: { callsPerSecond: 5 }").await;
     world.many_resets(rooms.clone()).await;
     world.until_calls(8).await;
-    world.until_just_called().await;
+    world.until_between_calls().await;
     leader.stop();
     // What had left it before it was stopped is all that it ever sent.
     let sig_of = |index: usize| world.vendor.clears()[index].parameter("usersig").unwrap().to_owned();
@@ -226,7 +226,7 @@ async fn without_election_no_right_to_leases_is_needed() {
     assert!(!audit.is_empty());
     assert!(audit.iter().all(|event| event.resource != "leases" && event.code != 403), "{audit:?}");
     operator.terminate();
-    assert_eq!(operator.wait_exit(SOON).await.code(), Some(0));
+    assert_eq!(operator.wait_exit(DEADLINE).await.code(), Some(0));
 }
 
 #[tokio::test]
@@ -238,7 +238,7 @@ async fn without_the_right_to_its_lease_it_says_so_and_waits_for_it() {
     world.plane.grant(&world.account, &none, &scope).await.unwrap();
     let operator = world.start(world.launch(&[]));
     world.app("").await;
-    operator.wait_for_log("cannot be taken", SOON).await;
+    operator.wait_for_log("cannot be taken", DEADLINE).await;
     let said = operator.logs();
     assert!(said.contains("leases.coordination.k8s.io") && said.contains(&world.namespace), "{said}");
     let (code, shown) = operator.get("/readyz").await.unwrap();
@@ -258,7 +258,7 @@ async fn a_process_that_starts_waits_a_second_before_its_first_call_of_either_ki
     for group in ["@TGS#a", "@TGS#b"] {
         world.room(group);
     }
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app("  limits: { callsPerSecond: 1 }").await;
     world.reset("a", "@TGS#a", "").await;
     world.reset_is("a", "Cleared").await;
@@ -271,9 +271,9 @@ async fn a_process_that_starts_waits_a_second_before_its_first_call_of_either_ki
     world.reset("b", "@TGS#b", "").await;
     let (reads, clears) = (world.vendor.reads().len(), world.vendor.clears().len());
     let restarted = Instant::now();
-    let _operator = world.operator(&ALONE).await;
+    let _operator = world.operator(&NO_ELECTION).await;
     world.reset_is("b", "Cleared").await;
-    until(SOON, "its first probe", || async { (world.vendor.reads().len() > reads).then_some(()) }).await;
+    until(DEADLINE, "its first probe", || async { (world.vendor.reads().len() > reads).then_some(()) }).await;
     let second = Duration::from_secs(1);
     assert!(world.vendor.clears()[clears].arrived - restarted >= second, "the first clear came too soon");
     let waited = world.vendor.reads()[reads].arrived - restarted;
@@ -284,16 +284,16 @@ async fn a_process_that_starts_waits_a_second_before_its_first_call_of_either_ki
 #[tokio::test]
 async fn a_lease_that_is_deleted_is_taken_only_when_it_would_have_run_out() {
     let world = World::new().await;
-    let [leader, follower] = world.two(&SHORT_LEASE).await;
-    follower.wait_for_log("waiting for the lease", SOON).await;
+    let [leader, follower] = world.two_replicas(&SHORT_LEASE).await;
+    follower.wait_for_log("waiting for the lease", DEADLINE).await;
     leader.may_end();
     assert!(world.kubectl(&["delete", "lease", "groupattr-operator"]).await.ok);
-    until_leading(&follower, SOON).await;
+    until_leading(&follower, DEADLINE).await;
     let lost = logged_at(&leader, "lost the lease: it was deleted or taken by another process");
     let silence = logged_at(&follower, "leading").duration_since(lost);
     // SHORT_LEASE runs out nine seconds after its last renewal, and is renewed each second.
     assert!(silence >= SignedDuration::from_secs(5), "it led {silence:#} after the other one had noticed");
-    assert!(!leader.wait_exit(SOON).await.success(), "{}", leader.logs());
+    assert!(!leader.wait_exit(DEADLINE).await.success(), "{}", leader.logs());
 }
 
 /// However that came about: there must not be two.
@@ -301,13 +301,13 @@ async fn a_lease_that_is_deleted_is_taken_only_when_it_would_have_run_out() {
 async fn a_lease_that_another_one_took_is_left_to_it() {
     let world = World::new().await;
     let operator = world.operator(&SHORT_LEASE).await;
-    until_leading(&operator, SOON).await;
+    until_leading(&operator, DEADLINE).await;
     operator.may_end();
     let taken = r#"{"spec":{"holderIdentity":"somebody"}}"#;
     let patch = ["patch", "lease", "groupattr-operator", "--type=merge", "-p", taken];
     assert!(world.kubectl(&patch).await.ok);
-    operator.wait_for_log("lost the lease: it was deleted or taken by another process", SOON).await;
-    assert!(!operator.wait_exit(SOON).await.success(), "{}", operator.logs());
+    operator.wait_for_log("lost the lease: it was deleted or taken by another process", DEADLINE).await;
+    assert!(!operator.wait_exit(DEADLINE).await.success(), "{}", operator.logs());
     assert_eq!(world.lease_holder().await, "somebody");
 }
 
@@ -326,11 +326,11 @@ async fn a_leader_that_lost_its_lease_writes_down_what_it_knows_when_the_api_ser
         .script(When::clear().of("@TGS#known").times(1), Misbehaviour::DelayAfter(Duration::from_secs(4)));
     world.reset("known", "@TGS#known", "").await;
     world.until_calls(1).await;
-    world.way(Leg::Api).set(Line::Silent);
-    operator.wait_for_log("\"shutting down: ", SOON).await;
+    world.proxy(Leg::Api).set(Line::Silent);
+    operator.wait_for_log("\"shutting down: ", DEADLINE).await;
     assert!(operator.logs().contains("LeadershipLost"), "{}", operator.logs());
     let stopped = Instant::now();
-    until(SOON, "its time to stop to be over for long", || async {
+    until(DEADLINE, "its time to stop to be over for long", || async {
         (stopped.elapsed() > Duration::from_secs(8)).then_some(())
     })
     .await;
@@ -338,10 +338,10 @@ async fn a_leader_that_lost_its_lease_writes_down_what_it_knows_when_the_api_ser
     assert_eq!(operator.get("/livez").await.unwrap().0, 200);
     assert_eq!(operator.metric("groupattr_leader", &[]).await, Some(0.0), "its successor says so as well");
     operator.may_end();
-    world.way(Leg::Api).set(Line::Up);
+    world.proxy(Leg::Api).set(Line::Up);
     let reset = world.reset_is("known", "Cleared").await;
     assert_eq!(reset["status"]["attempts"], 1, "{reset:#}");
-    let exit = operator.wait_exit(SOON).await;
+    let exit = operator.wait_exit(DEADLINE).await;
     assert!(!exit.success(), "it ended as if all were well: {exit:?}");
     assert_eq!(world.calls("@TGS#known"), 1);
     world.finish().await;

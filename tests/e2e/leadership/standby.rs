@@ -4,11 +4,11 @@ use testbed::control_plane::{OperatorRights, Scope};
 use testbed::{OperatorProcess, until_ok};
 
 use crate::world::replicas::{SHORT_LEASE, until_leading};
-use crate::world::{SOON, World, rights};
+use crate::world::{DEADLINE, World, rights};
 
 /// Waits until `/readyz` is 503 with one line that contains this.
 async fn until_not_ready(operator: &OperatorProcess, text: &str) {
-    until_ok(SOON, &format!("/readyz to say {text:?}"), || async {
+    until_ok(DEADLINE, &format!("/readyz to say {text:?}"), || async {
         match operator.get("/readyz").await {
             Ok((503, said)) if said.contains(text) && said.lines().count() == 1 => Ok(()),
             other => Err(format!("{other:?}")),
@@ -28,8 +28,8 @@ async fn in_a_namespace_that_does_not_exist_it_is_not_ready_and_says_so() {
     until_not_ready(&operator, &format!("check that the namespace {home} exists")).await;
     let namespace = format!("{{ apiVersion: v1, kind: Namespace, metadata: {{ name: {home} }} }}");
     world.plane.apply(&namespace).await.expect("a namespace");
-    operator.ready(SOON).await;
-    until_leading(&operator, SOON).await;
+    operator.ready(DEADLINE).await;
+    until_leading(&operator, DEADLINE).await;
 }
 
 #[tokio::test]
@@ -47,11 +47,11 @@ spec: { holderIdentity: somebody, leaseDurationSeconds: 3600 }",
     let scope = Scope::Namespaces(vec![world.namespace.clone()]);
     let none = OperatorRights { at_home: Vec::new(), ..rights() };
     world.plane.grant(&world.account, &none, &scope).await.expect("rights");
-    operator.wait_for_log("the lease groupattr-operator cannot be taken", SOON).await;
+    operator.wait_for_log("the lease groupattr-operator cannot be taken", DEADLINE).await;
     assert!(operator.is_ready().await, "one failure is no reason yet");
     until_not_ready(&operator, "allow this account to create leases.coordination.k8s.io").await;
     assert_eq!(operator.get("/livez").await.unwrap().0, 200, "it waits, which is no reason to restart it");
     world.plane.grant(&world.account, &rights(), &scope).await.expect("rights");
-    operator.ready(SOON).await;
+    operator.ready(DEADLINE).await;
     assert_eq!(world.lease_holder().await, "somebody");
 }

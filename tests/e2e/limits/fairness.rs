@@ -9,8 +9,8 @@ use testbed::{until, until_ok};
 
 use crate::limits::{SECOND, fullest_second, until_called};
 use crate::world::history::version;
-use crate::world::replicas::ALONE;
-use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, numbered, reason_of};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{APP_ID, DEADLINE, KEY, Leg, World, chat_app, numbered, reason_of};
 
 #[tokio::test]
 async fn a_flood_of_resets_does_not_delay_another_namespace() {
@@ -30,7 +30,7 @@ async fn a_flood_of_resets_does_not_delay_another_namespace() {
     until_called(&flood, 10).await;
     neighbour.many_resets(numbered("calm", 5)).await;
     let asked = Instant::now();
-    neighbour.until_cleared(5, SOON).await;
+    neighbour.until_cleared(5, DEADLINE).await;
     let calm = |call: &Entry| call.group.as_deref().is_some_and(|group| group.starts_with("@TGS#calm"));
     let done = flood.vendor.entries(calm).iter().map(|call| call.arrived).max().unwrap();
     // The namespaces take turns. Half a second of the flood's attempts may have started before, and more
@@ -61,7 +61,7 @@ async fn the_oldest_reset_of_a_namespace_goes_first() {
     world
         .patch("chatapp", "default", &json!({"suspend": false, "limits": {"callsPerSecond": 6}}).to_string())
         .await;
-    world.until_cleared(RESETS, SOON).await;
+    world.until_cleared(RESETS, DEADLINE).await;
     let clears = world.vendor.clears();
     let position = |group: &str| clears.iter().position(|call| call.group.as_deref() == Some(group)).unwrap();
     let batches: Vec<Vec<usize>> = rooms
@@ -105,10 +105,12 @@ async fn hanging_or_rejected_apps_do_not_delay_resets_of_other_apps() {
     thirty_of("hanging").await;
     let of =
         |account| world.vendor.entries(move |e| e.sdkappid == Some(account) && e.command == Command::Clear);
-    until_ok(SOON, "hanging calls", || async { if of(7).len() >= 10 { Ok(()) } else { Err(of(7).len()) } })
-        .await;
+    until_ok(DEADLINE, "hanging calls", || async {
+        if of(7).len() >= 10 { Ok(()) } else { Err(of(7).len()) }
+    })
+    .await;
     world.many_resets(rooms).await;
-    until(SOON, "the resets of the healthy app", || async {
+    until(DEADLINE, "the resets of the healthy app", || async {
         (world.reasons().await.get("Cleared") == Some(&20)).then_some(())
     })
     .await;
@@ -134,7 +136,7 @@ async fn mass_edits_do_not_delay_the_outcomes_of_another_namespace() {
     let records = flood.plan(Leg::Api, records, Position::Before, Fault::Hold);
     flood.many_resets_with(numbered("flood", FLOOD), &json!({"suspend": true})).await;
     neighbour.reset("calm", "@TGS#calm", "  suspend: true").await;
-    until_ok(SOON, "all resets in the metrics", || async {
+    until_ok(DEADLINE, "all resets in the metrics", || async {
         let waiting = operator.metric("groupattr_waiting_resets", &[]).await;
         if waiting == Some((FLOOD + 1) as f64) { Ok(()) } else { Err((waiting, records.fired())) }
     })
@@ -142,7 +144,7 @@ async fn mass_edits_do_not_delay_the_outcomes_of_another_namespace() {
     assert!((records.fired() as usize) < FLOOD, "no write is queued, which proves nothing");
     records.release();
     let calm = version(&neighbour.reset_is("calm", "Suspended").await);
-    until_ok(SOON, "all of the flood to be suspended", || async {
+    until_ok(DEADLINE, "all of the flood to be suspended", || async {
         let reasons = flood.reasons().await;
         if reasons.get("Suspended") == Some(&FLOOD) { Ok(()) } else { Err(reasons) }
     })
@@ -178,7 +180,7 @@ async fn at_most_16_intents_of_an_account_are_in_flight() {
     let rooms = numbered("in-line", RESETS);
     world.rooms(&rooms);
     world.room("@TGS#slow");
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app("").await;
     world.app_is("Verified").await;
     // With an API server this slow, attempts start that long before they may be sent: up to eighty of them.
@@ -193,9 +195,9 @@ async fn at_most_16_intents_of_an_account_are_in_flight() {
     world.many_resets(rooms.clone()).await;
     until_called(&world, 40).await;
     let intents = world.plan(Leg::Api, Boundary::intent().always(), Position::Before, Fault::Hold);
-    intents.has_fired_times(16, SOON).await;
+    intents.has_fired_times(16, DEADLINE).await;
     // No call is in flight any more, so every reset that is not cleared counts as waiting.
-    until_ok(SOON, "all outcomes to be recorded and the rest to be waiting", || async {
+    until_ok(DEADLINE, "all outcomes to be recorded and the rest to be waiting", || async {
         let cleared = world.reasons().await.get("Cleared").copied().unwrap_or_default();
         let waiting = operator.metric("groupattr_waiting_resets", &[]).await;
         let is_settled =
@@ -206,6 +208,6 @@ async fn at_most_16_intents_of_an_account_are_in_flight() {
     assert_eq!(intents.fired(), 16, "intents in flight");
     world.vendor.set_latency(Duration::ZERO, Duration::ZERO);
     intents.release();
-    world.until_cleared(RESETS + 1, SOON).await;
-    world.assert_once_each(&rooms);
+    world.until_cleared(RESETS + 1, DEADLINE).await;
+    world.assert_each_cleared_once(&rooms);
 }

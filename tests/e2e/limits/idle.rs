@@ -6,7 +6,7 @@ use serde_json::json;
 use testbed::control_plane::AuditEvent;
 use testbed::until_ok;
 
-use crate::world::{KEY, SOON, World, chat_app, message_of, numbered};
+use crate::world::{DEADLINE, KEY, World, chat_app, message_of, numbered};
 
 #[tokio::test]
 async fn idle_finished_resets_cost_no_request_but_lease_renewals() {
@@ -18,12 +18,12 @@ async fn idle_finished_resets_cost_no_request_but_lease_renewals() {
     world.app("").await;
     world.app_is("Verified").await;
     world.many_resets(rooms).await;
-    world.until_cleared(RESETS, SOON).await;
+    world.until_cleared(RESETS, DEADLINE).await;
     operator.terminate();
-    assert!(operator.wait_exit(SOON).await.success());
+    assert!(operator.wait_exit(DEADLINE).await.success());
 
     let operator = world.operator(&[]).await;
-    operator.wait_for_log("the initial lists are complete", SOON).await;
+    operator.wait_for_log("the initial lists are complete", DEADLINE).await;
     world.plane.audit_marker().await.unwrap();
     let known = requests(&world).len();
     let after = || async {
@@ -31,7 +31,7 @@ async fn idle_finished_resets_cost_no_request_but_lease_renewals() {
         requests(&world).split_off(known)
     };
     // The lease is renewed every two seconds.
-    until_ok(SOON, "four renewals of the lease", || async {
+    until_ok(DEADLINE, "four renewals of the lease", || async {
         let renewals = after().await.iter().filter(|event| event.resource == "leases").count();
         if renewals >= 4 { Ok(()) } else { Err(renewals) }
     })
@@ -71,7 +71,7 @@ async fn accounts_no_app_refers_to_are_forgotten() {
         world.reset_is(name, "Cleared").await;
     }
     let remembered = async || operator.metric("groupattr_accounts", &[]).await.unwrap_or_default();
-    until_ok(SOON, "the accounts to be counted", || async {
+    until_ok(DEADLINE, "the accounts to be counted", || async {
         let accounts = remembered().await;
         if accounts >= 6.0 { Ok(()) } else { Err(accounts) }
     })
@@ -81,7 +81,7 @@ async fn accounts_no_app_refers_to_are_forgotten() {
     names.extend(["moving", "lined-0", "lined-1"].map(str::to_owned));
     let two = ["lined-0", "lined-1"];
     world.apply(&two.map(|name| chat_app(name, 200, &world.vendor.url(), "")).join("\n---\n")).await;
-    until_ok(SOON, "one of them to report that it is queued", || async {
+    until_ok(DEADLINE, "one of them to report that it is queued", || async {
         let mut said = Vec::new();
         for name in two {
             said.push(message_of(&world.object("chatapp", name).await.unwrap_or_default(), "Ready"));
@@ -92,7 +92,7 @@ async fn accounts_no_app_refers_to_are_forgotten() {
     let mut delete = vec!["delete", "chatapp"];
     delete.extend(names.iter().map(String::as_str));
     assert!(world.kubectl(&delete).await.ok);
-    until_ok(SOON, "all accounts without an app to be forgotten", || async {
+    until_ok(DEADLINE, "all accounts without an app to be forgotten", || async {
         let accounts = remembered().await;
         if accounts <= 1.0 { Ok(()) } else { Err(accounts) }
     })

@@ -21,7 +21,7 @@ mod throughput;
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::world::{APP_ID, SOON, World};
+use crate::world::{APP_ID, DEADLINE, World};
 use testbed::until_ok;
 use testbed::vendor::{Command, Entry};
 
@@ -55,7 +55,7 @@ async fn until_calls(world: &World, wanted: usize, deadline: Duration) {
 
 /// Like [`until_calls`], for calls at the full rate.
 async fn until_called(world: &World, wanted: usize) {
-    until_calls(world, wanted, SOON).await;
+    until_calls(world, wanted, DEADLINE).await;
 }
 
 /// Asserts that each write arrived at least this long after the answer to the previous one.

@@ -9,8 +9,8 @@ use testbed::until_ok;
 use testbed::vendor::{Command, Misbehaviour, When};
 
 use crate::limits::{SECOND, assert_interval, fullest_second, millis, until_called};
-use crate::world::replicas::{ALONE, SHORT_LEASE, until_leading};
-use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered, reason_of};
+use crate::world::replicas::{NO_ELECTION, SHORT_LEASE, until_leading};
+use crate::world::{APP_ID, DEADLINE, KEY, World, chat_app, numbered, reason_of};
 
 /// Three apps in two namespaces name one account with different limits; the lowest applies. Latency is up to
 /// 300 ms, some calls are refused or lost, one leader gets SIGKILL and the next one SIGTERM.
@@ -31,7 +31,7 @@ async fn no_second_exceeds_the_rate_limit_across_failovers_and_errors() {
     world.room("@TGS#twice");
     world.vendor.set_latency(Duration::ZERO, millis(300));
     let first = world.operator(&args).await;
-    until_leading(&first, SOON).await;
+    until_leading(&first, DEADLINE).await;
     let second = world.operator(&args).await;
     let url = world.vendor.url();
     for (world, app, limit) in [(&world, "default", LIMIT), (&world, "eager", 60), (&other, "default", 40)] {
@@ -61,11 +61,11 @@ async fn no_second_exceeds_the_rate_limit_across_failovers_and_errors() {
 
     until_called(&world, 40).await;
     first.kill9();
-    until_leading(&second, SOON).await;
+    until_leading(&second, DEADLINE).await;
     let third = world.operator(&args).await;
     until_called(&world, 100).await;
     second.terminate();
-    assert!(second.wait_exit(SOON).await.success(), "{}", second.logs());
+    assert!(second.wait_exit(DEADLINE).await.success(), "{}", second.logs());
     world.until_cleared(124, Duration::from_mins(2)).await;
     other.until_cleared(60, Duration::from_mins(1)).await;
 
@@ -89,7 +89,7 @@ async fn writes_to_a_group_keep_their_interval_and_delay_no_other_group() {
     world.app_is("Verified").await;
     world.many_resets((0..5).map(|i| (format!("busy-{i}"), "@TGS#busy".to_owned()))).await;
     world.many_resets(others).await;
-    world.until_cleared(25, SOON).await;
+    world.until_cleared(25, DEADLINE).await;
     let writes = world.vendor.clears_of("@TGS#busy");
     assert_eq!(writes.len(), 5);
     assert_interval(&writes, millis(2500));
@@ -120,7 +120,7 @@ async fn resets_of_one_group_take_turns_even_if_some_drop_out() {
     let mut delete = vec!["delete", "gar"];
     delete.extend(deleted.iter().map(String::as_str));
     assert!(world.kubectl(&delete).await.ok);
-    until_ok(SOON, "all others to be cleared", || async {
+    until_ok(DEADLINE, "all others to be cleared", || async {
         let resets = world.all_resets().await;
         let left = |reset: &&Value| {
             let name = reset["metadata"]["name"].as_str().unwrap_or_default();
@@ -148,14 +148,14 @@ async fn a_sigkill_under_load_breaks_neither_the_rate_limit_nor_the_group_interv
     world.rooms(&rooms);
     world.room("@TGS#twice");
     world.vendor.set_latency(millis(20), millis(120));
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app(&format!("  limits: {{ callsPerSecond: {LIMIT}, groupIntervalMilliseconds: 3000 }}")).await;
     world.app_is("Verified").await;
     world.many_resets((0..3).map(|i| (format!("twice-{i}"), "@TGS#twice".to_owned()))).await;
     world.many_resets(rooms.clone()).await;
     until_called(&world, 30).await;
     operator.kill9();
-    let _operator = world.operator(&ALONE).await;
+    let _operator = world.operator(&NO_ELECTION).await;
     world.until_cleared(RESETS + 3, Duration::from_mins(1)).await;
     let fullest = fullest_second(&world, Command::Clear);
     assert!(fullest <= LIMIT, "{fullest} calls in one second");
@@ -201,12 +201,12 @@ async fn a_clear_with_a_broken_connection_holds_its_permit_until_it_can_no_longe
 async fn the_group_interval_holds_across_a_restart() {
     let world = World::new().await;
     world.room("@TGS#a");
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app("  limits: { groupIntervalMilliseconds: 8000 }").await;
     world.reset("first", "@TGS#a", "").await;
     world.reset_is("first", "Cleared").await;
     operator.kill9();
-    let _operator = world.operator(&ALONE).await;
+    let _operator = world.operator(&NO_ELECTION).await;
     world.reset("second", "@TGS#a", "").await;
     world.reset_is("second", "Cleared").await;
     assert_interval(&world.vendor.clears_of("@TGS#a"), 8 * SECOND);
@@ -261,7 +261,7 @@ async fn read_backs_after_a_restart_respect_the_rate_limit() {
     }
     let _operator = world.operator(&[]).await;
     world.app(&format!("  limits: {{ callsPerSecond: {LIMIT} }}")).await;
-    until_ok(SOON, "all resets to be read back", || async {
+    until_ok(DEADLINE, "all resets to be read back", || async {
         let reasons = world.reasons().await;
         if reasons.get("OutcomeUnknown") == Some(&RESETS) { Ok(()) } else { Err(reasons) }
     })
@@ -294,7 +294,7 @@ async fn the_limits_of_an_app_apply_while_it_is_edited_or_suspended() {
     world.until_reason("chatapp", "careful", "Ready", "Verified").await;
     world.patch("chatapp", "careful", "{\"suspend\":true}").await;
     world.until_reason("chatapp", "careful", "Ready", "Suspended").await;
-    world.until_cleared(RESETS, SOON).await;
+    world.until_cleared(RESETS, DEADLINE).await;
     let fullest = fullest_second(&world, Command::Clear);
     assert!(fullest <= LIMIT, "{fullest} calls in one second, {LIMIT} are allowed");
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use testbed::vendor::{Misbehaviour, When};
 
 use crate::limits::{millis, until_called};
-use crate::world::replicas::ALONE;
+use crate::world::replicas::NO_ELECTION;
 use crate::world::{World, numbered};
 
 const LONG: Duration = Duration::from_mins(3);
@@ -22,7 +22,7 @@ async fn an_endpoint_that_never_answers_gets_sixteen_calls() {
     let world = World::new().await;
     let rooms = numbered("silent", MANY);
     world.rooms(&rooms);
-    let _operator = world.operator(&ALONE).await;
+    let _operator = world.operator(&NO_ELECTION).await;
     world.app("").await;
     world.app_is("Verified").await;
     world.vendor.script(When::any(), Misbehaviour::Hang { execute: false });
@@ -45,7 +45,7 @@ async fn an_endpoint_that_stops_answering_gets_few_more_calls() {
     let rooms = numbered("falling", MANY);
     world.rooms(&rooms);
     world.vendor.set_latency(millis(50), millis(50));
-    let _operator = world.operator(&ALONE).await;
+    let _operator = world.operator(&NO_ELECTION).await;
     world.app("").await;
     world.app_is("Verified").await;
     world.many_resets(rooms).await;

@@ -6,7 +6,7 @@ use testbed::until;
 use testbed::vendor::{Answer, Limits, Misbehaviour, When};
 
 use crate::limits::{SECOND, assert_interval, until_calls};
-use crate::world::{SOON, World, numbered};
+use crate::world::{DEADLINE, World, numbered};
 
 #[tokio::test]
 async fn writes_to_a_throttled_group_slow_down() {
@@ -42,12 +42,12 @@ async fn throttling_an_account_halves_its_rate() {
     world.app_is("Verified").await;
     world.vendor.script(When::clear().times(1), Misbehaviour::Code(60007));
     world.many_resets(rooms).await;
-    until(SOON, "the rate to halve", || async {
+    until(DEADLINE, "the rate to halve", || async {
         let rate = operator.metric("groupattr_effective_rate", &[("app", "default")]).await?;
         (rate < 30.0).then_some(())
     })
     .await;
-    world.until_cleared(RESETS, SOON).await;
+    world.until_cleared(RESETS, DEADLINE).await;
     let clears = world.vendor.clears();
     assert_eq!(clears.len(), RESETS + 1, "only the refused call was retried");
     // Starting one second after the refusal, when all calls in flight have been answered.

@@ -7,8 +7,8 @@ use testbed::vendor::Command;
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::{SECOND, fullest_second, millis, until_called};
-use crate::world::replicas::ALONE;
-use crate::world::{SOON, World, numbered};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{DEADLINE, World, numbered};
 
 const LIMIT: usize = 10;
 const RESETS: usize = 100;
@@ -20,7 +20,7 @@ async fn terse_operator(world: &World) -> OperatorProcess {
         "--log-filter=info".clone_into(arg);
     }
     let operator = world.start(launch);
-    operator.ready(SOON).await;
+    operator.ready(DEADLINE).await;
     operator
 }
 
@@ -56,7 +56,7 @@ async fn round(world: &World, operator: &OperatorProcess, number: usize) -> f64 
     until_called(world, (number + 1) * RESETS).await;
     done.cancel();
     let late = late.await.unwrap();
-    world.until_cleared((number + 1) * RESETS, SOON).await;
+    world.until_cleared((number + 1) * RESETS, DEADLINE).await;
     let after = call_seconds(operator).await;
 
     let clears = world.vendor.clears();
@@ -114,14 +114,14 @@ async fn attempts_waiting_for_a_permit_at_shutdown_are_recorded_as_not_sent() {
     let rooms = numbered("stopped", MANY);
     world.rooms(&rooms);
     world.app("  limits: { callsPerSecond: 50 }").await;
-    let mut operator = world.operator(&ALONE).await;
+    let mut operator = world.operator(&NO_ELECTION).await;
     world.app_is("Verified").await;
     world.many_resets(rooms.clone()).await;
     for wanted in [40, 90, 140] {
         until_called(&world, wanted).await;
         operator.terminate();
         let signalled = Instant::now();
-        assert!(operator.wait_exit(SOON).await.success(), "{}", operator.logs());
+        assert!(operator.wait_exit(DEADLINE).await.success(), "{}", operator.logs());
         // Waiting in vain for a permit would take six seconds.
         let took = signalled.elapsed();
         assert!(took < Duration::from_millis(5500), "shutdown took {took:?}");
@@ -134,10 +134,10 @@ async fn attempts_waiting_for_a_permit_at_shutdown_are_recorded_as_not_sent() {
             crate::limits::calls(&world),
             "exactly the calls that arrived are recorded"
         );
-        operator = world.operator(&ALONE).await;
+        operator = world.operator(&NO_ELECTION).await;
     }
     until_called(&world, MANY).await;
-    world.until_cleared(MANY, SOON).await;
+    world.until_cleared(MANY, DEADLINE).await;
     for (_, group) in &rooms {
         assert_eq!(world.calls(group), 1, "{group}");
     }

@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 use testbed::{until, until_ok};
 
 use super::{seconds_between, time};
-use crate::world::replicas::ALONE;
-use crate::world::{SOON, World, numbered};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{DEADLINE, World, numbered};
 
 #[tokio::test]
 async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again() {
     let world = World::new().await;
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app("").await;
     world.app_is("Verified").await;
     let labelled = |name: &str, marks: Value, ttl: i32| {
@@ -43,7 +43,7 @@ async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again
         world.apply(&object.to_string()).await;
     }
     let gone = async |name: &str| {
-        until(SOON, &format!("{name} to be deleted"), || async {
+        until(DEADLINE, &format!("{name} to be deleted"), || async {
             world.object("gar", name).await.is_none().then_some(())
         })
         .await;
@@ -59,7 +59,7 @@ async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again
     }
     // From the end to the deletion, as the API server knows them.
     let lived = async |name: &str| {
-        let deleted = until(SOON, "its deletion in the audit log", || async {
+        let deleted = until(DEADLINE, "its deletion in the audit log", || async {
             let requests = world.requests("groupattributeresets", name).await;
             requests.iter().find(|event| event.verb == "delete").map(|event| event.received)
         });
@@ -75,8 +75,8 @@ async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again
     // The next process deletes what this one would have.
     world.reset_is("after-restart", "Cleared").await;
     operator.terminate();
-    operator.wait_exit(SOON).await;
-    let next = world.operator(&ALONE).await;
+    operator.wait_exit(DEADLINE).await;
+    let next = world.operator(&NO_ELECTION).await;
     gone("after-restart").await;
     let thirty = lived("after-restart").await;
     assert!((30.0..=40.0).contains(&thirty), "deleted after {thirty} s");
@@ -147,12 +147,12 @@ async fn after_many_deletions_there_is_still_somebody_to_record() {
     let _operator = world.operator(&[]).await;
     world.app("").await;
     world.many_resets_with(rooms.clone(), &json!({"ttlSecondsAfterFinished": 0})).await;
-    until_ok(SOON, "all of them to be deleted", || async {
+    until_ok(DEADLINE, "all of them to be deleted", || async {
         let left = world.all_resets().await.len();
         if left == 0 { Ok(()) } else { Err(left) }
     })
     .await;
-    world.assert_once_each(&rooms);
+    world.assert_each_cleared_once(&rooms);
     world.reset("asleep", "@TGS#asleep", "  suspend: true").await;
     world.reset_is("asleep", "Suspended").await;
 }

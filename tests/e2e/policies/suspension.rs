@@ -8,7 +8,7 @@ use testbed::until;
 use testbed::vendor::{Misbehaviour, When};
 
 use super::{in_seconds, seconds_between, time};
-use crate::world::{SOON, World, reason_of};
+use crate::world::{DEADLINE, World, reason_of};
 
 #[tokio::test]
 async fn suspension_stops_the_clock_and_ends_normally_what_is_in_flight() {
@@ -36,14 +36,14 @@ async fn suspension_stops_the_clock_and_ends_normally_what_is_in_flight() {
         .vendor
         .script(When::clear().of("@TGS#flying").times(1), Misbehaviour::DelayAfter(Duration::from_secs(2)));
     world.reset("flying", "@TGS#flying", "").await;
-    until(SOON, "the call", || async { (world.calls("@TGS#flying") == 1).then_some(()) }).await;
+    until(DEADLINE, "the call", || async { (world.calls("@TGS#flying") == 1).then_some(()) }).await;
     world.patch("gar", "flying", "{\"suspend\":true}").await;
     world.reset_is("flying", "Cleared").await;
     assert_eq!(world.calls("@TGS#flying"), 1);
 
     // Longer than both deadlines.
     let created = time(&waiting["metadata"]["creationTimestamp"]);
-    until(SOON, "the deadlines to pass", || async {
+    until(DEADLINE, "the deadlines to pass", || async {
         (Timestamp::now() > created + SignedDuration::from_secs(12)).then_some(())
     })
     .await;

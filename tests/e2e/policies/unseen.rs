@@ -7,8 +7,8 @@ use testbed::until_ok;
 use testbed::vendor::{Command, Entry, Misbehaviour, When};
 
 use super::{seconds_between, time};
-use crate::world::replicas::ALONE;
-use crate::world::{KEY, SOON, World, message_of};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{DEADLINE, KEY, World, message_of};
 
 /// An attempt whose outcome nobody saw, and what should become of it.
 struct Unseen {
@@ -23,7 +23,7 @@ struct Unseen {
 #[tokio::test]
 async fn what_nobody_saw_is_read_back_before_anything_else() {
     let world = World::new().await;
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.secret("chat", KEY).await;
     let lost = || Misbehaviour::StatusAfterExecuting(502);
     let refused = || Misbehaviour::Status(503);
@@ -73,7 +73,7 @@ async fn what_nobody_saw_is_read_back_before_anything_else() {
         world.until_reason("chatapp", case.name, "Ready", "Verified").await;
         world.reset_of_app(case.name, case.more).await;
     }
-    until_ok(SOON, "the first call of each", || async {
+    until_ok(DEADLINE, "the first call of each", || async {
         let missing: Vec<_> = cases
             .iter()
             .filter(|case| world.calls(&format!("@TGS#{}", case.name)) == 0)
@@ -143,7 +143,7 @@ fn reads_of(world: &World, group: &str) -> Vec<Entry> {
 #[tokio::test]
 async fn an_attempt_that_another_process_left_behind_is_read_back_and_not_sent_again() {
     let world = World::new().await;
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.secret("chat", KEY).await;
     let names = ["done", "not-done", "stop", "asleep", "moved"];
     for (account, name) in (1_500_000_001..).zip(names) {
@@ -157,7 +157,7 @@ async fn an_attempt_that_another_process_left_behind_is_read_back_and_not_sent_a
         world.until_reason("chatapp", name, "Ready", "Verified").await;
         world.reset_of_app(name, if name == "stop" { "  onUnknownOutcome: Stop" } else { "" }).await;
     }
-    until_ok(SOON, "all calls", || async {
+    until_ok(DEADLINE, "all calls", || async {
         let calls = world.vendor.clears().len();
         if calls == names.len() { Ok(()) } else { Err(calls) }
     })
@@ -170,7 +170,7 @@ async fn an_attempt_that_another_process_left_behind_is_read_back_and_not_sent_a
     world.patch("chatapp", "moved", &json!({"endpoint": elsewhere}).to_string()).await;
 
     let started = Instant::now();
-    let next = world.operator(&ALONE).await;
+    let next = world.operator(&NO_ELECTION).await;
     let moved = world.reset_is("moved", "OutcomeUnknown").await;
     assert!(
         message_of(&moved, "Succeeded").contains("another account or host"),

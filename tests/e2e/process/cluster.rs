@@ -6,7 +6,9 @@ use serde_json::Value;
 use testbed::{ControlPlane, Options, until, until_ok};
 
 use super::{log_of, run};
-use crate::world::{CRDS, OwnPlane, SOON, World, crd, install_loose_crds, message_of, numbered, reason_of};
+use crate::world::{
+    CRDS, DEADLINE, OwnPlane, World, crd, install_loose_crds, message_of, numbered, reason_of,
+};
 
 /// What installs the CRDs, as it is said to whoever has not.
 const REMEDY: &str = "groupattr-operator crd | kubectl apply --server-side -f -";
@@ -16,8 +18,8 @@ async fn without_its_crds_it_says_what_to_do_and_begins_once_they_are_there() {
     let plane = OwnPlane::of(ControlPlane::start(Options::default()).await.unwrap());
     let world = World::on(*plane).await;
     let operator = world.start(world.launch(&[]));
-    operator.wait_for_log(REMEDY, SOON).await;
-    until_ok(SOON, "/readyz to say what is missing", || async {
+    operator.wait_for_log(REMEDY, DEADLINE).await;
+    until_ok(DEADLINE, "/readyz to say what is missing", || async {
         match operator.get("/readyz").await {
             Ok((503, said)) if said.contains(REMEDY) && said.contains("groupattributeresets") => Ok(()),
             other => Err(format!("{other:?}")),
@@ -38,7 +40,7 @@ async fn without_its_crds_it_says_what_to_do_and_begins_once_they_are_there() {
     assert_ne!(without_status, crd("chatapps"), "the subresource was taken out");
     plane.install_crds(&crd("groupattributeresets")).await.unwrap();
     plane.install_crds(&without_status).await.unwrap();
-    until_ok(SOON, "/readyz to say that the status is missing", || async {
+    until_ok(DEADLINE, "/readyz to say that the status is missing", || async {
         match operator.get("/readyz").await {
             Ok((503, said)) if said.contains("chatapps/status") && !said.contains("groupattributeresets") => {
                 Ok(())
@@ -53,7 +55,7 @@ async fn without_its_crds_it_says_what_to_do_and_begins_once_they_are_there() {
     let force = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
     let applied = plane.kubectl_with_input(&force, &crds).await.unwrap();
     assert!(applied.ok, "{}", applied.stderr);
-    operator.ready(SOON).await;
+    operator.ready(DEADLINE).await;
     world.room("@TGS#a");
     world.app("").await;
     world.reset("a", "@TGS#a", "").await;
@@ -75,7 +77,7 @@ async fn a_malformed_object_disturbs_nobody_and_is_told_in_metric_log_and_condit
         let yaml = "apiVersion: groupattr.dev/v1alpha1\nkind: GroupAttributeReset";
         let object = format!("{yaml}\nmetadata: {{ name: {name} }}\nspec: {spec}");
         // The loose CRDs are in force a moment later.
-        until_ok(SOON, "it to be taken", || plane.apply_in(&world.namespace, &object)).await;
+        until_ok(DEADLINE, "it to be taken", || plane.apply_in(&world.namespace, &object)).await;
     }
     world.apply("apiVersion: groupattr.dev/v1alpha1\nkind: ChatApp\nmetadata: { name: odd }\nspec: { sdkAppID: many }").await;
     // Well-formed, and yet no CRD of ours would have let it pass.
@@ -91,7 +93,7 @@ async fn a_malformed_object_disturbs_nobody_and_is_told_in_metric_log_and_condit
     assert!(message_of(&invalid, "Succeeded").contains("Community"), "{invalid:#}");
 
     for (kind, count) in [("GroupAttributeReset", 4.0), ("ChatApp", 1.0)] {
-        until_ok(SOON, &format!("the metric of malformed objects of kind {kind}"), || async {
+        until_ok(DEADLINE, &format!("the metric of malformed objects of kind {kind}"), || async {
             match operator.metric("groupattr_malformed_objects", &[("kind", kind)]).await {
                 found if found == Some(count) => Ok(()),
                 other => Err(other),
@@ -108,7 +110,7 @@ async fn a_malformed_object_disturbs_nobody_and_is_told_in_metric_log_and_condit
     }
     // Where Kubernetes lets a status be stored beside such a spec, the object says it itself.
     for name in ["words", "nothing"] {
-        let reset = until_ok(SOON, &format!("{name} to say what is wrong with it"), || async {
+        let reset = until_ok(DEADLINE, &format!("{name} to say what is wrong with it"), || async {
             let reset = world.object("gar", name).await.unwrap_or_default();
             let said = message_of(&reset, "Succeeded");
             if said.contains("cannot be decoded") { Ok(reset) } else { Err(reset["status"].clone()) }
@@ -126,7 +128,7 @@ async fn a_malformed_object_disturbs_nobody_and_is_told_in_metric_log_and_condit
     for name in ["number", "nothing", "list"] {
         world.kubectl(&["delete", "gar", name]).await;
     }
-    until(SOON, "the metric to go back to none", || async {
+    until(DEADLINE, "the metric to go back to none", || async {
         let left = operator.metric("groupattr_malformed_objects", &[("kind", "GroupAttributeReset")]).await?;
         (left == 0.0).then_some(())
     })
@@ -146,7 +148,7 @@ async fn a_restart_of_the_api_server_under_load_loses_and_repeats_nothing() {
     world.app("  limits: { callsPerSecond: 20 }").await;
     world.app_is("Verified").await;
     world.many_resets(rooms.clone()).await;
-    until(SOON, "calls under way", || async { (world.vendor.clears().len() >= 20).then_some(()) }).await;
+    until(DEADLINE, "calls under way", || async { (world.vendor.clears().len() >= 20).then_some(()) }).await;
     plane.restart_apiserver().await.unwrap();
     world.until_cleared(RESETS, Duration::from_mins(1)).await;
     assert!(operator.exit_status().is_none());

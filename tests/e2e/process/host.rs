@@ -7,7 +7,7 @@ use testbed::ports::free_port;
 
 use super::command_line::assert_refused;
 use super::run;
-use crate::world::{SOON, World};
+use crate::world::{DEADLINE, World};
 
 #[tokio::test]
 async fn the_process_leaves_no_core_dump() {
@@ -31,7 +31,7 @@ async fn it_may_open_as_many_files_as_the_machine_allows() {
         .args(&launch.args)
         .env("KUBECONFIG", &launch.kubeconfig);
     let operator = OperatorProcess::spawn(command, port).unwrap();
-    operator.ready(SOON).await;
+    operator.ready(DEADLINE).await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", operator.pid())).unwrap();
     let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     let numbers: Vec<_> = files.split_whitespace().skip(3).take(2).collect();

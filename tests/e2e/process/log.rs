@@ -4,7 +4,7 @@ use serde_json::Value;
 use testbed::until;
 
 use super::log_of;
-use crate::world::{SOON, World};
+use crate::world::{DEADLINE, World};
 
 #[tokio::test]
 async fn the_log_has_one_json_line_for_each_attempt_and_one_for_each_end() {
@@ -27,7 +27,7 @@ async fn the_log_has_one_json_line_for_each_attempt_and_one_for_each_end() {
         operator
             .wait_for_log(
                 &format!("\"reset ended\",\"namespace\":\"{}\",\"reset\":\"{name}\"", world.namespace),
-                SOON,
+                DEADLINE,
             )
             .await;
     }
@@ -71,7 +71,7 @@ async fn a_debug_log_says_why_nothing_happens_and_what_a_check_of_an_app_gave() 
     let operator = world.operator(&["--log-filter=debug"]).await;
     let said = async |message: &str, field: &str, value: &str| {
         let what = format!("{message:?} with {field} {value}");
-        until(SOON, &what, || async {
+        until(DEADLINE, &what, || async {
             log_of(&operator).into_iter().find(|line| line["message"] == message && line[field] == value)
         })
         .await

@@ -24,7 +24,7 @@ use std::process::Stdio;
 use serde_json::Value;
 use testbed::OperatorProcess;
 
-use crate::world::SOON;
+use crate::world::DEADLINE;
 
 const OPERATOR: &str = env!("CARGO_BIN_EXE_groupattr-operator");
 
@@ -39,7 +39,7 @@ struct Ended {
 async fn run(args: &[&str], variables: &[(&str, &str)]) -> Ended {
     let mut command = tokio::process::Command::new(OPERATOR);
     command.args(args).env_clear().envs(variables.iter().copied()).kill_on_drop(true).stdin(Stdio::null());
-    let output = tokio::time::timeout(SOON, command.output()).await;
+    let output = tokio::time::timeout(DEADLINE, command.output()).await;
     let output = output.unwrap_or_else(|_| panic!("{args:?} {variables:?} does not end")).unwrap();
     Ended {
         code: output.status.code(),

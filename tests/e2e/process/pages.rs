@@ -2,7 +2,7 @@
 
 use testbed::{until, until_ok};
 
-use crate::world::{KEY, SOON, World};
+use crate::world::{DEADLINE, KEY, World};
 
 #[tokio::test]
 async fn metrics_tell_what_happened_and_never_name_a_group_or_a_reset() {
@@ -30,7 +30,7 @@ async fn metrics_tell_what_happened_and_never_name_a_group_or_a_reset() {
     world.reset("very-own-odd", "@TGS#very-own-odd", "").await;
     world.reset_is("very-own-odd", "Verifying").await;
     // Gauges follow within seconds.
-    until(SOON, "the gauge of what waits", || async {
+    until(DEADLINE, "the gauge of what waits", || async {
         let waiting = operator.metric("groupattr_waiting_resets", &[("app", "default")]).await?;
         let oldest = operator.metric("groupattr_oldest_waiting_seconds", &[("app", "default")]).await?;
         let permits = operator.metric("groupattr_permits_in_use", &[("app", "default")]).await;
@@ -72,13 +72,13 @@ async fn metrics_tell_what_happened_and_never_name_a_group_or_a_reset() {
     ] {
         let name = format!("groupattr_{name}");
         // What was seen in a status may be counted a moment later.
-        until_ok(SOON, &format!("{name} {labels:?} to be {value}"), || async {
+        until_ok(DEADLINE, &format!("{name} {labels:?} to be {value}"), || async {
             let counted = operator.metric(&name, &labels).await;
             if counted == Some(value) { Ok(()) } else { Err(counted) }
         })
         .await;
     }
-    let expires = until(SOON, "the end of the signature", || {
+    let expires = until(DEADLINE, "the end of the signature", || {
         operator.metric("groupattr_usersig_expiry_timestamp_seconds", &app)
     })
     .await;

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::OPERATOR;
-use crate::world::SOON;
+use crate::world::DEADLINE;
 
 /// Half-open connections, each of which comes back when the operator has closed it.
 const CONNECTIONS: usize = 2_000;
@@ -36,7 +36,7 @@ async fn two_thousand_half_open_connections_take_no_memory_and_keep_no_probe_out
     setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }).unwrap();
     let kubeconfig = std::env::temp_dir().join(format!("groupattr-strangers-{}", std::process::id()));
     let operator = lonely_operator(&kubeconfig);
-    until(SOON, "its pages", || async { operator.get("/livez").await.ok() }).await;
+    until(DEADLINE, "its pages", || async { operator.get("/livez").await.ok() }).await;
     for _ in 0..20 {
         assert_eq!(operator.get("/livez").await.unwrap().0, 200);
         operator.metrics().await.unwrap();
@@ -49,7 +49,7 @@ async fn two_thousand_half_open_connections_take_no_memory_and_keep_no_probe_out
         let length = if number % 3 == 0 { TOO_LONG } else { LONG };
         strangers.spawn(press(operator.address(), length, Arc::clone(&pressed)));
     }
-    until(SOON, "all to be connected", || async { (pressed.load(Relaxed) >= CONNECTIONS).then_some(()) })
+    until(DEADLINE, "all to be connected", || async { (pressed.load(Relaxed) >= CONNECTIONS).then_some(()) })
         .await;
     let (mut probes, mut late, mut most) = (0, Vec::new(), before);
     let start = Instant::now();
@@ -61,7 +61,7 @@ async fn two_thousand_half_open_connections_take_no_memory_and_keep_no_probe_out
             Some((asked.elapsed(), answer.clone())).filter(|(took, _)| *took > LATENCY || answer != Ok(200)),
         );
         most = most.max(operator.rss_kib().unwrap());
-        assert!(start.elapsed() < SOON, "only {pressed:?} connections were made");
+        assert!(start.elapsed() < DEADLINE, "only {pressed:?} connections were made");
     }
     // A busy machine may hold up the test itself now and then, between its connection and its request too: then others
     // connect meanwhile, and the idle connection is closed for them. A kubelet needs three failures in a row.
@@ -70,7 +70,7 @@ async fn two_thousand_half_open_connections_take_no_memory_and_keep_no_probe_out
     assert!(grown <= MEMORY_KIB, "{CONNECTIONS} half-open connections made it grow by {grown} KiB");
 
     std::fs::remove_file(&kubeconfig).unwrap();
-    let page = until(SOON, "its metrics", || async { operator.metrics().await.ok() }).await;
+    let page = until(DEADLINE, "its metrics", || async { operator.metrics().await.ok() }).await;
     let shown = metric_in(&page, "groupattr_http_connections", &[]).unwrap();
     assert!((1.0..=64.0).contains(&shown), "{shown} are open");
     let closed = metric_in(&page, "groupattr_http_connections_closed", &[("reason", "full")]).unwrap();

@@ -12,7 +12,7 @@ use testbed::runs::runs;
 use testbed::vendor::{Misbehaviour, UserSig, When};
 
 use crate::world::replicas::{leads, until_leading};
-use crate::world::{KEY, SOON, World, numbered, reason_of};
+use crate::world::{DEADLINE, KEY, World, numbered, reason_of};
 
 const HOUR: i64 = 3600;
 
@@ -51,13 +51,13 @@ impl WrongClock {
     }
 
     async fn operator(&self, world: &World, args: &[&str]) -> OperatorProcess {
-        world.has_clocks_that_differ();
+        world.allow_clock_skew();
         let mut launch = world.launch(args);
         let text = |path: &Path| path.to_str().expect("a plain path").to_owned();
         launch.env.push(("LD_PRELOAD".to_owned(), text(shim())));
         launch.env.push(("CLOCK_SHIFT_FILE".to_owned(), text(&self.path)));
         let operator = world.start(launch);
-        operator.ready(SOON).await;
+        operator.ready(DEADLINE).await;
         operator
     }
 }
@@ -82,7 +82,7 @@ async fn follower_is_off(ahead: i64) {
         world.room(group);
     }
     let leader = world.operator(&[]).await;
-    until_leading(&leader, SOON).await;
+    until_leading(&leader, DEADLINE).await;
     let clock = WrongClock::ahead(&world, ahead);
     let follower = clock.operator(&world, &[]).await;
     world.app("  limits: { callsPerSecond: 2 }").await;
@@ -109,14 +109,14 @@ async fn follower_is_off(ahead: i64) {
     world.until_calls(4).await;
     assert!(leads(&leader).await, "the leader lost its lease: {}", lease_log(&leader));
     leader.kill9();
-    until_leading(&follower, SOON).await;
+    until_leading(&follower, DEADLINE).await;
     world.until_cleared(13, Duration::from_mins(1)).await;
 
-    let tenures = world.assert_one_after_another();
+    let tenures = world.assert_no_overlap();
     assert_eq!(tenures.len(), 2, "{tenures:#?}");
     let apart = signed_at(&tenures[1].usersig) - signed_at(&tenures[0].usersig);
     assert!((apart - ahead).abs() < 120, "the signatures are {apart} s apart, so the clock was not off");
-    world.assert_once_each(&rooms);
+    world.assert_each_cleared_once(&rooms);
     assert_eq!(world.calls("@TGS#in-flight"), 1);
     let reset = world.object("gar", "in-flight").await.expect("the reset");
     assert_eq!(reason_of(&reset, "Succeeded"), "VerifiedEmpty", "{reset:#}");

@@ -8,8 +8,8 @@ use testbed::runs::{Run, runs};
 use testbed::vendor::{Command, Misbehaviour, When};
 use testbed::{OperatorProcess, until};
 
-use crate::world::replicas::{ALONE, SHORT_LEASE, until_leading};
-use crate::world::{APP_ID, Leg, SOON, World, numbered};
+use crate::world::replicas::{NO_ELECTION, SHORT_LEASE, until_leading};
+use crate::world::{APP_ID, DEADLINE, Leg, World, numbered};
 
 /// How the leader fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,11 +23,11 @@ enum Trouble {
 /// Two replicas, of which only the leader reaches the API server through the proxy.
 async fn leader_behind_proxy(world: &World, args: &[&str]) -> [OperatorProcess; 2] {
     let leader = world.operator(args).await;
-    until_leading(&leader, SOON).await;
+    until_leading(&leader, DEADLINE).await;
     let mut launch = world.launch(args);
     launch.kubeconfig = world.plane.kubeconfig("follower", &world.account.token).expect("kubeconfig");
     let follower = world.start(launch);
-    follower.ready(SOON).await;
+    follower.ready(DEADLINE).await;
     [leader, follower]
 }
 
@@ -56,17 +56,17 @@ async fn fail_over(run: Run) {
     match trouble {
         Trouble::Killed => drop(leader.kill9()),
         Trouble::Frozen => {
-            world.until_just_called().await;
+            world.until_between_calls().await;
             leader.stop();
         }
-        Trouble::CutOff => world.way(Leg::Api).set(Line::Silent),
+        Trouble::CutOff => world.proxy(Leg::Api).set(Line::Silent),
     }
     let struck = Instant::now();
     // 15 s for the lease to expire, and a second until the next check.
     until_leading(&follower, Duration::from_secs(20)).await;
     let leading_after = struck.elapsed();
     let old_calls = world.tenures().remove(0).calls;
-    let silence = until(SOON, "a call of the new leader", || async {
+    let silence = until(DEADLINE, "a call of the new leader", || async {
         world.tenures().get(1).map(|tenure| tenure.first.saturating_duration_since(struck))
     })
     .await;
@@ -85,10 +85,10 @@ async fn fail_over(run: Run) {
     let exit = leader.wait_exit(Duration::from_mins(1)).await;
     assert!(!exit.success(), "{trouble:?}: it exited with success: {exit:?}");
     world.until_cleared(21, Duration::from_mins(1)).await;
-    let tenures = world.assert_one_after_another();
+    let tenures = world.assert_no_overlap();
     assert_eq!(tenures.len(), 2, "{tenures:#?}");
     assert_eq!(tenures[0].calls, old_calls, "{trouble:?}: the old leader kept calling");
-    world.assert_once_each(&rooms);
+    world.assert_each_cleared_once(&rooms);
     assert_eq!(world.calls("@TGS#in-flight"), 1, "read back, not sent again");
     let still = world.object("gar", "in-flight").await.expect("the reset");
     assert_eq!(still["status"], reset["status"], "a final status was changed");
@@ -113,18 +113,18 @@ async fn a_leader_frozen_between_intent_and_call_never_sends_it() {
     world.app_is("Verified").await;
     let plan = world.plan(Leg::Api, Boundary::intent().about("held"), Position::LostAnswer, Fault::Hold);
     world.reset("held", "@TGS#held", "").await;
-    plan.has_fired(SOON).await;
+    plan.has_fired(DEADLINE).await;
     let probes = world.tenures()[0].calls;
     leader.stop();
     until_leading(&follower, Duration::from_secs(20)).await;
     plan.release();
     leader.cont();
-    assert!(!leader.wait_exit(SOON).await.success());
+    assert!(!leader.wait_exit(DEADLINE).await.success());
     // The new leader reads the group back, finds attributes, and sends.
     let reset = world.reset_is("held", "Cleared").await;
     assert_eq!(world.calls("@TGS#held"), 1);
     assert!(reset["status"]["failures"].as_i64() <= Some(1), "{reset:#}");
-    let tenures = world.assert_one_after_another();
+    let tenures = world.assert_no_overlap();
     assert_eq!(tenures[0].calls, probes, "it called although another process leads");
 }
 
@@ -135,7 +135,7 @@ async fn silence_after_a_call_of_a_dead_process(limits: &str, group: &str) -> Du
     for group in ["@TGS#hanging", "@TGS#next"] {
         world.room(group);
     }
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app(limits).await;
     world.app_is("Verified").await;
     let first = When::clear().of("@TGS#hanging").times(1);
@@ -145,7 +145,7 @@ async fn silence_after_a_call_of_a_dead_process(limits: &str, group: &str) -> Du
     operator.kill9();
     world.reset("next", group, "").await;
     let started = Instant::now();
-    let _next = world.operator(&ALONE).await;
+    let _next = world.operator(&NO_ELECTION).await;
     world.reset_is("next", "Cleared").await;
     let called = world.vendor.clears_of(group).pop().expect("a call").arrived - started;
     world.reset_is("hanging", "VerifiedEmpty").await;

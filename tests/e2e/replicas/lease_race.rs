@@ -5,7 +5,7 @@ use testbed::runs::runs;
 use testbed::until_ok;
 
 use crate::world::replicas::{leader_of, until_one_leads};
-use crate::world::{Leg, SOON, World};
+use crate::world::{DEADLINE, Leg, World};
 
 /// A lease whose holder is gone: neither released nor renewed.
 const ABANDONED: &str = "apiVersion: coordination.k8s.io/v1
@@ -39,13 +39,13 @@ async fn race() {
     let plan = world.plan(Leg::Api, writes, Position::Before, Fault::Hold);
     let args = ["--lease-retry-seconds=1", PATIENT[0], PATIENT[1]];
     let candidates = [0, 1].map(|_| world.start(world.launch(&args)));
-    plan.has_fired_times(2, SOON).await;
+    plan.has_fired_times(2, DEADLINE).await;
     plan.release();
-    let first = until_one_leads(&candidates, SOON).await;
+    let first = until_one_leads(&candidates, DEADLINE).await;
     // The winner works; the other one keeps reading the lease without taking it.
     world.reset_is("prize", "Cleared").await;
     let reads = lease_reads(&world).await;
-    until_ok(SOON, "the other candidate to read the lease again", || async {
+    until_ok(DEADLINE, "the other candidate to read the lease again", || async {
         let more = lease_reads(&world).await;
         if more >= reads + 3 { Ok(()) } else { Err(more) }
     })
@@ -75,10 +75,10 @@ async fn sigterm_during_lease_acquisition_releases_the_lease() {
     let taking = Boundary::of("create", "leases");
     let plan = world.plan(Leg::Api, taking, Position::LostAnswer, Fault::Hold);
     let operator = world.start(world.launch(&PATIENT));
-    plan.has_fired(SOON).await;
+    plan.has_fired(DEADLINE).await;
     operator.terminate();
-    operator.wait_for_log("received SIGTERM, shutting down", SOON).await;
+    operator.wait_for_log("received SIGTERM, shutting down", DEADLINE).await;
     plan.release();
-    assert!(operator.wait_exit(SOON).await.success(), "{}", operator.logs());
+    assert!(operator.wait_exit(DEADLINE).await.success(), "{}", operator.logs());
     assert_eq!(world.lease_holder().await, "");
 }

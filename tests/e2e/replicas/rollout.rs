@@ -7,7 +7,7 @@ use testbed::until;
 use testbed::vendor::Command;
 
 use crate::world::replicas::{SHORT_LEASE, until_one_leads};
-use crate::world::{APP_ID, SOON, World, numbered};
+use crate::world::{APP_ID, DEADLINE, World, numbered};
 
 const RESETS: usize = 1000;
 const LIMIT: usize = 25;
@@ -17,7 +17,7 @@ async fn roll_out() {
     let rooms = numbered("crowd", RESETS);
     world.rooms(&rooms);
     world.vendor.set_latency(Duration::ZERO, Duration::from_millis(300));
-    let [first, second] = world.two(&SHORT_LEASE).await;
+    let [first, second] = world.two_replicas(&SHORT_LEASE).await;
     world.many_resets(rooms.clone()).await;
     world.app(&format!("  limits: {{ callsPerSecond: {LIMIT} }}")).await;
     let started = Instant::now();
@@ -26,11 +26,11 @@ async fn roll_out() {
     world.until_calls(RESETS / 10).await;
     let third = world.operator(&SHORT_LEASE).await;
     first.terminate();
-    assert_eq!(first.wait_exit(SOON).await.code(), Some(0), "{}", first.logs());
+    assert_eq!(first.wait_exit(DEADLINE).await.code(), Some(0), "{}", first.logs());
     // Then SIGKILL hits whichever replica took over.
     let candidates = [second, third];
-    let leading = until_one_leads(&candidates, SOON).await;
-    until(SOON, "calls of the new leader", || async {
+    let leading = until_one_leads(&candidates, DEADLINE).await;
+    until(DEADLINE, "calls of the new leader", || async {
         world.tenures().get(1).filter(|tenure| tenure.calls >= RESETS / 10).map(|_| ())
     })
     .await;
@@ -42,8 +42,8 @@ async fn roll_out() {
     let fullest = world.vendor.fullest_window(APP_ID, Command::Clear, Duration::from_secs(1));
     println!("{RESETS} resets in {took:.1?}; at most {fullest} calls in one second, of {LIMIT}");
     assert!(fullest <= LIMIT, "{fullest} calls in one second");
-    world.assert_once_each(&rooms);
-    let tenures = world.assert_one_after_another();
+    world.assert_each_cleared_once(&rooms);
+    let tenures = world.assert_no_overlap();
     assert!(tenures.len() >= 3, "{tenures:#?}");
     drop((candidates, fourth));
     world.finish().await;

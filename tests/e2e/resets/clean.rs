@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::RESETS;
-use crate::world::{APP_ID, SOON, World, numbered};
+use crate::world::{APP_ID, DEADLINE, World, numbered};
 
 #[tokio::test]
 async fn a_clean_reset_costs_two_writes_and_no_read_and_nothing_ever_after() {
@@ -16,7 +16,7 @@ async fn a_clean_reset_costs_two_writes_and_no_read_and_nothing_ever_after() {
         world.room(group);
     }
     world.many_resets(resets.clone()).await;
-    world.until_cleared(5, SOON).await;
+    world.until_cleared(5, DEADLINE).await;
     for (name, group) in &resets {
         let verbs = verbs(&world, name).await;
         assert_eq!(verbs, ["update status", "update status"], "{name}");
@@ -37,7 +37,7 @@ async fn a_clean_reset_costs_two_writes_and_no_read_and_nothing_ever_after() {
 
     // The next process lists them, and that is all.
     operator.terminate();
-    assert!(operator.wait_exit(SOON).await.success());
+    assert!(operator.wait_exit(DEADLINE).await.success());
     let next = world.operator(&[]).await;
     world.marker("after-restart").await;
     for (name, group) in &resets {

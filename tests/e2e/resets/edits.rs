@@ -11,8 +11,8 @@ use testbed::until;
 use testbed::vendor::{Misbehaviour, When};
 
 use super::RESETS;
-use crate::world::replicas::ALONE;
-use crate::world::{self, SOON, World, message_of, numbered};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{self, DEADLINE, World, message_of, numbered};
 
 #[tokio::test]
 async fn an_edit_is_observed_whatever_the_reset_waits_for() {
@@ -82,7 +82,7 @@ async fn left_retrying(world: &World) {
 #[tokio::test]
 async fn an_object_that_is_being_deleted_starts_nothing() {
     let world = World::new().await;
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.room("@TGS#held");
     world.reset("held", "@TGS#held", "").await;
     world.reset_is("held", "AppNotFound").await;
@@ -101,14 +101,14 @@ async fn an_object_that_is_being_deleted_starts_nothing() {
     assert_eq!(world.requests(RESETS, "held").await.len(), written, "something was written about it");
     let release = "{\"metadata\":{\"finalizers\":null}}";
     assert!(world.kubectl(&["patch", "gar", "held", "--type=merge", "-p", release]).await.ok);
-    until(SOON, "its end", || async { world.object("gar", "held").await.is_none().then_some(()) }).await;
+    until(DEADLINE, "its end", || async { world.object("gar", "held").await.is_none().then_some(()) }).await;
     world.check(&[&operator]).await;
 }
 
 #[tokio::test]
 async fn another_writer_who_edits_all_the_time_delays_nobody_for_ever() {
     let world = World::new().await;
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app("  limits: { callsPerSecond: 10 }").await;
     world.app_is("Verified").await;
     // Long enough for an edit to come between the intent and the outcome.
@@ -122,7 +122,7 @@ async fn another_writer_who_edits_all_the_time_delays_nobody_for_ever() {
     let api: Api<DynamicObject> =
         Api::namespaced_with(world.client.clone(), &world.namespace, &ApiResource::from_gvk(&kind));
     let mut edits = 0_u32;
-    let cleared = async { world.until_cleared(50, SOON).await };
+    let cleared = async { world.until_cleared(50, DEADLINE).await };
     let editing = async {
         let mut tick = tokio::time::interval(Duration::from_millis(50));
         loop {

@@ -8,7 +8,7 @@ use testbed::until;
 use testbed::vendor::{Misbehaviour, When};
 
 use super::{RESETS, answered, ask};
-use crate::world::{APP_ID, SOON, World, condition_of, message_of};
+use crate::world::{APP_ID, DEADLINE, World, condition_of, message_of};
 
 #[tokio::test]
 async fn a_new_request_id_asks_once_more_and_an_old_one_shows_its_old_result() {
@@ -24,7 +24,7 @@ async fn a_new_request_id_asks_once_more_and_an_old_one_shows_its_old_result() {
     world.reset_is("again", "Cleared").await;
     for number in 1..=7 {
         if number == 7 {
-            until(SOON, "the first clock to run out", || async {
+            until(DEADLINE, "the first clock to run out", || async {
                 (began.elapsed().as_secs() > 12).then_some(())
             })
             .await;
@@ -118,7 +118,7 @@ async fn a_request_that_is_replaced_before_its_end_is_settled_or_superseded_firs
         .vendor
         .script(When::clear().of("@TGS#busy").times(1), Misbehaviour::DelayAfter(Duration::from_secs(4)));
     world.reset("busy", "@TGS#busy", "  requestID: a").await;
-    until(SOON, "the call", || async { (world.calls("@TGS#busy") == 1).then_some(()) }).await;
+    until(DEADLINE, "the call", || async { (world.calls("@TGS#busy") == 1).then_some(()) }).await;
     ask(&world, "busy", "b").await;
 
     // The first one's outcome was not seen.
@@ -178,7 +178,7 @@ async fn each_object_is_a_request_of_its_own_and_one_group_is_written_to_at_inte
         .vendor
         .script(When::clear().of("@TGS#middle").times(1), Misbehaviour::DelayAfter(Duration::from_secs(2)));
     world.reset("middle", "@TGS#middle", "").await;
-    until(SOON, "the call", || async { (world.calls("@TGS#middle") == 1).then_some(()) }).await;
+    until(DEADLINE, "the call", || async { (world.calls("@TGS#middle") == 1).then_some(()) }).await;
     assert!(world.kubectl(&["delete", "gar", "middle"]).await.ok);
     world.reset("middle", "@TGS#middle", "").await;
     let again = world.reset_is("middle", "Cleared").await;

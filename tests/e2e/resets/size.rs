@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testbed::vendor::{Misbehaviour, When};
 
 use super::{answered, ask};
-use crate::world::{SOON, World};
+use crate::world::{DEADLINE, World};
 
 #[tokio::test]
 async fn a_status_with_everything_at_its_longest_fits_into_8_kib() {
@@ -54,7 +54,7 @@ async fn the_api_server_keeps_one_line_about_who_wrote_a_status() {
     world.app_is("Verified").await;
     world.room("@TGS#room");
     world.reset("plain", "@TGS#room", "").await;
-    world.until_cleared(1, SOON).await;
+    world.until_cleared(1, DEADLINE).await;
     let object = world.object("gar", "plain").await.unwrap();
     let notes = object["metadata"]["managedFields"].as_array().unwrap();
     let of_status: Vec<_> = notes.iter().filter(|note| note["subresource"] == "status").collect();

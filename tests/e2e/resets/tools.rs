@@ -4,7 +4,7 @@ use testbed::kstatus::{Status, kstatus};
 use testbed::until_ok;
 use testbed::vendor::{Misbehaviour, When};
 
-use crate::world::{self, SOON, World};
+use crate::world::{self, DEADLINE, World};
 
 #[tokio::test]
 async fn scripts_and_tools_can_tell_every_state() {
@@ -115,7 +115,7 @@ async fn the_table_shows_what_came_of_it() {
     world.reset("missing", "@TGS#missing", "").await;
     world.reset_is("shown", "Cleared").await;
     world.reset_is("missing", "GroupNotFound").await;
-    let rows = until_ok(SOON, "both rows", || async {
+    let rows = until_ok(DEADLINE, "both rows", || async {
         let shown = world.kubectl(&["get", "gar", "-o", "wide", "--no-headers"]).await.stdout;
         let rows: Vec<String> = shown.lines().map(str::to_owned).collect();
         if rows.len() == 2 { Ok(rows) } else { Err(shown) }

@@ -9,7 +9,7 @@ use testbed::vendor::{Misbehaviour, When};
 use testbed::{OperatorProcess, Vendor, until, until_ok};
 
 use super::search::Needles;
-use crate::world::{self, APP_ID, KEY, SOON, World, chat_app};
+use crate::world::{self, APP_ID, DEADLINE, KEY, World, chat_app};
 
 /// A key that the vendor does not accept. It is as secret as the right one.
 const WRONG_KEY: &str = "bad0cafe9bad0cafe8bad0cafe7bad0cafe6bad0cafe5bad0cafe4bad0cafe33";
@@ -116,7 +116,7 @@ async fn neither_key_nor_signature_nor_signed_query_ever_leaves_the_process() {
     }
     // Each trouble has happened, and has been written down.
     for name in &names {
-        until_ok(SOON, &format!("the attempt of {name} to be recorded"), || async {
+        until_ok(DEADLINE, &format!("the attempt of {name} to be recorded"), || async {
             let reset = world.object("gar", name).await.unwrap_or_default();
             let last = &reset["status"]["lastAttempt"];
             if last["completionTime"].is_string() { Ok(()) } else { Err(reset["status"].to_string()) }
@@ -126,7 +126,7 @@ async fn neither_key_nor_signature_nor_signed_query_ever_leaves_the_process() {
     // And has been settled: reads see the same signature.
     let settled = ["echo", "echo-half", "echo-base64", "echo-account", "page", "gateway", "redirect"];
     for name in settled {
-        until(SOON, &format!("{name} to end"), || async {
+        until(DEADLINE, &format!("{name} to end"), || async {
             let reset = world.object("gar", name).await?;
             let finished = world::condition_of(&reset, "Finished")?["status"] == "True";
             finished.then_some(())

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use testbed::until_ok;
 
 use super::tenant::Tenant;
-use crate::world::replicas::ALONE;
-use crate::world::{APP_ID, KEY, SOON, World, chat_app};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{APP_ID, DEADLINE, KEY, World, chat_app};
 
 /// Apps with a wrong key, and as many without a Secret.
 const APPS: u64 = 150;
@@ -36,7 +36,8 @@ fn assert_within_budget(what: &str, mut arrivals: Vec<Timestamp>) {
 async fn unverifiable_apps_cost_five_checks_a_second_and_delay_no_neighbour() {
     let here = World::new().await;
     let neighbour = here.neighbour().await;
-    let operator = here.operator(&[ALONE[0], &format!("--watch-namespace={}", neighbour.namespace)]).await;
+    let operator =
+        here.operator(&[NO_ELECTION[0], &format!("--watch-namespace={}", neighbour.namespace)]).await;
     let url = here.vendor.url();
     neighbour.secret("chat", KEY).await;
     neighbour.apply(&chat_app("default", APP_ID, &url, "")).await;
@@ -55,7 +56,7 @@ async fn unverifiable_apps_cost_five_checks_a_second_and_delay_no_neighbour() {
     }
     tenant.create(&apps).await;
     let probes = || here.vendor.entries(|entry| entry.sdkappid.is_some_and(|account| account >= INVENTED));
-    until_ok(SOON, "some of the apps to be probed", || async {
+    until_ok(DEADLINE, "some of the apps to be probed", || async {
         let probes = probes().len();
         if probes >= 8 { Ok(()) } else { Err(probes) }
     })
@@ -78,7 +79,7 @@ async fn unverifiable_apps_cost_five_checks_a_second_and_delay_no_neighbour() {
     let reads = audit.iter().filter(|event| event.resource == "secrets" && event.namespace == here.namespace);
     assert_within_budget("reads of Secrets", reads.map(|event| event.received).collect());
     assert_within_budget("probes", probes().iter().map(|probe| probe.arrived_at).collect());
-    until_ok(SOON, "the metrics to count the waiting apps", || async {
+    until_ok(DEADLINE, "the metrics to count the waiting apps", || async {
         let metrics = operator.metrics().await.map_err(|error| format!("{error:#}"))?;
         let waiting = operator.metric("groupattr_checks_waiting", &[]).await;
         let sharing = operator.metric("groupattr_apps_sharing_series", &[]).await;

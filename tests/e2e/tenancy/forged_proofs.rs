@@ -7,15 +7,15 @@ use serde_json::json;
 use testbed::until;
 
 use super::tenant::Tenant;
-use crate::world::replicas::ALONE;
-use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{APP_ID, DEADLINE, KEY, World, chat_app, numbered};
 
 #[tokio::test]
 async fn a_forged_proof_does_not_affect_the_limits_of_an_account_even_after_a_restart() {
     const RESETS: usize = 30;
     let world = World::new().await;
     let other = world.neighbour().await;
-    let both = [format!("--watch-namespace={}", other.namespace), ALONE[0].to_owned()];
+    let both = [format!("--watch-namespace={}", other.namespace), NO_ELECTION[0].to_owned()];
     let both = both.each_ref().map(String::as_str);
     let operator = world.operator(&both).await;
     world.app("").await;
@@ -36,7 +36,7 @@ async fn a_forged_proof_does_not_affect_the_limits_of_an_account_even_after_a_re
         world.rooms(&rooms);
         let begun = Instant::now();
         world.many_resets(rooms).await;
-        until(SOON, "all resets to be sent", || async {
+        until(DEADLINE, "all resets to be sent", || async {
             let of_name = |group: &String| group.contains(name);
             let clears = world.vendor.clears();
             let sent = clears.iter().filter(|call| call.group.as_ref().is_some_and(of_name)).count();
@@ -48,7 +48,7 @@ async fn a_forged_proof_does_not_affect_the_limits_of_an_account_even_after_a_re
     let running = send("running").await;
 
     operator.terminate();
-    operator.wait_exit(SOON).await;
+    operator.wait_exit(DEADLINE).await;
     tenant.forge("ChatApp", "thief", &forged).await;
     let next = world.operator(&both).await;
     let restarted = send("restarted").await;
@@ -67,7 +67,7 @@ async fn the_lowest_limit_of_an_account_applies_after_a_restart() {
     const RESETS: usize = 40;
     const LIMIT: usize = 5;
     let world = World::new().await;
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app("").await;
     let careful = format!("  limits: {{ callsPerSecond: {LIMIT} }}");
     world.apply(&chat_app("careful", APP_ID, &world.vendor.url(), &careful)).await;
@@ -75,12 +75,12 @@ async fn the_lowest_limit_of_an_account_applies_after_a_restart() {
         world.until_reason("chatapp", app, "Ready", "Verified").await;
     }
     operator.terminate();
-    operator.wait_exit(SOON).await;
+    operator.wait_exit(DEADLINE).await;
     let rooms = numbered("room", RESETS);
     world.rooms(&rooms);
     world.many_resets(rooms).await;
-    let _next = world.operator(&ALONE).await;
-    world.until_cleared(RESETS, SOON).await;
+    let _next = world.operator(&NO_ELECTION).await;
+    world.until_cleared(RESETS, DEADLINE).await;
     let clears = world.vendor.clears();
     let (first, last) = (clears[0].arrived, clears[RESETS - 1].arrived);
     // Both apps are probed at the time of the first call; only a few calls are sent before the answer.

@@ -12,8 +12,8 @@ use testbed::vendor::{Misbehaviour, When};
 use testbed::{OperatorProcess, until};
 
 use super::tenant::Tenant;
-use crate::world::replicas::ALONE;
-use crate::world::{APP_ID, KEY, SOON, World, chat_app, message_of, numbered, reason_of};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{APP_ID, DEADLINE, KEY, World, chat_app, message_of, numbered, reason_of};
 
 /// A namespace with an operator, a working account, and a tenant who may write statuses.
 struct Attacked {
@@ -26,8 +26,8 @@ impl Attacked {
     async fn new() -> Self {
         let world = World::new().await;
         // The oracles trust what is stored, and here somebody else writes it.
-        world.skip_look_back();
-        let operator = world.operator(&ALONE).await;
+        world.skip_oracles();
+        let operator = world.operator(&NO_ELECTION).await;
         world.app("  limits: { groupIntervalMilliseconds: 200 }").await;
         world.app_is("Verified").await;
         let tenant = Tenant::with_stray_rights(world.plane, &world.namespace).await;
@@ -42,7 +42,7 @@ impl Attacked {
 
     /// Waits until the operator has restored the status.
     async fn is_restored(&self, name: &str, reason: &str, request: Option<&str>) -> Value {
-        until(SOON, "the status to be restored", || async {
+        until(DEADLINE, "the status to be restored", || async {
             let reset = self.world.object("gar", name).await?;
             let is_same = reset["status"]["requestID"].as_str() == request
                 && reset["status"]["completionTime"].is_string()
@@ -116,7 +116,7 @@ async fn erasing_an_attempt_in_flight_loses_no_outcome() {
         attacked.world.room(&format!("@TGS#{name}"));
         attacked.world.reset(name, &format!("@TGS#{name}"), "").await;
         let group = format!("@TGS#{name}");
-        until(SOON, "the call", || async { (attacked.world.calls(&group) == 1).then_some(()) }).await;
+        until(DEADLINE, "the call", || async { (attacked.world.calls(&group) == 1).then_some(()) }).await;
         attacked.tenant.forge("GroupAttributeReset", name, &Value::Null).await;
     }
     attacked.is_restored("slow", "Cleared", None).await;
@@ -147,8 +147,8 @@ async fn forged_attempts_hold_no_permit_of_another_account() {
     const RESETS: usize = 30;
     let world = World::new().await;
     let other = world.neighbour().await;
-    world.skip_look_back();
-    other.skip_look_back();
+    world.skip_oracles();
+    other.skip_oracles();
     world.app("  limits: { callsPerSecond: 20 }").await;
     // An app that names the victim's account with a wrong key, a missing app, and the attacker's own app.
     other.secret("chat", &KEY.replace('0', "1")).await;
@@ -181,13 +181,13 @@ async fn forged_attempts_hold_no_permit_of_another_account() {
     let both = [
         format!("--watch-namespace={}", other.namespace),
         format!("--allow-endpoint={}", other.vendor.address()),
-        ALONE[0].to_owned(),
+        NO_ELECTION[0].to_owned(),
     ];
     let operator = world.operator(&both.each_ref().map(String::as_str)).await;
     world.app_is("Verified").await;
     let started = Instant::now();
     world.many_resets(rooms).await;
-    world.until_cleared(RESETS, SOON).await;
+    world.until_cleared(RESETS, DEADLINE).await;
     let at_start = started.elapsed();
     forge("meanwhile").await;
     let used = operator.metric("groupattr_permits_in_use", &[("app", "default")]).await;
@@ -195,7 +195,7 @@ async fn forged_attempts_hold_no_permit_of_another_account() {
     world.rooms(&more);
     let started = Instant::now();
     world.many_resets(more).await;
-    world.until_cleared(2 * RESETS, SOON).await;
+    world.until_cleared(2 * RESETS, DEADLINE).await;
     let later = started.elapsed();
     println!(
         "{RESETS} resets took {at_start:.1?} after startup, {later:.1?} later; {used:?} permits in use before"

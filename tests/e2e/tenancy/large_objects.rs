@@ -7,8 +7,8 @@ use testbed::until_ok;
 
 use super::platform::Tenancy;
 use super::tenant::Tenant;
-use crate::world::replicas::ALONE;
-use crate::world::{OwnPlane, SOON, World};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{DEADLINE, OwnPlane, World};
 
 /// Just below the API server's limit of 256 KiB of annotations per object.
 const ANNOTATION: usize = 250_000;
@@ -45,7 +45,7 @@ async fn large_objects_of_a_tenant_do_not_fill_memory() {
         }
         tenant.create(&batch).await;
     }
-    until_ok(SOON, "the operator to have seen all objects", || async {
+    until_ok(DEADLINE, "the operator to have seen all objects", || async {
         let reasons = tenancy.tenant.reasons().await;
         if reasons.get("Suspended") == Some(&(OBJECTS / 2)) { Ok(()) } else { Err(reasons) }
     })
@@ -80,8 +80,8 @@ async fn large_objects_listed_at_startup_do_not_fill_memory() {
             .collect();
         tenant.create(&json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()).await;
     }
-    let operator = world.operator(&ALONE).await;
-    operator.wait_for_log("the initial lists are complete", SOON).await;
+    let operator = world.operator(&NO_ELECTION).await;
+    operator.wait_for_log("the initial lists are complete", DEADLINE).await;
     let (peak, stored) = (operator.peak_rss_kib().unwrap(), LARGE * ballast.len() / 1024);
     assert!(peak < PEAK_KIB, "{stored} KiB of objects took the process to {peak} KiB");
 }

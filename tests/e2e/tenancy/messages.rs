@@ -4,7 +4,7 @@ use testbed::until_ok;
 use testbed::vendor::{Misbehaviour, When};
 
 use super::platform::Tenancy;
-use crate::world::{SOON, World};
+use crate::world::{DEADLINE, World};
 
 /// All text that a user of this namespace can read.
 async fn readable(world: &World) -> String {
@@ -55,7 +55,7 @@ async fn text_of_one_tenant_never_reaches_another() {
     // The metrics reveal which apps exist, but not how they are used. The request is retried, because tests
     // that flood the same operator run at the same time.
     let look = || async { tenancy.platform.operator.metrics().await.map_err(|error| format!("{error:#}")) };
-    let metrics = until_ok(SOON, "the metrics", look).await;
+    let metrics = until_ok(DEADLINE, "the metrics", look).await;
     assert!(metrics.contains(&tenancy.app) && !metrics.contains("canary"), "{metrics}");
 }
 
@@ -77,7 +77,7 @@ async fn events_about_the_platforms_app_contain_only_reason_and_code() {
         tenancy.tenant.patch("clusterchatapp", &tenancy.app, r#"{"limits":{"callsPerSecond":7}}"#).await;
         tenancy.app_is(reason).await;
         let about = format!("regarding.kind=ClusterChatApp,regarding.name={}", tenancy.app);
-        let event = until_ok(SOON, "the event", || async {
+        let event = until_ok(DEADLINE, "the event", || async {
             let args =
                 ["get", "events.events.k8s.io", "-n", "default", "--field-selector", &about, "-o", "yaml"];
             let all = tenancy.tenant.plane.kubectl(&args).await.unwrap();

@@ -5,7 +5,7 @@ use testbed::until_ok;
 
 use super::platform::Tenancy;
 use super::tenant::Tenant;
-use crate::world::{SOON, chat_app, message_of, reason_of};
+use crate::world::{DEADLINE, chat_app, message_of, reason_of};
 
 /// Accounts that no other test uses.
 const FIRST: u64 = 2_000_000_000;
@@ -53,7 +53,7 @@ async fn a_password_in_a_secret_the_tenant_cannot_read_is_neither_used_nor_revea
     // An app is checked again while it does not work, and after a spec change.
     for entry in &entries {
         tenancy.tenant.patch("chatapp", entry, r#"{"limits":{"callsPerSecond":7}}"#).await;
-        until_ok(SOON, "the changed app to be checked", || async {
+        until_ok(DEADLINE, "the changed app to be checked", || async {
             let app = tenancy.tenant.object("chatapp", entry).await.unwrap_or_default();
             let is_checked =
                 app["status"]["observedGeneration"] == 2 && reason_of(&app, "Ready") == "SecretKeyInvalid";

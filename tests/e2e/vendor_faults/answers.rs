@@ -7,7 +7,7 @@ use testbed::Vendor;
 use testbed::vendor::{Command, Misbehaviour, When};
 
 use super::{FIRST, verified};
-use crate::world::replicas::ALONE;
+use crate::world::replicas::NO_ELECTION;
 use crate::world::{KEY, World, chat_app, reason_of};
 
 /// How an answer should be taken.
@@ -89,7 +89,7 @@ async fn only_the_vendors_own_word_counts_and_everything_else_is_read_back() {
     // does not learn what came of the call.
     let apart = format!("localhost:{}", world.vendor.address().port());
     let operator =
-        world.operator(&[ALONE[0], &format!("--allow-endpoint={},{apart}", target.address())]).await;
+        world.operator(&[NO_ELECTION[0], &format!("--allow-endpoint={},{apart}", target.address())]).await;
     world.secret("chat", KEY).await;
     let cases = misbehaviours(&format!("{}/v4/group_open_http_svc/clear_group_attr", target.url()));
     for (account, (name, misbehaviour, _)) in (FIRST..).zip(&cases) {

@@ -8,8 +8,8 @@ use testbed::{until, until_ok};
 
 use super::{FIRST, verified};
 use crate::world::history::Stored;
-use crate::world::replicas::ALONE;
-use crate::world::{KEY, SOON, World, message_of, reason_of};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{DEADLINE, KEY, World, message_of, reason_of};
 
 /// What a code means for the reset.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,7 +77,7 @@ fn cases() -> Vec<Case> {
 #[tokio::test]
 async fn every_code_of_the_vendor_means_what_its_list_says() {
     let world = World::new().await;
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.secret("chat", KEY).await;
     let cases = cases();
     for case in &cases {
@@ -102,7 +102,7 @@ async fn every_code_of_the_vendor_means_what_its_list_says() {
     }
 
     // What waits for its app says so, and the app says why.
-    until_ok(SOON, "the first call of each", || async {
+    until_ok(DEADLINE, "the first call of each", || async {
         let uncalled = cases.iter().filter(|case| world.calls(&case.group()) == 0);
         let uncalled: Vec<_> = uncalled.map(|case| case.name.as_str()).collect();
         if uncalled.is_empty() { Ok(()) } else { Err(uncalled) }
@@ -154,8 +154,10 @@ async fn every_code_of_the_vendor_means_what_its_list_says() {
     // That code asks for a minute of silence, where any other is looked into after 5 seconds.
     let silent = cases.iter().find(|case| case.code == 70050).unwrap();
     let refused = world.vendor.clears_of(&silent.group())[0].arrived;
-    until(SOON, "twelve seconds", || async { (refused.elapsed() > Duration::from_secs(12)).then_some(()) })
-        .await;
+    until(DEADLINE, "twelve seconds", || async {
+        (refused.elapsed() > Duration::from_secs(12)).then_some(())
+    })
+    .await;
     let calls = world.vendor.entries(|entry| entry.sdkappid == Some(silent.account));
     for call in calls.iter().filter(|entry| entry.arrived > refused) {
         assert!(call.arrived - refused >= Duration::from_mins(1), "{:?}", call.arrived - refused);

@@ -4,13 +4,13 @@ use testbed::until;
 use testbed::vendor::{Command, Misbehaviour, When};
 
 use super::{FIRST, verified};
-use crate::world::replicas::ALONE;
-use crate::world::{self, SOON, World};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{self, DEADLINE, World};
 
 #[tokio::test]
 async fn endless_answers_cost_no_memory() {
     let world = World::new().await;
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app("").await;
     world.app_is("Verified").await;
     let bad: Vec<String> = (0..4).flat_map(|n| [format!("huge-{n}"), format!("bomb-{n}")]).collect();
@@ -28,14 +28,14 @@ async fn endless_answers_cost_no_memory() {
         world.room(group);
     }
     world.many_resets(warm).await;
-    world.until_cleared(20, SOON).await;
+    world.until_cleared(20, DEADLINE).await;
 
     let before = operator.rss_kib().unwrap();
     for name in &bad {
         world.reset_of_app(name, "").await;
     }
     let mut most = before;
-    until(SOON, "all to be verified", || {
+    until(DEADLINE, "all to be verified", || {
         most = most.max(operator.rss_kib().unwrap_or_default());
         async {
             let reasons = world.reasons().await;

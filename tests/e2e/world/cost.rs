@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use testbed::control_plane::AuditEvent;
 
-use super::ends::{is_final, name};
+use super::completion::{is_final, name};
 use super::evidence::Evidence;
 use super::history::Stored;
 use super::reason_of;

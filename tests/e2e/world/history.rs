@@ -10,7 +10,7 @@ use testbed::kstatus::{Status, kstatus};
 use testbed::until_ok;
 
 use super::evidence::is_operator;
-use super::{SOON, World, condition_of};
+use super::{DEADLINE, World, condition_of};
 
 const WAITING: [&str; 10] = [
     "Pending",
@@ -96,7 +96,7 @@ impl World {
         let written = |reset: &&Value| is_whole && reset["status"]["observedGeneration"].as_i64() >= Some(0);
         let shown: Vec<&Value> = shown.iter().filter(written).collect();
         self.plane.audit_marker().await.expect("audit marker");
-        until_ok(SOON, "the last writes in the audit log", || async {
+        until_ok(DEADLINE, "the last writes in the audit log", || async {
             let all = self.plane.audit_in(&self.namespace).expect("audit log");
             let is_told = |reset: &Value| {
                 let same = |event: &Value| {

@@ -4,32 +4,32 @@
 //! | question | file |
 //! |---|---|
 //! | how does a test make and change objects? | `objects` |
-//! | how does it see and wait for what became of them? | `seen` |
+//! | how does it see and wait for what became of them? | `observe` |
 //! | what if it needs an API server for itself? | `own_plane` |
 //! | what if the CRDs must not be as they are shipped? | `crds` |
 //! | which of several processes leads, and which made which call? | `replicas` |
-//! | how does it break the way to the API server or to the vendor? | `ways` |
-//! | what must hold in every test, and who sees to it? | `finish` |
+//! | how does it break the way to the API server or to the vendor? | `proxies` |
+//! | what must hold in every test, and who sees to it? | `oracles` |
 //! | from what is that read? | `evidence` |
-//! | did everything end? (O1) | `ends` |
+//! | did everything end? (O1) | `completion` |
 //! | was each call lawful, and none too fast? (O2, O3, O4, O5) | `calls` |
 //! | were the statuses right at every step? (O6) | `history` |
 //! | did a secret get out? (O7) | `secrets` |
 //! | what did it cost? (O8) | `cost` |
 
 mod calls;
+mod completion;
 mod cost;
 mod crds;
-mod ends;
 mod evidence;
-mod finish;
 pub(crate) mod history;
 mod objects;
+mod observe;
+mod oracles;
 mod own_plane;
+mod proxies;
 pub(crate) mod replicas;
 mod secrets;
-mod seen;
-mod ways;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -46,18 +46,18 @@ use tokio::sync::OnceCell;
 
 pub(crate) use self::crds::{crd, install_loose_crds};
 pub(crate) use self::objects::{chat_app, numbered};
+pub(crate) use self::observe::{condition_of, message_of, reason_of, time};
 pub(crate) use self::own_plane::OwnPlane;
-pub(crate) use self::seen::{condition_of, message_of, reason_of, time};
-pub(crate) use self::ways::Leg;
+pub(crate) use self::proxies::Leg;
 
 /// The account's key in every test, and a canary: it must never show up anywhere.
 pub(crate) const KEY: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
 /// The account in every test.
 pub(crate) const APP_ID: u64 = 1_400_000_000;
 /// The group that is read to see whether an account works; it does not exist.
-pub(crate) const PROBED: &str = "groupattr-operator-probe";
+pub(crate) const PROBE_GROUP: &str = "groupattr-operator-probe";
 /// Long enough for a slow machine; nobody waits that long when all is well.
-pub(crate) const SOON: Duration = Duration::from_secs(90);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
 
 /// The folder of the CRDs as they are shipped.
 pub(crate) const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
@@ -187,7 +187,7 @@ impl World {
     /// An operator that is ready.
     pub(crate) async fn operator(&self, more: &[&str]) -> OperatorProcess {
         let operator = self.start(self.launch(more));
-        operator.ready(SOON).await;
+        operator.ready(DEADLINE).await;
         operator
     }
 }

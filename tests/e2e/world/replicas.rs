@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use testbed::{OperatorProcess, until, until_ok};
 
-use super::{SOON, World};
+use super::{DEADLINE, World};
 
 /// A lease that runs out sooner than by default, and yet not so soon that a busy machine loses it.
 pub(crate) const SHORT_LEASE: [&str; 3] =
@@ -13,7 +13,7 @@ pub(crate) const SHORT_LEASE: [&str; 3] =
 
 /// Without election: a process that starts works at once, and goes on when the API server of a busy machine is silent
 /// for longer than a lease may go without renewal.
-pub(crate) const ALONE: [&str; 1] = ["--leader-elect=false"];
+pub(crate) const NO_ELECTION: [&str; 1] = ["--leader-elect=false"];
 
 /// Whether this process says that it leads.
 pub(crate) async fn leads(operator: &OperatorProcess) -> bool {
@@ -56,9 +56,9 @@ pub(crate) struct Tenure {
 
 impl World {
     /// Two replicas: first the one that leads.
-    pub(crate) async fn two(&self, args: &[&str]) -> [OperatorProcess; 2] {
+    pub(crate) async fn two_replicas(&self, args: &[&str]) -> [OperatorProcess; 2] {
         let leader = self.operator(args).await;
-        until_leading(&leader, SOON).await;
+        until_leading(&leader, DEADLINE).await;
         let follower = self.operator(args).await;
         [leader, follower]
     }
@@ -73,8 +73,8 @@ impl World {
 
     /// Waits until a clear has just arrived, or none for a second: then the next one is not on its way yet. Whoever is
     /// frozen between its last look and its call makes that call when it wakes up; no process knows how long it slept.
-    pub(crate) async fn until_just_called(&self) {
-        until(SOON, "another call", || async {
+    pub(crate) async fn until_between_calls(&self) {
+        until(DEADLINE, "another call", || async {
             let ago = self.vendor.clears().pop()?.arrived.elapsed();
             (ago < Duration::from_millis(40) || ago > Duration::from_secs(1)).then_some(())
         })
@@ -100,7 +100,7 @@ impl World {
     }
 
     /// Nobody called any more once somebody else had begun to.
-    pub(crate) fn assert_one_after_another(&self) -> Vec<Tenure> {
+    pub(crate) fn assert_no_overlap(&self) -> Vec<Tenure> {
         let tenures = self.tenures();
         for pair in tenures.windows(2) {
             assert!(pair[0].last < pair[1].first, "two processes called at the same time: {tenures:#?}");
@@ -109,7 +109,7 @@ impl World {
     }
 
     /// Each of these groups was cleared, and by one call.
-    pub(crate) fn assert_once_each(&self, rooms: &[(String, String)]) {
+    pub(crate) fn assert_each_cleared_once(&self, rooms: &[(String, String)]) {
         let calls = self.vendor.clears();
         let groups: BTreeSet<&str> = rooms.iter().map(|(_, group)| group.as_str()).collect();
         let of_ours: Vec<&str> = calls

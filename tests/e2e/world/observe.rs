@@ -9,7 +9,7 @@ use kube::api::ListParams;
 use serde_json::Value;
 use testbed::{until, until_ok};
 
-use super::{SOON, World};
+use super::{DEADLINE, World};
 
 impl World {
     /// The object as it stands. For the operator's kinds, `None` is what the API server says: after an error it is asked
@@ -17,7 +17,7 @@ impl World {
     pub(crate) async fn object(&self, kind: &str, name: &str) -> Option<Value> {
         // kubectl costs a tenth of a second of a processor, which many looks at once cannot afford.
         if let Some(api) = self.api(kind) {
-            let found = until_ok(SOON, "an answer about an object", || api.get_opt(name)).await;
+            let found = until_ok(DEADLINE, "an answer about an object", || api.get_opt(name)).await;
             return found.map(|object| serde_json::to_value(object).expect("JSON"));
         }
         let got = self.kubectl(&["get", kind, name, "-o", "json"]).await;
@@ -26,7 +26,7 @@ impl World {
 
     /// Waits until the condition of the object has this reason, for its present generation.
     pub(crate) async fn until_reason(&self, kind: &str, name: &str, condition: &str, reason: &str) -> Value {
-        until(SOON, &format!("{kind} {name} {condition}/{reason}"), || async move {
+        until(DEADLINE, &format!("{kind} {name} {condition}/{reason}"), || async move {
             let object = self.object(kind, name).await?;
             let found = condition_of(&object, condition)?;
             (found["reason"] == reason && found["observedGeneration"] == object["metadata"]["generation"])
@@ -66,7 +66,7 @@ impl World {
     /// All resets of this namespace.
     pub(crate) async fn all_resets(&self) -> Vec<Value> {
         let (api, all) = (self.api("gar").expect("a kind of ours"), ListParams::default());
-        let list = until_ok(SOON, "a list of the resets", || api.list(&all)).await;
+        let list = until_ok(DEADLINE, "a list of the resets", || api.list(&all)).await;
         list.items.into_iter().map(|object| serde_json::to_value(object).expect("JSON")).collect()
     }
 
@@ -105,7 +105,7 @@ impl World {
 
     /// Waits until there is an event with this reason about an object, and returns its note.
     pub(crate) async fn event(&self, kind: &str, name: &str, reason: &str) -> String {
-        until(SOON, &format!("an event {reason} about {kind} {name}"), || async move {
+        until(DEADLINE, &format!("an event {reason} about {kind} {name}"), || async move {
             let events = self.events(kind, name).await;
             events.into_iter().find(|(found, _)| found == reason).map(|(_, note)| note)
         })
@@ -114,7 +114,7 @@ impl World {
 
     /// Waits until a reset looks as `looks` wants it.
     pub(crate) async fn reset_where(&self, name: &str, what: &str, looks: impl Fn(&Value) -> bool) -> Value {
-        testbed::until_ok(SOON, &format!("reset {name} {what}"), || async {
+        testbed::until_ok(DEADLINE, &format!("reset {name} {what}"), || async {
             match self.object("gar", name).await {
                 Some(object) if looks(&object) => Ok(object),
                 other => Err(other.map(|object| object["status"].to_string())),

@@ -24,12 +24,12 @@ impl World {
 
     /// Nobody looks back at this world: its API server was made to store something else than it was asked to, or the
     /// test puts statuses back to what they were.
-    pub(crate) fn skip_look_back(&self) {
+    pub(crate) fn skip_oracles(&self) {
         self.is_finished.store(true, Ordering::Relaxed);
     }
 
     /// The wall clocks of this world's operators say different things.
-    pub(crate) fn has_clocks_that_differ(&self) {
+    pub(crate) fn allow_clock_skew(&self) {
         self.clocks_differ.store(true, Ordering::Relaxed);
     }
 

@@ -29,7 +29,7 @@ impl World {
     }
 
     /// The proxy on this way.
-    pub(crate) fn way(&self, leg: Leg) -> &FaultProxy {
+    pub(crate) fn proxy(&self, leg: Leg) -> &FaultProxy {
         let way = match leg {
             Leg::Api => &self.api,
             Leg::Vendor => &self.chat,
@@ -39,7 +39,7 @@ impl World {
 
     /// Plans a fault on the way that this boundary lies on.
     pub(crate) fn plan(&self, leg: Leg, boundary: Boundary, position: Position, fault: Fault) -> Plan {
-        self.way(leg).plan(boundary, position, fault)
+        self.proxy(leg).plan(boundary, position, fault)
     }
 
     /// Where the operator finds the vendor.

@@ -13,7 +13,7 @@ use super::{World, condition_of, reason_of};
 
 impl World {
     /// Waits until every reset of this world is final; called when the faults have stopped.
-    pub(crate) async fn all_end(&self, deadline: Duration) {
+    pub(crate) async fn until_all_final(&self, deadline: Duration) {
         until_ok(deadline, "all resets to end", || async {
             let all = self.all_resets().await;
             let open = all.iter().filter(|reset| !is_final(reset));
@@ -27,7 +27,7 @@ impl World {
 
 impl World {
     /// The same, while a process that has lost its lease is started again, as a cluster does it.
-    pub(crate) async fn all_end_in_a_cluster(
+    pub(crate) async fn until_all_final_with_restarts(
         &self,
         process: OperatorProcess,
         args: &[&str],
@@ -42,7 +42,7 @@ impl World {
             }
         };
         tokio::select! {
-            () = self.all_end(deadline) => {}
+            () = self.until_all_final(deadline) => {}
             () = keeping => {}
         }
     }
