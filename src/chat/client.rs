@@ -13,9 +13,9 @@
 
 mod fault;
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url};
 
@@ -175,6 +175,9 @@ impl ChatClient {
     }
 }
 
+/// Everything but RFC 3986's unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// The URL, which contains the signature. It must not leave this file, not even inside an error.
 fn signed_url(command: Command, call: &Call<'_>) -> Option<Url> {
     let text = format!(
@@ -182,25 +185,12 @@ fn signed_url(command: Command, call: &Call<'_>) -> Option<Url> {
         call.endpoint,
         command.path(),
         call.sdk_app_id,
-        percent_encoded(call.identifier),
+        utf8_percent_encode(call.identifier, RESERVED),
         // Its alphabet needs no encoding, and the vendor compares it unmodified.
         call.usersig.expose(),
         rand::random::<u32>(),
     );
     Url::parse(&text).ok()
-}
-
-/// Encodes everything but RFC 3986's unreserved characters; a space becomes `%20`.
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
-            // Writing to a String cannot fail.
-            _ => drop(write!(encoded, "%{byte:02X}")),
-        }
-    }
-    encoded
 }
 
 /// Reads the body, if it is complete and not too large. Reading stops at the limit, and dropping the response closes
