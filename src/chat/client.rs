@@ -11,7 +11,7 @@
 //! which a byte may have been written is never returned: it ends as [`Answer::NoAnswer`]. reqwest's own retries are
 //! disabled.
 
-mod fault;
+mod network_error;
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url};
 
-pub use self::fault::NetworkError;
+pub use self::network_error::NetworkError;
 use super::clean::{MAX_TEXT_BYTES, clean_text};
 use super::endpoint::Endpoint;
 use super::usersig::UserSig;
@@ -136,7 +136,7 @@ impl ChatClient {
         let builder = builder.tcp_user_timeout(TRANSMIT_TIMEOUT);
         match builder.build() {
             Ok(http) => Ok(Self { http }),
-            Err(error) => Err(fault::setup(&error)),
+            Err(error) => Err(network_error::setup(&error)),
         }
     }
 
@@ -170,7 +170,7 @@ impl ChatClient {
                 Err(unreadable) => Answer::Unreadable(unreadable),
             },
             Ok(response) => Answer::HttpStatus(response.status().as_u16()),
-            Err(error) => fault::answer(&error),
+            Err(error) => network_error::answer(&error),
         }
     }
 }
