@@ -1,12 +1,11 @@
 //! The command line. It is validated as a whole before anything else happens.
 
-use std::{env, ffi::OsString, fs, net::SocketAddr, time::Duration};
+mod parse;
+mod values;
 
-use clap::{
-    Arg, CommandFactory, FromArgMatches, Parser, Subcommand,
-    error::{ContextKind, ErrorKind},
-    parser::ValueSource,
-};
+use std::{net::SocketAddr, time::Duration};
+
+use clap::{Parser, Subcommand};
 
 use crate::{
     chat::{AllowedEndpoint, KeyFormat},
@@ -14,8 +13,8 @@ use crate::{
     observability::logging::{self, Format},
 };
 
-/// The file in which Kubernetes gives a pod its own namespace.
-const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+pub use self::parse::parse;
+use self::values::{address, endpoint, namespace, object_name, seconds, secret, watched_namespace};
 
 /// A parsed command line.
 #[derive(Debug)]
@@ -237,171 +236,6 @@ impl Run {
         }
         Ok(self)
     }
-}
-
-/// Parses the command line and, for flags not given there, the environment variables `GROUPATTR_…`.
-///
-/// # Errors
-///
-/// [`UsageError`] names the flag or variable that is unknown or has an invalid value.
-pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
-    let namespace = fs::read_to_string(POD_NAMESPACE).ok().filter(|name| !name.trim().is_empty());
-    interpret(args.into_iter().collect(), |name| env::var_os(name), namespace.as_deref())
-}
-
-/// Parses in two passes: the flags alone, then with the environment variables added as flags. The first pass has
-/// validated the flags, so an error of the second one is due to a variable.
-fn interpret(
-    mut args: Vec<OsString>,
-    variable: impl Fn(&str) -> Option<OsString>,
-    pod_namespace: Option<&str>,
-) -> Result<Command, UsageError> {
-    let grammar = grammar();
-    let matches = match grammar.clone().try_get_matches_from(&args) {
-        Ok(matches) => matches,
-        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            return Ok(Command::Print(error.to_string()));
-        }
-        Err(error) => return Err(usage_error(&error, ToOwned::to_owned)),
-    };
-    let Some((subcommand, given)) = matches.subcommand() else { return Ok(Command::Crd) };
-    let mut added = Vec::new();
-    let arguments = grammar.find_subcommand(subcommand).into_iter().flat_map(clap::Command::get_arguments);
-    for (arg, long) in arguments.filter_map(|arg| Some((arg, arg.get_long()?))) {
-        if given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine) {
-            continue;
-        }
-        let fallback = pod_namespace.filter(|_| long == "namespace").map(OsString::from);
-        if let Some(value) = variable(&variable_of(long)).filter(|value| !value.is_empty()).or(fallback) {
-            let mut flag = OsString::from(format!("--{long}="));
-            flag.push(value);
-            added.push(flag);
-        }
-    }
-    // Insert right after the program's name and the subcommand: after a `--` they would be positional arguments.
-    args.splice(2..2, added);
-    let cli = grammar
-        .try_get_matches_from(&args)
-        .and_then(|matches| Cli::from_arg_matches(&matches))
-        .map_err(|error| usage_error(&error, |flag| variable_of(flag.trim_start_matches("--"))))?;
-    match cli.command {
-        CliCommand::Run(run) => Ok(Command::Run(Box::new(run.checked()?))),
-        CliCommand::Check(check) => Ok(Command::Check(Box::new(check.checked()?))),
-        CliCommand::Drain(drain) => Ok(Command::Drain(Box::new(drain.checked()?))),
-        CliCommand::Crd => Ok(Command::Crd),
-    }
-}
-
-fn grammar() -> clap::Command {
-    let with_variable = |arg: Arg| match (arg.get_long().map(variable_of), arg.get_help()) {
-        (Some(name), Some(help)) => {
-            let help = format!("{help} [env: {name}]");
-            arg.help(help)
-        }
-        _ => arg,
-    };
-    let subcommands = ["run", "check", "drain"];
-    subcommands
-        .iter()
-        .fold(Cli::command(), |cli, name| cli.mut_subcommand(name, |one| one.mut_args(with_variable)))
-}
-
-/// `lease-retry-seconds` → `GROUPATTR_LEASE_RETRY_SECONDS`
-fn variable_of(long: &str) -> String {
-    format!("GROUPATTR_{}", long.to_ascii_uppercase().replace('-', "_"))
-}
-
-/// Reduces clap's multi-line error to one line. `blame` turns the flag's name into the name to report.
-fn usage_error(error: &clap::Error, blame: impl Fn(&str) -> String) -> UsageError {
-    let context = |kind| error.get(kind).map(|value| value.to_string().chars().take(200).collect::<String>());
-    let argument = context(ContextKind::InvalidArg).unwrap_or_default();
-    let argument = argument.split([' ', '=', '[']).next().unwrap_or_default();
-    UsageError(match error.kind() {
-        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            "missing command: use `groupattr-operator run` (the operator), `check` (its CRDs and permissions), `drain` \
-             (before it is removed) or `crd` (print the CRDs)"
-                .to_owned()
-        }
-        ErrorKind::InvalidSubcommand => format!(
-            "unknown command {:?}; use `run` (the operator), `check` (its CRDs and permissions), `drain` (before it is \
-             removed) or `crd` (print the CRDs)",
-            context(ContextKind::InvalidSubcommand).unwrap_or_default()
-        ),
-        ErrorKind::UnknownArgument => match context(ContextKind::SuggestedArg) {
-            Some(known) => format!("unknown argument {argument:?}; did you mean {known}?"),
-            None => format!("unknown argument {argument:?}; see `groupattr-operator --help` or `… run --help`"),
-        },
-        ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
-            let value = context(ContextKind::InvalidValue).unwrap_or_default();
-            let remedy = std::error::Error::source(error)
-                .map(ToString::to_string)
-                .or_else(|| Some(format!("use one of {}", context(ContextKind::ValidValue).filter(|v| !v.is_empty())?)))
-                .unwrap_or_else(|| "a value is required".to_owned());
-            format!("{}: invalid value {value:?}: {}", blame(argument), remedy.replace('\n', " "))
-        }
-        _ => error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
-    })
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    match text.trim().parse() {
-        Ok(n @ 1..=3600) => Ok(Duration::from_secs(n)),
-        _ => Err("use whole seconds from 1 to 3600".to_owned()),
-    }
-}
-
-fn address(text: &str) -> Result<SocketAddr, String> {
-    text.trim().parse().map_err(|_| "use IP:PORT, for example 0.0.0.0:8080 or [::]:8080".to_owned())
-}
-
-/// A DNS-1123 label: <https://kubernetes.io/docs/concepts/overview/working-with-objects/names/>
-fn namespace(text: &str) -> Result<String, String> {
-    let name = text.trim();
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    let ends_plain = name.bytes().next().is_some_and(plain) && name.bytes().last().is_some_and(plain);
-    if ends_plain && name.len() <= 63 && name.bytes().all(|b| plain(b) || b == b'-') {
-        return Ok(name.to_owned());
-    }
-    Err("use a namespace name: 1 to 63 of a-z, 0-9 and -, with a letter or digit at both ends".to_owned())
-}
-
-/// An empty list element is a mistake, of a template for example, and must not come to mean "all namespaces".
-fn watched_namespace(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() {
-        return Err("name a namespace, or omit the flag to watch all namespaces".to_owned());
-    }
-    namespace(text)
-}
-
-/// A DNS-1123 subdomain, the form of most object names: labels separated by full stops.
-fn is_subdomain(name: &str) -> bool {
-    name.len() <= 253 && name.split('.').all(|part| namespace(part).is_ok_and(|same| same == part))
-}
-
-fn object_name(text: &str) -> Result<String, String> {
-    let name = text.trim();
-    if is_subdomain(name) {
-        return Ok(name.to_owned());
-    }
-    Err("use a Deployment name: a-z, 0-9, - and ., with a letter or digit at both ends".to_owned())
-}
-
-fn endpoint(text: &str) -> Result<AllowedEndpoint, String> {
-    if text.trim().is_empty() {
-        return Err("name a host, or omit the flag to allow none".to_owned());
-    }
-    text.trim().parse::<AllowedEndpoint>().map_err(|error| error.to_string())
-}
-
-fn secret(text: &str) -> Result<String, String> {
-    let name = text.trim();
-    if name.is_empty() {
-        return Err("name a Secret, or omit the flag to check access to all Secrets".to_owned());
-    }
-    if is_subdomain(name) {
-        return Ok(name.to_owned());
-    }
-    Err("use a Secret name: at most 253 of a-z, 0-9, - and ., with a letter or digit at both ends".to_owned())
 }
 
 #[cfg(test)]

@@ -233,8 +233,7 @@ pub fn set_condition(conditions: &mut Vec<Condition>, mut next: Condition) {
 /// At most `max` bytes of `text`, cut at a character boundary.
 fn cut(mut text: String, max: usize) -> String {
     if text.len() > max {
-        let end = (0..=max - '…'.len_utf8()).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
-        text.truncate(end);
+        text.truncate(text.floor_char_boundary(max - '…'.len_utf8()));
         text.push('…');
     }
     text

@@ -4,6 +4,7 @@
 
 mod app;
 mod app_key;
+mod app_status;
 mod conditions;
 mod crds;
 mod group_id;
@@ -12,10 +13,11 @@ mod reset_status;
 mod schema;
 
 pub use app::{
-    AllowedNamespaces, AppCredentials, AppLimits, AppStatus, ChatApp, ChatAppSpec, ClusterChatApp,
-    ClusterChatAppSpec, NamespacesFrom, Region, SecretKeyRef,
+    AllowedNamespaces, AppCredentials, AppLimits, ChatApp, ChatAppSpec, ClusterChatApp, ClusterChatAppSpec,
+    NamespacesFrom, Region, SecretKeyRef,
 };
 pub use app_key::AppKey;
+pub use app_status::AppStatus;
 pub use conditions::{AppReason, Condition, ConditionStatus, Reason, set_condition};
 pub use crds::{crds, crds_yaml};
 pub use group_id::{GroupId, InvalidGroupId};

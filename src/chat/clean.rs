@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use percent_encoding::percent_decode;
 
 use crate::text::is_invisible;
 
@@ -88,23 +89,8 @@ fn forms(secret: &str) -> Vec<Vec<u8>> {
 /// Decodes one layer of percent-encoding, in lower case. Also removes what [`clean_text`] would have removed; otherwise
 /// encoded invisible characters could break up a secret so that it is not found.
 fn percent_decoded(text: &[u8]) -> Vec<u8> {
-    let digit =
-        |at: usize| text.get(at).and_then(|&b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while at < text.len() {
-        match (text[at], digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                decoded.push(high * 16 + low);
-                at += 3;
-            }
-            (byte, ..) => {
-                decoded.push(byte);
-                at += 1;
-            }
-        }
-    }
-    let shown: String = String::from_utf8_lossy(&decoded).chars().filter(|&c| !is_invisible(c)).collect();
+    let decoded = percent_decode(text).decode_utf8_lossy();
+    let shown: String = decoded.chars().filter(|&c| !is_invisible(c)).collect();
     shown.to_ascii_lowercase().into_bytes()
 }
 

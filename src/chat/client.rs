@@ -11,15 +11,15 @@
 //! which a byte may have been written is never returned: it ends as [`Answer::NoAnswer`]. reqwest's own retries are
 //! disabled.
 
-mod fault;
+mod network_error;
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url};
 
-pub use self::fault::NetworkError;
+pub use self::network_error::NetworkError;
 use super::clean::{MAX_TEXT_BYTES, clean_text};
 use super::endpoint::Endpoint;
 use super::usersig::UserSig;
@@ -136,7 +136,7 @@ impl ChatClient {
         let builder = builder.tcp_user_timeout(TRANSMIT_TIMEOUT);
         match builder.build() {
             Ok(http) => Ok(Self { http }),
-            Err(error) => Err(fault::setup(&error)),
+            Err(error) => Err(network_error::setup(&error)),
         }
     }
 
@@ -170,10 +170,13 @@ impl ChatClient {
                 Err(unreadable) => Answer::Unreadable(unreadable),
             },
             Ok(response) => Answer::HttpStatus(response.status().as_u16()),
-            Err(error) => fault::answer(&error),
+            Err(error) => network_error::answer(&error),
         }
     }
 }
+
+/// Everything but RFC 3986's unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The URL, which contains the signature. It must not leave this file, not even inside an error.
 fn signed_url(command: Command, call: &Call<'_>) -> Option<Url> {
@@ -182,25 +185,12 @@ fn signed_url(command: Command, call: &Call<'_>) -> Option<Url> {
         call.endpoint,
         command.path(),
         call.sdk_app_id,
-        percent_encoded(call.identifier),
+        utf8_percent_encode(call.identifier, RESERVED),
         // Its alphabet needs no encoding, and the vendor compares it unmodified.
         call.usersig.expose(),
         rand::random::<u32>(),
     );
     Url::parse(&text).ok()
-}
-
-/// Encodes everything but RFC 3986's unreserved characters; a space becomes `%20`.
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte.into()),
-            // Writing to a String cannot fail.
-            _ => drop(write!(encoded, "%{byte:02X}")),
-        }
-    }
-    encoded
 }
 
 /// Reads the body, if it is complete and not too large. Reading stops at the limit, and dropping the response closes

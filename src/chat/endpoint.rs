@@ -30,6 +30,16 @@ impl Scheme {
 /// Scheme, host and port of the vendor's API, normalised: two spellings of the same endpoint are equal.
 ///
 /// Host and port are also part of an account's identity, because the vendor's rate limits apply per account.
+///
+/// ```
+/// use groupattr::chat::{Endpoint, InvalidEndpoint};
+///
+/// let endpoint = Endpoint::parse("https://Chat.Example.com:443/")?;
+/// assert_eq!(endpoint.to_string(), "https://chat.example.com");
+/// assert_eq!(endpoint.authority(), "chat.example.com:443");
+/// assert_eq!(Endpoint::parse("http://chat.example.com"), Err(InvalidEndpoint::Insecure));
+/// # Ok::<(), InvalidEndpoint>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Endpoint {
     scheme: Scheme,

@@ -71,20 +71,6 @@ pub enum InvalidReply {
     NoCode,
 }
 
-impl InvalidReply {
-    /// The label value for metrics.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Truncated => "truncated",
-            Self::TooLarge => "too_large",
-            Self::NotJson => "not_json",
-            Self::Shape => "shape",
-            Self::NoCode => "no_code",
-        }
-    }
-}
-
 #[derive(Deserialize)]
 struct Body {
     #[serde(rename = "ErrorCode")]

@@ -1,4 +1,23 @@
+use std::ffi::OsString;
+
+use super::parse::{interpret, variable_of};
 use super::*;
+
+/// The flags of `run`.
+const FLAGS: [&str; 12] = [
+    "watch-namespace",
+    "namespace",
+    "allow-endpoint",
+    "key-format",
+    "leader-elect",
+    "lease-duration-seconds",
+    "lease-renew-deadline-seconds",
+    "lease-retry-seconds",
+    "listen",
+    "log-format",
+    "log-filter",
+    "shutdown-grace-seconds",
+];
 
 fn read(line: &str, variables: &[(&str, &str)]) -> Result<Command, UsageError> {
     let args = ["groupattr-operator"].into_iter().chain(line.split_whitespace()).map(OsString::from);
@@ -129,9 +148,11 @@ fn each_bad_input_is_refused_in_one_line_that_names_it() {
 #[test]
 fn help_names_every_flag_with_its_variable() {
     let Ok(Command::Print(help)) = read("run --help", &[]) else { panic!("no help") };
-    assert!(
-        help.contains("--lease-renew-deadline-seconds") && help.contains("[env: GROUPATTR_ALLOW_ENDPOINT]")
-    );
+    for flag in FLAGS {
+        let variable = format!("[env: {}]", variable_of(flag));
+        assert!(help.contains(&format!("--{flag}")) && help.contains(&variable), "{flag}: {help}");
+    }
+    assert_eq!(help.matches("[env: ").count(), FLAGS.len(), "{help}");
     assert!(
         matches!(read("--version", &[]), Ok(Command::Print(text)) if text.contains(env!("CARGO_PKG_VERSION")))
     );
@@ -146,21 +167,7 @@ fn what_is_given_and_empty_is_refused_and_never_means_all() {
         let variable = |name: &str| variables.iter().find(|v| v.0 == name).map(|v| OsString::from(v.1));
         interpret(args.collect(), variable, None)
     };
-    for flag in [
-        "watch-namespace",
-        "namespace",
-        "allow-endpoint",
-        "key-format",
-        "leader-elect",
-        "lease-duration-seconds",
-        "lease-renew-deadline-seconds",
-        "lease-retry-seconds",
-        "listen",
-        "log-format",
-        "log-filter",
-        "shutdown-grace-seconds",
-        "secret-name",
-    ] {
+    for flag in FLAGS.into_iter().chain(["secret-name"]) {
         let (long, variable) = (format!("--{flag}"), variable_of(flag));
         for value in ["", " ", "\t", ",", " , "] {
             let with_equals = format!("{long}={value}");

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+use kube::core::{Selector, SelectorExt as _};
 
 /// Why a selector is invalid. An invalid selector matches nothing: it decides who may use an account, and a typo must
 /// not open the account to everybody.
@@ -28,22 +29,8 @@ pub(crate) enum InvalidSelector {
 /// Whether labels match a selector. An invalid selector matches nothing.
 #[must_use]
 pub(crate) fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
-    if invalid(selector).is_some() {
-        return false;
-    }
-    let wanted = selector.match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
-    let expressions = selector.match_expressions.iter().flatten().all(|expression| {
-        let value = labels.get(&expression.key);
-        let listed = value.is_some_and(|value| expression.values.iter().flatten().any(|one| one == value));
-        match expression.operator.as_str() {
-            "In" => listed,
-            "NotIn" => !listed,
-            "Exists" => value.is_some(),
-            "DoesNotExist" => value.is_none(),
-            _ => false,
-        }
-    });
-    wanted && expressions
+    invalid(selector).is_none()
+        && Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
 }
 
 /// Why a selector is invalid; `None` if it is valid.

@@ -98,11 +98,11 @@ async fn clear(client: &ChatClient, endpoint: &Endpoint, timeout: Duration) -> A
         timeout,
     };
     let answer = client.clear(call).await;
-    let fault = match &answer {
-        Answer::NotSent(fault) | Answer::NoAnswer(fault) => format!("{fault} {}", fault.label()),
+    let message = match &answer {
+        Answer::NotSent(error) | Answer::NoAnswer(error) => error.to_string(),
         _ => String::new(),
     };
-    let shown = format!("{answer:?} {answer:#?} {client:?} {fault}");
+    let shown = format!("{answer:?} {answer:#?} {client:?} {message}");
     for secret in [&usersig.expose()[..16], "usersig=", "sdkappid", "://", "canary"] {
         assert!(!shown.contains(secret), "{secret} in {shown}");
     }

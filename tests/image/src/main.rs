@@ -13,24 +13,27 @@ mod root;
 mod sbom;
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::{Context as _, Result};
+use clap::Parser;
 
 use compile::Built;
 use root::File;
 
-const HELP: &str = "\
-Builds the operator's container image: one static program and the certificate authorities, user 65532, no shell.
+/// Builds the operator's container image: one static program and the certificate authorities, user 65532, no shell.
+#[derive(Debug, Parser)]
+#[command(name = "cargo image", bin_name = "cargo image", after_help = AFTER_HELP)]
+struct Args {
+    /// Write the image's files into this folder instead, as the Dockerfile does.
+    #[arg(long, value_name = "FOLDER")]
+    root: Option<PathBuf>,
+}
 
-Usage: cargo image [--root FOLDER]
-
-  --root FOLDER   write the image's files into this folder instead, as the Dockerfile does
-  --help          print this text
-
+const AFTER_HELP: &str = "\
 Writes into target/image an archive for `docker load`, `podman load` and `skopeo copy oci-archive:…`, and beside it the
 list of everything that is in it (CycloneDX). It takes some minutes the first time. The same sources, compiler and C
 library give the same bytes, in whichever folder.";
@@ -39,20 +42,10 @@ library give the same bytes, in whichever folder.";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn main() -> ExitCode {
-    let wish = match parse(std::env::args().skip(1)) {
-        Ok(wish) => wish,
-        Err(refusal) => {
-            eprintln!("{refusal}");
-            return ExitCode::from(2);
-        }
-    };
-    let done = match wish {
-        Wish::Help => {
-            println!("{HELP}");
-            Ok(())
-        }
-        Wish::Image => image(),
-        Wish::Root(folder) => contents().and_then(|(files, _)| root::write(&files, &folder)),
+    // The alias of `cargo image` ends with `--`, and who is used to cargo types another.
+    let done = match Args::parse_from(env::args_os().filter(|arg| arg != "--")).root {
+        None => image(),
+        Some(folder) => contents().and_then(|(files, _)| root::write(&files, &folder)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -60,34 +53,6 @@ fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Wish {
-    Help,
-    Image,
-    Root(PathBuf),
-}
-
-/// Reads the arguments after the program's name. The error is one line.
-fn parse(given: impl Iterator<Item = String>) -> Result<Wish, String> {
-    // The alias of `cargo image` ends with `--`, and who is used to cargo types another.
-    let mut given = given.skip_while(|arg| arg == "--");
-    let wish = match given.next().as_deref() {
-        None => Wish::Image,
-        Some("--help" | "-h") => Wish::Help,
-        Some("--root") => match given.next() {
-            Some(folder) => Wish::Root(folder.into()),
-            None => return Err("error: --root needs a folder".to_owned()),
-        },
-        Some(other) => {
-            return Err(format!("error: `{other}` is not known here; there are --root and --help"));
-        }
-    };
-    match given.next() {
-        None => Ok(wish),
-        Some(more) => Err(format!("error: `{more}` is one argument too many")),
     }
 }
 
@@ -133,21 +98,6 @@ fn megabytes(bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn parsed(given: &[&str]) -> Result<Wish, String> {
-        parse(given.iter().map(|&arg| arg.to_owned()))
-    }
-
-    #[test]
-    fn flags_are_read_and_others_refused_in_one_line() {
-        assert_eq!(parsed(&[]), Ok(Wish::Image));
-        assert_eq!(parsed(&["--", "--help"]), Ok(Wish::Help));
-        assert_eq!(parsed(&["--root", "/out"]), Ok(Wish::Root("/out".into())));
-        for wrong in [&["--root"][..], &["--roof"], &["--help", "me"], &["--root", "a", "b"]] {
-            let refusal = parsed(wrong).unwrap_err();
-            assert!(!refusal.contains('\n') && refusal.starts_with("error: "), "{refusal}");
-        }
-    }
 
     #[test]
     fn sizes_are_never_rounded_down() {

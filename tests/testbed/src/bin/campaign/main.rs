@@ -30,7 +30,7 @@ use anyhow::{Context as _, Result, bail};
 use testbed::runs::{LOG, RUNS, SEED, SOAK_OPERATOR, SOAK_SECONDS};
 
 use self::{
-    args::{Args, Wish},
+    args::Args,
     matrix::{MATRIX, Row},
     report::Outcome,
     show::Table,
@@ -43,17 +43,7 @@ const ATTACKS: Duration = Duration::from_mins(5);
 const BEAT: Duration = Duration::from_millis(300);
 
 fn main() -> ExitCode {
-    let args = match args::parse(std::env::args().skip(1)) {
-        Ok(Wish::Help) => {
-            println!("{}", args::HELP);
-            return ExitCode::SUCCESS;
-        }
-        Ok(Wish::Campaign(args)) => args,
-        Err(refusal) => {
-            eprintln!("{refusal}");
-            return ExitCode::from(2);
-        }
-    };
+    let args = Args::given();
     let done = if args.attacks { attacks(&args) } else { campaign(&args) };
     match done {
         Ok(0) => ExitCode::SUCCESS,

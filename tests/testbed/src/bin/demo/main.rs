@@ -31,35 +31,22 @@ use std::{
 use anyhow::Result;
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::{
-    args::{Args, Wish},
-    stage::Stage,
-};
+use self::{args::Args, stage::Stage};
 
 /// What shells report for a program that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
 
 fn main() {
     screen::set_up();
-    let args = match args::parse(std::env::args().skip(1)) {
-        Ok(Wish::Show(args)) => args,
-        Ok(Wish::Help) => {
-            screen::say(args::HELP);
-            return;
-        }
-        Err(refusal) => {
-            eprintln!("{refusal}");
-            exit(2);
-        }
-    };
+    let args = Args::given();
     let runtime = tokio::runtime::Runtime::new().expect("threads can be started");
-    let code = runtime.block_on(show_until_interrupted(args));
+    let code = runtime.block_on(show_until_interrupted(args.keep));
     // Not by returning: the runtime would first wait for a build of the control plane that nobody wants any more.
     exit(code);
 }
 
 /// The show; Ctrl-C ends it at any time. Whatever it started ends when its future is dropped.
-async fn show_until_interrupted(args: Args) -> i32 {
+async fn show_until_interrupted(keep: bool) -> i32 {
     tokio::select! {
         biased;
         () = interruption() => {
@@ -68,7 +55,7 @@ async fn show_until_interrupted(args: Args) -> i32 {
             screen::say(&format!("\n{word}; everything that was started is taken down."));
             if expected { 0 } else { INTERRUPTED }
         }
-        shown = show(args) => match shown {
+        shown = show(keep) => match shown {
             Ok(()) => 0,
             Err(error) => {
                 screen::error(&format!("{error:#}"));
@@ -89,7 +76,7 @@ async fn interruption() {
     }
 }
 
-async fn show(args: Args) -> Result<()> {
+async fn show(keep: bool) -> Result<()> {
     let since = Instant::now();
     screen::title("groupattr-operator: what it does with your rooms");
     screen::tell(
@@ -104,8 +91,8 @@ async fn show(args: Args) -> Result<()> {
         error = stage.operator_ends() => Err(error),
     };
     shown.map_err(|error| stage.with_logs_kept(error))?;
-    around::tell_how(&stage, args.keep)?;
-    if args.keep {
+    around::tell_how(&stage, keep)?;
+    if keep {
         around::stay(&stage).await;
     }
     stage.take_down().await?;

@@ -9,9 +9,14 @@
 mod container;
 mod unpack;
 
-use std::{path::Path, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
+use clap::Parser;
 use container::Container;
 use serde_json::Value;
 use testbed::{
@@ -35,13 +40,18 @@ const FILES: [&str; 4] = [
     "usr/share/sbom/groupattr-operator.cdx.json",
 ];
 
+/// Takes an image apart, checks what is in it, and runs it without a container runtime. Needs to be root.
+#[derive(Debug, Parser)]
+#[command(name = "cargo prove-image", bin_name = "cargo prove-image")]
+struct Args {
+    /// What `cargo image` made.
+    #[arg(value_name = "ARCHIVE")]
+    archive: PathBuf,
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Some(archive) = std::env::args().nth(1) else {
-        eprintln!("usage: cargo prove-image ARCHIVE (which `cargo image` makes)");
-        return ExitCode::from(2);
-    };
-    match prove(Path::new(&archive)).await {
+    match prove(&Args::parse().archive).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

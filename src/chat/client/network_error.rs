@@ -6,7 +6,7 @@ use std::iter::successors;
 
 use super::{Answer, ClientError};
 
-/// A network error, with a message and a metric label.
+/// What went wrong on the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum NetworkError {
     /// The host name has no address, or the lookup failed.
@@ -41,25 +41,6 @@ pub enum NetworkError {
     /// The response was not HTTP, or the connection failed in any other way.
     #[error("the connection failed or the answer was not HTTP")]
     Garbled,
-}
-
-impl NetworkError {
-    /// The label value for metrics.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::Refused => "refused",
-            Self::Tls => "tls",
-            Self::ConnectTimeout => "connect_timeout",
-            Self::Connect => "connect",
-            Self::BadAddress => "bad_address",
-            Self::Timeout => "timeout",
-            Self::Reset => "reset",
-            Self::Closed => "closed",
-            Self::Garbled => "garbled",
-        }
-    }
 }
 
 /// Whether the request was sent, and what happened. Only two kinds of error prove that it was not: an error in building
