@@ -114,11 +114,11 @@ fn raise_open_file_limit() -> rustix::io::Result<()> {
 }
 
 fn listen_for_signals(shutdown: &CancellationToken) -> std::io::Result<()> {
-    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+    for (name, kind) in [("SIGTERM", SignalKind::terminate()), ("SIGINT", SignalKind::interrupt())] {
         let (mut arrived, shutdown) = (signal(kind)?, shutdown.clone());
         tokio::spawn(async move {
             arrived.recv().await;
-            tracing::info!("received SIGTERM, shutting down");
+            tracing::info!("received {name}, shutting down");
             shutdown.cancel();
         });
     }

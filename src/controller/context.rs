@@ -23,7 +23,7 @@ use crate::protocol::deadlines::{gitops_owner, prune_metadata};
 
 /// Clients, limits and state that the event loop shares with its tasks.
 pub(crate) struct Context {
-    /// For reads that have no wrapper in [`k8s`](crate::k8s).
+    /// For reads of Secrets, and for the watches.
     pub client: Client,
     /// Reads resets and writes statuses.
     pub statuses: StatusWriter,

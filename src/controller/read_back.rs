@@ -88,9 +88,14 @@ async fn read(ctx: &Context, app: &Arc<CallConfig>, group: &GroupId) -> Result<C
         ctx.report(TaskResult::CallEnded(CallEnded { app, started, group: None, permit, result }));
     };
     let usersig = ctx.usersig(app).await.inspect_err(|_| ended(PermitUse::Unused, None))?;
-    if ctx.stop.is_cancelled() || !ctx.leads() || !app.gate.allows_read() {
+    let obstacle = [
+        (!ctx.leads(), NotSentReason::NotLeader),
+        (ctx.stop.is_cancelled(), NotSentReason::NoPermit),
+        (!app.gate.allows_read(), NotSentReason::App),
+    ];
+    if let Some((_, reason)) = obstacle.into_iter().find(|(applies, _)| *applies) {
         ended(PermitUse::Unused, None);
-        return Ok(CallResult::not_sent(NotSentCause::TooLate(NotSentReason::App)));
+        return Ok(CallResult::not_sent(NotSentCause::TooLate(reason)));
     }
     let sent = ctx.clock.now().mono;
     let call = Call {

@@ -38,7 +38,7 @@ pub(crate) const LEASE_NAME: &str = "groupattr-operator";
 /// Wait between two attempts to release the Lease.
 const RELEASE_RETRY: Duration = Duration::from_millis(200);
 
-/// Durations of leader election: `retry` < `deadline` < `span`.
+/// Durations of leader election: `retry` < `renew_deadline` < `duration`.
 #[derive(Clone, Copy, Debug)]
 pub struct LeaseTiming {
     /// Lease duration: how long others wait before they take a Lease that is not renewed.

@@ -204,7 +204,7 @@ impl Metrics {
         self.effective_rate.with(app.clone(), |gauge| _ = gauge.set(effective_rate));
     }
 
-    /// Sets whether the app's circuit breaker is open or probing.
+    /// Sets whether the app's circuit breaker is open.
     pub fn circuit(&self, app: &AppLabel, open: bool) {
         self.circuit_open.with(app.clone(), |gauge| _ = gauge.set(open.into()));
     }
@@ -224,7 +224,7 @@ impl Metrics {
         self.unknown_outcomes.inc();
     }
 
-    /// Counts a write of `kind` (`intent`, `outcome`, `record`, `app`, `delete`, `event`) with its `result` (`ok` or an
+    /// Counts a write of `kind` (`intent`, `outcome`, `record`, `explanation`, `restore`, `app`, `delete`, `event`) with its `result` (`ok` or an
     /// error's label).
     pub fn api_write(&self, kind: &'static str, result: &'static str) {
         self.api_writes.with([("kind", kind), ("result", result)], count);

@@ -206,7 +206,9 @@ impl CircuitBreaker {
                 (self.network_faults, self.unknown, self.expired) = (0, 0, 0);
                 CircuitChange::None
             }
-            Delivery::NotSent(NotSentCause::TooLate(_) | NotSentCause::IntentLost) => CircuitChange::None,
+            Delivery::NotSent(
+                NotSentCause::TooLate(_) | NotSentCause::IntentLost | NotSentCause::Deleted,
+            ) => CircuitChange::None,
         }
     }
 
@@ -236,7 +238,9 @@ impl CircuitBreaker {
             Delivery::Sent(Class::Unknown) | Delivery::NotSent(NotSentCause::Network(_)) => {
                 self.mark_unreachable(result, now)
             }
-            Delivery::NotSent(NotSentCause::TooLate(_) | NotSentCause::IntentLost) => CircuitChange::None,
+            Delivery::NotSent(
+                NotSentCause::TooLate(_) | NotSentCause::IntentLost | NotSentCause::Deleted,
+            ) => CircuitChange::None,
         }
     }
 

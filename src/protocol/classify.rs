@@ -22,6 +22,8 @@ pub enum NotSentCause {
     TooLate(NotSentReason),
     /// The answer to the write of the intent was lost, so the call was not made.
     IntentLost,
+    /// The intent is stored, but the object is being deleted.
+    Deleted,
 }
 
 /// The result of a call, with the details for status and logs.
@@ -75,6 +77,7 @@ impl CallResult {
                 "no permit was granted, because the operator is stopping or the app is no longer open to this namespace".to_owned()
             }
             NotSentCause::IntentLost => "the answer to the write of the intent was lost".to_owned(),
+            NotSentCause::Deleted => "the reset is being deleted".to_owned(),
         };
         Self {
             delivery: Delivery::NotSent(why),

@@ -94,6 +94,7 @@ fn apply_result(next: &mut ResetStatus, reset: &GroupAttributeReset, result: &Ca
         Delivery::NotSent(NotSentCause::Network(_)) => {
             return failed(next, reset, &format!("Nothing was sent: {cause}"), at);
         }
+        Delivery::NotSent(NotSentCause::Deleted) => (Reason::Pending, format!("Nothing was sent: {cause}")),
         Delivery::NotSent(NotSentCause::TooLate(_) | NotSentCause::IntentLost) => {
             (Reason::Pending, format!("Nothing was sent: {cause} It will be retried automatically."))
         }

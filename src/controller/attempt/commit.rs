@@ -34,7 +34,9 @@ impl CommitError {
     ) -> AttemptEnd {
         match self {
             Self::NotStored(seen) => seen.into(),
-            Self::Deleted(committed) => store_without_call(ctx, committed, pending).await.into(),
+            Self::Deleted(committed) => {
+                store_without_call(ctx, committed, pending, NotSentCause::Deleted).await.into()
+            }
             Self::Lost(why) => {
                 tracing::warn!(
                     namespace = order.reset.metadata.namespace,
@@ -96,17 +98,18 @@ async fn revoke_intent(ctx: &Context, reset: &GroupAttributeReset, pending: &Pen
     if !is_pending(&now, pending) {
         return LastSeen::Read(now);
     }
-    store_without_call(ctx, now, pending).await
+    store_without_call(ctx, now, pending, NotSentCause::IntentLost).await
 }
 
 async fn store_without_call(
     ctx: &Context,
     reset: Arc<GroupAttributeReset>,
     pending: &PendingAttempt,
+    cause: NotSentCause,
 ) -> LastSeen {
-    let result = CallResult::not_sent(NotSentCause::IntentLost);
+    let result = CallResult::not_sent(cause);
     let known = KnownOutcome { result: &result, by: "call" };
-    store_outcome(ctx, reset, pending, known, |reset| status_without_call(ctx, reset, pending)).await
+    store_outcome(ctx, reset, pending, known, |reset| status_without_call(ctx, reset, pending, cause)).await
 }
 
 /// The status after an attempt whose intent was stored but whose call was never made.
@@ -115,7 +118,8 @@ pub(crate) fn status_without_call(
     ctx: &Context,
     reset: &GroupAttributeReset,
     pending: &PendingAttempt,
+    cause: NotSentCause,
 ) -> ResetStatus {
     let at = WriteContext { now: ctx.clock.now(), jitter: random(), throttle: Duration::ZERO };
-    after_attempt(reset, pending, &CallResult::not_sent(NotSentCause::IntentLost), at)
+    after_attempt(reset, pending, &CallResult::not_sent(cause), at)
 }

@@ -12,6 +12,7 @@ use crate::limits::fair_queue::QueueKey;
 use crate::limits::group_interval::GroupReadiness;
 use crate::limits::mono::Mono;
 use crate::protocol::circuit_breaker::MAX_PROBE_INTERVAL;
+use crate::protocol::classify::NotSentCause;
 use crate::protocol::label_selector;
 use crate::protocol::plan::{AppState, AppView, EXPLAIN_LIMITS_AFTER, Plan, Step, plan};
 use crate::protocol::{Now, status};
@@ -107,7 +108,7 @@ impl Controller {
         let active = self.resets.active(uid)?;
         let pending = active.object.status.as_ref()?.pending_attempt.as_ref()?;
         (active.revoked_attempt.as_deref() == Some(pending.id.as_str()))
-            .then(|| status_without_call(&ctx, &active.object, pending))
+            .then(|| status_without_call(&ctx, &active.object, pending, NotSentCause::IntentLost))
     }
 
     /// The app as this reset may see it. A missing or suspended `ClusterChatApp` looks like one that does not admit

@@ -62,7 +62,7 @@ pub struct AppGauges {
     pub waiting: usize,
     /// Age of the oldest of them.
     pub oldest: Duration,
-    /// Whether the circuit breaker is open or probing, so that at most a probe is sent for the app.
+    /// Whether the circuit breaker is open, so that at most a probe is sent for the app.
     pub is_not_closed: bool,
     /// When its signature expires, in Unix seconds.
     pub usersig_expiry: Option<i64>,
@@ -145,7 +145,7 @@ impl AppSeries {
     }
 
     /// Updates the gauge after the app's circuit breaker opened or closed. A shared series is reset only by
-    /// [`AppSeries::show`], which sees whether any other breaker is still open.
+    /// [`AppSeries::update`], which sees whether any other breaker is still open.
     pub fn circuit(&mut self, app: &AppKey, is_open: bool) {
         let label = self.label(app);
         if is_open || !label.app.is_empty() {
