@@ -10,6 +10,7 @@
 //! system call after an exec, and nothing is copied.
 
 use std::{
+    ffi::OsStr,
     io,
     os::unix::process::{CommandExt, ExitStatusExt},
     process::{Child, Command, ExitStatus},
@@ -36,32 +37,20 @@ struct Order {
     started: mpsc::SyncSender<io::Result<Child>>,
 }
 
-/// The path of `setpriv`, if it works here.
-fn setpriv() -> Option<&'static str> {
-    static FOUND: OnceLock<bool> = OnceLock::new();
+/// A command that is tied to this process; the caller completes it and passes it to [`start`].
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    static HAS_SETPRIV: OnceLock<bool> = OnceLock::new();
     let works =
         || Command::new(SETPRIV[0]).args(&SETPRIV[1..]).arg("true").status().is_ok_and(|end| end.success());
-    FOUND.get_or_init(works).then_some(SETPRIV[0])
+    if !*HAS_SETPRIV.get_or_init(works) {
+        return Command::new(program);
+    }
+    let mut command = Command::new(SETPRIV[0]);
+    command.args(&SETPRIV[1..]).arg(program);
+    command
 }
 
-/// The command, tied to this process; the caller adds input and output and passes it to [`start`].
-pub(crate) fn tied(command: Command) -> Command {
-    let Some(setpriv) = setpriv() else { return command };
-    let mut tied = Command::new(setpriv);
-    tied.args(&SETPRIV[1..]).arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => tied.env(name, value),
-            None => tied.env_remove(name),
-        };
-    }
-    if let Some(folder) = command.get_current_dir() {
-        tied.current_dir(folder);
-    }
-    tied
-}
-
-/// Starts a command that [`tied`] has returned.
+/// Starts `command`.
 pub(crate) fn start(command: Command) -> io::Result<Guarded> {
     static ORDERS: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
     let orders = ORDERS.get_or_init(|| {

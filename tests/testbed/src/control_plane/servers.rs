@@ -3,7 +3,6 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::Command,
     sync::{
         Mutex,
         atomic::{AtomicU32, Ordering},
@@ -153,10 +152,9 @@ impl Server {
 
     fn start(&self) -> Result<()> {
         let log = File::options().create(true).append(true).open(&self.log)?;
-        let mut command = Command::new(&self.program);
+        let mut command = children::command(&self.program);
         // Memory for processor time: these tests have more of the one.
         command.args(&self.flags).env("GOGC", "400");
-        let mut command = children::tied(command);
         command.stdout(log.try_clone()?).stderr(log);
         let child =
             children::start(command).with_context(|| format!("cannot start {}", self.program.display()))?;

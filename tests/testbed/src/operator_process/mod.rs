@@ -50,7 +50,7 @@ impl OperatorProcess {
     /// If the program cannot be started.
     pub fn start(launch: Launch) -> Result<Self> {
         let port = free_port();
-        let mut command = Command::new(&launch.binary);
+        let mut command = children::command(&launch.binary);
         command.arg("run").args(["--listen", &format!("127.0.0.1:{port}")]).args(&launch.args);
         if !launch.args.iter().any(|arg| arg.starts_with("--log-format")) {
             command.args(["--log-format", "json"]);
@@ -64,9 +64,8 @@ impl OperatorProcess {
     ///
     /// # Errors
     /// If the program cannot be started.
-    pub fn spawn(command: Command, port: u16) -> Result<Self> {
+    pub fn spawn(mut command: Command, port: u16) -> Result<Self> {
         let program = command.get_program().to_owned();
-        let mut command = children::tied(command);
         let folder = scratch::folder("operator-")?;
         let log = folder.path().join("operator.log");
         let output = File::options().create(true).append(true).open(&log)?;
