@@ -1,6 +1,6 @@
-//! What the bench says about numbers, checked with numbers whose meaning is known.
+//! The arithmetic of the bench, checked with known numbers.
 
-#![allow(dead_code, unreachable_pub, clippy::cast_precision_loss)] // The bench uses the rest.
+#![allow(dead_code, unreachable_pub, clippy::cast_precision_loss)] // The rest is used by the bench.
 
 #[path = "../benches/operator/compare.rs"]
 mod compare;
@@ -19,7 +19,7 @@ use figures::Case;
 use machine::Machine;
 use results::{Measured, Results, Run};
 
-/// Runs of one scenario with one figure of which more is better, and one of which less is.
+/// Runs of one scenario with two figures: more calls are better, less memory is better.
 fn results(calls: &[f64], memory: &[f64]) -> Results {
     let machine = Machine {
         processor: "a processor".into(),
@@ -43,14 +43,14 @@ fn results(calls: &[f64], memory: &[f64]) -> Results {
     results
 }
 
-/// The verdicts about calls and memory.
+/// The verdicts on calls and memory.
 fn verdicts(before: &Results, after: &Results) -> Vec<String> {
     let ((_, rows), _) = compare::compare(before, after).unwrap();
     rows.iter().map(|row| row[4].clone()).collect()
 }
 
 #[test]
-fn a_difference_counts_when_all_runs_of_one_build_lie_apart_from_all_of_the_other() {
+fn a_difference_counts_if_the_runs_of_two_builds_do_not_overlap() {
     let old = results(&[150.0, 155.0, 152.0], &[40.0, 41.0, 42.0]);
     let new = results(&[190.0, 191.0, 192.0], &[50.0, 51.0, 52.0]);
     assert_eq!(verdicts(&old, &new), ["better", "WORSE"]);
@@ -58,7 +58,7 @@ fn a_difference_counts_when_all_runs_of_one_build_lie_apart_from_all_of_the_othe
 }
 
 #[test]
-fn runs_that_overlap_or_hardly_differ_or_are_few_are_noise() {
+fn overlapping_similar_or_few_runs_are_noise() {
     let old = results(&[150.0, 155.0, 192.0], &[40.0, 40.1, 40.2]);
     let new = results(&[190.0, 191.0, 193.0], &[40.3, 40.4, 40.5]);
     assert_eq!(verdicts(&old, &new), ["", ""]);
@@ -69,14 +69,14 @@ fn runs_that_overlap_or_hardly_differ_or_are_few_are_noise() {
 }
 
 #[test]
-fn a_tenth_of_the_work_is_not_compared_with_all_of_it() {
+fn a_quick_run_is_not_compared_with_a_full_run() {
     let old = results(&[1.0], &[1.0]);
     let new = Results { quick: true, ..old.clone() };
     assert!(compare::compare(&old, &new).is_err());
 }
 
 #[test]
-fn a_table_shows_the_median_its_range_and_whether_it_is_good_enough() {
+fn a_table_shows_median_range_and_verdict() {
     let measured = &results(&[180.0, 195.0, 191.0], &[40.0, 40.0, 40.0]).scenarios[0];
     let (header, rows) = table::of(measured);
     assert_eq!(header, ["", "1 ms"]);
@@ -87,7 +87,7 @@ fn a_table_shows_the_median_its_range_and_whether_it_is_good_enough() {
 }
 
 #[test]
-fn a_result_file_is_read_as_it_was_stored() {
+fn a_result_file_round_trips() {
     let folder = std::env::temp_dir().join(format!("bench-{}", std::process::id()));
     let file = folder.join("deep/results.json");
     let stored = results(&[180.0], &[40.0]);
@@ -100,7 +100,7 @@ fn a_result_file_is_read_as_it_was_stored() {
 }
 
 #[test]
-fn percentiles_are_values_that_occurred() {
+fn percentiles_are_observed_values() {
     let values: Vec<f64> = (1..=200).rev().map(f64::from).collect();
     for (percent, expected) in [(50, 100.0), (99, 198.0), (100, 200.0)] {
         let value = stats::percentile(&values, percent);
@@ -108,17 +108,18 @@ fn percentiles_are_values_that_occurred() {
     }
     assert_eq!((stats::median(&[3.0, 1.0]), stats::median(&[])), (2.0, 0.0));
     assert_eq!(stats::spread(&[2.0, 7.0, 1.0]), (1.0, 7.0));
-    // Three against three: 20 orders, of which two keep the sets apart.
+    // Three against three: 20 arrangements, two of which separate the sets.
     assert!((stats::chance_of_separation(3, 3) - 0.1).abs() < 1e-9);
 }
 
-/// `cargo bench -- --quick` hands `--quick` to every target that it runs, and a target that is no bench ends with an error.
+/// `cargo bench -- --quick` passes `--quick` to every target it runs, and any target other than the bench
+/// fails on it.
 #[test]
-fn cargo_bench_runs_the_bench_and_nothing_else() {
+fn cargo_bench_runs_only_the_bench() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     for (member, others) in [("tests/testbed", 1), ("tests/image", 1)] {
         let manifest = std::fs::read_to_string(root.join(member).join("Cargo.toml")).unwrap();
-        // Its library, or its one program, and what Cargo finds by itself.
+        // Its library or main program, and the binaries that Cargo discovers.
         let found = std::fs::read_dir(root.join(member).join("src/bin")).map_or(0, Iterator::count);
         let excluded = manifest.lines().filter(|line| *line == "bench = false").count();
         assert_eq!(excluded, others + found, "{member}: each target needs `bench = false`");

@@ -11,8 +11,7 @@ use kube::ResourceExt as _;
 
 pub use self::active::{ActiveReset, CacheOwner, ForeignAttempt, QueuePosition};
 pub use self::entry::{ResetEntry, Stage};
-use crate::api::AppKey;
-use crate::api::{AppKind, GroupAttributeReset};
+use crate::api::{AppKey, AppKind, GroupAttributeReset};
 use crate::limits::mono::Mono;
 use crate::protocol::deadlines::{expires_at, gitops_owner};
 use crate::protocol::ownership::KnownEnd;

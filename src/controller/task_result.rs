@@ -6,8 +6,7 @@ use tokio::sync::oneshot;
 
 use super::any_chat_app::AnyChatApp;
 use super::call_config::CallConfig;
-use crate::api::AppKey;
-use crate::api::{GroupAttributeReset, GroupId};
+use crate::api::{AppKey, GroupAttributeReset, GroupId};
 use crate::k8s::secrets::CredentialsError;
 use crate::k8s::status_writer::WriteError;
 use crate::limits::mono::Mono;

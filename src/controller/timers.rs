@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::api::AppKey;
-use crate::api::GroupId;
+use crate::api::{AppKey, GroupId};
 use crate::chat::AccountId;
 use crate::limits::mono::Mono;
 

@@ -1,12 +1,12 @@
-//! The page of the vendor's codes.
+//! The page of vendor error codes.
 
 use std::fmt::Write as _;
 
 use groupattr::chat::codes::{AccountFailure, Class, all_listed};
 
-/// `docs/codes.md` is written by this test when `UPDATE_DOCS` is set, and compared otherwise.
+/// Writes `docs/codes.md` if `UPDATE_DOCS` is set, and compares it otherwise.
 #[test]
-fn the_page_of_error_codes_lists_what_the_program_knows() {
+fn the_error_code_page_lists_what_the_program_knows() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/codes.md");
     let page = page();
     if std::env::var_os("UPDATE_DOCS").is_some() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::text::{files, root};
 
-/// As `src/lib.rs` lists them.
+/// In the order of the table in `src/lib.rs`.
 const LAYERS: [&str; 12] = [
     "text",
     "api",
@@ -32,7 +32,7 @@ fn module_of(file: &str) -> Module {
     parts
 }
 
-/// The paths that a use tree names: `a::{b, c::{d}}` is `a::b` and `a::c::d`.
+/// The paths in a use tree: `a::{b, c::{d}}` is `a::b` and `a::c::d`.
 fn paths(tree: &str) -> Vec<String> {
     let Some((prefix, rest)) = tree.split_once('{') else {
         return vec![tree.split(" as ").next().unwrap_or_default().trim().to_owned()];
@@ -55,7 +55,7 @@ fn paths(tree: &str) -> Vec<String> {
     items.flat_map(paths).map(|path| format!("{}{path}", prefix.trim())).collect()
 }
 
-/// Which modules each module uses, tests aside.
+/// The modules that each module uses outside of its tests.
 fn uses() -> BTreeMap<Module, BTreeSet<Module>> {
     let sources: BTreeMap<Module, String> = files("src", ".rs")
         .into_iter()
@@ -72,7 +72,7 @@ fn uses() -> BTreeMap<Module, BTreeSet<Module>> {
             .lines()
             .filter(|line| !line.trim_start().starts_with("//"))
             .fold(String::new(), |all, line| all + line + "\n");
-        // Texts speak of "use", too.
+        // The word "use" also occurs in string literals.
         let is_statement = |at: &usize| {
             let line = code[..*at].rsplit('\n').next().unwrap_or_default().trim();
             ["", "pub", "pub(crate)", "pub(super)"].contains(&line)
@@ -110,11 +110,11 @@ fn uses() -> BTreeMap<Module, BTreeSet<Module>> {
 }
 
 #[test]
-fn each_module_depends_only_on_those_that_the_map_lists_before_it() {
+fn modules_depend_only_on_those_listed_before_them() {
     let map = std::fs::read_to_string(root().join("src/lib.rs")).unwrap();
     let listed: Vec<usize> =
         LAYERS.iter().map(|layer| map.find(&format!("[`{layer}`]")).expect("a row of the map")).collect();
-    assert!(listed.is_sorted(), "src/lib.rs lists the modules in another order");
+    assert!(listed.is_sorted(), "src/lib.rs lists the modules in a different order");
     let rank =
         |module: &Module| LAYERS.iter().position(|layer| module.first().is_some_and(|top| top == layer));
     let mut checked = 0;

@@ -1,11 +1,11 @@
-//! The documentation says what the program says. No test here needs a cluster; the ones that do are in
+//! The documentation agrees with the program. These tests need no cluster; those that do are in
 //! `tests/e2e/documentation`.
 //!
 //! | question | file |
 //! |---|---|
-//! | which codes of the vendor are known? | `codes` |
+//! | is the page of vendor error codes up to date? | `codes` |
 //! | are all fields, reasons and flags documented, and no others? | `names` |
-//! | do the links lead somewhere, do the named tests exist? | `pages` |
+//! | do the links resolve, do the named tests and files exist? | `pages` |
 //! | does every guarantee, reason, class of codes and fault have its tests? | `proofs` |
 
 mod codes;

@@ -1,4 +1,4 @@
-//! Fields, reasons and flags: all of them are documented, and nothing that is documented is unknown to the program.
+//! Fields, reasons and flags: all are documented, and everything documented exists in the program.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -17,8 +17,8 @@ fn schema(file: &str, part: &str) -> Value {
     crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"][part].clone()
 }
 
-/// Every field below a schema by its dotted path, with its default; those of conditions and of label selectors are
-/// Kubernetes' own.
+/// All fields of a schema by dotted path, with their defaults. Conditions and label selectors are skipped,
+/// because their fields are Kubernetes' own.
 fn fields(path: &str, schema: &Value, found: &mut Vec<(String, Value)>) {
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
@@ -88,7 +88,7 @@ fn every_documented_field_exists() {
                 in_fields = false;
             } else if in_fields {
                 for field in quoted(&row[0]) {
-                    assert!(known.contains(&field), "{field} stands in {REFERENCE} and in no CRD");
+                    assert!(known.contains(&field), "{field} is in {REFERENCE} but in no CRD");
                     checked += 1;
                 }
             }
@@ -97,7 +97,7 @@ fn every_documented_field_exists() {
     }
 }
 
-/// Every reason of `Succeeded`.
+/// All reasons of `Succeeded`.
 pub(crate) fn reasons() -> BTreeSet<String> {
     let schema = serde_json::to_value(schemars::schema_for!(Reason)).unwrap();
     let listed = schema["oneOf"].as_array().unwrap().iter();
@@ -106,7 +106,7 @@ pub(crate) fn reasons() -> BTreeSet<String> {
     all
 }
 
-/// Every reason of the `Ready` of an app.
+/// All reasons of an app's `Ready`.
 pub(crate) fn app_reasons() -> BTreeSet<String> {
     use AppReason::{
         AccountUnavailable, CredentialsRejected, EndpointNotAllowed, Pending, SecretKeyInvalid,
@@ -126,7 +126,7 @@ pub(crate) fn app_reasons() -> BTreeSet<String> {
         Suspended,
     ];
     for reason in all {
-        // Does not compile when there is one more; then it belongs into the list above.
+        // Fails to compile when a variant is added; add it to the list above as well.
         match reason {
             Pending | Verified | SecretNotFound | SecretKeyMissing | SecretKeyInvalid
             | CredentialsRejected | AccountUnavailable | WrongRegion | EndpointNotAllowed | Unreachable
@@ -137,7 +137,7 @@ pub(crate) fn app_reasons() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_reason_is_documented_and_no_other() {
+fn exactly_the_reasons_of_the_program_are_documented() {
     for (heading, condition, known) in
         [("### Conditions", "`Succeeded`", reasons()), (APPS, "`Ready`", app_reasons())]
     {
@@ -181,7 +181,7 @@ fn every_flag_is_documented_with_its_variable_and_default() {
     assert_eq!(known.len(), 12, "{known:?}");
     for row in table.iter().filter(|row| row[0].starts_with("`--")) {
         let name = row[0].trim_matches('`').split([' ', '=']).next().unwrap();
-        assert!(known.contains(name), "{name} stands in {REFERENCE} and is no flag");
+        assert!(known.contains(name), "{name} is in {REFERENCE} but is not a flag");
     }
 }
 
@@ -199,7 +199,7 @@ fn every_command_is_documented() {
     }
 }
 
-/// Those of `run` are in the table above; what the others take besides stands in the text.
+/// The flags of `run` are in the table above; those of other commands are in the text.
 #[test]
 fn every_flag_of_the_other_commands_is_documented() {
     let flags = |command: &str| -> BTreeSet<String> {
@@ -215,8 +215,9 @@ fn every_flag_of_the_other_commands_is_documented() {
         let own: Vec<&String> = all.difference(&shared).collect();
         assert_eq!(own.len(), count, "{own:?}");
         for flag in own {
-            let is_told = text.contains(&format!("`--{flag} ")) || text.contains(&format!("`--{flag}`"));
-            assert!(is_told, "--{flag} of {command} is not in {REFERENCE}");
+            let is_documented =
+                text.contains(&format!("`--{flag} ")) || text.contains(&format!("`--{flag}`"));
+            assert!(is_documented, "--{flag} of {command} is not in {REFERENCE}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! All pages: links, and the tests and files that they name.
+//! Links on all pages, and the tests and files they name.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ fn the_policy_by_name_allows_the_vendors_host_of_every_region() {
     assert_eq!(allowed, hosts);
 }
 
-/// Headings become anchors as GitHub makes them.
+/// The anchors that GitHub generates for headings.
 fn anchors(text: &str) -> Vec<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
     let plain = |heading: &str| -> String {
@@ -36,7 +36,7 @@ fn anchors(text: &str) -> Vec<String> {
     headings.map(plain).collect()
 }
 
-/// Targets of links: `](target)` and `]: target`.
+/// Link targets: `](target)` and `]: target`.
 fn links(text: &str) -> Vec<String> {
     let inline = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let listed =
@@ -45,7 +45,7 @@ fn links(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_link_within_the_project_leads_somewhere() {
+fn every_internal_link_resolves() {
     let mut checked = 0;
     for path in pages() {
         let text = std::fs::read_to_string(&path).unwrap();
@@ -64,7 +64,7 @@ fn every_link_within_the_project_leads_somewhere() {
 }
 
 #[test]
-fn every_test_that_a_page_names_exists() {
+fn every_test_named_on_a_page_exists() {
     let tests = tests();
     let has_module = |name: &str| {
         let parts = [format!("/{name}.rs"), format!("/{name}/")];
@@ -74,7 +74,7 @@ fn every_test_that_a_page_names_exists() {
     let mut checked = 0;
     for path in pages() {
         for quote in quoted(&std::fs::read_to_string(&path).unwrap()) {
-            // By itself, or as the tests of a binary are chosen, by the beginning of the name: `--test e2e faults::module::name`.
+            // Alone, or as a filter that may be a prefix of the name: `--test e2e faults::module::name`.
             let name = quote.rsplit([' ', ':']).next().unwrap_or_default();
             let words = name.split('_').count();
             let sentence =
@@ -87,7 +87,7 @@ fn every_test_that_a_page_names_exists() {
                 );
                 checked += 1;
             }
-            // All tests of a module: `--test e2e faults::stale::`.
+            // All tests of a module: `--test e2e faults::late_events::`.
             let module = quote.strip_suffix("::").and_then(|filter| filter.rsplit([' ', ':']).next());
             if let Some(module) = module.filter(|module| !module.is_empty()) {
                 assert!(has_module(module), "{}: there are no tests in {quote}", path.display());
@@ -98,7 +98,7 @@ fn every_test_that_a_page_names_exists() {
 }
 
 #[test]
-fn every_file_that_a_page_names_exists() {
+fn every_file_named_on_a_page_exists() {
     let is_ours = |name: &str| {
         ["docs/", "examples/", "tests/", "src/", "crds/", "charts/", ".ci/"]
             .iter()

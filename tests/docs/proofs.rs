@@ -1,4 +1,4 @@
-//! The page of proofs: whatever the program promises has its tests there, and what the page names exists.
+//! The page of proofs names tests for every promise of the program, and every test it names exists.
 
 use std::collections::BTreeSet;
 
@@ -13,12 +13,12 @@ const MATRIX: &str = "tests/testbed/src/bin/campaign/matrix.rs";
 const FAULTS: &str = "tests/e2e/faults/mod.rs";
 const MUTATIONS: &str = "docs/dev/mutations.md";
 
-/// A row of one of the tables.
+/// A table row.
 struct Row {
-    /// What is proved: the first cell, without backticks.
+    /// The promise: the first cell without backticks.
     label: String,
     cells: Vec<String>,
-    /// Tests beside the code.
+    /// Tests in `src`.
     unit: Vec<String>,
     /// Tests in `tests`.
     end_to_end: Vec<String>,
@@ -30,7 +30,7 @@ impl Row {
     }
 }
 
-/// The rows of all tables in a text that have a column for tests.
+/// The rows of all tables with a column for tests.
 fn proofs(text: &str) -> Vec<Row> {
     const UNIT: &str = "unit or property test";
     const END_TO_END: &str = "end-to-end test";
@@ -39,7 +39,7 @@ fn proofs(text: &str) -> Vec<Row> {
         if cells.iter().any(|cell| cell == END_TO_END) {
             header = cells;
         } else if !cells[0].starts_with("---") {
-            assert_eq!(cells.len(), header.len(), "{cells:?} has not the columns {header:?}");
+            assert_eq!(cells.len(), header.len(), "{cells:?} does not have the columns {header:?}");
             let names = |column: &str| -> Vec<String> {
                 let place = header.iter().position(|name| name == column);
                 let names = place.into_iter().flat_map(|place| cells[place].split(", "));
@@ -56,19 +56,19 @@ fn proofs(text: &str) -> Vec<Row> {
     found
 }
 
-/// The rows of the table below a heading of the page.
+/// The table rows below a heading of the page.
 fn table(heading: &str) -> Vec<Row> {
     proofs(&section(&page(PAGE), heading))
 }
 
-/// The only test of this name.
+/// The test of this name, which must be unique.
 fn only<'a>(tests: &'a Tests, name: &str) -> &'a Test {
     let found = tests.get(name).map(Vec::as_slice).unwrap_or_default();
-    let [test] = found else { panic!("{PAGE}: {} tests are called {name:?}", found.len()) };
+    let [test] = found else { panic!("{PAGE}: {} tests are named {name:?}", found.len()) };
     test
 }
 
-/// Whether the file of a test contains this word: a table of cases may stand outside of the test itself.
+/// Whether the test's file contains this word. Tables of cases may be outside of the test itself.
 fn mentions(test: &Test, word: &str) -> bool {
     test.file.split(|character: char| !character.is_alphanumeric()).any(|one| one == word)
 }
@@ -77,12 +77,16 @@ fn assert_mentioned(rows: &[Row]) {
     let tests = tests();
     for row in rows {
         for name in row.tests() {
-            assert!(mentions(only(&tests, name), &row.label), "the file of {name} never says {}", row.label);
+            assert!(
+                mentions(only(&tests, name), &row.label),
+                "the file of {name} never mentions {}",
+                row.label
+            );
         }
     }
 }
 
-/// Each of these has one row, and nothing else has one.
+/// Asserts that each label has exactly one row, and that there are no other rows.
 fn assert_each_once(rows: &[Row], known: &BTreeSet<String>) {
     let mut labels: Vec<&str> = rows.iter().map(|row| row.label.as_str()).collect();
     labels.sort_unstable();
@@ -91,7 +95,7 @@ fn assert_each_once(rows: &[Row], known: &BTreeSet<String>) {
 }
 
 #[test]
-fn each_row_names_tests_that_exist_and_stand_where_its_column_says() {
+fn each_row_names_existing_tests_of_its_column() {
     let (rows, tests) = (proofs(&page(PAGE)), tests());
     for row in &rows {
         assert!(row.tests().next().is_some(), "{:?} has no proof", row.cells);
@@ -106,7 +110,7 @@ fn each_row_names_tests_that_exist_and_stand_where_its_column_says() {
 }
 
 #[test]
-fn every_guarantee_has_a_table_and_every_oracle_a_place_in_one() {
+fn every_guarantee_has_a_table_and_every_oracle_is_listed() {
     let headings = |text: &str, rank: &str| -> Vec<String> {
         text.lines().filter_map(|line| line.strip_prefix(rank)).map(str::to_owned).collect()
     };
@@ -125,7 +129,7 @@ fn every_guarantee_has_a_table_and_every_oracle_a_place_in_one() {
 }
 
 #[test]
-fn every_reason_has_a_row_and_its_tests_speak_of_it() {
+fn every_reason_has_a_row_and_its_tests_mention_it() {
     for (heading, known) in [("### Of a reset", reasons()), ("### Of an app", app_reasons())] {
         let rows = table(heading);
         assert_each_once(&rows, &known);
@@ -134,7 +138,7 @@ fn every_reason_has_a_row_and_its_tests_speak_of_it() {
 }
 
 #[test]
-fn every_class_of_codes_has_a_row_and_the_tests_of_a_code_speak_of_it() {
+fn every_code_class_has_a_row_and_the_tests_of_a_code_mention_it() {
     let classes: BTreeSet<String> = all_listed().map(|code| format!("{:?}", code.class)).collect();
     assert_each_once(&table("### Classes"), &classes);
     let codes = table("### Single codes");
@@ -145,7 +149,7 @@ fn every_class_of_codes_has_a_row_and_the_tests_of_a_code_speak_of_it() {
 }
 
 #[test]
-fn every_row_of_the_fault_matrix_has_its_test() {
+fn every_fault_matrix_row_has_its_test() {
     let (listed, tests, matrix) = (table("## Faults"), tests(), page(MATRIX));
     // `["A1", "SIGKILL at each boundary, …"]`
     let ids = matrix.split("[\"").skip(1).filter_map(|rest| rest.split('"').next());
@@ -154,7 +158,7 @@ fn every_row_of_the_fault_matrix_has_its_test() {
         if cells[0].is_empty() {
             known.insert(cells[2].trim_matches('`').to_owned());
         } else if cells[0] != "row" && !cells[0].starts_with("---") {
-            assert!(known.contains(&cells[0]), "{FAULTS}: {} is no row of {MATRIX}", cells[0]);
+            assert!(known.contains(&cells[0]), "{FAULTS}: {} is not a row of {MATRIX}", cells[0]);
         }
     }
     assert_each_once(&listed, &known);
@@ -162,15 +166,15 @@ fn every_row_of_the_fault_matrix_has_its_test() {
         let file = format!("tests/e2e/faults/{label}.rs");
         for test in end_to_end.iter().map(|name| only(&tests, name)) {
             let is_run = test.body.contains(&format!("runs(\"{label}\""));
-            assert!(is_run || test.path.ends_with(&file), "{} has no run of {label}", test.path.display());
+            assert!(is_run || test.path.ends_with(&file), "{} does not run {label}", test.path.display());
         }
         let is_same = matrix.contains(&format!("[\"{label}\", \"{}\"]", cells[1]));
-        assert!(is_same || root().join(&file).exists(), "{MATRIX} says something else of {label}");
+        assert!(is_same || root().join(&file).exists(), "{MATRIX} describes {label} differently");
     }
 }
 
 #[test]
-fn every_deliberate_mistake_stands_on_its_page_as_in_its_patch() {
+fn every_mutation_is_documented_as_in_its_patch() {
     let patches: BTreeSet<Vec<String>> = files("tests/mutations", ".patch")
         .iter()
         .map(|path| {

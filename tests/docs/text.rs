@@ -1,9 +1,9 @@
-//! What the tests of the documentation read: pages, their tables and their samples.
+//! Helpers to read pages, tables and quotes.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The folder of this working copy.
+/// The root of the repository.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -14,7 +14,7 @@ pub(crate) fn page(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// All files below a folder with this ending.
+/// All files below a folder whose names end with `ending`.
 pub(crate) fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
@@ -31,7 +31,7 @@ pub(crate) fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The Markdown pages for users: those at the top, and all below `docs`, `examples` and `charts`.
+/// The Markdown pages: those in the root, and all below `docs`, `examples` and `charts`.
 pub(crate) fn pages() -> Vec<PathBuf> {
     let top = std::fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path());
     let mut all: Vec<PathBuf> = top.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
@@ -41,8 +41,8 @@ pub(crate) fn pages() -> Vec<PathBuf> {
     all
 }
 
-/// What stands in a Markdown text between two headings: from the line that starts with `heading` to the next heading of the
-/// same or a higher rank.
+/// A section of a Markdown text: from the line that starts with `heading` to the next heading of the same or
+/// a higher rank.
 pub(crate) fn section(text: &str, heading: &str) -> String {
     let rank = heading.chars().take_while(|character| *character == '#').count();
     let ends = |line: &str| {
@@ -56,14 +56,14 @@ pub(crate) fn section(text: &str, heading: &str) -> String {
     found.join("\n")
 }
 
-/// The cells of all table rows of a text.
+/// The cells of all table rows.
 pub(crate) fn rows(text: &str) -> Vec<Vec<String>> {
     let inner = |line: &str| line.strip_prefix('|')?.strip_suffix('|').map(str::to_owned);
     let cells = |row: String| row.split('|').map(|cell| cell.trim().to_owned()).collect();
     text.lines().filter_map(inner).map(cells).collect()
 }
 
-/// What stands in backticks.
+/// All quotes in backticks.
 pub(crate) fn quoted(text: &str) -> BTreeSet<String> {
     text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
 }

@@ -1,25 +1,25 @@
-//! The operator as its users meet it: a process with its own RBAC, a real API server, a simulated vendor. One program, and
-//! one API server for most of it; a test that disturbs the API server, or needs other CRDs, starts one of its own.
+//! The operator as its users run it: a process with its own RBAC permissions, a real API server, a simulated vendor.
+//! Most tests share one API server; a test that disturbs it, or needs other CRDs, starts its own.
 //!
 //! | question | folder |
 //! |---|---|
 //! | what does a user see of a reset? | `resets` |
 //! | what do the policies in its spec do? | `policies` |
-//! | what does a user see of an account? | `apps` |
-//! | what does a user see of an account that others share? | `cluster_apps` |
-//! | what becomes of each answer of the vendor? | `vendor_faults` |
-//! | does anything secret come out? | `secrecy` |
+//! | what does a user see of an app? | `apps` |
+//! | what does a user see of an app shared by namespaces? | `cluster_apps` |
+//! | what does each answer of the vendor lead to? | `vendor_faults` |
+//! | can a secret leak? | `secrecy` |
 //! | what does an administrator see of the process? | `process` |
-//! | which of two processes works? | `leadership`, `replicas` |
-//! | what happens when something breaks at exactly the wrong moment? | `faults` (the fault matrix), `disorder` |
-//! | is it ever too fast, or slower than it need be? | `limits`, `neighbours` |
-//! | what can a tenant take that is somebody else's? | `tenancy`, and `attacks` (all at once) |
-//! | what does the API server make of the CRDs? | `crds` |
-//! | does the Helm chart work with both Helms? | `chart` |
-//! | does the documentation say what the program says? | `documentation` |
-//! | what do GitOps tools make of it? | `gitops` |
+//! | which of two replicas leads? | `leadership`, `replicas` |
+//! | what if something breaks at exactly the wrong moment? | `faults` (the fault matrix), `disorder` |
+//! | is it ever too fast, or slower than necessary? | `limits`, `neighbours` |
+//! | what can a tenant do to other tenants? | `tenancy`, and `attacks` (all at once) |
+//! | what do the CRDs accept, default and reject? | `crds` |
+//! | does the chart work with Helm 3 and 4? | `chart` |
+//! | does the documentation match the program? | `documentation` |
+//! | how does it behave under GitOps tools? | `gitops` |
 //!
-//! What must hold in every test besides its own point is checked when its `World` is dropped; see `world`.
+//! What must hold in every test, besides its own point, is checked when its `World` is dropped; see `world`.
 
 mod apps;
 mod attacks;

@@ -1,42 +1,43 @@
-//! One bad apple spoils nothing: how long a reset takes from its creation to its call, alone and beside neighbours of
+//! Noisy neighbours: how long a reset takes from its creation to its call, alone and beside neighbours of
 //! every bad kind.
 //!
-//! A neighbour that gets in the way costs seconds: a call that hangs, a pause, a full queue. What a busy machine adds is
-//! far below that, so the bounds are generous, and the figures are printed.
+//! Interference costs seconds: a hanging call, a pause, a full queue. A busy machine adds far less, so the
+//! bounds are generous, and the figures are printed.
 
 use std::time::{Duration, Instant};
 
-use crate::world::{KEY, SOON, World, chat_app, numbered};
+use crate::world::{DEADLINE, KEY, World, chat_app, numbered};
 use futures::future::join_all;
 use testbed::until;
 use testbed::vendor::{Command, Misbehaviour, When};
 
-/// Resets that are asked for one after another.
-const ASKED: usize = 40;
+/// Resets that are created one after another.
+const RESETS: usize = 40;
 
-/// From the creation of a reset to the arrival of its call, of many.
+/// Latencies of many resets, from creation to the arrival of the call.
 #[derive(Debug)]
 struct Waits {
     median: Duration,
-    /// The third longest: a single pause of the machine says nothing about neighbours.
+    /// The third longest, because a single pause of the machine says nothing about neighbours.
     long: Duration,
 }
 
 impl Waits {
-    /// Of resets of the app `default`, whose rooms are called like `name`.
+    /// Measures resets of the app `default`; `name` is the prefix of their names and rooms.
     async fn measured(world: &World, name: &str) -> Self {
         let mut waits = Vec::new();
-        for (name, group) in numbered(name, ASKED) {
+        for (name, group) in numbered(name, RESETS) {
             world.room(&group);
             world.reset(&name, &group, "").await;
-            let asked = Instant::now();
+            let created = Instant::now();
             let call =
-                until(SOON, "its call", || async { world.vendor.clears_of(&group).into_iter().next() }).await;
-            // The call may well be faster than the answer to the creation.
-            waits.push(call.arrived.saturating_duration_since(asked));
+                until(DEADLINE, "its call", || async { world.vendor.clears_of(&group).into_iter().next() })
+                    .await;
+            // The call may arrive before the response to the creation.
+            waits.push(call.arrived.saturating_duration_since(created));
         }
         waits.sort();
-        Self { median: waits[ASKED / 2], long: waits[ASKED - 3] }
+        Self { median: waits[RESETS / 2], long: waits[RESETS - 3] }
     }
 
     fn assert_like(&self, clean: &Self, beside: &str) {
@@ -49,7 +50,7 @@ impl Waits {
 }
 
 #[tokio::test]
-async fn resets_of_a_good_account_go_as_fast_beside_every_kind_of_bad_neighbour() {
+async fn no_noisy_neighbour_slows_down_a_healthy_account() {
     let world = World::new().await;
     let flood = world.neighbour().await;
     let more = [
@@ -67,19 +68,19 @@ async fn resets_of_a_good_account_go_as_fast_beside_every_kind_of_bad_neighbour(
     Waits::measured(&world, "warm").await;
     let clean = Waits::measured(&world, "alone").await;
 
-    // Fifty resets, of which the first few make calls that never come back.
+    // Fifty resets, the first few of which make calls that hang.
     world.vendor.script(When::any().by(7), Misbehaviour::Hang { execute: false });
     let rooms = numbered("hanging", 50);
     let app = "  appRef: { name: hanging }";
     join_all(rooms.iter().map(|(name, group)| world.reset(name, group, app))).await;
     let hangs =
         || world.vendor.entries(|call| call.sdkappid == Some(7) && call.command == Command::Clear).len();
-    until(SOON, "calls that hang", || async { (hangs() >= 10).then_some(()) }).await;
+    until(DEADLINE, "hanging calls", || async { (hangs() >= 10).then_some(()) }).await;
     Waits::measured(&world, "hanging-too").await.assert_like(&clean, "an endpoint that hangs");
     world.until_reason("chatapp", "hanging", "Ready", "Unreachable").await;
     Waits::measured(&world, "open-too").await.assert_like(&clean, "an open circuit with fifty waiting");
 
-    // An account with a wrong key, and a hundred that wait for it.
+    // An account with a wrong key and a hundred waiting resets.
     world.secret("wrong", &KEY.replace('0', "1")).await;
     world.vendor.account(8, KEY, &["administrator"]);
     let wrong = chat_app("wrong", 8, &world.vendor.url(), "").replace("name: chat }", "name: wrong }");
@@ -90,17 +91,17 @@ async fn resets_of_a_good_account_go_as_fast_beside_every_kind_of_bad_neighbour(
     }
     Waits::measured(&world, "wrong-too").await.assert_like(&clean, "a wrong key with a hundred waiting");
 
-    // Another namespace that asks for a thousand.
+    // Another namespace with a thousand resets.
     let rooms = numbered("flood", 1000);
     flood.rooms(&rooms);
     flood.many_resets(rooms).await;
     Waits::measured(&world, "flood-too").await.assert_like(&clean, "a namespace with a thousand waiting");
     let sent = flood.vendor.clears().len();
-    assert!(sent < 1000, "the flood was over before, which proves nothing");
+    assert!(sent < 1000, "the flood ended too early to prove anything");
     assert_eq!(operator.exit_status(), None, "{}", operator.logs());
-    // The last call has arrived; its outcome is written a moment later.
-    until(SOON, "all of the good account to be cleared", || async {
-        (world.reasons().await.get("Cleared") == Some(&(ASKED * 6))).then_some(())
+    // The last call has arrived; its outcome is stored a moment later.
+    until(DEADLINE, "all resets of the healthy account to be cleared", || async {
+        (world.reasons().await.get("Cleared") == Some(&(RESETS * 6))).then_some(())
     })
     .await;
 }

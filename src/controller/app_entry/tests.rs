@@ -2,8 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::ChatApp;
-use crate::chat::KeyFormat;
-use crate::chat::{AccountFailure, Class};
+use crate::chat::{AccountFailure, Class, KeyFormat};
 use crate::protocol::classify::CallResult;
 
 fn at(second: u64) -> Now {

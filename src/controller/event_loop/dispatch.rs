@@ -11,8 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Controller, Wake};
-use crate::api::AppKey;
-use crate::api::GroupId;
+use crate::api::{AppKey, GroupId};
 use crate::chat::AccountId;
 use crate::controller::attempt::{AttemptOrder, attempt};
 use crate::controller::call_config::CallConfig;

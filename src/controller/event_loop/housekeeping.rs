@@ -4,8 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::{Controller, Wake};
-use crate::api::AppKey;
-use crate::api::ResetStatus;
+use crate::api::{AppKey, ResetStatus};
 use crate::chat::AccountId;
 use crate::controller::watches::{CHAT_APP, CLUSTER_CHAT_APP, RESET};
 use crate::observability::metrics::{AppGauges, AppLabel};

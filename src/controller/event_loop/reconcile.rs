@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use super::{Controller, Wake};
 use crate::api::{AppKey, AppKind, GroupAttributeReset, GroupId, NamespacesFrom, ResetStatus};
-use crate::chat::AccountId;
-use crate::chat::Class;
 use crate::chat::codes::lookup;
+use crate::chat::{AccountId, Class};
 use crate::controller::attempt::status_without_call;
 use crate::controller::reset_cache::{QueuePosition, Stage};
 use crate::limits::fair_queue::QueueKey;

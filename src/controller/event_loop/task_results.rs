@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::Controller;
-use crate::api::AppKey;
-use crate::api::GroupAttributeReset;
+use crate::api::{AppKey, GroupAttributeReset};
 use crate::chat::Class;
 use crate::chat::codes::lookup;
 use crate::controller::reset_cache::{Freshness, version_number};

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use super::Controller;
-use crate::api::AppKey;
-use crate::api::{AppKind, GroupAttributeReset, GroupId, NamespacesFrom};
+use crate::api::{AppKey, AppKind, GroupAttributeReset, GroupId, NamespacesFrom};
 use crate::controller::any_chat_app::AnyChatApp;
 use crate::controller::app_entry::AppEntry;
 use crate::controller::reset_cache::{ForeignAttempt, Freshness, Upserted, version_number};

@@ -6,11 +6,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Freshness;
-use crate::api::AppKey;
-use crate::api::{GroupAttributeReset, PendingAttempt, ResetStatus};
-use crate::chat::AccountId;
-use crate::chat::Class;
+use crate::api::{AppKey, GroupAttributeReset, PendingAttempt, ResetStatus};
 use crate::chat::codes::lookup;
+use crate::chat::{AccountId, Class};
 use crate::limits::fair_queue::QueueKey;
 use crate::limits::mono::Mono;
 use crate::protocol::ownership::{KnownEnd, predecessor_may_have_written};

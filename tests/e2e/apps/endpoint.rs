@@ -1,12 +1,12 @@
-//! Endpoints: those that the operator was started for, and over TLS those that can prove who they are.
+//! Endpoints: only those that the operator allows, and over TLS only those with a valid certificate.
 
 use testbed::Vendor;
 
 use super::{app_has, assert_says, reset_says};
-use crate::world::{APP_ID, KEY, SOON, World, chat_app, message_of};
+use crate::world::{APP_ID, DEADLINE, KEY, World, chat_app, message_of};
 
 #[tokio::test]
-async fn an_endpoint_that_the_operator_was_not_started_for_is_never_connected_to() {
+async fn the_operator_never_connects_to_an_endpoint_it_does_not_allow() {
     let world = World::new().await;
     let stranger = Vendor::start().unwrap();
     stranger.account(APP_ID, KEY, &["administrator"]);
@@ -25,7 +25,7 @@ async fn an_endpoint_that_the_operator_was_not_started_for_is_never_connected_to
     assert_says(&app, &["loopback", "https://"]);
     reset_says(&world, "a", "AppNotReady", "EndpointNotAllowed").await;
 
-    // Everything that was going to happen for the stranger has had its time when this one is done.
+    // Once this one is done, anything else would have happened by now.
     world.app("").await;
     world.reset("marker", "@TGS#marker", "").await;
     world.reset_is("marker", "Cleared").await;
@@ -38,7 +38,7 @@ async fn an_endpoint_that_the_operator_was_not_started_for_is_never_connected_to
 }
 
 #[tokio::test]
-async fn over_tls_only_a_trusted_certificate_for_the_right_host_is_talked_to() {
+async fn tls_requires_a_trusted_certificate_for_the_right_host() {
     let world = World::new().await;
     let trusted = Vendor::start_tls().unwrap();
     let unknown = Vendor::start_tls().unwrap();
@@ -48,7 +48,7 @@ async fn over_tls_only_a_trusted_certificate_for_the_right_host_is_talked_to() {
         vendor.account(APP_ID, KEY, &["administrator"]);
         vendor.room(APP_ID, "@TGS#a", &[("seat1", "ann")]);
     }
-    // The authority of the misnamed one is trusted: only its name is wrong.
+    // The CA of `misnamed` is trusted: only its host name is wrong.
     let trust =
         [&trusted, &misnamed].map(|vendor| std::fs::read_to_string(vendor.ca_pem().unwrap()).unwrap());
     let folder =
@@ -58,7 +58,7 @@ async fn over_tls_only_a_trusted_certificate_for_the_right_host_is_talked_to() {
     let mut launch = world.launch(&allowed.each_ref().map(String::as_str));
     launch.env.push(("SSL_CERT_FILE".to_owned(), folder.display().to_string()));
     let operator = world.start(launch);
-    operator.ready(SOON).await;
+    operator.ready(DEADLINE).await;
     std::fs::remove_file(&folder).unwrap();
 
     world.secret("chat", KEY).await;
@@ -69,9 +69,9 @@ async fn over_tls_only_a_trusted_certificate_for_the_right_host_is_talked_to() {
     world.reset_is("trusted", "Cleared").await;
     for (name, vendor) in [("unknown", &unknown), ("misnamed", &misnamed)] {
         let app = app_has(&world, name, "Unreachable").await;
-        let said = message_of(&app, "Ready");
-        assert!(said.contains("TLS") && said.contains("certificate"), "{name}: {said}");
+        let message = message_of(&app, "Ready");
+        assert!(message.contains("TLS") && message.contains("certificate"), "{name}: {message}");
         reset_says(&world, name, "AppNotReady", "Unreachable").await;
-        assert!(vendor.connections() > 0 && vendor.journal().is_empty(), "{name} must see no request");
+        assert!(vendor.connections() > 0 && vendor.journal().is_empty(), "{name} must not receive a request");
     }
 }

@@ -1,11 +1,11 @@
-//! Events: what is told of a reset and of its app, and what is not.
+//! Events of resets and apps: which are emitted, and which are not.
 
 use testbed::vendor::{Misbehaviour, When};
 
 use crate::world::World;
 
 #[tokio::test]
-async fn events_tell_of_the_first_retry_and_of_the_end_but_not_of_a_clean_success() {
+async fn events_report_the_first_retry_and_the_result_but_no_clean_success() {
     let world = World::new().await;
     for group in ["@TGS#clean", "@TGS#bumpy"] {
         world.room(group);
@@ -13,7 +13,7 @@ async fn events_tell_of_the_first_retry_and_of_the_end_but_not_of_a_clean_succes
     let _operator = world.operator(&[]).await;
     world.app("").await;
     world.app_is("Verified").await;
-    // The vendor answers an error that leaves it open whether it worked; the group, read back, is not empty.
+    // An error with an unknown outcome; the read-back finds attributes.
     world.vendor.script(When::clear().of("@TGS#bumpy").times(1), Misbehaviour::Code(10002));
     world.reset("bumpy", "@TGS#bumpy", "").await;
     world.reset("gone", "@TGS#gone", "").await;
@@ -28,5 +28,5 @@ async fn events_tell_of_the_first_retry_and_of_the_end_but_not_of_a_clean_succes
         world.events("GroupAttributeReset", "bumpy").await.into_iter().map(|(r, _)| r).collect();
     assert_eq!(reasons, ["RetryScheduled", "Cleared"]);
     assert_eq!(world.events("GroupAttributeReset", "clean").await, []);
-    assert_eq!(world.events("ChatApp", "default").await, [], "a first proof is no news");
+    assert_eq!(world.events("ChatApp", "default").await, [], "the first verification emits no event");
 }

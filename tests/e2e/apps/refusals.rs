@@ -1,4 +1,4 @@
-//! Refusals by the vendor that are about the account.
+//! Refusals by the vendor that concern the account.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use super::{app_has, assert_says, reset_says};
 use crate::world::{APP_ID, KEY, World, chat_app};
 
 #[tokio::test]
-async fn each_refusal_of_the_account_has_its_reason_and_its_remedy() {
+async fn each_account_refusal_has_its_reason_and_remedy() {
     let world = World::new().await;
     let _operator = world.operator(&[]).await;
     world.secret("chat", KEY).await;
@@ -34,17 +34,17 @@ async fn each_refusal_of_the_account_has_its_reason_and_its_remedy() {
     for (name, ..) in refusals.iter().filter(|(name, ..)| *name != "hasty") {
         app_has(&world, name, "Verified").await;
     }
-    // 70050 asks for a minute of silence, and gets it; a change of the spec ends it at once.
+    // After 70050 the operator waits a minute; a change of the spec ends the wait at once.
     let hasty = || world.vendor.entries(|entry| entry.sdkappid == Some(5)).len();
-    assert_eq!(hasty(), 1, "the others were probed a second time, and this one must not be");
+    assert_eq!(hasty(), 1, "the others were probed again, but this one must not be");
     world.patch("chatapp", "hasty", r#"{"limits":{"callsPerSecond":100}}"#).await;
-    let asked = Instant::now();
+    let patched = Instant::now();
     app_has(&world, "hasty", "Verified").await;
-    assert!(asked.elapsed() < Duration::from_secs(8), "a change of the spec is probed at once");
+    assert!(patched.elapsed() < Duration::from_secs(8), "a change of the spec must be probed at once");
 }
 
 #[tokio::test]
-async fn an_account_that_breaks_between_two_calls_makes_the_reset_wait_without_a_failure() {
+async fn an_account_refused_later_makes_a_reset_wait_without_a_failure() {
     let world = World::new().await;
     world.room("@TGS#a");
     let _operator = world.operator(&[]).await;
@@ -58,5 +58,5 @@ async fn an_account_that_breaks_between_two_calls_makes_the_reset_wait_without_a
     world.vendor.clear_scripts();
     let reset = world.reset_is("a", "Cleared").await;
     assert_eq!(reset["status"]["failures"].as_i64().unwrap_or_default(), 0, "{reset:#}");
-    assert_eq!(reset["status"]["attempts"], 2, "the refused call and the good one");
+    assert_eq!(reset["status"]["attempts"], 2, "the refused call and the accepted one");
 }

@@ -1,4 +1,4 @@
-//! The account's key: missing, unusable, wrong and rotated.
+//! The account's key: missing, unusable, wrong or rotated.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,11 +7,13 @@ use testbed::proxy::{Boundary, Fault, Plan, Position};
 use testbed::{until, until_ok};
 
 use super::{app_has, assert_says, reset_says};
-use crate::world::replicas::ALONE;
-use crate::world::{APP_ID, KEY, Leg, SOON, World, chat_app, condition_of, message_of, numbered, reason_of};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{
+    APP_ID, DEADLINE, KEY, Leg, World, chat_app, condition_of, message_of, numbered, reason_of,
+};
 
 #[tokio::test]
-async fn an_app_without_its_secret_says_so_and_works_once_it_is_there() {
+async fn an_app_reports_a_missing_secret_and_recovers_once_it_exists() {
     let world = World::new().await;
     world.room("@TGS#a");
     let _operator = world.operator(&[]).await;
@@ -21,7 +23,7 @@ async fn an_app_without_its_secret_says_so_and_works_once_it_is_there() {
     assert!(app["status"]["lastVerifiedTime"].is_null(), "{app:#}");
     world.reset("a", "@TGS#a", "").await;
     reset_says(&world, "a", "AppNotReady", "SecretNotFound").await;
-    assert_eq!(world.vendor.connections(), 0, "without a key there is nothing to send");
+    assert_eq!(world.vendor.connections(), 0, "nothing can be sent without a key");
 
     world.secret("chat", KEY).await;
     let app = world.app_is("Verified").await;
@@ -31,14 +33,14 @@ async fn an_app_without_its_secret_says_so_and_works_once_it_is_there() {
 }
 
 #[tokio::test]
-async fn a_secret_without_a_usable_key_says_what_is_wrong_with_it_and_nothing_is_sent() {
+async fn an_unusable_key_is_explained_and_nothing_is_sent() {
     let world = World::new().await;
-    let _operator = world.operator(&ALONE).await;
+    let _operator = world.operator(&NO_ELECTION).await;
     let base64 = |bytes: &[u8]| STANDARD.encode(bytes);
     let utf16: Vec<u8> = format!("\u{feff}{KEY}\r\n").encode_utf16().flat_map(u16::to_le_bytes).collect();
     let pem = "-----BEGIN PRIVATE KEY-----\nMIGHAgEA\n-----END PRIVATE KEY-----\n";
     let (missing, invalid) = ("SecretKeyMissing", "SecretKeyInvalid");
-    // Each app has an account of its own, because unverified apps of one account share their probes.
+    // One account per app, because unverified apps of one account share their probes.
     let keys: Vec<(&str, &str, Vec<u8>, &str, &str)> = vec![
         ("missing", "other", KEY.into(), missing, "has no entry secretKey"),
         ("empty", "secretKey", vec![], invalid, "it is empty"),
@@ -56,7 +58,10 @@ async fn a_secret_without_a_usable_key_says_what_is_wrong_with_it_and_nothing_is
         ("password", "secretKey", b"correct-horse".into(), invalid, "it is not 64 hexadecimal digits"),
     ];
     for (account, (name, entry, key, ..)) in (1_u64..).zip(&keys) {
-        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": {*entry: base64(key)}});
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": name}, "data": {*entry: base64(key)},
+        });
         world.apply(&secret.to_string()).await;
         let app = chat_app(name, account, &world.vendor.url(), "")
             .replace("name: chat }", &format!("name: {name} }}"));
@@ -66,13 +71,19 @@ async fn a_secret_without_a_usable_key_says_what_is_wrong_with_it_and_nothing_is
     for (name, _, key, reason, text) in &keys {
         let app = app_has(&world, name, reason).await;
         assert_says(&app, &[&format!("Secret {name}"), &world.namespace, "secretKey", text]);
-        let said = message_of(&app, "Ready");
-        assert!(said.len() <= 512 && !said.contains(&KEY[..8]) && !said.contains("horse"), "{said}");
-        assert!(!said.contains(&key.len().to_string()) || key.len() < 8, "{name}: its length: {said}");
+        let message = message_of(&app, "Ready");
+        assert!(
+            message.len() <= 512 && !message.contains(&KEY[..8]) && !message.contains("horse"),
+            "{message}"
+        );
+        assert!(
+            !message.contains(&key.len().to_string()) || key.len() < 8,
+            "{name}: the message reveals the key's length: {message}"
+        );
     }
-    assert_eq!(world.vendor.connections(), 0, "without a key there is nothing to send");
+    assert_eq!(world.vendor.connections(), 0, "nothing can be sent without a key");
 
-    // A newline at the end, as most tools write it, is no fault.
+    // A trailing newline, as most tools write it, is fine.
     for (name, ..) in &keys {
         world.secret(name, &format!("{KEY}\n")).await;
     }
@@ -81,9 +92,9 @@ async fn a_secret_without_a_usable_key_says_what_is_wrong_with_it_and_nothing_is
     }
 }
 
-/// The flag is for accounts whose key has another form; what a process without it found is no obstacle to one with it.
+/// For accounts whose key is not 64 hexadecimal digits. A stored `SecretKeyInvalid` does not stop the next process.
 #[tokio::test]
-async fn a_key_of_another_form_works_once_the_operator_is_told_to_take_any() {
+async fn a_key_in_another_format_works_with_key_format_any() {
     let world = World::new().await;
     world.vendor.account(7, "key/of+another=form", &["administrator"]);
     world.vendor.room(7, "@TGS#a", &[("seat1", "ann")]);
@@ -96,39 +107,39 @@ async fn a_key_of_another_form_works_once_the_operator_is_told_to_take_any() {
     reset_says(&world, "a", "AppNotReady", "SecretKeyInvalid").await;
     assert_eq!(world.vendor.connections(), 0);
     strict.terminate();
-    strict.wait_exit(SOON).await;
+    strict.wait_exit(DEADLINE).await;
 
     let _any = world.operator(&["--key-format=any"]).await;
     world.app_is("Verified").await;
     world.reset_is("a", "Cleared").await;
 }
 
-/// No trouble of the account: its reason stays `Pending`, and only the message can say what everybody waits for.
+/// Not a problem of the account: the reason stays `Pending`, and only the message can name the cause.
 #[tokio::test]
-async fn an_api_server_that_does_not_hand_out_the_secret_is_named_as_the_cause() {
+async fn a_failing_secret_read_is_reported_as_the_cause() {
     let world = World::breakable().await;
     world.room("@TGS#a");
     world.room("@TGS#b");
     let first = world.operator(&[]).await;
-    let refusal = begin_to_refuse(&world);
+    let failing = fail_secret_reads(&world);
     world.app("").await;
-    app_waits_for_the_secret(&world).await;
+    until_secret_read_failure_is_reported(&world).await;
     world.reset("a", "@TGS#a", "").await;
     reset_says(&world, "a", "Pending", "check of ChatApp default. See its Ready condition").await;
-    assert_eq!(world.vendor.connections(), 0, "without a key there is nothing to send");
-    drop(refusal);
+    assert_eq!(world.vendor.connections(), 0, "nothing can be sent without a key");
+    drop(failing);
     world.reset_is("a", "Cleared").await;
 
-    // The next process knows that the account works, and has no key either.
+    // The next process knows from the status that the app is verified, but has no key either.
     first.terminate();
-    first.wait_exit(SOON).await;
-    let refusal = begin_to_refuse(&world);
+    first.wait_exit(DEADLINE).await;
+    let failing = fail_secret_reads(&world);
     let _next = world.operator(&[]).await;
     world.reset("b", "@TGS#b", "").await;
-    app_waits_for_the_secret(&world).await;
+    until_secret_read_failure_is_reported(&world).await;
     reset_says(&world, "b", "Pending", "check of ChatApp default. See its Ready condition").await;
     assert_eq!(world.calls("@TGS#b"), 0);
-    drop(refusal);
+    drop(failing);
     world.app_is("Verified").await;
     let reset = world.reset_is("b", "Cleared").await;
     assert!(reset["status"]["failures"].as_i64().unwrap_or_default() == 0, "{reset:#}");
@@ -137,16 +148,16 @@ async fn an_api_server_that_does_not_hand_out_the_secret_is_named_as_the_cause()
     }
 }
 
-fn begin_to_refuse(world: &World) -> Plan {
+fn fail_secret_reads(world: &World) -> Plan {
     world.plan(Leg::Api, Boundary::secret().always(), Position::Before, Fault::code(500))
 }
 
-async fn app_waits_for_the_secret(world: &World) {
-    until_ok(SOON, "the app to say that its Secret cannot be read", || async {
+async fn until_secret_read_failure_is_reported(world: &World) {
+    until_ok(DEADLINE, "the app to report that its Secret cannot be read", || async {
         let app = world.object("chatapp", "default").await.unwrap_or_default();
-        let said = message_of(&app, "Ready");
-        let is_named = said.contains("Secret chat could not be read from Kubernetes: status 500");
-        if is_named && reason_of(&app, "Ready") == "Pending" { Ok(()) } else { Err(said) }
+        let message = message_of(&app, "Ready");
+        let is_named = message.contains("Secret chat could not be read from Kubernetes: status 500");
+        if is_named && reason_of(&app, "Ready") == "Pending" { Ok(()) } else { Err(message) }
     })
     .await;
 }
@@ -175,29 +186,29 @@ async fn a_wrong_key_stops_all_calls_until_it_is_corrected() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_rotated_under_load_fails_no_reset() {
+async fn rotating_the_key_under_load_fails_no_reset() {
     const RESETS: usize = 60;
     let next = KEY.replace("ee", "dd");
     let world = World::new().await;
     let rooms = numbered("rotated", RESETS);
     world.rooms(&rooms);
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app("  limits: { callsPerSecond: 15 }").await;
     world.app_is("Verified").await;
     world.many_resets(rooms.clone()).await;
 
-    let under_way = |wanted: usize| {
+    let until_clears = |wanted: usize| {
         let world = &world;
-        until(SOON, "calls under way", move || async move {
+        until(DEADLINE, "clears to arrive", move || async move {
             (world.vendor.clears().len() >= wanted).then_some(())
         })
     };
-    under_way(5).await;
-    // The console's new key first, as somebody does it in a hurry, and then the Secret.
+    until_clears(5).await;
+    // The hasty order: first the key in the vendor's console, then the Secret.
     world.vendor.account(APP_ID, &next, &["administrator"]);
     world.app_is("CredentialsRejected").await;
     world.secret("chat", &next).await;
-    world.until_cleared(RESETS, SOON).await;
+    world.until_cleared(RESETS, DEADLINE).await;
     for reset in world.all_resets().await {
         assert_eq!(reset["status"]["failures"].as_i64().unwrap_or_default(), 0, "{reset:#}");
     }
@@ -205,23 +216,23 @@ async fn a_key_that_is_rotated_under_load_fails_no_reset() {
         let executed = world.vendor.clears_of(group).iter().filter(|call| call.executed).count();
         assert_eq!(executed, 1, "{group}");
     }
-    // The operator counts the last one when it has the answer to its write, which shows before.
-    until_ok(SOON, "all of them to have ended well, and nothing else", || async {
+    // The operator counts a result once its write is answered, a moment after the status is visible.
+    until_ok(DEADLINE, "exactly one Cleared result per reset", || async {
         let ended = operator.metric("groupattr_results", &[("reason", "Cleared")]).await;
         if ended == Some(RESETS as f64) { Ok(()) } else { Err(ended) }
     })
     .await;
 }
 
-/// Somebody who puts the right key into the Secret does not wait for longer than until the next check.
+/// A corrected key takes effect with the next probe.
 #[tokio::test]
-async fn a_key_that_is_refused_is_read_anew_with_each_check() {
-    const CHECKS: usize = 3;
+async fn a_rejected_key_is_reread_for_each_probe() {
+    const PROBES: usize = 3;
     let world = World::new().await;
     let _operator = world.operator(&[]).await;
     world.secret("chat", &KEY.replace('f', "0")).await;
     world.apply(&chat_app("default", APP_ID, &world.vendor.url(), "")).await;
-    until(SOON, "a few checks", || async { (world.vendor.reads().len() >= CHECKS).then_some(()) }).await;
+    until(DEADLINE, "a few probes", || async { (world.vendor.reads().len() >= PROBES).then_some(()) }).await;
     let read = world.requests("secrets", "chat").await.len();
-    assert!(read >= CHECKS, "{read} reads of the Secret for {CHECKS} checks");
+    assert!(read >= PROBES, "{read} reads of the Secret for {PROBES} probes");
 }

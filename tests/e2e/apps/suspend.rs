@@ -1,9 +1,9 @@
-//! The account's stop switch.
+//! `suspend` of an app: stops all its calls.
 
 use testbed::until;
 
 use super::{assert_says, reset_says};
-use crate::world::{APP_ID, KEY, SOON, World, chat_app};
+use crate::world::{APP_ID, DEADLINE, KEY, World, chat_app};
 
 #[tokio::test]
 async fn a_suspended_app_sends_nothing_until_it_is_resumed() {
@@ -24,20 +24,20 @@ async fn a_suspended_app_sends_nothing_until_it_is_resumed() {
     world.apply(&chat_app("marker", 7, &world.vendor.url(), "")).await;
     world.reset("marker", "@TGS#marker", "  appRef: { name: marker }").await;
     world.reset_is("marker", "Cleared").await;
-    assert_eq!(of_app(), 0, "not even a probe");
+    assert_eq!(of_app(), 0, "a suspended app must not even be probed");
 
     world.patch("chatapp", "default", r#"{"suspend":false}"#).await;
     world.app_is("Verified").await;
     world.reset_is("a", "Cleared").await;
 
-    // The same of an app that has worked already.
+    // The same for an app that was already verified.
     world.patch("chatapp", "default", r#"{"suspend":true}"#).await;
     world.app_is("Suspended").await;
     let before = of_app();
     world.reset("b", "@TGS#b", "").await;
     reset_says(&world, "b", "AppSuspended", "ChatApp default").await;
     world.patch("gar", "marker", r#"{"requestID":"again"}"#).await;
-    until(SOON, "the marker's second call", || async { (world.calls("@TGS#marker") == 2).then_some(()) })
+    until(DEADLINE, "the marker's second call", || async { (world.calls("@TGS#marker") == 2).then_some(()) })
         .await;
     assert_eq!(of_app(), before);
     world.patch("chatapp", "default", r#"{"suspend":false}"#).await;

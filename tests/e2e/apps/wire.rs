@@ -1,4 +1,4 @@
-//! Calls as they arrive: what is in each, and what many of them cost.
+//! Calls on the wire: what each contains, and what many of them cost.
 
 use std::net::TcpListener;
 use std::time::Instant;
@@ -7,8 +7,8 @@ use serde_json::Value;
 use testbed::until_ok;
 use testbed::vendor::{Command, UserSig};
 
-use crate::world::replicas::ALONE;
-use crate::world::{APP_ID, KEY, SOON, World, numbered};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{APP_ID, DEADLINE, KEY, World, numbered};
 
 #[tokio::test]
 async fn a_call_carries_a_signed_url_with_exactly_the_documented_parameters() {
@@ -44,7 +44,7 @@ async fn a_call_carries_a_signed_url_with_exactly_the_documented_parameters() {
         assert_eq!(call.parameter("contenttype"), Some("json"));
         randoms.push(call.parameter("random").unwrap().parse::<u32>().unwrap());
         let raw_sig = call.raw_query.split('&').find_map(|pair| pair.strip_prefix("usersig=")).unwrap();
-        assert_eq!(call.parameter("usersig"), Some(raw_sig), "a UserSig needs no percent-encoding");
+        assert_eq!(call.parameter("usersig"), Some(raw_sig), "a UserSig must not need percent-encoding");
         let sig = UserSig::decode(raw_sig).unwrap();
         assert!(sig.is_signed_with(KEY) && sig.identifier == CALLER && sig.sdkappid == APP_ID);
         assert!(sig.expire >= 24 * 3600, "signed for {} s", sig.expire);
@@ -64,28 +64,35 @@ async fn a_call_carries_a_signed_url_with_exactly_the_documented_parameters() {
         };
         assert_eq!((call.method.as_str(), call.path.as_str()), ("POST", path));
         let body: Value = serde_json::from_str(&call.body).unwrap();
-        assert_eq!(body, serde_json::json!({ "GroupId": call.group }), "nothing but the group");
+        assert_eq!(
+            body,
+            serde_json::json!({ "GroupId": call.group }),
+            "the body must contain only the group"
+        );
     }
     let distinct: std::collections::HashSet<_> = randoms.iter().collect();
-    assert!(randoms.len() >= 3 && distinct.len() == randoms.len(), "random names the request: {randoms:?}");
+    assert!(
+        randoms.len() >= 3 && distinct.len() == randoms.len(),
+        "each call must have its own random: {randoms:?}"
+    );
 }
 
 #[tokio::test]
-async fn many_calls_need_few_connections_and_one_read_of_the_secret() {
+async fn many_calls_share_few_connections_and_one_secret_read() {
     const RESETS: usize = 60;
     const RATE: u64 = 20;
     let world = World::new().await;
     let rooms = numbered("many", RESETS);
     world.rooms(&rooms);
-    let _operator = world.operator(&ALONE).await;
+    let _operator = world.operator(&NO_ELECTION).await;
     let started = Instant::now();
     world.app(&format!("  limits: {{ callsPerSecond: {RATE} }}")).await;
     world.many_resets(rooms).await;
-    world.until_cleared(RESETS, SOON).await;
+    world.until_cleared(RESETS, DEADLINE).await;
     let connections = world.vendor.connections();
     assert!(
         connections <= RESETS as u64 / 2,
-        "{connections} connections for {RESETS} calls, about {RATE} of them at once at most"
+        "{connections} connections for {RESETS} calls, of which about {RATE} are in flight at once"
     );
 
     world.plane.audit_marker().await.unwrap();
@@ -96,9 +103,9 @@ async fn many_calls_need_few_connections_and_one_read_of_the_secret() {
     assert!(reads.iter().all(|event| event.verb == "get" && event.name == "chat"), "{reads:?}");
 }
 
-/// It would see the signature.
+/// A proxy would see the signature.
 #[tokio::test]
-async fn a_proxy_that_the_environment_names_is_not_used_for_the_vendor() {
+async fn proxy_environment_variables_are_ignored_for_the_vendor() {
     let world = World::new().await;
     world.room("@TGS#a");
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -111,9 +118,9 @@ async fn a_proxy_that_the_environment_names_is_not_used_for_the_vendor() {
     let _operator = world.start(launch);
     world.app("").await;
     world.reset("a", "@TGS#a", "").await;
-    until_ok(SOON, "the call at the vendor, and no other", || async {
+    until_ok(DEADLINE, "the clear to reach the vendor directly", || async {
         match proxy.accept() {
-            Ok(_) => panic!("the proxy was asked"),
+            Ok(_) => panic!("the proxy was used"),
             Err(none) if world.reason("a").await != "Cleared" => Err(none.kind()),
             Err(_) => Ok(()),
         }

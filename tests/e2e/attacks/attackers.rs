@@ -1,4 +1,5 @@
-//! Everybody else: a tenant with a stray right to statuses, and somebody who reaches the operator's port.
+//! The attackers: a tenant with unintended permissions for statuses, and a client that can reach the
+//! operator's port.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -14,26 +15,26 @@ use crate::attacks::healthy::ACCOUNT as VICTIM;
 use crate::tenancy::tenant::Tenant;
 use crate::world::{KEY, World, chat_app, numbered};
 
-/// The attackers' own account, which works.
+/// The attackers' own working account.
 const OWN: u64 = 1_400_000_666;
-/// Half-open connections at a time.
+/// Concurrent half-open connections.
 const CONNECTIONS: usize = 400;
-/// Apps with invented accounts, or without a Secret.
+/// Apps whose account or Secret does not exist.
 const APPS: usize = 200;
 /// Objects with a large annotation.
 const LARGE: usize = 20;
-/// Finished resets whose status is erased, and waiting ones with forged attempts.
+/// Finished resets whose status is erased, and as many waiting ones with forged attempts.
 const FORGED: usize = 20;
 
 pub(crate) struct Attackers<'a> {
     home: &'a World,
     world: World,
     tenant: Tenant,
-    /// Objects that were created so far; each has a name of its own, also in the next attack.
+    /// The number of objects created so far; names stay unique across attacks.
     created: AtomicUsize,
 }
 
-/// Does something again and again, for as long as the attack goes on.
+/// Repeats a step until the attack ends.
 async fn every(pause: Duration, until: Instant, mut step: impl AsyncFnMut(usize)) {
     let mut beat = tokio::time::interval(pause);
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -51,10 +52,10 @@ const fn ms(n: u64) -> Duration {
 }
 
 impl<'a> Attackers<'a> {
-    /// What they need to begin: apps, objects, and resets that have ended.
+    /// Creates what the attacks need: apps, objects and finished resets.
     pub(crate) async fn new(home: &'a World) -> Self {
         let world = World::without_rights(home.plane).await;
-        world.skip_look_back();
+        world.skip_oracles();
         let tenant = Tenant::with_stray_rights(home.plane, &world.namespace).await;
         let all = Self { home, world, tenant, created: AtomicUsize::new(0) };
         home.vendor.account(OWN, KEY, &["administrator"]);
@@ -62,7 +63,7 @@ impl<'a> Attackers<'a> {
         all.world.secret("wrong", &KEY.replace('0', "1")).await;
         all.app("default", OWN, "chat", "").await;
         all.world.app_is("Verified").await;
-        // The victim's account with a wrong key, and a limit that would stop it.
+        // The victim's account with a wrong key, and a limit that would slow it down.
         all.app("thief", VICTIM, "wrong", "  limits: { callsPerSecond: 1 }").await;
         let ballast = "x".repeat(200_000);
         for (name, group) in numbered("large", LARGE) {
@@ -78,7 +79,7 @@ impl<'a> Attackers<'a> {
         all.world.many_resets(numbered("ended", FORGED)).await;
         for (name, group) in numbered("ended", FORGED) {
             all.world.reset_is(&name, "Cleared").await;
-            // People have come in since.
+            // Somebody has joined since.
             home.vendor.room(OWN, &group, &[("seat1", "bob")]);
         }
         all
@@ -90,7 +91,7 @@ impl<'a> Attackers<'a> {
         self.world.apply(&app).await;
     }
 
-    /// Everything at once.
+    /// Runs all attacks at once.
     pub(crate) async fn attack(&self, operator: SocketAddr, until: Instant) {
         tokio::join!(
             half_open_connections(operator, until),
@@ -166,7 +167,7 @@ impl<'a> Attackers<'a> {
         .await;
     }
 
-    /// Each of them is worth an event.
+    /// Each failure causes an event.
     async fn failing_resets(&self, until: Instant) {
         every(ms(300), until, async |_| {
             let number = self.created.fetch_add(1, Ordering::Relaxed);
@@ -175,7 +176,7 @@ impl<'a> Attackers<'a> {
         .await;
     }
 
-    /// Nothing was sent twice, and nothing was sent with a key that is none.
+    /// Asserts that nothing was sent twice or with an invalid key.
     pub(crate) async fn achieved_nothing(&self) {
         for (name, group) in numbered("ended", FORGED) {
             assert_eq!(self.home.vendor.clears_of(&group).len(), 1, "{group} was cleared again");
@@ -188,7 +189,7 @@ impl<'a> Attackers<'a> {
     }
 }
 
-/// Connections that begin a request and never end it. The oldest are given up, as the operator does.
+/// Connections that start a request and never finish it. The oldest are closed, as the operator does.
 async fn half_open_connections(operator: SocketAddr, until: Instant) {
     let head = format!("GET /metrics HTTP/1.1\r\nhost: operator\r\nx-ballast: {}", "x".repeat(15_000));
     let mut open = VecDeque::new();

@@ -1,4 +1,4 @@
-//! A tenant that does nothing wrong: one reset after another, at a steady pace.
+//! A well-behaved tenant: one reset after another, at a steady pace.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,11 +9,11 @@ use kube::api::{DynamicObject, PostParams};
 use serde_json::json;
 use testbed::until;
 
-use crate::world::{KEY, SOON, World, chat_app};
+use crate::world::{DEADLINE, KEY, World, chat_app};
 
-/// Its own account.
+/// The tenant's own account.
 pub(crate) const ACCOUNT: u64 = 1_400_000_777;
-/// Between two resets. No attack has this rhythm, or each reset would meet the same ones.
+/// The interval between two resets. It differs from all attack intervals, so that they do not stay in phase.
 const PACE: Duration = Duration::from_millis(97);
 
 pub(crate) struct Healthy<'a> {
@@ -23,13 +23,13 @@ pub(crate) struct Healthy<'a> {
     sent: AtomicUsize,
 }
 
-/// How long resets waited, from their creation to the arrival of their call, in milliseconds, sorted.
+/// Sorted latencies of resets in milliseconds, from creation to the arrival of the call.
 pub(crate) struct Waits(Vec<f64>);
 
 impl<'a> Healthy<'a> {
     pub(crate) async fn new(home: &'a World) -> Self {
         let world = World::without_rights(home.plane).await;
-        world.skip_look_back();
+        world.skip_oracles();
         home.vendor.account(ACCOUNT, KEY, &["administrator"]);
         world.secret("chat", KEY).await;
         world.apply(&chat_app("default", ACCOUNT, &home.vendor.url(), "")).await;
@@ -38,11 +38,11 @@ impl<'a> Healthy<'a> {
         Self { home, namespace: world.namespace.clone(), api, sent: AtomicUsize::new(0) }
     }
 
-    /// Sends resets for this long, and waits until the last of them has been called for.
+    /// Sends resets for this long, and waits until the call of the last one has arrived.
     pub(crate) async fn send(&self, time: Duration) -> Waits {
         let vendor = &self.home.vendor;
         let end = Instant::now() + time;
-        let mut asked = Vec::new();
+        let mut created = Vec::new();
         let mut beat = tokio::time::interval(PACE);
         while Instant::now() < end {
             beat.tick().await;
@@ -52,18 +52,18 @@ impl<'a> Healthy<'a> {
             let object = json!({"apiVersion": "groupattr.dev/v1alpha1", "kind": "GroupAttributeReset",
                 "metadata": {"name": name}, "spec": {"groupID": group}});
             let object = serde_json::from_value(object).expect("an object");
-            asked.push((group, Instant::now()));
+            created.push((group, Instant::now()));
             self.api.create(&PostParams::default(), &object).await.expect("created");
         }
         let mut waits = Vec::new();
-        for (group, asked) in asked {
-            let calls = until(SOON, "its call", || async {
+        for (group, created) in created {
+            let calls = until(DEADLINE, "its call", || async {
                 let calls = vendor.clears_of(&group);
                 (!calls.is_empty()).then_some(calls)
             })
             .await;
             assert_eq!(calls.len(), 1, "{group}");
-            waits.push(calls[0].arrived.saturating_duration_since(asked).as_secs_f64() * 1000.0);
+            waits.push(calls[0].arrived.saturating_duration_since(created).as_secs_f64() * 1000.0);
         }
         waits.sort_by(f64::total_cmp);
         Waits(waits)
@@ -71,7 +71,7 @@ impl<'a> Healthy<'a> {
 }
 
 impl Waits {
-    /// Nearest rank.
+    /// The percentile by nearest rank.
     pub(crate) fn percentile(&self, percent: usize) -> f64 {
         let rank = (self.0.len() * percent).div_ceil(100);
         self.0[rank.saturating_sub(1)]

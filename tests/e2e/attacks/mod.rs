@@ -1,12 +1,13 @@
-//! All attacks of the threat model at once, beside a tenant that does nothing wrong.
+//! All attacks of the threat model at once, beside a well-behaved tenant.
 //!
-//! `cargo test` runs it for a few seconds and looks only at what was sent. `cargo campaign --attacks` runs it for minutes
-//! and measures: how long the resets of the healthy tenant take, undisturbed and attacked, and the operator's memory.
+//! `cargo test` runs them for a few seconds and checks only what was sent. `cargo campaign --attacks` runs
+//! them for minutes and measures the latency of the healthy tenant's resets, with and without attack, and the
+//! operator's memory.
 //!
 //! | question | file |
 //! |---|---|
-//! | what does the healthy tenant do, and how long does it wait? | `healthy` |
-//! | what do the others do? | `attackers` |
+//! | what does the healthy tenant do, and what is its latency? | `healthy` |
+//! | what do the attackers do? | `attackers` |
 
 mod attackers;
 mod healthy;
@@ -19,17 +20,18 @@ use testbed::runs::{SOAK_OPERATOR, SOAK_SECONDS};
 
 use self::attackers::Attackers;
 use self::healthy::{Healthy, Waits};
-use crate::world::replicas::ALONE;
-use crate::world::{OwnPlane, SOON, World, rights};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{DEADLINE, OwnPlane, World, rights};
 
-/// How long `cargo test` runs it.
+/// How long `cargo test` runs the attacks.
 const BRIEF: Duration = Duration::from_secs(6);
-/// What the healthy tenant has to put up with, at the 90th percentile: so much longer than beside an operator to which the
-/// attackers' objects mean nothing. What their requests cost the API server, no operator can spare it.
+/// The allowed slowdown of the healthy tenant at the 90th percentile, compared with an operator that ignores
+/// the attackers' objects. No operator can avoid the load of their requests on the API server.
 const SLOWER: f64 = 1.2;
-/// The same at the 99th percentile, which on two cores that all share is a handful of resets that met an edit of 200 kB.
+/// The same at the 99th percentile: on two shared cores, a handful of resets that coincided with an edit of
+/// 200 kB.
 const SLOWER_AT_THE_TAIL: f64 = 2.0;
-/// What memory may grow by from one third of the time to the next, beside noise.
+/// How much memory may grow from one third of the time to the next, apart from noise.
 const FLAT: f64 = 1.05;
 const NOISE_KIB: f64 = 2048.0;
 
@@ -38,15 +40,15 @@ async fn all_attacks_at_once_disturb_no_healthy_tenant() {
     let soak = std::env::var(SOAK_SECONDS).ok().map(|text| text.parse().expect("whole seconds"));
     let time = soak.map_or(BRIEF, Duration::from_secs);
     let plane = OwnPlane::new().await;
-    // The attack is a task of its own, on a thread of its own, and must not hold up the clock of the healthy tenant.
+    // The attack runs on its own thread, so that it does not delay the healthy tenant's clock.
     let home: &'static World = Box::leak(Box::new(World::without_rights(*plane).await));
-    home.skip_look_back();
+    home.skip_oracles();
     home.plane.grant(&home.account, &rights(), &Scope::Cluster).await.expect("rights");
     let operator = operator(home, None).await;
 
     let healthy = Healthy::new(home).await;
     let attackers: &'static Attackers<'static> = Box::leak(Box::new(Attackers::new(home).await));
-    healthy.send(time.min(Duration::from_secs(10)) / 2).await; // Connections, caches, the allocator.
+    healthy.send(time.min(Duration::from_secs(10)) / 2).await; // Warm up connections, caches and the allocator.
     let calm = healthy.send(time / 2).await;
     let (attacked, memory) = attacked(attackers, &healthy, &operator, time).await;
     attackers.achieved_nothing().await;
@@ -69,20 +71,20 @@ async fn all_attacks_at_once_disturb_no_healthy_tenant() {
     }
 }
 
-/// An operator for all namespaces, or for one alone.
+/// An operator for all namespaces, or for a single one.
 async fn operator(home: &World, only: Option<&str>) -> OperatorProcess {
-    let mut launch = home.launch(&ALONE);
+    let mut launch = home.launch(&NO_ELECTION);
     launch.args.retain(|arg| !arg.starts_with("--watch-namespace") && !arg.starts_with("--log-filter"));
     launch.args.extend(only.map(|namespace| format!("--watch-namespace={namespace}")));
     if let Some(binary) = std::env::var_os(SOAK_OPERATOR) {
         launch.binary = binary.into();
     }
     let operator = home.start(launch);
-    operator.ready(SOON).await;
+    operator.ready(DEADLINE).await;
     operator
 }
 
-/// How long the healthy tenant waits while the attack goes on, and the operator's memory meanwhile.
+/// The latency of the healthy tenant during the attack, and samples of the operator's memory.
 async fn attacked(
     attackers: &'static Attackers<'static>,
     healthy: &Healthy<'_>,
@@ -93,7 +95,7 @@ async fn attacked(
     let (runtime, address) = (tokio::runtime::Handle::current(), operator.address());
     let attack = tokio::task::spawn_blocking(move || runtime.block_on(attackers.attack(address, until)));
     let measured = tokio::join!(healthy.send(time), sampled(operator, until));
-    attack.await.expect("the attack goes on to its end");
+    attack.await.expect("the attack must not panic");
     assert_eq!(operator.exit_status(), None, "{}", operator.logs());
     measured
 }

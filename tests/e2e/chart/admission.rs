@@ -6,7 +6,7 @@ use testbed::control_plane::{ControlPlane, Kubectl};
 use testbed::{Helm, until, until_ok};
 
 use crate::chart::{bare_plane, people, works};
-use crate::world::{CRDS, OwnPlane, SOON};
+use crate::world::{CRDS, DEADLINE, OwnPlane};
 
 /// What would end a reset, or hold a permit of a stranger's account.
 pub(crate) const FORGED: &str = r#"{"status":{"attempts":7,"completionTime":"2026-01-01T00:00:00Z",
@@ -74,7 +74,7 @@ impl<'a> Somebody<'a> {
 
     /// Waits until the server refuses a try with this text, and not for want of a right.
     pub(crate) async fn is_refused(&self, what: &[&str], patch: &str, text: &str) -> String {
-        until(SOON, text, || async {
+        until(DEADLINE, text, || async {
             let said = self.patch(&[what, &[TRY_OUT]].concat(), patch).await.stderr;
             said.contains(text).then_some(said)
         })
@@ -140,7 +140,7 @@ async fn a_status_is_written_by_nobody_but_the_operator_and_those_who_are_named(
     let cleared = world.reset_is("a", "Cleared").await;
     world.check(&[operator]).await;
     // From here on others touch what has ended, and service accounts are taken for operators.
-    world.skip_look_back();
+    world.skip_oracles();
     let ways = [
         &[
             "patch",
@@ -182,7 +182,7 @@ async fn a_status_is_written_by_nobody_but_the_operator_and_those_who_are_named(
     // Who restores backups is named.
     let velero = Somebody::new(*plane, "default", "velero").await.bound_to("cluster-admin", namespace).await;
     let of_velero = ["-n", namespace, "gar", "parked", "--subresource=status", TRY_OUT];
-    until_ok(SOON, "a named user to be let in", || async {
+    until_ok(DEADLINE, "a named user to be let in", || async {
         let done = velero.patch(&of_velero, FORGED).await;
         if done.ok { Ok(()) } else { Err(done.stderr) }
     })
@@ -193,7 +193,7 @@ async fn a_status_is_written_by_nobody_but_the_operator_and_those_who_are_named(
         ["-n", namespace, "create", "rolebinding", "jane", "--clusterrole=cluster-admin", "--user=jane"];
     ok(*plane, &bound).await;
     let as_jane = |group: &'static str| [&["--as=jane", group], &parked[..]].concat();
-    until_ok(SOON, "a named group to be let in", || async {
+    until_ok(DEADLINE, "a named group to be let in", || async {
         let done = plane.kubectl(&as_jane("--as-group=restorers")).await.unwrap();
         if done.ok { Ok(()) } else { Err(done.stderr) }
     })
@@ -248,7 +248,7 @@ async fn who_points_an_app_at_a_secret_must_be_able_to_read_that_secret() {
 
     // A Secret of one's own, and no other.
     let tenant = tenant.with(Some(&namespace), "mine", secret("mine")).await;
-    until_ok(SOON, "an app with a Secret of one's own", || async {
+    until_ok(DEADLINE, "an app with a Secret of one's own", || async {
         let done = tenant.create(&app("ChatApp", "own", "mine"), &[]).await;
         if done.ok { Ok(()) } else { Err(done.stderr) }
     })
@@ -261,7 +261,7 @@ async fn who_points_an_app_at_a_secret_must_be_able_to_read_that_secret() {
     let said = tenant.create(&app("ClusterChatApp", "own", "mine"), &[]).await;
     assert!(said.stderr.contains(&refused("mine", home)), "{}", said.stderr);
     let tenant = tenant.with(Some(home), "mine", secret("mine")).await;
-    until_ok(SOON, "an account for others with a Secret that one may read", || async {
+    until_ok(DEADLINE, "an account for others with a Secret that one may read", || async {
         let done = tenant.create(&app("ClusterChatApp", "own", "mine"), &[]).await;
         if done.ok { Ok(()) } else { Err(done.stderr) }
     })

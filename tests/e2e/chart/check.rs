@@ -8,7 +8,7 @@ use tokio::process::Command;
 use crate::chart::machines::Machines;
 use crate::chart::people::NO_POLICIES;
 use crate::chart::{CHART, NAMED, bare_plane};
-use crate::world::{SOON, plane};
+use crate::world::{DEADLINE, plane};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_groupattr-operator");
 
@@ -59,7 +59,7 @@ async fn each_right_that_is_missing_is_named_and_no_other() {
         let (verb, resource) = (&removed.verbs[0], &removed.resources.as_ref().unwrap()[0]);
         let is_needed = verb != "delete" && resource != "events";
         // What was granted before is in force a moment later.
-        until_ok(SOON, &format!("the lack of {verb} {resource} to be named"), || async {
+        until_ok(DEADLINE, &format!("the lack of {verb} {resource} to be named"), || async {
             let (good, said) = check(plane, &account, &args).await;
             let named = [lines(&said, "missing"), lines(&said, "without")].concat();
             let is_named = named.len() == 1 && named[0].contains(&format!(" {verb} {resource} "));
@@ -70,7 +70,7 @@ async fn each_right_that_is_missing_is_named_and_no_other() {
         .await;
     }
     plane.grant(&account, &all, &Scope::Cluster).await.unwrap();
-    until_ok(SOON, "everything to be there", || async {
+    until_ok(DEADLINE, "everything to be there", || async {
         let (good, said) = check(plane, &account, &args).await;
         if good && said.ends_with("everything is in place\n") { Ok(()) } else { Err(said) }
     })

@@ -1,5 +1,5 @@
 //! A key with nothing after it is a null, and a null means the default: for every key, at every depth, with both Helms, and
-//! in a chart that brings this one along. Helm itself takes such a key away, or keeps the null, depending on where it is.
+//! in a chart that brings this one nested. Helm itself takes such a key away, or keeps the null, depending on where it is.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -22,7 +22,7 @@ fn nulls(values: &Value, depth: usize) -> Value {
     fields.map(|(key, value)| (key.clone(), below(value))).collect()
 }
 
-/// The chart alone, and one that brings it along.
+/// The chart alone, and one that brings it nested.
 struct Charts {
     folder: PathBuf,
     umbrella: String,
@@ -42,10 +42,10 @@ impl Charts {
 
     /// What each Helm renders of each chart.
     async fn render(&self, values: &Value) -> Vec<String> {
-        let (alone, along) = (self.folder.join("alone.json"), self.folder.join("along.json"));
+        let (alone, nested) = (self.folder.join("alone.json"), self.folder.join("nested.json"));
         fs::write(&alone, values.to_string()).unwrap();
-        fs::write(&along, json!({ "groupattr-operator": values }).to_string()).unwrap();
-        let files = [(CHART, alone), (self.umbrella.as_str(), along)]
+        fs::write(&nested, json!({ "groupattr-operator": values }).to_string()).unwrap();
+        let files = [(CHART, alone), (self.umbrella.as_str(), nested)]
             .map(|(chart, file)| (chart, format!("--values={}", file.display())));
         let renders = Helm::BOTH.into_iter().flat_map(|helm| {
             files.iter().map(move |(chart, file)| async move {

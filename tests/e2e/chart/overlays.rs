@@ -13,7 +13,7 @@ use testbed::{Helm, until, until_ok};
 use crate::chart::admission::{FORGED, Somebody, app, apps, ok, reset, secret};
 use crate::chart::works::{HOME, NAME, run};
 use crate::chart::{bare_plane, check, objects, the};
-use crate::world::{OwnPlane, SOON, World};
+use crate::world::{DEADLINE, OwnPlane, World};
 
 const BASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/kustomize");
 /// Where no image can be: who forgets to name one is told so by the kubelet.
@@ -78,7 +78,7 @@ async fn an_overlay_of_the_kustomize_base_takes_its_policies_to_another_namespac
     let folder = overlay(plane, "rooms", "live-", &format!("system:serviceaccount:{team}:velero"));
     ok(plane, &["apply", "--server-side", "-k", &folder]).await;
     for object in [reset("parked"), app("ClusterChatApp", "shared", "chat")] {
-        until(SOON, "the kinds to be served", || async {
+        until(DEADLINE, "the kinds to be served", || async {
             plane.apply_in(&team, &object.to_string()).await.ok()
         })
         .await;
@@ -108,7 +108,7 @@ async fn an_overlay_of_the_kustomize_base_takes_its_policies_to_another_namespac
     let _ = resets.patch_status("parked", &PatchParams::default(), &patch).await.unwrap();
 
     let restorer = Somebody::new(plane, &team, "velero").await.bound_to("cluster-admin", &team).await;
-    until_ok(SOON, "the restorer of the overlay to be let in", || async {
+    until_ok(DEADLINE, "the restorer of the overlay to be let in", || async {
         let done = restorer.patch(&status, FORGED).await;
         if done.ok { Ok(()) } else { Err(done.stderr) }
     })
@@ -120,7 +120,7 @@ async fn an_overlay_of_the_kustomize_base_takes_its_policies_to_another_namespac
     let text = "you may not get the Secret \"chat\" in namespace \"rooms\"";
     platform.is_refused(&["clusterchatapp", "shared"], moved, text).await;
     let platform = platform.with(Some("rooms"), "chat", secret("chat")).await;
-    until_ok(SOON, "the right to read it to be enough", || async {
+    until_ok(DEADLINE, "the right to read it to be enough", || async {
         let done = platform.patch(&["clusterchatapp", "shared"], moved).await;
         if done.ok { Ok(()) } else { Err(done.stderr) }
     })
@@ -134,14 +134,14 @@ async fn an_overlay_with_another_namespace_leads_and_clears_there() {
     let mut world = World::without_rights(*plane).await;
     let folder = overlay(*plane, "chat-ops", "", "nobody");
     ok(*plane, &["apply", "--server-side", "-k", &folder]).await;
-    until(SOON, "the kinds to be served", || async {
+    until(DEADLINE, "the kinds to be served", || async {
         plane.apply_in(&world.namespace, &reset("parked").to_string()).await.ok()
     })
     .await;
     // A moment after it is there, the policy knows from the binding who the operator is.
     let forged = ["-n", &world.namespace, "patch", "gar", "parked", "--subresource=status", "--type=merge"];
     let forged = [&forged[..], &["--dry-run=server", "-p", FORGED]].concat();
-    until(SOON, "the policy to be in force", || async {
+    until(DEADLINE, "the policy to be in force", || async {
         let said = plane.kubectl(&forged).await.unwrap().stderr;
         said.contains("only system:serviceaccount:chat-ops:groupattr-operator writes").then_some(())
     })

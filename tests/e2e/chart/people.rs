@@ -5,7 +5,7 @@ use testbed::control_plane::{ControlPlane, Kubectl};
 use testbed::{Helm, until, until_ok};
 
 use crate::chart::{CHART, NAMED, bare_plane, objects};
-use crate::world::{CRDS, SOON, plane};
+use crate::world::{CRDS, DEADLINE, plane};
 
 /// On an API server that others share: these policies would be for their objects too.
 pub(crate) const NO_POLICIES: &str = "statusPolicy.enabled=false,secretPolicy.enabled=false";
@@ -44,7 +44,7 @@ async fn viewers_see_and_editors_make_but_nobody_writes_a_status() {
         let args = ["-n", &namespace, "auth", "can-i", verb, resource, &below, &user];
         plane.kubectl(&args).await.unwrap().stdout.trim() == "yes"
     };
-    until(SOON, "the roles to be in force", || async {
+    until(DEADLINE, "the roles to be in force", || async {
         (can("viewer", "get", "gar").await && can("editer", "create", "gar").await).then_some(())
     })
     .await;
@@ -153,7 +153,7 @@ async fn who_makes_a_reset_must_hold_the_verb_use_on_its_app() {
     let bind = ["-n", &namespace, "create", "rolebinding", "use-default", "--role=use-default", "--user=ann"];
     ok(plane, &bind).await;
     // Before there is a policy, a right to make resets is enough.
-    until_ok(SOON, "the role to be in force", || async {
+    until_ok(DEADLINE, "the role to be in force", || async {
         let made = without.reset("before", "{}").await;
         if made.ok { Ok(()) } else { Err(made.stderr) }
     })
@@ -161,7 +161,7 @@ async fn who_makes_a_reset_must_hold_the_verb_use_on_its_app() {
 
     install(plane, "usePolicy.enabled=true").await;
     let mut tries = 0;
-    let refused = until(SOON, "the policy to be in force", || {
+    let refused = until(DEADLINE, "the policy to be in force", || {
         tries += 1;
         let name = format!("try-{tries}");
         let without = &without;
@@ -183,7 +183,7 @@ async fn who_makes_a_reset_must_hold_the_verb_use_on_its_app() {
     let role = format!("use-{namespace}");
     plane.apply(&use_it("ClusterRole", &role, "clusterchatapps")).await.unwrap();
     ok(plane, &["create", "clusterrolebinding", &role, &format!("--clusterrole={role}"), "--user=ann"]).await;
-    until_ok(SOON, "a right in the cluster to open it", || async {
+    until_ok(DEADLINE, "a right in the cluster to open it", || async {
         let made = with.reset("cluster", shared).await;
         if made.ok { Ok(()) } else { Err(made.stderr) }
     })
@@ -229,7 +229,7 @@ async fn a_policy_of_watched_namespaces_leaves_others_alone_and_can_warn_only() 
         format!("watchNamespaces={{{watched}}},usePolicy.enabled=true,usePolicy.validationActions={{Warn}}");
     install(plane, &values).await;
     let mut tries = 0;
-    let warned = until(SOON, "the policy to be in force", || {
+    let warned = until(DEADLINE, "the policy to be in force", || {
         tries += 1;
         let name = format!("try-{tries}");
         let inside = &inside;

@@ -9,7 +9,7 @@ use testbed::{Helm, until};
 
 use crate::chart::machines::Machines;
 use crate::chart::{CHART, NAMED, bare_plane, called};
-use crate::world::{CRDS, SOON};
+use crate::world::{CRDS, DEADLINE};
 
 const NAME: &str = "groupattr-operator";
 const HOME: &str = "groupattr-system";
@@ -73,8 +73,10 @@ impl Cluster {
         }
         let all: Vec<String> = all.iter().map(Value::to_string).collect();
         // A CRD is served a moment after it is there.
-        until(SOON, "the kinds to be served", || async { self.plane.apply(&all.join("\n---\n")).await.ok() })
-            .await;
+        until(DEADLINE, "the kinds to be served", || async {
+            self.plane.apply(&all.join("\n---\n")).await.ok()
+        })
+        .await;
     }
 
     async fn uids(&self) -> Vec<Value> {
@@ -147,7 +149,7 @@ async fn check_notes(cluster: &Cluster, said: &str) {
     for manifest in manifests {
         // A CRD is served a moment after it is there.
         let applied =
-            until(SOON, "the kinds to be served", || async { cluster.plane.apply(manifest).await.ok() });
+            until(DEADLINE, "the kinds to be served", || async { cluster.plane.apply(manifest).await.ok() });
         kinds.push(applied.await[0].types.clone().unwrap().kind);
     }
     assert_eq!(kinds, ["ChatApp", "GroupAttributeReset"]);
@@ -219,7 +221,7 @@ async fn lives(first: Helm, then: Helm) {
     // Whoever wants everything gone says so.
     cluster.helm(then, &["upgrade", "rooms", CHART, NAMED, "--set=crds.keep=false"]).await;
     cluster.helm(then, &["uninstall", "rooms"]).await;
-    until(SOON, "the CRDs to go", || async { cluster.crds().await.is_empty().then_some(()) }).await;
+    until(DEADLINE, "the CRDs to go", || async { cluster.crds().await.is_empty().then_some(()) }).await;
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use testbed::{Helm, until};
 use crate::chart::machines::{Machines, Running};
 use crate::chart::works::{HOME, Installed, NAME, granted, install, used};
 use crate::chart::{CHART, NAMED, bare_plane};
-use crate::world::{OwnPlane, SOON, World, numbered, reason_of};
+use crate::world::{DEADLINE, OwnPlane, World, numbered, reason_of};
 
 /// The Pod that stands for the operator's process: the Deployment's template, with its labels.
 async fn pod_of_the_deployment(world: &World) -> String {
@@ -65,7 +65,7 @@ async fn hands_over(helm: Helm, values: &'static str) {
         let reset = world.object("gar", name).await.expect("the reset");
         assert_eq!(reason_of(&reset, "Succeeded"), "Cleared", "{reset:#}");
     }
-    assert_eq!(operator.wait_exit(SOON).await.code(), Some(0), "{}", operator.logs());
+    assert_eq!(operator.wait_exit(DEADLINE).await.code(), Some(0), "{}", operator.logs());
     for kind in ["deployment", "serviceaccount", "role", "rolebinding", "lease", "job", "pod"] {
         let args = ["-n", HOME, "get", kind, "-o", "name"];
         let left = world.plane.kubectl(&args).await.unwrap().stdout;
@@ -83,7 +83,7 @@ async fn hands_over(helm: Helm, values: &'static str) {
     world.reset("new", "@TGS#new", "").await;
     world.reset_is("new", "Cleared").await;
     assert_eq!(world.vendor.clears().len(), calls + 1, "a room was cleared a second time");
-    world.assert_once_each(&rooms);
+    world.assert_each_cleared_once(&rooms);
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn an_uninstall_that_cannot_drain_fails_and_leaves_the_operator_its_rights
     // For whoever knows better.
     let without = [&uninstall[..], &["--no-hooks"]].concat();
     let _ = helm.run(&kubeconfig, &without).await.unwrap().unwrap();
-    until(SOON, "the Deployment to go", || async {
+    until(DEADLINE, "the Deployment to go", || async {
         (!plane.kubectl(&["-n", HOME, "get", "deployment", NAME]).await.unwrap().ok).then_some(())
     })
     .await;

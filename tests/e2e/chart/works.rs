@@ -10,7 +10,7 @@ use testbed::ports::free_port;
 use testbed::{Helm, OperatorProcess, Pod, until, until_ok};
 
 use crate::chart::{CHART, NAMED, bare_plane, parse_all};
-use crate::world::{APP_ID, CRDS, KEY, OwnPlane, SOON, World, chat_app, install_loose_crds, reason_of};
+use crate::world::{APP_ID, CRDS, DEADLINE, KEY, OwnPlane, World, chat_app, install_loose_crds, reason_of};
 
 pub(crate) const HOME: &str = "groupattr-system";
 pub(crate) const NAME: &str = "groupattr-operator";
@@ -73,7 +73,7 @@ pub(crate) async fn run(
     let operator = OperatorProcess::spawn(command, port).unwrap();
     // Its files have to be there as long as it runs.
     Box::leak(Box::new(pod));
-    operator.ready(SOON).await;
+    operator.ready(DEADLINE).await;
     operator
 }
 
@@ -81,7 +81,7 @@ pub(crate) async fn run(
 async fn store_something_malformed(world: &World) {
     install_loose_crds(world.plane).await;
     let yaml = "apiVersion: groupattr.dev/v1alpha1\nkind: GroupAttributeReset\nmetadata: { name: malformed }\nspec: {}";
-    until(SOON, "a malformed object to be taken", || async {
+    until(DEADLINE, "a malformed object to be taken", || async {
         world.plane.apply_in(&world.namespace, yaml).await.ok()
     })
     .await;
@@ -134,12 +134,13 @@ async fn exercise(installed: &Installed) {
     // Deleted after its end.
     world.room("@TGS#b");
     world.reset("b", "@TGS#b", "  ttlSecondsAfterFinished: 0").await;
-    until(SOON, "its deletion", || async { world.object("gar", "b").await.is_none().then_some(()) }).await;
+    until(DEADLINE, "its deletion", || async { world.object("gar", "b").await.is_none().then_some(()) })
+        .await;
     // The second event of the same kind joins the first.
     for request in ["one", "two"] {
         let more = format!("  requestID: {request}");
         world.reset("missing", "@TGS#missing", &more).await;
-        until(SOON, "its end", || async {
+        until(DEADLINE, "its end", || async {
             let reset = world.object("gar", "missing").await?;
             let ended = reason_of(&reset, "Succeeded") == "GroupNotFound";
             (ended && reset["status"]["requestID"] == request).then_some(())
@@ -151,7 +152,7 @@ async fn exercise(installed: &Installed) {
 
 /// Waits until everything that is granted was used, and nothing else.
 async fn granted_is_used(installed: &Installed) {
-    until_ok(SOON, "every right to be used", || async {
+    until_ok(DEADLINE, "every right to be used", || async {
         installed.world.plane.audit_marker().await.unwrap();
         let world = &installed.world;
         let used = used(world.plane, &world.account.user());

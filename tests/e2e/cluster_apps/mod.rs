@@ -1,13 +1,13 @@
-//! Accounts that a platform team opens to the namespaces of others, and accounts that several namespaces name.
+//! Accounts that a platform team shares with other namespaces, and accounts named by several namespaces.
 //!
 //! | question | file |
 //! |---|---|
-//! | what do the tests of cluster apps share? | `platform` |
-//! | who is let in? | `doors` |
-//! | what does a tenant learn? | `learned` |
-//! | what do two namespaces with one account share? | `sharing` |
+//! | what do these tests share? | `platform` |
+//! | which namespaces are allowed? | `allowed_namespaces` |
+//! | what can a tenant see? | `tenant_view` |
+//! | which limits apply to an account of two namespaces? | `shared_limits` |
 
-mod doors;
-mod learned;
+mod allowed_namespaces;
 pub(crate) mod platform;
-mod sharing;
+mod shared_limits;
+mod tenant_view;

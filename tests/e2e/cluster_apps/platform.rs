@@ -1,4 +1,4 @@
-//! One operator for all namespaces, and what each test has of it.
+//! One operator for all namespaces, shared by the tests.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,11 +7,10 @@ use testbed::control_plane::Scope;
 use testbed::{OperatorProcess, until};
 use tokio::sync::OnceCell;
 
-use crate::world::replicas::ALONE;
-use crate::world::{KEY, OwnPlane, SOON, World, chat_app, message_of, rights};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{DEADLINE, KEY, OwnPlane, World, chat_app, message_of, rights};
 
-/// An API server with one operator for all namespaces. The tests here share it, each with an account, an app and
-/// tenants of its own.
+/// An API server with one operator for all namespaces. Each test has its own account, app and tenants.
 pub(crate) struct Platform {
     /// The operator's own namespace, and the vendor.
     pub(crate) home: World,
@@ -32,24 +31,24 @@ async fn platform() -> &'static Platform {
         .await
 }
 
-/// Gives this world's operator the rights that it needs for all namespaces, and starts it.
+/// Grants this world's operator its permissions in all namespaces, and starts it.
 pub(crate) async fn operator_of_all_namespaces(home: &World) -> OperatorProcess {
     home.plane.grant(&home.account, &rights(), &Scope::Cluster).await.expect("rights");
-    let mut launch = home.launch(&ALONE);
+    let mut launch = home.launch(&NO_ELECTION);
     launch.args.retain(|arg| !arg.starts_with("--watch-namespace"));
     let operator = home.start(launch);
-    operator.ready(SOON).await;
+    operator.ready(DEADLINE).await;
     operator
 }
 
-/// Waits until the operator shuts this tenant out; `reset` makes a reset of this name. The operator learns of labels and
-/// of resets by different watches, so a reset that is made after a change of labels may still be sent.
+/// Waits until the operator denies this tenant access; `reset` creates a reset of the given name. Labels and
+/// resets have different watches, so a reset created after a label change may still be sent.
 pub(crate) async fn until_shut_out(tenant: &World, name: &str, reset: impl AsyncFn(&str)) {
     let number = AtomicU64::new(0);
-    until(SOON, "the door to be shut", || async {
+    until(DEADLINE, "access to be denied", || async {
         let name = format!("{name}-{}", number.fetch_add(1, Ordering::Relaxed));
         reset(&name).await;
-        let reason = until(SOON, "a reset to be sent or shut out", || async {
+        let reason = until(DEADLINE, "a reset to be sent or denied", || async {
             let reason = tenant.reason(&name).await;
             ["Cleared", "AppNotAllowed"].contains(&reason.as_str()).then_some(reason)
         });
@@ -58,18 +57,18 @@ pub(crate) async fn until_shut_out(tenant: &World, name: &str, reset: impl Async
     .await;
 }
 
-/// What one test has of it: an account with its Secret, and a tenant.
+/// The part of the platform that belongs to one test: an account with its Secret, and a tenant.
 pub(crate) struct Tenancy {
     pub(crate) platform: &'static Platform,
     pub(crate) account: u64,
-    /// Of the `ClusterChatApp` and of its Secret.
+    /// The name of the `ClusterChatApp` and of its Secret.
     pub(crate) app: String,
-    /// A client of this test's runtime; the namespace is the tenant's.
+    /// The tenant's namespace, with a client of this test's runtime.
     pub(crate) tenant: World,
 }
 
 impl Tenancy {
-    /// An app that is open to `from`, as it stands in `allowedNamespaces`.
+    /// Creates an app whose `allowedNamespaces` is `from`.
     pub(crate) async fn new(from: &str) -> Self {
         static ACCOUNTS: AtomicU64 = AtomicU64::new(1);
         let platform = platform().await;
@@ -90,7 +89,7 @@ impl Tenancy {
         self.tenant.plane.apply_in(namespace, &yaml).await.expect("Secret");
     }
 
-    /// Applies the app, opened to `from`.
+    /// Applies the app with `from` as its `allowedNamespaces`.
     pub(crate) async fn open(&self, from: &str) {
         let app = chat_app(&self.app, self.account, &self.platform.home.vendor.url(), "")
             .replace("kind: ChatApp", "kind: ClusterChatApp")
@@ -102,7 +101,7 @@ impl Tenancy {
         self.tenant.until_reason("clusterchatapp", &self.app, "Ready", reason).await
     }
 
-    /// A reset of a room of this account in the tenant's namespace.
+    /// Creates a room of this account, and a reset of it in the tenant's namespace.
     pub(crate) async fn reset(&self, name: &str) {
         self.room(name);
         let app = format!("  appRef: {{ kind: ClusterChatApp, name: {} }}", self.app);
@@ -117,17 +116,17 @@ impl Tenancy {
         self.platform.home.vendor.room(self.account, &self.group(name), &[("seat1", "ann")]);
     }
 
-    /// What a reset says while it may not use its app.
+    /// The message of a reset that may not use its app.
     pub(crate) async fn not_allowed(&self, reset: &str) -> String {
         message_of(&self.tenant.reset_is(reset, "AppNotAllowed").await, "Succeeded")
     }
 
-    /// Waits until the operator shuts this tenant out.
+    /// Waits until the operator denies this tenant access.
     pub(crate) async fn shuts(&self, name: &str) {
         until_shut_out(&self.tenant, name, async |name: &str| self.reset(name).await).await;
     }
 
-    /// How often this account was called or read.
+    /// The number of clears and reads of this account.
     pub(crate) fn calls(&self) -> usize {
         self.platform.home.vendor.entries(|entry| entry.sdkappid == Some(self.account)).len()
     }

@@ -1,4 +1,4 @@
-//! What is stored for the shortest manifests, and how it reads before an operator has seen it.
+//! What is stored for minimal manifests, and the status before an operator has seen them.
 
 use futures::future::join_all;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::crds::{app, manifest, parse, reset, with};
 use crate::world::plane;
 
 #[tokio::test]
-async fn the_shortest_manifests_show_the_policy_in_force_and_read_as_in_progress() {
+async fn minimal_manifests_show_their_defaults_and_are_in_progress() {
     let plane = plane().await;
     let namespace = plane.namespace().await.unwrap();
     let cluster_app = format!("cluster-{namespace}");
@@ -74,7 +74,7 @@ async fn the_shortest_manifests_show_the_policy_in_force_and_read_as_in_progress
         );
     }
 
-    // Only the beginning of a part given: the rest of it is filled in.
+    // A partly specified object gets defaults for its other fields.
     let limits = with(&app(), &json!({"limits": {"callsPerSecond": 5}}));
     let part = manifest("ChatApp", "part", &limits);
     let cluster = manifest(

@@ -1,5 +1,5 @@
-//! The files in `crds/`: as the program prints them, with a maximum for everything, a remedy in every rule, and
-//! taken by the API server.
+//! The files in `crds/` match the program's output, bound every field, name a remedy in every rule, and are
+//! accepted by the API server.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,7 +15,7 @@ fn folder() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/crds"))
 }
 
-/// What the program prints, one text for each kind, with the name of its file.
+/// The program's output: file name and text for each kind.
 fn printed() -> Vec<(String, String)> {
     let output = Command::new(env!("CARGO_BIN_EXE_groupattr-operator")).arg("crd").output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
@@ -51,17 +51,17 @@ fn the_files_are_what_the_program_prints() {
         assert!(
             stored.trim_end() == text.trim_end(),
             "crds/{name} is not what `groupattr-operator crd` prints. \
-             Regenerate with: WRITE_CRDS=1 cargo test -p groupattr-operator --test e2e crds::the_files"
+             Regenerate with: WRITE_CRDS=1 cargo test -p groupattr-operator --test e2e crds::files"
         );
     }
     let others = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name());
     for other in others.filter_map(|name| name.into_string().ok()) {
-        assert!(FILES.contains(&other.as_str()), "crds/{other} is none of the program's CRDs; remove it");
+        assert!(FILES.contains(&other.as_str()), "crds/{other} is not a CRD of the program; remove it");
     }
 }
 
 #[test]
-fn every_text_list_and_map_has_a_maximum() {
+fn every_string_list_and_map_has_a_maximum() {
     fn walk(path: &str, schema: &Value, unbounded: &mut Vec<String>) {
         let bound = |field: &str| schema[field].as_u64().is_some_and(|most| most < 10_000);
         let is_bounded = match schema["type"].as_str() {
@@ -69,7 +69,7 @@ fn every_text_list_and_map_has_a_maximum() {
             Some("array") => bound("maxItems"),
             Some("object") => schema["additionalProperties"].is_null() || bound("maxProperties"),
             Some("integer" | "boolean") => true,
-            other => panic!("{path} has the type {other:?}"),
+            other => panic!("{path} has type {other:?}"),
         };
         if !is_bounded {
             unbounded.push(path.to_owned());
@@ -92,7 +92,7 @@ fn every_text_list_and_map_has_a_maximum() {
 }
 
 #[test]
-fn every_rule_says_what_to_do_instead() {
+fn every_validation_rule_names_the_remedy() {
     fn rules(schema: &Value, found: &mut Vec<Value>) {
         found.extend(schema["x-kubernetes-validations"].as_array().into_iter().flatten().cloned());
         for part in ["properties", "items", "additionalProperties"] {
@@ -115,7 +115,7 @@ fn every_rule_says_what_to_do_instead() {
 }
 
 #[tokio::test]
-async fn the_api_server_takes_them_without_complaint() {
+async fn the_api_server_accepts_the_crds() {
     let plane = plane().await;
     for file in FILES {
         let name = format!("{}.groupattr.dev", file.trim_end_matches(".yaml"));

@@ -1,4 +1,4 @@
-//! Names, columns, selectors and the category.
+//! `kubectl get`: names, columns, field selectors and the category.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::crds::{app, manifest, reset, with};
 use crate::world::plane;
 
 #[tokio::test]
-async fn kubectl_finds_and_shows_them_as_documented() {
+async fn kubectl_lists_and_prints_the_kinds_as_documented() {
     let plane = plane().await;
     let namespace = plane.namespace().await.unwrap();
     let other = with(&reset(), &json!({"groupID": "@TGS#other", "appRef": {"name": "second"}}));

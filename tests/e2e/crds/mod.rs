@@ -1,18 +1,18 @@
-//! What the API server makes of the kinds: what it takes and refuses, and what `kubectl get` shows.
+//! How the API server handles the CRDs: validation, defaults, and the output of `kubectl get`.
 //!
 //! | question | file |
 //! |---|---|
-//! | are the files in `crds/` the right ones? | `files` |
-//! | what is refused, and with which words? | `refusals` |
-//! | what may change later? | `changes` |
-//! | what is filled in? | `defaults` |
+//! | are the files in `crds/` up to date and complete? | `files` |
+//! | what is refused, and with which message? | `validation` |
+//! | which fields can be changed? | `updates` |
+//! | what are the defaults? | `defaults` |
 //! | what do `kubectl get` and its selectors show? | `kubectl` |
 
-mod changes;
 mod defaults;
 mod files;
 mod kubectl;
-mod refusals;
+mod updates;
+mod validation;
 
 use serde_json::{Value, json};
 
@@ -20,16 +20,16 @@ fn parse(yaml: &str) -> Value {
     serde_saphyr::from_str(yaml).unwrap()
 }
 
-/// A manifest with this spec, in JSON, which is YAML too.
+/// A manifest with this spec, as JSON, which is also YAML.
 fn manifest(kind: &str, name: &str, spec: &Value) -> String {
     let metadata = json!({"name": name});
     let object =
         json!({"apiVersion": "groupattr.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec});
-    // Legal in JSON, but not in YAML.
+    // Valid in JSON, but not in YAML.
     object.to_string().replace('\u{7f}', "\\u007f")
 }
 
-/// `base` with `changes` in it; null removes a field.
+/// Applies `changes` to `base`; null removes a field.
 fn with(base: &Value, changes: &Value) -> Value {
     let mut spec = base.clone();
     for (field, value) in changes.as_object().unwrap() {

@@ -1,22 +1,22 @@
-//! Everything around the operator in disorder: nothing is sent that must not be, the good ones are unaffected, it is
-//! said what is wrong, and it heals by itself.
+//! The operator's environment is broken: nothing is sent that must not be, healthy objects are unaffected,
+//! the cause is reported, and recovery needs no restart.
 //!
-//! | what is in disorder | file |
+//! | what is broken | file |
 //! |---|---|
-//! | the vendor, while many wait | `outage` |
-//! | objects that no CRD of ours would have let pass | `stored` |
-//! | the CRDs | `kinds` |
-//! | objects and namespaces that go away, and come back under their names | `made_again` |
-//! | the order of the API server's answers | `overtaken` |
-//! | the time between an intent and its call | `held_up` |
-//! | the operator's rights | `rights` |
+//! | the vendor, with a backlog | `outage` |
+//! | objects that violate the CRDs | `malformed` |
+//! | the CRDs | `crd_faults` |
+//! | objects and namespaces that are deleted, and objects re-created under the same name | `recreated` |
+//! | API server responses that are stale, late or lost | `stale_answers` |
+//! | delays between an intent and its call | `late_sends` |
+//! | the operator's RBAC permissions | `permissions` |
 //! | the account's Secret | `secrets` |
 
-mod held_up;
-mod kinds;
-mod made_again;
+mod crd_faults;
+mod late_sends;
+mod malformed;
 mod outage;
-mod overtaken;
-mod rights;
+mod permissions;
+mod recreated;
 mod secrets;
-mod stored;
+mod stale_answers;

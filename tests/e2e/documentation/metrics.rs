@@ -1,4 +1,4 @@
-//! The table of metrics, and what a running operator shows.
+//! The documented metrics table against the metrics of a running operator.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,27 +7,27 @@ use testbed::vendor::{Misbehaviour, When};
 use testbed::{until, until_ok};
 
 use super::text::{page, quoted, rows, section};
-use crate::world::{SOON, World, plane, rights};
+use crate::world::{DEADLINE, World, plane, rights};
 
-/// A metric's kind and the names of its labels, by its name.
+/// Type and label names of each metric, by name.
 type Table = BTreeMap<String, (String, BTreeSet<String>)>;
 
 #[tokio::test]
-async fn the_table_of_metrics_is_what_a_running_operator_shows() {
+async fn the_metrics_table_matches_a_running_operator() {
     let world = World::without_rights(plane().await).await;
     let here = Scope::Namespaces(vec![world.namespace.clone()]);
-    // A right that is missing for a while makes series appear that a good day does not have.
+    // A temporarily missing permission makes series appear that a healthy operator does not have.
     let (fewer, _) = rights().without(0);
     world.plane.grant(&world.account, &fewer, &here).await.unwrap();
     let operator = world.start(world.launch(&[]));
-    until(SOON, "a failed watch", || operator.metric("groupattr_watch_errors", &[])).await;
+    until(DEADLINE, "a failed watch", || operator.metric("groupattr_watch_errors", &[])).await;
     world.plane.grant(&world.account, &rights(), &here).await.unwrap();
-    operator.ready(SOON).await;
+    operator.ready(DEADLINE).await;
     world.app("").await;
     for group in ["@TGS#clean", "@TGS#odd"] {
         world.room(group);
     }
-    // So does a code that nobody knows.
+    // So does an unlisted code.
     world.vendor.script(When::clear().of("@TGS#odd").times(1), Misbehaviour::Code(31337));
     world.reset("odd", "@TGS#odd", "").await;
     world.reset("clean", "@TGS#clean", "").await;
@@ -36,7 +36,7 @@ async fn the_table_of_metrics_is_what_a_running_operator_shows() {
 
     let wanted = documented();
     assert!(wanted.len() > 15, "{wanted:?}");
-    until_ok(SOON, "the documented metrics and no others", || async {
+    until_ok(DEADLINE, "the documented metrics and no others", || async {
         let shown = shown(&operator.metrics().await.unwrap_or_default());
         let names: BTreeSet<String> = shown.keys().chain(wanted.keys()).cloned().collect();
         let differ = |name: &String| shown.get(name) != wanted.get(name);

@@ -1,4 +1,5 @@
-//! The documentation says what a running operator and a real API server say. What needs neither is in `tests/docs`.
+//! The documentation agrees with a running operator and a real API server. Checks that need neither are in
+//! `tests/docs`.
 //!
 //! | question | file |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! All pages: the samples work.
+//! The samples on all pages work.
 
 use serde_json::Value;
 use testbed::Helm;
@@ -7,7 +7,7 @@ use super::text::{files, pages, root};
 use crate::world::{World, plane};
 
 #[tokio::test]
-async fn every_sample_is_yaml_and_the_api_server_takes_those_of_our_kinds() {
+async fn every_sample_is_yaml_and_the_api_server_accepts_our_kinds() {
     let world = World::without_rights(plane().await).await;
     let mut texts = Vec::new();
     for path in pages() {
@@ -15,7 +15,7 @@ async fn every_sample_is_yaml_and_the_api_server_takes_those_of_our_kinds() {
         texts.extend(blocks(&text, "yaml").into_iter().map(|block| (path.clone(), block)));
     }
     for path in files("examples", ".yaml") {
-        // The templates of a chart are no YAML yet.
+        // Chart templates are not YAML.
         if !path.to_string_lossy().contains("/templates/") {
             texts.push((path.clone(), std::fs::read_to_string(&path).unwrap()));
         }
@@ -30,17 +30,17 @@ async fn every_sample_is_yaml_and_the_api_server_takes_those_of_our_kinds() {
             }
             document["metadata"].as_object_mut().unwrap().remove("namespace");
             let args = ["create", "--dry-run=server", "--validate=strict", "-n", &world.namespace, "-f", "-"];
-            let taken = world.plane.kubectl_with_input(&args, &document.to_string()).await.unwrap();
-            assert!(taken.ok, "{}: {}\n{text}", path.display(), taken.stderr);
+            let accepted = world.plane.kubectl_with_input(&args, &document.to_string()).await.unwrap();
+            assert!(accepted.ok, "{}: {}\n{text}", path.display(), accepted.stderr);
             ours += 1;
         }
     }
     assert!(ours >= 12, "only {ours} objects of our kinds were found");
 }
 
-/// A block of values begins with the name of their file. Nothing but Kubernetes may be needed for them.
+/// A block of values starts with `# values.yaml`. It may need nothing besides Kubernetes.
 #[tokio::test]
-async fn both_helms_install_with_the_values_that_a_page_shows() {
+async fn both_helm_versions_install_with_the_documented_values() {
     let plane = plane().await;
     let (chart, kubeconfig) = (root().join("charts/groupattr-operator"), plane.admin_kubeconfig());
     let mut checked = 0;
@@ -52,7 +52,7 @@ async fn both_helms_install_with_the_values_that_a_page_shows() {
             let values = plane.folder().join(format!("values-{checked}.yaml"));
             std::fs::write(&values, &block).unwrap();
             let args = ["install", "op", chart.to_str().unwrap(), "--values", values.to_str().unwrap()];
-            // The CRDs are there already, and not by Helm.
+            // The CRDs are already installed, but not by Helm.
             let args = [&args[..], &["--dry-run=server", "--set=crds.enabled=false"]].concat();
             for helm in Helm::BOTH {
                 let installed = helm.run(&kubeconfig, &args).await.unwrap();
@@ -64,7 +64,7 @@ async fn both_helms_install_with_the_values_that_a_page_shows() {
     assert!(checked > 0, "no page shows values");
 }
 
-/// The blocks of one language in a Markdown text.
+/// The code blocks of one language in a Markdown text.
 fn blocks(text: &str, language: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut lines = text.lines();

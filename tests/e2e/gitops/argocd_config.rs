@@ -1,5 +1,5 @@
-//! The ConfigMap that brings the scripts to Argo CD. The files are made by these tests when `UPDATE_DOCS` is set, and
-//! compared otherwise.
+//! The ConfigMap with the scripts for Argo CD. With `UPDATE_DOCS` set, these tests write the files; otherwise
+//! they compare them.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::world::{World, plane};
 const CONFIG_MAP: &str = "examples/argocd/argocd-cm.yaml";
 const OPERATOR_CHART: &str = "charts/groupattr-operator";
 
-fn holds(path: &str, text: &str) {
+fn assert_up_to_date(path: &str, text: &str) {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(path), text).unwrap();
     }
@@ -24,7 +24,7 @@ fn holds(path: &str, text: &str) {
     );
 }
 
-/// What Argo CD makes of the entries of its `argocd-cm`: the scripts in the files.
+/// Asserts that the entries of `argocd-cm` contain the scripts of the files.
 fn check_entries(data: &Value) {
     let text = |key: &str| data[&format!("resource.customizations.{key}")].as_str().unwrap().to_owned();
     for kind in ["GroupAttributeReset", "ChatApp", "ClusterChatApp"] {
@@ -44,7 +44,7 @@ fn check_entries(data: &Value) {
 #[tokio::test]
 async fn the_config_map_holds_the_scripts_and_leaves_other_settings_alone() {
     let wanted = config_map();
-    holds(CONFIG_MAP, &wanted);
+    assert_up_to_date(CONFIG_MAP, &wanted);
 
     let world = World::without_rights(plane().await).await;
     let own = "{ apiVersion: v1, kind: ConfigMap, metadata: { name: argocd-cm }, data: { url: 'https://argo.example' } }";
@@ -59,9 +59,9 @@ async fn the_config_map_holds_the_scripts_and_leaves_other_settings_alone() {
 }
 
 #[tokio::test]
-async fn the_chart_has_the_same_config_map_and_the_command_that_takes_it_over() {
+async fn the_chart_ships_the_same_config_map_and_the_command_that_adopts_it() {
     let entries = config_map().split_once("\ndata:\n").unwrap().1.replace("\n  ", "\n");
-    holds(&format!("{OPERATOR_CHART}/files/argocd.yaml"), entries.trim_start());
+    assert_up_to_date(&format!("{OPERATOR_CHART}/files/argocd.yaml"), entries.trim_start());
 
     let world = World::without_rights(plane().await).await;
     world
@@ -78,7 +78,7 @@ async fn the_chart_has_the_same_config_map_and_the_command_that_takes_it_over() 
         check_entries(&map["data"]);
         world.apply(&rendered).await;
     }
-    // As NOTES.txt says.
+    // The command from NOTES.txt.
     let get = ["get", "configmap", "op-groupattr-operator-argocd", "-o", "jsonpath={.data}"];
     let patch = format!("{{\"data\": {}}}", world.kubectl(&get).await.stdout);
     let patched =

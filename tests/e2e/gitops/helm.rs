@@ -1,4 +1,4 @@
-//! Releases with a reset in them, by both Helms. The chart is the one in `examples/helm`.
+//! Releases with a reset, with Helm 3 and Helm 4. The chart is `examples/helm`.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,11 +8,11 @@ use testbed::Helm;
 use testbed::helm::HelmSays;
 use testbed::vendor::{Misbehaviour, When};
 
-use crate::world::{SOON, World, message_of};
+use crate::world::{DEADLINE, World, message_of};
 
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/helm");
 
-/// A release in the namespace of a test.
+/// A release in the test's namespace.
 struct Release<'a> {
     world: &'a World,
     helm: Helm,
@@ -27,7 +27,7 @@ impl Release<'_> {
         self.helm.run(&self.world.plane.admin_kubeconfig(), &args).await.unwrap()
     }
 
-    /// Installs or upgrades, for the room that is named like the release.
+    /// Installs or upgrades the release, for the room of the same name.
     async fn upgrade(&self, more: &[&str]) -> HelmSays {
         let group = format!("groupID=@TGS#{}", self.name);
         let mut args = vec!["upgrade", "--install", self.name, &self.chart, "--set", &group];
@@ -35,7 +35,7 @@ impl Release<'_> {
         self.helm(&args).await
     }
 
-    /// The same, and it must work.
+    /// The same, and it must succeed.
     async fn upgraded(&self, more: &[&str]) {
         drop(self.upgrade(more).await.unwrap());
     }
@@ -61,7 +61,7 @@ fn release(world: &World, helm: Helm) -> Release<'_> {
     Release { world, helm, name, chart: CHART.to_owned() }
 }
 
-/// A copy of the chart with another manifest.
+/// A copy of the chart with modified files.
 fn changed(release: &Release<'_>, change: impl Fn(&str) -> String) -> String {
     let Release { world, name, chart, .. } = release;
     let copy = world.plane.folder().join(format!("{}-{name}", world.namespace));
@@ -95,7 +95,7 @@ async fn a_group_id_that_is_a_number_is_refused_and_quoted_digits_stay_as_they_a
 }
 
 #[tokio::test]
-async fn each_revision_of_a_release_clears_once_and_a_rollback_does_not() {
+async fn each_release_revision_clears_once_and_a_rollback_does_not() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("  limits: { groupIntervalMilliseconds: 200 }").await;
@@ -111,7 +111,7 @@ async fn each_revision_of_a_release_clears_once_and_a_rollback_does_not() {
         let shown = release.reset_is_of(1, "Cleared").await;
         assert!(message_of(&shown, "Succeeded").contains("not sent again"), "{shown:#}");
 
-        // Helm keeps it, so that its time to live must not delete it.
+        // Helm manages the object, so its TTL must not delete it.
         let name = format!("{}-room", release.name);
         world.patch("gar", &name, "{\"ttlSecondsAfterFinished\":0}").await;
         world.marker(&format!("kept-by-{}", release.name)).await;
@@ -127,7 +127,7 @@ async fn each_revision_of_a_release_clears_once_and_a_rollback_does_not() {
 #[tokio::test]
 async fn helm_4_waits_for_the_reset_and_helm_3_does_not() {
     let world = World::new().await;
-    // Nobody is there who could send it.
+    // No operator is running.
     let three = release(&world, Helm::V3);
     three.upgraded(&["--wait", "--timeout", "60s"]).await;
     assert_eq!(three.calls(), 0);
@@ -151,18 +151,18 @@ async fn helm_4_waits_for_the_reset_and_helm_3_does_not() {
 }
 
 #[tokio::test]
-async fn a_reset_that_fails_fails_the_release_of_helm_4() {
+async fn a_failed_reset_fails_the_helm_4_release() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("").await;
     world.app_is("Verified").await;
     let four = release(&world, Helm::V4);
     world.vendor.script(When::clear().of("@TGS#four"), Misbehaviour::Code(10007));
-    // Building it takes longer than Helm may wait here.
+    // Build Helm first: that takes longer than Helm may wait below.
     drop(Helm::V4.program().await.unwrap());
     let began = Instant::now();
     let refusal = four.upgrade(&["--wait", "--timeout", "60s"]).await.unwrap_err();
-    assert!(began.elapsed() < Duration::from_secs(40), "it waited for its timeout");
+    assert!(began.elapsed() < Duration::from_secs(40), "Helm waited for its timeout");
     for said in ["GroupAttributeReset", "four-room", "Failed", "Code 10007", "new requestID"] {
         assert!(refusal.contains(said), "{refusal}");
     }
@@ -179,7 +179,7 @@ async fn a_reset_that_fails_fails_the_release_of_helm_4() {
 }
 
 #[tokio::test]
-async fn helm_4_waits_in_vain_for_a_suspended_reset() {
+async fn helm_4_times_out_on_a_suspended_reset() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("").await;
@@ -195,7 +195,7 @@ async fn helm_4_waits_in_vain_for_a_suspended_reset() {
 }
 
 #[tokio::test]
-async fn a_hook_is_a_new_reset_each_time_and_neither_helm_waits_for_it() {
+async fn each_hook_run_is_a_new_reset_and_neither_helm_waits_for_it() {
     let world = World::new().await;
     let hooked = |helm| {
         let release = release(&world, helm);
@@ -207,7 +207,7 @@ async fn a_hook_is_a_new_reset_each_time_and_neither_helm_waits_for_it() {
         });
         Release { chart, ..release }
     };
-    // Nobody is there who could send them, and Helm is content.
+    // No operator is running, and Helm still succeeds.
     let releases = Helm::BOTH.map(hooked);
     for release in &releases {
         release.upgraded(&["--wait", "--timeout", "60s"]).await;
@@ -222,9 +222,9 @@ async fn a_hook_is_a_new_reset_each_time_and_neither_helm_waits_for_it() {
         let second = world.reset_is(&name, "Cleared").await;
         assert_ne!(first["metadata"]["uid"], second["metadata"]["uid"]);
         assert_eq!(release.calls(), 2, "{:?}", release.helm);
-        // No mark of Helm, so that its time to live counts.
+        // A hook has no label of Helm, so its TTL applies.
         world.patch("gar", &name, "{\"ttlSecondsAfterFinished\":0}").await;
-        testbed::until(SOON, "its time to live to end", || async {
+        testbed::until(DEADLINE, "its TTL to expire", || async {
             world.object("gar", &name).await.is_none().then_some(())
         })
         .await;

@@ -1,17 +1,17 @@
-//! What is sent after a restore, or in a cluster that was built anew.
+//! What is sent after a restore or in a rebuilt cluster.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use testbed::vendor::{Misbehaviour, When};
 
-use crate::world::{SOON, World, reason_of};
+use crate::world::{DEADLINE, World, reason_of};
 
-/// This many seconds from now, in whole seconds.
+/// The time this many seconds from now, in whole seconds.
 pub(crate) fn in_seconds(seconds: i64) -> Timestamp {
     Timestamp::from_second(Timestamp::now().as_second()).unwrap() + SignedDuration::from_secs(seconds)
 }
 
-/// The object as a backup tool makes it again: spec, labels and annotations, nothing that the server made.
+/// The object as a backup tool restores it: spec, labels and annotations, but no server-side fields.
 fn restored(backup: &Value) -> Value {
     let metadata = &backup["metadata"];
     json!({
@@ -34,9 +34,9 @@ impl World {
     }
 }
 
-/// A backup tool as it comes, or the manifests of a cluster that is gone applied to a new one.
+/// A backup tool with default settings, or manifests of a lost cluster applied to a new one.
 #[tokio::test]
-async fn a_finished_reset_that_is_restored_without_its_status_is_sent_again_unless_its_time_is_over() {
+async fn a_finished_reset_restored_without_status_is_resent_unless_expired() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("  limits: { groupIntervalMilliseconds: 200 }").await;
@@ -51,9 +51,9 @@ async fn a_finished_reset_that_is_restored_without_its_status_is_sent_again_unle
         world.reset_is(name, "Cleared").await;
     }
     let backup = world.backup(&["plain", "dated", "held"]).await;
-    testbed::until(SOON, "notAfter to pass", || async { (Timestamp::now() > end).then_some(()) }).await;
+    testbed::until(DEADLINE, "notAfter to pass", || async { (Timestamp::now() > end).then_some(()) }).await;
 
-    // The stop switch of the account gives time to look at what came back.
+    // Suspending the app leaves time to examine what was restored.
     world.patch("chatapp", "default", "{\"suspend\":true}").await;
     world.app_is("Suspended").await;
     for object in &backup {
@@ -72,7 +72,7 @@ async fn a_finished_reset_that_is_restored_without_its_status_is_sent_again_unle
 }
 
 #[tokio::test]
-async fn a_reset_that_is_restored_with_its_status_while_the_operator_is_stopped_goes_on_where_it_was() {
+async fn a_reset_restored_with_its_status_resumes_where_it_was() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("  limits: { groupIntervalMilliseconds: 200 }").await;
@@ -85,14 +85,14 @@ async fn a_reset_that_is_restored_with_its_status_while_the_operator_is_stopped_
     world.reset("failed", "@TGS#failed", "").await;
     world.reset_is("done", "Cleared").await;
     world.reset_is("failed", "GroupTypeNotSupported").await;
-    // Edited since, so that its generation is not that of a new object.
+    // Edited, so that its generation differs from that of a new object.
     world.patch("gar", "done", "{\"backoffLimit\":3}").await;
     world.reset_is("done", "Cleared").await;
     world.reset("flying", "@TGS#flying", "").await;
-    testbed::until(SOON, "the call", || async { (world.calls("@TGS#flying") == 1).then_some(()) }).await;
+    testbed::until(DEADLINE, "the call", || async { (world.calls("@TGS#flying") == 1).then_some(()) }).await;
     operator.kill9();
     world.check(&[]).await;
-    world.skip_look_back();
+    world.skip_oracles();
 
     let backup = world.backup(&["done", "failed", "flying"]).await;
     world.vendor.clear_scripts();
@@ -110,9 +110,9 @@ async fn a_reset_that_is_restored_with_its_status_while_the_operator_is_stopped_
     assert_eq!(next.exit_status(), None);
 }
 
-/// The database of the cluster is put back to what it was: what has happened since is not in the statuses.
+/// etcd is restored from a snapshot: the statuses lack everything that happened since.
 #[tokio::test]
-async fn in_a_cluster_that_was_set_back_only_what_had_not_begun_is_sent_again() {
+async fn after_a_cluster_rollback_only_resets_that_had_not_started_are_resent() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("  limits: { groupIntervalMilliseconds: 200 }").await;
@@ -128,9 +128,9 @@ async fn in_a_cluster_that_was_set_back_only_what_had_not_begun_is_sent_again() 
         world.reset_is(name, "Cleared").await;
     }
     operator.terminate();
-    operator.wait_exit(SOON).await;
+    operator.wait_exit(DEADLINE).await;
     world.check(&[]).await;
-    world.skip_look_back();
+    world.skip_oracles();
     let stored = world.stored().await;
     for name in ["begun", "stop"] {
         let intent = stored
@@ -155,8 +155,9 @@ async fn in_a_cluster_that_was_set_back_only_what_had_not_begun_is_sent_again() 
     }
     let made = world.object("gar", "late").await.unwrap()["metadata"]["creationTimestamp"].take();
     let end = made.as_str().unwrap().parse::<Timestamp>().unwrap() + SignedDuration::from_secs(20);
-    testbed::until(SOON, "the deadline to pass", || async { (Timestamp::now() > end).then_some(()) }).await;
-    // People have come into one of the rooms since.
+    testbed::until(DEADLINE, "the deadline to pass", || async { (Timestamp::now() > end).then_some(()) })
+        .await;
+    // Somebody has joined one of the rooms since.
     world.room("@TGS#stop");
     let next = world.operator(&[]).await;
     world.reset_is("begun", "VerifiedEmpty").await;

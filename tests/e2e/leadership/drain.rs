@@ -1,4 +1,4 @@
-//! `groupattr-operator drain`: the leader finishes and hands its lease over, so that it can be removed.
+//! `groupattr-operator drain`: the leader finishes its calls and hands over its lease, so that it can be removed.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -10,15 +10,16 @@ use testbed::{until, until_ok};
 use tokio::process::{Child, Command};
 
 use crate::world::replicas::{SHORT_LEASE, leads, until_leading};
-use crate::world::{SOON, World, numbered, plane, reason_of, rights};
+use crate::world::{DEADLINE, World, numbered, plane, reason_of, rights};
 
-struct Ended {
+/// The output of a finished drain.
+struct Output {
     code: Option<i32>,
     stdout: String,
     stderr: String,
 }
 
-/// A drain of this world's operator, by the rights of the operator or of whoever this kubeconfig is for.
+/// Starts a drain of this world's operator, with the permissions of this kubeconfig.
 fn start(world: &World, kubeconfig: &std::path::Path, more: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_groupattr-operator"));
     command.arg("drain").arg(format!("--namespace={}", world.namespace)).args(more);
@@ -27,30 +28,32 @@ fn start(world: &World, kubeconfig: &std::path::Path, more: &[&str]) -> Child {
     command.spawn().expect("the program")
 }
 
-async fn end(child: Child) -> Ended {
-    let output = tokio::time::timeout(SOON, child.wait_with_output()).await;
-    let output = output.expect("a drain does not end").expect("its output");
-    Ended {
+/// Waits for a drain to exit.
+async fn finish(child: Child) -> Output {
+    let output = tokio::time::timeout(DEADLINE, child.wait_with_output()).await;
+    let output = output.expect("the drain to exit").expect("its output");
+    Output {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).expect("UTF-8"),
         stderr: String::from_utf8(output.stderr).expect("UTF-8"),
     }
 }
 
-async fn drain(world: &World, more: &[&str]) -> Ended {
+/// Runs a drain with the operator's own permissions.
+async fn drain(world: &World, more: &[&str]) -> Output {
     let kubeconfig = world.plane.kubeconfig("drain", &world.account.token).expect("kubeconfig");
-    end(start(world, &kubeconfig, more)).await
+    finish(start(world, &kubeconfig, more)).await
 }
 
-impl Ended {
+impl Output {
     #[track_caller]
-    fn is_drained(&self) {
+    fn assert_drained(&self) {
         assert_eq!((self.code, self.stdout.lines().count()), (Some(0), 1), "{}{}", self.stdout, self.stderr);
     }
 
-    /// Not drained, and why, in one line.
+    /// The drain failed with one line that contains all of these texts.
     #[track_caller]
-    fn is_not_drained(&self, texts: &[&str]) {
+    fn assert_not_drained(&self, texts: &[&str]) {
         assert_eq!((self.code, self.stderr.lines().count()), (Some(1), 1), "{}{}", self.stdout, self.stderr);
         for text in texts {
             assert!(self.stderr.contains(text), "{text}: {}", self.stderr);
@@ -58,7 +61,7 @@ impl Ended {
     }
 }
 
-/// A Lease of somebody whom no test runs.
+/// A Lease held by a process that does not exist.
 fn lease_of(holder: &str, seconds: u32) -> String {
     json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
@@ -72,12 +75,12 @@ fn lease_of(holder: &str, seconds: u32) -> String {
 }
 
 #[tokio::test]
-async fn a_drained_leader_stores_what_is_in_flight_and_its_standby_does_not_take_over() {
+async fn a_drained_leader_records_outcomes_in_flight_and_no_standby_takes_over() {
     let world = World::new().await;
     let rooms = numbered("busy", 4);
     world.rooms(&rooms);
     world.room("@TGS#later");
-    let [leader, follower] = world.two(&[]).await;
+    let [leader, standby] = world.two_replicas(&[]).await;
     world.app("").await;
     world.app_is("Verified").await;
     world.vendor.script(When::clear().times(4), Misbehaviour::DelayAfter(Duration::from_secs(3)));
@@ -86,10 +89,10 @@ async fn a_drained_leader_stores_what_is_in_flight_and_its_standby_does_not_take
     let kubeconfig = world.plane.kubeconfig("drain", &world.account.token).expect("kubeconfig");
     leader.may_end();
     let draining = start(&world, &kubeconfig, &[]);
-    leader.wait_for_log("\"shutting down: ", SOON).await;
+    leader.wait_for_log("\"shutting down: ", DEADLINE).await;
     world.reset("later", "@TGS#later", "").await;
-    end(draining).await.is_drained();
-    // At this moment, and not a little later: the rights may go now.
+    finish(draining).await.assert_drained();
+    // Already when the drain returns, because the RBAC permissions may be deleted right afterwards.
     for (name, _) in &rooms {
         let reset = world.object("gar", name).await.expect("the reset");
         assert_eq!(reason_of(&reset, "Succeeded"), "Cleared", "{reset:#}");
@@ -97,89 +100,89 @@ async fn a_drained_leader_stores_what_is_in_flight_and_its_standby_does_not_take
     }
     let holder = world.lease_holder().await;
     assert!(holder.starts_with("drain-"), "{holder}");
-    assert_eq!(leader.wait_exit(SOON).await.code(), Some(0), "{}", leader.logs());
-    // The standby looks each second.
-    let looks = async || world.requests("leases", "groupattr-operator").await.len();
-    let before = looks().await;
-    until_ok(SOON, "the standby to look again", || async {
-        let now = looks().await;
+    assert_eq!(leader.wait_exit(DEADLINE).await.code(), Some(0), "{}", leader.logs());
+    // The standby checks the lease every second.
+    let checks = async || world.requests("leases", "groupattr-operator").await.len();
+    let before = checks().await;
+    until_ok(DEADLINE, "the standby to check the lease again", || async {
+        let now = checks().await;
         if now >= before + 3 { Ok(()) } else { Err(now) }
     })
     .await;
     assert_eq!(world.lease_holder().await, holder);
-    assert!(!leads(&follower).await && follower.is_ready().await);
+    assert!(!leads(&standby).await && standby.is_ready().await);
     assert_eq!(world.calls("@TGS#later"), 0);
-    follower.terminate();
-    assert_eq!(follower.wait_exit(SOON).await.code(), Some(0));
+    standby.terminate();
+    assert_eq!(standby.wait_exit(DEADLINE).await.code(), Some(0));
 
-    // The next installation goes on with what had not begun, and with nothing else.
+    // The next installation clears only what had not been started.
     assert!(world.kubectl(&["delete", "lease", "groupattr-operator"]).await.ok);
     world.rooms(&rooms);
     let _next = world.operator(&[]).await;
     world.reset_is("later", "Cleared").await;
-    world.assert_once_each(&rooms);
+    world.assert_each_cleared_once(&rooms);
 }
 
 #[tokio::test]
-async fn with_nobody_leading_a_drain_is_done_at_once_and_so_is_the_next_one() {
+async fn without_a_leader_a_drain_returns_at_once_and_so_does_the_next() {
     let world = World::new().await;
-    let began = Instant::now();
-    drain(&world, &[]).await.is_drained();
+    let started = Instant::now();
+    drain(&world, &[]).await.assert_drained();
     let first = world.lease_holder().await;
-    drain(&world, &[]).await.is_drained();
+    drain(&world, &[]).await.assert_drained();
     let second = world.lease_holder().await;
     assert!(first.starts_with("drain-") && second.starts_with("drain-") && first != second);
     assert!(
-        began.elapsed() < Duration::from_secs(30),
-        "the second waited for the first: {:?}",
-        began.elapsed()
+        started.elapsed() < Duration::from_secs(30),
+        "the second drain waited for the first: {:?}",
+        started.elapsed()
     );
 }
 
 #[tokio::test]
-async fn a_drain_waits_no_longer_for_a_dead_leader_than_any_other_candidate() {
+async fn a_drain_takes_over_from_a_dead_leader_once_its_lease_expires() {
     let world = World::new().await;
     let operator = world.operator(&SHORT_LEASE).await;
-    until_leading(&operator, SOON).await;
+    until_leading(&operator, DEADLINE).await;
     let leader = world.lease_holder().await;
     operator.kill9();
-    let began = Instant::now();
-    drain(&world, &[]).await.is_drained();
-    assert!(began.elapsed() >= Duration::from_secs(8), "it might have been alive: {:?}", began.elapsed());
+    let started = Instant::now();
+    drain(&world, &[]).await.assert_drained();
+    assert!(started.elapsed() >= Duration::from_secs(8), "it took the lease after {:?}", started.elapsed());
     assert_ne!(world.lease_holder().await, leader);
 }
 
 #[tokio::test]
-async fn a_drain_that_gives_up_says_who_holds_the_lease_since_when_and_leaves_it_as_it_was() {
+async fn a_drain_that_times_out_names_the_lease_holder_and_leaves_the_lease_unchanged() {
     let world = World::new().await;
     world.apply(&lease_of("somebody", 3600)).await;
     let kubeconfig = world.plane.kubeconfig("drain", &world.account.token).expect("kubeconfig");
     let draining = start(&world, &kubeconfig, &["--timeout-seconds=5"]);
-    until(SOON, "it to ask for the lease", || async {
+    until(DEADLINE, "the drain to ask for the lease", || async {
         let lease = world.object("lease", "groupattr-operator").await?;
         lease["metadata"]["annotations"]["groupattr.dev/hand-over-to"].is_string().then_some(())
     })
     .await;
-    let gave_up = end(draining).await;
-    gave_up.is_not_drained(&["not drained within 5s", "held by somebody since 2026-01-02T03:04:05Z"]);
+    let timed_out = finish(draining).await;
+    timed_out.assert_not_drained(&["not drained within 5s", "held by somebody since 2026-01-02T03:04:05Z"]);
     let lease = world.object("lease", "groupattr-operator").await.expect("the lease");
     assert_eq!(lease["spec"]["holderIdentity"], "somebody");
     assert!(lease["metadata"]["annotations"]["groupattr.dev/hand-over-to"].is_null(), "{lease:#}");
 }
 
 #[tokio::test]
-async fn a_drain_without_its_rights_says_which_ones_it_needs() {
+async fn a_drain_names_the_rbac_permissions_it_lacks() {
     let world = World::without_rights(plane().await).await;
     let on_lease = drain(&world, &[]).await;
     let home = format!("in namespace {}", world.namespace);
-    on_lease.is_not_drained(&["allow this account to create leases.coordination.k8s.io", &home]);
+    on_lease.assert_not_drained(&["allow this account to create leases.coordination.k8s.io", &home]);
     let on_pods = drain(&world, &["--leader-elect=false", "--deployment=rooms"]).await;
-    on_pods.is_not_drained(&["to get the Deployment rooms", "deployments/scale", "list pods", &home]);
+    on_pods.assert_not_drained(&["to get the Deployment rooms", "deployments/scale", "list pods", &home]);
 }
 
-/// Without machines nobody ends pods, so this test does.
+/// There is no kubelet to end pods, so the test deletes them.
 #[tokio::test]
-async fn a_drain_with_a_deployment_waits_until_its_pods_are_gone_and_leaves_no_lease() {
+async fn a_drain_of_a_deployment_waits_until_its_pods_are_gone_and_deletes_the_lease() {
     let world = World::new().await;
     let labels = json!({ "app": "rooms" });
     let spec = json!({ "containers": [{ "name": "rooms", "image": "rooms" }] });
@@ -190,56 +193,62 @@ async fn a_drain_with_a_deployment_waits_until_its_pods_are_gone_and_leaves_no_l
             "template": { "metadata": { "labels": labels }, "spec": spec },
         },
     });
-    let pod = |name: &str, labels: &Value| json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name, "labels": labels }, "spec": spec });
+    let pod = |name: &str, labels: &Value| {
+        json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": { "name": name, "labels": labels }, "spec": spec,
+        })
+    };
     world.apply("{ apiVersion: v1, kind: ServiceAccount, metadata: { name: default } }").await;
     for object in [deployment, pod("rooms-1", &labels), pod("other", &json!({ "app": "other" }))] {
         world.apply(&object.to_string()).await;
     }
-    // As a leader leaves it that never heard of drains: it is not given to anybody, but it runs out.
+    // As left by a leader of a release without drain: it is never handed over, but it expires.
     world.apply(&lease_of("old-release", 2)).await;
     let admin = world.plane.admin_kubeconfig();
     for election in ["--leader-elect=true", "--leader-elect=false"] {
-        let gave_up =
-            end(start(&world, &admin, &[election, "--deployment=rooms", "--timeout-seconds=6"])).await;
-        gave_up
-            .is_not_drained(&["the Deployment rooms is scaled to zero, but these pods still exist: rooms-1"]);
-        assert!(!gave_up.stderr.contains("other"), "{}", gave_up.stderr);
+        let timed_out =
+            finish(start(&world, &admin, &[election, "--deployment=rooms", "--timeout-seconds=6"])).await;
+        timed_out.assert_not_drained(&[
+            "the Deployment rooms is scaled to zero, but these pods still exist: rooms-1",
+        ]);
+        assert!(!timed_out.stderr.contains("other"), "{}", timed_out.stderr);
     }
     let deployment = world.object("deployment", "rooms").await.expect("the Deployment");
     assert_eq!(deployment["spec"]["replicas"], 0);
-    assert_eq!(world.lease_holder().await, "", "who gives up gives the lease back");
+    assert_eq!(world.lease_holder().await, "", "a drain that times out must release the lease");
 
     let draining = start(&world, &admin, &["--deployment=rooms"]);
-    until(SOON, "it to hold the lease", || async {
+    until(DEADLINE, "the drain to hold the lease", || async {
         world.lease_holder().await.starts_with("drain-").then_some(())
     })
     .await;
     assert!(world.kubectl(&["delete", "pod", "rooms-1", "--grace-period=0", "--force"]).await.ok);
-    end(draining).await.is_drained();
+    finish(draining).await.assert_drained();
     assert!(world.object("lease", "groupattr-operator").await.is_none());
-    // Again, and when there is no Deployment any more.
-    end(start(&world, &admin, &["--deployment=rooms"])).await.is_drained();
-    end(start(&world, &admin, &["--deployment=gone"])).await.is_drained();
+    // Once more, and without the Deployment.
+    finish(start(&world, &admin, &["--deployment=rooms"])).await.assert_drained();
+    finish(start(&world, &admin, &["--deployment=gone"])).await.assert_drained();
     assert!(world.object("lease", "groupattr-operator").await.is_none());
-    let unknown = end(start(&world, &admin, &["--leader-elect=false", "--deployment=gone"])).await;
-    unknown.is_not_drained(&["the Deployment gone does not exist"]);
+    let unknown = finish(start(&world, &admin, &["--leader-elect=false", "--deployment=gone"])).await;
+    unknown.assert_not_drained(&["the Deployment gone does not exist"]);
 }
 
-/// The rights of the operator without the one to write the statuses of resets.
-fn without_outcomes() -> OperatorRights {
+/// The operator's RBAC permissions, except to write reset statuses.
+fn without_status_permission() -> OperatorRights {
     let all = rights();
     let without = (0..all.count()).map(|index| all.without(index));
-    let is_it = |rule: &k8s_openapi::api::rbac::v1::PolicyRule| {
+    let is_status_rule = |rule: &k8s_openapi::api::rbac::v1::PolicyRule| {
         rule.resources
             .as_deref()
             .is_some_and(|all| all.iter().any(|one| one == "groupattributeresets/status"))
     };
-    without.into_iter().find(|(_, removed)| is_it(removed)).expect("the rule").0
+    without.into_iter().find(|(_, removed)| is_status_rule(removed)).expect("the rule").0
 }
 
-/// What happens without a drain, when somebody takes the rights away under the operator.
+/// What happens if the RBAC permissions are removed without a drain.
 #[tokio::test]
-async fn a_known_outcome_survives_missing_rights_and_is_said_if_the_process_has_to_end_before_they_return() {
+async fn a_known_outcome_survives_revoked_permissions_or_is_logged_at_exit() {
     let world = World::new().await;
     let scope = Scope::Namespaces(vec![world.namespace.clone()]);
     let operator = world.operator(&["--shutdown-grace-seconds=2"]).await;
@@ -251,16 +260,16 @@ async fn a_known_outcome_survives_missing_rights_and_is_said_if_the_process_has_
         world.room(&group);
         world.reset(name, &group, "").await;
         world.until_calls(calls).await;
-        world.plane.grant(&world.account, &without_outcomes(), &scope).await.expect("rights");
-        until_ok(SOON, "the missing right to be said", || async {
+        world.plane.grant(&world.account, &without_status_permission(), &scope).await.expect("rights");
+        until_ok(DEADLINE, "the missing permission to be logged", || async {
             let logs = operator.logs();
             let mut lines = logs.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            let said = lines.any(|line| {
+            let is_logged = lines.any(|line| {
                 let message = line["message"].as_str().unwrap_or_default();
                 message.starts_with("the outcome is not stored yet")
                     && (line["reset"] == name && line["class"] == "success" && line["code"] == 0)
             });
-            if said { Ok(()) } else { Err(logs.len()) }
+            if is_logged { Ok(()) } else { Err(logs.len()) }
         })
         .await;
         if name == "returns" {
@@ -269,7 +278,7 @@ async fn a_known_outcome_survives_missing_rights_and_is_said_if_the_process_has_
         }
     }
     operator.terminate();
-    assert!(!operator.wait_exit(SOON).await.success(), "{}", operator.logs());
+    assert!(!operator.wait_exit(DEADLINE).await.success(), "{}", operator.logs());
     let logs = operator.logs();
     let lines: Vec<Value> = logs.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let last: Vec<&Value> = lines

@@ -1,27 +1,27 @@
-//! Never too fast, whatever happens, and yet as fast as is allowed; and nobody waits for somebody else.
+//! Rate limits: never exceeded, fully used, and fair between namespaces and accounts.
 //!
 //! | question | file |
 //! |---|---|
-//! | may a second or an interval ever hold more calls than it should? | `bound` |
-//! | is all of the limit used, and what is left undone at a stop? | `full_use` |
-//! | what if the vendor allows less than the limit? | `adapting` |
-//! | what if the vendor stops answering? | `silence` |
-//! | who waits for whom? | `fairness` |
-//! | what does it cost when there is nothing to do? | `rest` |
+//! | is a rate limit or a group interval ever exceeded? | `rate_limit` |
+//! | is the whole limit used, and what is left at shutdown? | `throughput` |
+//! | what if the vendor allows less than the configured limit? | `throttling` |
+//! | what if the vendor stops answering? | `silent_vendor` |
+//! | who can delay whom? | `fairness` |
+//! | what does an idle operator cost? | `idle` |
 
-#![allow(clippy::cast_precision_loss)] // No number here is that large.
+#![allow(clippy::cast_precision_loss)] // All numbers here are small.
 
-mod adapting;
-mod bound;
 mod fairness;
-mod full_use;
-mod rest;
-mod silence;
+mod idle;
+mod rate_limit;
+mod silent_vendor;
+mod throttling;
+mod throughput;
 
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::world::{APP_ID, SOON, World};
+use crate::world::{APP_ID, DEADLINE, World};
 use testbed::until_ok;
 use testbed::vendor::{Command, Entry};
 
@@ -35,7 +35,7 @@ fn fullest_second(world: &World, command: Command) -> usize {
     world.vendor.fullest_window(APP_ID, command, SECOND)
 }
 
-/// How many clears have arrived, without copying the journal.
+/// The number of clears that arrived, without copying the journal.
 fn calls(world: &World) -> usize {
     let count = Cell::new(0);
     world.vendor.entries(|entry| {
@@ -53,16 +53,16 @@ async fn until_calls(world: &World, wanted: usize, deadline: Duration) {
     .await;
 }
 
-/// The same for calls that come as fast as the limit allows.
+/// Like [`until_calls`], for calls at the full rate.
 async fn until_called(world: &World, wanted: usize) {
-    until_calls(world, wanted, SOON).await;
+    until_calls(world, wanted, DEADLINE).await;
 }
 
-/// Each write left at least this long after the answer to the one before.
+/// Asserts that each write arrived at least this long after the answer to the previous one.
 fn assert_interval(writes: &[Entry], least: Duration) {
     for pair in writes.windows(2) {
         let answered = pair[0].answered.expect("an answer");
         let apart = pair[1].arrived.saturating_duration_since(answered);
-        assert!(apart >= least, "a write came {apart:?} after the answer to the last one, not {least:?}");
+        assert!(apart >= least, "a write came {apart:?} after the last answer, not {least:?}");
     }
 }

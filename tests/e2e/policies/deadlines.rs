@@ -8,7 +8,7 @@ use super::{in_seconds, seconds_between, time};
 use crate::world::{APP_ID, World, chat_app, message_of};
 
 #[tokio::test]
-async fn nothing_starts_after_not_after_or_the_deadline() {
+async fn no_attempt_starts_after_not_after_or_the_deadline() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("").await;
@@ -21,7 +21,7 @@ async fn nothing_starts_after_not_after_or_the_deadline() {
     world.reset("past", "@TGS#past", &not_after(in_seconds(-1))).await;
     let end = in_seconds(10);
     world.reset("asleep", "@TGS#asleep", &format!("{}  suspend: true", not_after(end))).await;
-    // The same moment, an hour ago and in an hour, as other places write it.
+    // An hour ago and in an hour, written in other time zones.
     let written = |seconds: i64, offset: i8| {
         let zone = jiff::tz::Offset::constant(offset).to_time_zone();
         let moment = in_seconds(seconds).to_zoned(zone);
@@ -53,17 +53,17 @@ async fn nothing_starts_after_not_after_or_the_deadline() {
     let status = &deadline["status"];
     assert_eq!(
         status["startTime"], deadline["metadata"]["creationTimestamp"],
-        "its clock began with its creation"
+        "the deadline counts from creation"
     );
     let took = seconds_between(time(&status["startTime"]), time(&status["completionTime"]));
     assert!((10.0..=16.0).contains(&took), "{took}");
-    let said = message_of(&deadline, "Succeeded");
+    let message = message_of(&deadline, "Succeeded");
     assert!(
-        said.contains("ChatApp missing does not exist") && said.contains("activeDeadlineSeconds"),
-        "{said}"
+        message.contains("ChatApp missing does not exist") && message.contains("activeDeadlineSeconds"),
+        "{message}"
     );
 
-    // The app comes too late for those that have ended.
+    // The app is too late for those that are finished.
     world.apply(&chat_app("missing", APP_ID, &world.vendor.url(), "")).await;
     world.until_reason("chatapp", "missing", "Ready", "Verified").await;
     world.marker("late").await;

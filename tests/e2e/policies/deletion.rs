@@ -4,20 +4,23 @@ use serde_json::{Value, json};
 use testbed::{until, until_ok};
 
 use super::{seconds_between, time};
-use crate::world::replicas::ALONE;
-use crate::world::{SOON, World, numbered};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{DEADLINE, World, numbered};
 
 #[tokio::test]
-async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again() {
+async fn finished_resets_are_deleted_after_their_ttl_unless_a_tool_would_recreate_them() {
     let world = World::new().await;
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app("").await;
     world.app_is("Verified").await;
-    let labelled = |name: &str, marks: Value, ttl: i32| {
+    let reset_with = |name: &str, marks: Value, ttl: i32| {
         let mut metadata = json!({"name": name});
         metadata.as_object_mut().unwrap().extend(marks.as_object().unwrap().clone());
         let spec = json!({"groupID": format!("@TGS#{name}"), "ttlSecondsAfterFinished": ttl});
-        json!({"apiVersion": "groupattr.dev/v1alpha1", "kind": "GroupAttributeReset", "metadata": metadata, "spec": spec})
+        json!({
+            "apiVersion": "groupattr.dev/v1alpha1", "kind": "GroupAttributeReset",
+            "metadata": metadata, "spec": spec,
+        })
     };
     let kept = [
         ("annotations", "argocd.argoproj.io/tracking-id"),
@@ -29,12 +32,12 @@ async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again
     let mut objects: Vec<Value> = kept
         .iter()
         .enumerate()
-        .map(|(n, (place, mark))| labelled(&format!("kept-{n}"), json!({*place: {*mark: "show"}}), 0))
+        .map(|(n, (place, mark))| reset_with(&format!("kept-{n}"), json!({*place: {*mark: "show"}}), 0))
         .collect();
-    objects.push(labelled("two-seconds", json!({"labels": {"app.kubernetes.io/managed-by": "Helm"}}), 2));
-    objects.push(labelled("at-once", json!({}), 0));
-    objects.push(labelled("failed", json!({}), 1));
-    objects.push(labelled("after-restart", json!({}), 30));
+    objects.push(reset_with("two-seconds", json!({"labels": {"app.kubernetes.io/managed-by": "Helm"}}), 2));
+    objects.push(reset_with("at-once", json!({}), 0));
+    objects.push(reset_with("failed", json!({}), 1));
+    objects.push(reset_with("after-restart", json!({}), 30));
     for object in &objects {
         let group = object["spec"]["groupID"].as_str().unwrap();
         if group != "@TGS#failed" {
@@ -43,7 +46,7 @@ async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again
         world.apply(&object.to_string()).await;
     }
     let gone = async |name: &str| {
-        until(SOON, &format!("{name} to be deleted"), || async {
+        until(DEADLINE, &format!("{name} to be deleted"), || async {
             world.object("gar", name).await.is_none().then_some(())
         })
         .await;
@@ -57,9 +60,9 @@ async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again
         let note = world.event("GroupAttributeReset", &name, "TTLSkipped").await;
         assert!(note.contains(mark), "{note}");
     }
-    // From the end to the deletion, as the API server knows them.
+    // From completionTime to the deletion, as the API server saw it.
     let lived = async |name: &str| {
-        let deleted = until(SOON, "its deletion in the audit log", || async {
+        let deleted = until(DEADLINE, "its deletion in the audit log", || async {
             let requests = world.requests("groupattributeresets", name).await;
             requests.iter().find(|event| event.verb == "delete").map(|event| event.received)
         });
@@ -72,11 +75,11 @@ async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again
     assert!((2.0..=6.0).contains(&two), "deleted after {two} s");
     assert_eq!(world.reasons_of("failed").await.last().map(String::as_str), Some("GroupNotFound"));
 
-    // The next process deletes what this one would have.
+    // The next process deletes what this one would have deleted.
     world.reset_is("after-restart", "Cleared").await;
     operator.terminate();
-    operator.wait_exit(SOON).await;
-    let next = world.operator(&ALONE).await;
+    operator.wait_exit(DEADLINE).await;
+    let next = world.operator(&NO_ELECTION).await;
     gone("after-restart").await;
     let thirty = lived("after-restart").await;
     assert!((30.0..=40.0).contains(&thirty), "deleted after {thirty} s");
@@ -88,7 +91,7 @@ async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again
         assert_eq!(events.iter().filter(|(reason, _)| reason == "TTLSkipped").count(), 1, "{events:?}");
         assert_eq!(world.calls(&format!("@TGS#{name}")), 1);
     }
-    // Without its mark, and with a time to live that is given only now.
+    // Once its mark is removed, or a TTL is added later.
     assert!(world.kubectl(&["label", "gar", "kept-4", "helm.toolkit.fluxcd.io/name-"]).await.ok);
     gone("kept-4").await;
     world.patch("gar", "marker", "{\"ttlSecondsAfterFinished\":0}").await;
@@ -103,9 +106,9 @@ async fn finished_resets_are_deleted_in_time_unless_a_tool_would_make_them_again
     world.check(&[&operator, &next]).await;
 }
 
-/// The tool's mark or the time to live, whichever came last, and both of them after the end.
+/// Either the tool's label or the TTL may come last, and both after the reset finished.
 #[tokio::test]
-async fn a_reset_that_is_kept_says_so_also_when_that_turns_out_after_its_end() {
+async fn a_reset_kept_past_its_ttl_reports_it_even_if_labelled_after_it_finished() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("").await;
@@ -137,9 +140,9 @@ async fn a_reset_that_is_kept_says_so_also_when_that_turns_out_after_its_end() {
     world.check(&[&operator]).await;
 }
 
-/// What is recorded and what is deleted share a bounded number of writes under way.
+/// Status writes and deletions share a bounded number of concurrent writes.
 #[tokio::test]
-async fn after_many_deletions_there_is_still_somebody_to_record() {
+async fn deletions_do_not_use_up_the_writers() {
     const RESETS: usize = 40;
     let world = World::new().await;
     let rooms = numbered("short-lived", RESETS);
@@ -147,12 +150,12 @@ async fn after_many_deletions_there_is_still_somebody_to_record() {
     let _operator = world.operator(&[]).await;
     world.app("").await;
     world.many_resets_with(rooms.clone(), &json!({"ttlSecondsAfterFinished": 0})).await;
-    until_ok(SOON, "all of them to be deleted", || async {
+    until_ok(DEADLINE, "all resets to be deleted", || async {
         let left = world.all_resets().await.len();
         if left == 0 { Ok(()) } else { Err(left) }
     })
     .await;
-    world.assert_once_each(&rooms);
+    world.assert_each_cleared_once(&rooms);
     world.reset("asleep", "@TGS#asleep", "  suspend: true").await;
     world.reset_is("asleep", "Suspended").await;
 }

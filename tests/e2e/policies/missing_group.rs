@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::world::{World, message_of};
 
 #[tokio::test]
-async fn a_group_that_does_not_exist_is_a_failure_or_a_success_as_the_spec_says() {
+async fn a_missing_group_fails_or_succeeds_as_the_spec_says() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("").await;
@@ -13,8 +13,11 @@ async fn a_group_that_does_not_exist_is_a_failure_or_a_success_as_the_spec_says(
     world.reset("fail", "@TGS#gone-a", "").await;
     world.reset("succeed", "@TGS#gone-b", "  onGroupNotFound: Succeed").await;
     let fail = world.reset_is("fail", "GroupNotFound").await;
-    let said = message_of(&fail, "Succeeded");
-    assert!(said.to_lowercase().contains("code 10010") && said.contains("onGroupNotFound"), "{said}");
+    let message = message_of(&fail, "Succeeded");
+    assert!(
+        message.to_lowercase().contains("code 10010") && message.contains("onGroupNotFound"),
+        "{message}"
+    );
     let succeed = world.reset_is("succeed", "GroupGone").await;
     for object in [&fail, &succeed] {
         let status = &object["status"];

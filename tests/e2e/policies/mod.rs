@@ -1,20 +1,20 @@
-//! The policies of a reset's spec: when it may start, how often it is repeated, and what becomes of it afterwards.
+//! The policies in a reset's spec: when it may start, how often it is retried, and when it is deleted.
 //!
 //! | question | file |
 //! |---|---|
 //! | what does `suspend` stop? | `suspension` |
-//! | until when may it start? | `deadlines` |
-//! | what if there is no such group? | `missing_group` |
-//! | how often is it tried, and when? | `retries` |
-//! | what if nobody saw the outcome? | `unseen` |
-//! | when is it deleted? | `deletion` |
+//! | when is it too late to start? | `deadlines` |
+//! | what if the group does not exist? | `missing_group` |
+//! | how often is it retried, and when? | `retries` |
+//! | what if the outcome is unknown? | `unknown_outcome` |
+//! | when is it deleted after it finished? | `deletion` |
 
 mod deadlines;
 mod deletion;
 mod missing_group;
 mod retries;
 mod suspension;
-mod unseen;
+mod unknown_outcome;
 
 use jiff::{SignedDuration, Timestamp};
 

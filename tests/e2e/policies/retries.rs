@@ -1,4 +1,4 @@
-//! `backoffLimit`, and the time of the next attempt.
+//! `backoffLimit` and `nextAttemptTime`.
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -7,7 +7,7 @@ use super::{in_seconds, seconds_between, time};
 use crate::world::{KEY, World, message_of, reason_of};
 
 #[tokio::test]
-async fn attempts_that_never_leave_are_repeated_with_backoff_up_to_the_limit_and_no_further() {
+async fn unsent_attempts_are_retried_with_backoff_up_to_the_limit() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.secret("chat", KEY).await;
@@ -33,20 +33,20 @@ async fn attempts_that_never_leave_are_repeated_with_backoff_up_to_the_limit_and
         assert_eq!(status["failures"], failures, "{name}");
         assert_eq!(status["attempts"], 0, "{name}: nothing was sent");
         assert_eq!(status["lastAttempt"]["outcome"], "NotSent", "{name}");
-        let said = message_of(&object, "Succeeded");
-        assert!(said.contains("backoffLimit") && said.contains("requestID"), "{said}");
+        let message = message_of(&object, "Succeeded");
+        assert!(message.contains("backoffLimit") && message.contains("requestID"), "{message}");
     }
 
-    // The third fault in a row is the app's trouble, and waiting for it is no failure.
+    // The third failure in a row makes the app `Unreachable`, and waiting for the app is not a failure.
     world.until_reason("chatapp", "limit-6", "Ready", "Unreachable").await;
     let waiting = world.reset_is("limit-6", "AppNotReady").await;
     assert_eq!(waiting["status"]["failures"], 3);
     world.vendor.come_back();
-    let healed = world.reset_is("limit-6", "Cleared").await;
-    assert_eq!((&healed["status"]["failures"], &healed["status"]["attempts"]), (&json!(3), &json!(1)));
-    assert_eq!(world.vendor.clears().len(), 1, "those that had ended were sent");
+    let cleared = world.reset_is("limit-6", "Cleared").await;
+    assert_eq!((&cleared["status"]["failures"], &cleared["status"]["attempts"]), (&json!(3), &json!(1)));
+    assert_eq!(world.vendor.clears().len(), 1, "a finished reset was sent");
 
-    // Each wait is between half of its step and all of it, in whole seconds.
+    // Each delay is between half and all of its backoff step, in whole seconds.
     let mut waits = 0;
     for stored in world.stored().await {
         let status = &stored.object["status"];
@@ -65,10 +65,10 @@ async fn attempts_that_never_leave_are_repeated_with_backoff_up_to_the_limit_and
 }
 
 #[tokio::test]
-async fn the_time_of_the_next_attempt_survives_a_restart_and_a_wrong_clock() {
+async fn the_retry_time_survives_a_restart_and_a_wrong_clock() {
     let world = World::new().await;
     world.app("").await;
-    // As a process that ended has left them.
+    // As left by an earlier process.
     let cases = [("kept", 30, 5), ("wrong-clock", 3600, 1), ("over", -60, 3)];
     let mut due = Vec::new();
     for (name, seconds, failures) in cases {
@@ -102,8 +102,8 @@ async fn the_time_of_the_next_attempt_survives_a_restart_and_a_wrong_clock() {
     }
     let arrived = |name: &str| world.vendor.clears_of(&format!("@TGS#{name}"))[0].arrived_at;
     let late = seconds_between(due[0], arrived("kept"));
-    assert!((0.0..=3.0).contains(&late), "{late} s after its time");
-    // At most the two seconds that one failure costs, and not the hour that a clock once said.
+    assert!((0.0..=3.0).contains(&late), "sent {late} s after its time");
+    // At most the two seconds that one failure costs, not the hour that a wrong clock stored.
     assert!(seconds_between(verified, arrived("wrong-clock")) <= 5.0);
     assert!(seconds_between(verified, arrived("over")) <= 3.0);
     world.check(&[&operator]).await;

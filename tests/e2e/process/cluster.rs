@@ -1,4 +1,4 @@
-//! A cluster not as it should be: without the CRDs, with malformed objects, with a restart in between.
+//! Trouble in the cluster: missing CRDs, malformed objects, and a restart of the API server.
 
 use std::time::Duration;
 
@@ -6,25 +6,27 @@ use serde_json::Value;
 use testbed::{ControlPlane, Options, until, until_ok};
 
 use super::{log_of, run};
-use crate::world::{CRDS, OwnPlane, SOON, World, crd, install_loose_crds, message_of, numbered, reason_of};
+use crate::world::{
+    CRDS, DEADLINE, OwnPlane, World, crd, install_loose_crds, message_of, numbered, reason_of,
+};
 
-/// What installs the CRDs, as it is said to whoever has not.
+/// The command that installs the CRDs, as the operator's messages quote it.
 const REMEDY: &str = "groupattr-operator crd | kubectl apply --server-side -f -";
 
 #[tokio::test]
-async fn without_its_crds_it_says_what_to_do_and_begins_once_they_are_there() {
+async fn missing_crds_are_reported_with_the_fix_and_work_starts_once_they_exist() {
     let plane = OwnPlane::of(ControlPlane::start(Options::default()).await.unwrap());
     let world = World::on(*plane).await;
     let operator = world.start(world.launch(&[]));
-    operator.wait_for_log(REMEDY, SOON).await;
-    until_ok(SOON, "/readyz to say what is missing", || async {
+    operator.wait_for_log(REMEDY, DEADLINE).await;
+    until_ok(DEADLINE, "/readyz to name the missing CRDs", || async {
         match operator.get("/readyz").await {
-            Ok((503, said)) if said.contains(REMEDY) && said.contains("groupattributeresets") => Ok(()),
+            Ok((503, body)) if body.contains(REMEDY) && body.contains("groupattributeresets") => Ok(()),
             other => Err(format!("{other:?}")),
         }
     })
     .await;
-    assert_eq!(operator.get("/livez").await.unwrap().0, 200, "it waits, which is no reason to restart it");
+    assert_eq!(operator.get("/livez").await.unwrap().0, 200, "a waiting process must not be restarted");
     assert_eq!(operator.get("/metrics").await.unwrap().0, 200);
     let warned = log_of(&operator);
     assert!(
@@ -33,14 +35,14 @@ async fn without_its_crds_it_says_what_to_do_and_begins_once_they_are_there() {
             .any(|line| line["level"] == "WARN" && line["message"].as_str().unwrap().contains(REMEDY))
     );
 
-    // Two of the three, and one of them without its status: still not enough.
+    // Two of the three, one of them without its status subresource: still not enough.
     let without_status = crd("chatapps").replace("    subresources:\n      status: {}\n", "");
-    assert_ne!(without_status, crd("chatapps"), "the subresource was taken out");
+    assert_ne!(without_status, crd("chatapps"), "the subresource must be removed");
     plane.install_crds(&crd("groupattributeresets")).await.unwrap();
     plane.install_crds(&without_status).await.unwrap();
-    until_ok(SOON, "/readyz to say that the status is missing", || async {
+    until_ok(DEADLINE, "/readyz to name the missing status subresource", || async {
         match operator.get("/readyz").await {
-            Ok((503, said)) if said.contains("chatapps/status") && !said.contains("groupattributeresets") => {
+            Ok((503, body)) if body.contains("chatapps/status") && !body.contains("groupattributeresets") => {
                 Ok(())
             }
             other => Err(format!("{other:?}")),
@@ -48,12 +50,12 @@ async fn without_its_crds_it_says_what_to_do_and_begins_once_they_are_there() {
     })
     .await;
 
-    // The command that it names, word for word.
+    // The command from the message.
     let crds = run(&["crd"], &[]).await.stdout;
     let force = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
     let applied = plane.kubectl_with_input(&force, &crds).await.unwrap();
     assert!(applied.ok, "{}", applied.stderr);
-    operator.ready(SOON).await;
+    operator.ready(DEADLINE).await;
     world.room("@TGS#a");
     world.app("").await;
     world.reset("a", "@TGS#a", "").await;
@@ -62,7 +64,7 @@ async fn without_its_crds_it_says_what_to_do_and_begins_once_they_are_there() {
 }
 
 #[tokio::test]
-async fn a_malformed_object_disturbs_nobody_and_is_told_in_metric_log_and_condition() {
+async fn a_malformed_object_blocks_nothing_and_is_reported_in_metric_log_and_condition() {
     let plane = OwnPlane::new().await;
     install_loose_crds(*plane).await;
     let world = World::on(*plane).await;
@@ -74,11 +76,12 @@ async fn a_malformed_object_disturbs_nobody_and_is_told_in_metric_log_and_condit
     ] {
         let yaml = "apiVersion: groupattr.dev/v1alpha1\nkind: GroupAttributeReset";
         let object = format!("{yaml}\nmetadata: {{ name: {name} }}\nspec: {spec}");
-        // The loose CRDs are in force a moment later.
-        until_ok(SOON, "it to be taken", || plane.apply_in(&world.namespace, &object)).await;
+        // The loose CRDs take effect a moment later.
+        until_ok(DEADLINE, "the object to be accepted", || plane.apply_in(&world.namespace, &object)).await;
     }
-    world.apply("apiVersion: groupattr.dev/v1alpha1\nkind: ChatApp\nmetadata: { name: odd }\nspec: { sdkAppID: many }").await;
-    // Well-formed, and yet no CRD of ours would have let it pass.
+    let app = "apiVersion: groupattr.dev/v1alpha1\nkind: ChatApp";
+    world.apply(&format!("{app}\nmetadata: {{ name: odd }}\nspec: {{ sdkAppID: many }}")).await;
+    // Well-formed, but our CRD would have rejected it.
     world.reset("community", "@TGS#_abc", "").await;
     plane.install_crds(CRDS).await.unwrap();
 
@@ -91,7 +94,7 @@ async fn a_malformed_object_disturbs_nobody_and_is_told_in_metric_log_and_condit
     assert!(message_of(&invalid, "Succeeded").contains("Community"), "{invalid:#}");
 
     for (kind, count) in [("GroupAttributeReset", 4.0), ("ChatApp", 1.0)] {
-        until_ok(SOON, &format!("the metric of malformed objects of kind {kind}"), || async {
+        until_ok(DEADLINE, &format!("the metric of malformed objects of kind {kind}"), || async {
             match operator.metric("groupattr_malformed_objects", &[("kind", kind)]).await {
                 found if found == Some(count) => Ok(()),
                 other => Err(other),
@@ -100,33 +103,33 @@ async fn a_malformed_object_disturbs_nobody_and_is_told_in_metric_log_and_condit
         .await;
     }
     for name in ["number", "nothing", "words", "list"] {
-        let told: Vec<_> = log_of(&operator).into_iter().filter(|line| line["name"] == name).collect();
+        let lines: Vec<_> = log_of(&operator).into_iter().filter(|line| line["name"] == name).collect();
         let is_error = |line: &Value| {
             line["level"] == "ERROR" && line["message"].as_str().unwrap().contains("cannot be decoded")
         };
-        assert_eq!(told.iter().filter(|line| is_error(line)).count(), 1, "{name}: {told:?}");
+        assert_eq!(lines.iter().filter(|line| is_error(line)).count(), 1, "{name}: {lines:?}");
     }
-    // Where Kubernetes lets a status be stored beside such a spec, the object says it itself.
+    // Where Kubernetes accepts a status beside such a spec, the object reports it, too.
     for name in ["words", "nothing"] {
-        let reset = until_ok(SOON, &format!("{name} to say what is wrong with it"), || async {
+        let reset = until_ok(DEADLINE, &format!("{name} to report what is wrong with it"), || async {
             let reset = world.object("gar", name).await.unwrap_or_default();
-            let said = message_of(&reset, "Succeeded");
-            if said.contains("cannot be decoded") { Ok(reset) } else { Err(reset["status"].clone()) }
+            let message = message_of(&reset, "Succeeded");
+            if message.contains("cannot be decoded") { Ok(reset) } else { Err(reset["status"].clone()) }
         })
         .await;
         assert_eq!(reason_of(&reset, "Succeeded"), "Pending", "{reset:#}");
     }
-    assert_eq!(world.vendor.clears().len(), 1, "only the good one was sent");
+    assert_eq!(world.vendor.clears().len(), 1, "only the good reset was sent");
 
-    // Mended in place, or made anew: it counts as any other.
+    // A corrected reset is like any other, and deleted ones are no longer counted.
     world.room("@TGS#words");
-    let mend = r#"{"activeDeadlineSeconds":600}"#;
-    world.patch("gar", "words", mend).await;
+    let fix = r#"{"activeDeadlineSeconds":600}"#;
+    world.patch("gar", "words", fix).await;
     world.reset_is("words", "Cleared").await;
     for name in ["number", "nothing", "list"] {
         world.kubectl(&["delete", "gar", name]).await;
     }
-    until(SOON, "the metric to go back to none", || async {
+    until(DEADLINE, "the metric to return to 0", || async {
         let left = operator.metric("groupattr_malformed_objects", &[("kind", "GroupAttributeReset")]).await?;
         (left == 0.0).then_some(())
     })
@@ -134,19 +137,19 @@ async fn a_malformed_object_disturbs_nobody_and_is_told_in_metric_log_and_condit
 }
 
 #[tokio::test]
-async fn a_restart_of_the_api_server_under_load_loses_and_repeats_nothing() {
+async fn an_api_server_restart_under_load_loses_and_repeats_nothing() {
     const RESETS: usize = 80;
     let plane = OwnPlane::new().await;
     let world = World::on(*plane).await;
     let rooms = numbered("load", RESETS);
     world.rooms(&rooms);
-    // However long the restart takes, it need not give up its lease.
+    // Long enough to keep its lease, however long the restart takes.
     let patient = ["--lease-duration-seconds=300", "--lease-renew-deadline-seconds=240"];
     let operator = world.operator(&patient).await;
     world.app("  limits: { callsPerSecond: 20 }").await;
     world.app_is("Verified").await;
     world.many_resets(rooms.clone()).await;
-    until(SOON, "calls under way", || async { (world.vendor.clears().len() >= 20).then_some(()) }).await;
+    until(DEADLINE, "calls to arrive", || async { (world.vendor.clears().len() >= 20).then_some(()) }).await;
     plane.restart_apiserver().await.unwrap();
     world.until_cleared(RESETS, Duration::from_mins(1)).await;
     assert!(operator.exit_status().is_none());

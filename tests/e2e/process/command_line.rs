@@ -1,17 +1,17 @@
-//! The command line: what is refused in one line, and what is printed.
+//! The command line: what is rejected with one line, and what is printed.
 
 use serde_json::Value;
 
-use super::{Ended, run};
+use super::{Output, run};
 use crate::world::{CRDS, World};
 
-/// A variable of the environment.
+/// An environment variable.
 type Variable = (&'static str, &'static str);
 
-/// It ended with this code, and one line that says all of this.
-pub(crate) fn assert_refused(what: &str, ended: &Ended, code: i32, texts: &[&str]) {
-    let Ended { stdout, stderr, .. } = ended;
-    assert_eq!(ended.code, Some(code), "{what}: {stderr}");
+/// The run exited with this code and one line that contains all of these texts.
+pub(crate) fn assert_fails(what: &str, output: &Output, code: i32, texts: &[&str]) {
+    let Output { stdout, stderr, .. } = output;
+    assert_eq!(output.code, Some(code), "{what}: {stderr}");
     assert!(stdout.is_empty(), "{what}: {stdout}");
     assert!(stderr.ends_with('\n') && stderr.lines().count() == 1, "{what}: not one line: {stderr:?}");
     for text in texts {
@@ -20,7 +20,7 @@ pub(crate) fn assert_refused(what: &str, ended: &Ended, code: i32, texts: &[&str
 }
 
 #[tokio::test]
-async fn what_cannot_work_ends_with_code_2_and_one_line_that_names_it() {
+async fn invalid_arguments_exit_with_code_2_and_one_line_that_names_them() {
     let table: &[(&[&str], &[Variable], &str)] = &[
         (&[], &[], "groupattr-operator run"),
         (&["walk"], &[], "walk"),
@@ -74,16 +74,16 @@ async fn what_cannot_work_ends_with_code_2_and_one_line_that_names_it() {
         ),
     ];
     for (args, variables, named) in table {
-        // With a kubeconfig at hand that would be read next.
+        // Arguments are checked first: this kubeconfig would fail with code 1.
         let mut all = vec![("KUBECONFIG", "/nonexistent/kubeconfig")];
         all.extend_from_slice(variables);
-        let ended = run(args, &all).await;
-        assert_refused(&format!("{args:?} {variables:?}"), &ended, 2, &[named]);
+        let output = run(args, &all).await;
+        assert_fails(&format!("{args:?} {variables:?}"), &output, 2, &[named]);
     }
 }
 
 #[tokio::test]
-async fn help_version_and_crds_are_printed_and_that_is_success() {
+async fn help_version_and_crds_print_and_exit_with_code_0() {
     let version = run(&["--version"], &[]).await;
     assert_eq!((version.code, version.stderr.as_str()), (Some(0), ""));
     assert_eq!(version.stdout.trim(), concat!("groupattr-operator ", env!("CARGO_PKG_VERSION")));
@@ -101,18 +101,18 @@ async fn help_version_and_crds_are_printed_and_that_is_success() {
     let mut printed: Vec<Value> = serde_saphyr::from_multiple(&printed.stdout).unwrap();
     let files =
         std::fs::read_dir(CRDS).unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
-    let mut kept: Vec<Value> =
+    let mut shipped: Vec<Value> =
         files.flat_map(|text| serde_saphyr::from_multiple::<Value>(&text).unwrap()).collect();
-    for crds in [&mut printed, &mut kept] {
+    for crds in [&mut printed, &mut shipped] {
         crds.sort_by_key(|crd| crd["metadata"]["name"].to_string());
     }
-    assert_eq!(kept.len(), 3);
-    assert!(printed == kept, "`groupattr-operator crd` and crds/ differ");
+    assert_eq!(shipped.len(), 3);
+    assert!(printed == shipped, "`groupattr-operator crd` and crds/ differ");
 }
 
 #[tokio::test]
-async fn without_a_way_to_kubernetes_it_ends_with_one_line_that_says_why() {
-    let folder = tempfile_folder();
+async fn without_a_usable_kubeconfig_it_exits_with_one_line_that_says_why() {
+    let folder = temporary_folder();
     let file = |name: &str, text: &str| {
         let path = format!("{folder}/{name}");
         std::fs::write(&path, text).unwrap();
@@ -124,33 +124,33 @@ async fn without_a_way_to_kubernetes_it_ends_with_one_line_that_says_why() {
     let listen = ("GROUPATTR_LISTEN", "127.0.0.1:0");
     for (what, variables, text) in [
         ("no kubeconfig at all", vec![], "KUBECONFIG"),
-        ("a file that is not there", vec![("KUBECONFIG", lost.as_str())], "lost"),
-        ("a file that is no YAML", vec![("KUBECONFIG", garbage.as_str())], "kubeconfig"),
+        ("a missing file", vec![("KUBECONFIG", lost.as_str())], "lost"),
+        ("a file that is not YAML", vec![("KUBECONFIG", garbage.as_str())], "kubeconfig"),
         ("a file without a context", vec![("KUBECONFIG", empty.as_str())], "current-context"),
     ] {
         let mut all = vec![listen, ("HOME", folder.as_str())];
         all.extend(variables);
-        let ended = run(&["run"], &all).await;
-        assert_refused(what, &ended, 1, &[text]);
-        assert!(!ended.stderr.contains("s3cret"), "{}", ended.stderr);
+        let output = run(&["run"], &all).await;
+        assert_fails(what, &output, 1, &[text]);
+        assert!(!output.stderr.contains("s3cret"), "{}", output.stderr);
     }
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-/// A new folder in the usual place.
-fn tempfile_folder() -> String {
+/// A new temporary folder.
+fn temporary_folder() -> String {
     let folder = std::env::temp_dir().join(format!("groupattr-process-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     folder.display().to_string()
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_said_in_one_line() {
+async fn a_port_in_use_is_reported_in_one_line() {
     let world = World::new().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().to_string();
     let launch = world.launch(&[]);
     let kubeconfig = launch.kubeconfig.display().to_string();
-    let ended = run(&["run", "--listen", &port], &[("KUBECONFIG", &kubeconfig)]).await;
-    assert_refused("a port in use", &ended, 1, &[&port, "--listen"]);
+    let output = run(&["run", "--listen", &port], &[("KUBECONFIG", &kubeconfig)]).await;
+    assert_fails("a port in use", &output, 1, &[&port, "--listen"]);
 }

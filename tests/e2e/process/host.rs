@@ -1,27 +1,27 @@
-//! What it asks of the machine or the image that it runs in, and what it leaves there.
+//! What the process needs from its host or image, and what it leaves there.
 
 use std::process::Command;
 
 use testbed::OperatorProcess;
 use testbed::ports::free_port;
 
-use super::command_line::assert_refused;
+use super::command_line::assert_fails;
 use super::run;
-use crate::world::{SOON, World};
+use crate::world::{DEADLINE, World};
 
 #[tokio::test]
-async fn the_process_leaves_no_core_dump() {
+async fn core_dumps_are_disabled() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", operator.pid())).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     let numbers: Vec<_> = core.split_whitespace().skip(4).take(2).collect();
-    assert_eq!(numbers, ["0", "0"], "neither now nor raised later: {core}");
+    assert_eq!(numbers, ["0", "0"], "both the soft and the hard limit must be 0: {core}");
 }
 
-/// As shells and container runtimes start it, with few; each call under way is a connection.
+/// Shells and container runtimes start it with a low soft limit, and each call in flight needs a connection.
 #[tokio::test]
-async fn it_may_open_as_many_files_as_the_machine_allows() {
+async fn the_open_file_limit_is_raised_to_its_maximum() {
     let world = World::new().await;
     let (launch, port) = (world.launch(&[]), free_port());
     let mut command = Command::new("sh");
@@ -31,7 +31,7 @@ async fn it_may_open_as_many_files_as_the_machine_allows() {
         .args(&launch.args)
         .env("KUBECONFIG", &launch.kubeconfig);
     let operator = OperatorProcess::spawn(command, port).unwrap();
-    operator.ready(SOON).await;
+    operator.ready(DEADLINE).await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", operator.pid())).unwrap();
     let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     let numbers: Vec<_> = files.split_whitespace().skip(3).take(2).collect();
@@ -39,11 +39,16 @@ async fn it_may_open_as_many_files_as_the_machine_allows() {
 }
 
 #[tokio::test]
-async fn without_certificate_authorities_it_ends_with_one_line_that_says_what_to_install() {
+async fn without_ca_certificates_it_exits_with_one_line_that_says_what_to_install() {
     let world = World::new().await;
     let kubeconfig = world.launch(&[]).kubeconfig.display().to_string();
     let nowhere = [("SSL_CERT_FILE", "/nonexistent/ca.pem"), ("SSL_CERT_DIR", "/nonexistent")];
     let variables = [("KUBECONFIG", kubeconfig.as_str()), nowhere[0], nowhere[1]];
-    let ended = run(&["run", "--listen=127.0.0.1:0"], &variables).await;
-    assert_refused("no authorities", &ended, 1, &["no CA certificates", "ca-certificates", "SSL_CERT_FILE"]);
+    let output = run(&["run", "--listen=127.0.0.1:0"], &variables).await;
+    assert_fails(
+        "no CA certificates",
+        &output,
+        1,
+        &["no CA certificates", "ca-certificates", "SSL_CERT_FILE"],
+    );
 }

@@ -1,13 +1,13 @@
-//! The log.
+//! What the process logs.
 
 use serde_json::Value;
 use testbed::until;
 
 use super::log_of;
-use crate::world::{SOON, World};
+use crate::world::{DEADLINE, World};
 
 #[tokio::test]
-async fn the_log_has_one_json_line_for_each_attempt_and_one_for_each_end() {
+async fn the_log_has_one_json_line_per_attempt_and_per_finished_reset() {
     let world = World::new().await;
     for group in ["@TGS#a", "@TGS#b"] {
         world.room(group);
@@ -21,13 +21,13 @@ async fn the_log_has_one_json_line_for_each_attempt_and_one_for_each_end() {
     );
     world.reset("a", "@TGS#a", "  requestID: show-1").await;
     world.reset("b", "@TGS#b", "  requestID: show-2").await;
-    let ended = [world.reset_is("a", "Cleared").await, world.reset_is("b", "Cleared").await];
-    for reset in &ended {
+    let finished = [world.reset_is("a", "Cleared").await, world.reset_is("b", "Cleared").await];
+    for reset in &finished {
         let name = reset["metadata"]["name"].as_str().unwrap();
         operator
             .wait_for_log(
                 &format!("\"reset ended\",\"namespace\":\"{}\",\"reset\":\"{name}\"", world.namespace),
-                SOON,
+                DEADLINE,
             )
             .await;
     }
@@ -65,24 +65,24 @@ async fn the_log_has_one_json_line_for_each_attempt_and_one_for_each_end() {
 }
 
 #[tokio::test]
-async fn a_debug_log_says_why_nothing_happens_and_what_a_check_of_an_app_gave() {
+async fn debug_logs_say_why_a_reset_waits_and_what_a_probe_found() {
     let world = World::new().await;
     world.room("@TGS#a");
     let operator = world.operator(&["--log-filter=debug"]).await;
-    let said = async |message: &str, field: &str, value: &str| {
+    let logged = async |message: &str, field: &str, value: &str| {
         let what = format!("{message:?} with {field} {value}");
-        until(SOON, &what, || async {
+        until(DEADLINE, &what, || async {
             log_of(&operator).into_iter().find(|line| line["message"] == message && line[field] == value)
         })
         .await
     };
     world.app("  suspend: true").await;
     world.reset("a", "@TGS#a", "").await;
-    let waits = said("nothing to do for now", "app", "Suspended").await;
+    let waits = logged("nothing to do for now", "app", "Suspended").await;
     assert_eq!((&waits["level"], &waits["reset"]), (&"DEBUG".into(), &"a".into()), "{waits}");
     world.patch("chatapp", "default", "{\"suspend\":false}").await;
     world.reset_is("a", "Cleared").await;
-    let checked = said("app checked", "name", "default").await;
+    let checked = logged("app checked", "name", "default").await;
     assert_eq!(
         (&checked["level"], &checked["class"]),
         (&"DEBUG".into(), &"group_not_found".into()),

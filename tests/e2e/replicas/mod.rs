@@ -1,13 +1,13 @@
-//! Two replicas on a bad day: at most one of them calls, the other takes over in time, and nothing is sent twice.
+//! Two replicas under faults: at most one of them calls, failover is timely, and nothing is sent twice.
 //!
 //! | question | file |
 //! |---|---|
-//! | the leader is killed, frozen or cut off: who calls, and when? | `take_over` |
-//! | two want the same lease: how many get it? | `race` |
-//! | the clock of one of them is wrong: what follows? | `clocks`, with the shim in `clock.c` |
-//! | everything at once, and both are replaced in the middle: is the limit kept? | `crowd` |
+//! | who calls, and when, after the leader is killed, frozen or cut off? | `failover` |
+//! | how many of two candidates get the lease? | `lease_race` |
+//! | what if the clock of a replica is wrong? | `clock_skew`, with the shim in `clock.c` |
+//! | does the rate limit hold while both replicas are replaced under load? | `rollout` |
 
-mod clocks;
-mod crowd;
-mod race;
-mod take_over;
+mod clock_skew;
+mod failover;
+mod lease_race;
+mod rollout;

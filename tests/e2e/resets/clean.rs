@@ -1,12 +1,12 @@
-//! A reset that meets no trouble: its two writes, and nothing after them.
+//! A clean reset: its two writes, and nothing afterwards.
 
 use serde_json::json;
 
 use super::RESETS;
-use crate::world::{APP_ID, SOON, World, numbered};
+use crate::world::{APP_ID, DEADLINE, World, numbered};
 
 #[tokio::test]
-async fn a_clean_reset_costs_two_writes_and_no_read_and_nothing_ever_after() {
+async fn a_clean_reset_costs_two_writes_no_read_and_nothing_afterwards() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("").await;
@@ -16,7 +16,7 @@ async fn a_clean_reset_costs_two_writes_and_no_read_and_nothing_ever_after() {
         world.room(group);
     }
     world.many_resets(resets.clone()).await;
-    world.until_cleared(5, SOON).await;
+    world.until_cleared(5, DEADLINE).await;
     for (name, group) in &resets {
         let verbs = verbs(&world, name).await;
         assert_eq!(verbs, ["update status", "update status"], "{name}");
@@ -32,20 +32,20 @@ async fn a_clean_reset_costs_two_writes_and_no_read_and_nothing_ever_after() {
         assert_eq!(status["lastAttempt"]["sdkAppID"], APP_ID);
         assert_eq!(status["lastAttempt"]["host"], world.vendor.address().to_string());
     }
-    assert_eq!(world.requests("secrets", "chat").await.len(), 1, "one read of the Secret for all");
-    assert_eq!(world.events("GroupAttributeReset", "clean-0").await, [], "no event on the good path");
+    assert_eq!(world.requests("secrets", "chat").await.len(), 1, "one read of the Secret serves all resets");
+    assert_eq!(world.events("GroupAttributeReset", "clean-0").await, [], "no event for a clean success");
 
-    // The next process lists them, and that is all.
+    // The next process lists them and does nothing else.
     operator.terminate();
-    assert!(operator.wait_exit(SOON).await.success());
+    assert!(operator.wait_exit(DEADLINE).await.success());
     let next = world.operator(&[]).await;
     world.marker("after-restart").await;
     for (name, group) in &resets {
-        assert_eq!(verbs(&world, name).await.len(), 2, "{name} was touched after its end");
+        assert_eq!(verbs(&world, name).await.len(), 2, "{name} was touched after it finished");
         assert_eq!(world.calls(group), 1);
     }
 
-    // An edit is followed by one write that says so.
+    // An edit costs one write, for observedGeneration.
     world.patch("gar", "clean-0", "{\"backoffLimit\":3,\"activeDeadlineSeconds\":1,\"suspend\":true}").await;
     let edited = world.reset_is("clean-0", "Cleared").await;
     assert_eq!(
@@ -56,14 +56,14 @@ async fn a_clean_reset_costs_two_writes_and_no_read_and_nothing_ever_after() {
     assert_eq!(verbs(&world, "clean-0").await.len(), 3);
     assert_eq!(world.calls("@TGS#clean-0"), 1);
 
-    // Labels are not the spec: nothing at all.
+    // A label is not part of the spec and costs nothing.
     assert!(world.kubectl(&["label", "gar", "clean-1", "show=over"]).await.ok);
     world.marker("after-label").await;
     assert_eq!(verbs(&world, "clean-1").await.len(), 2);
     world.check(&[&next]).await;
 }
 
-/// What the operator asked of the API server about one reset.
+/// The operator's requests for one reset.
 async fn verbs(world: &World, name: &str) -> Vec<String> {
     let requests = world.requests(RESETS, name).await;
     requests.iter().map(|event| format!("{} {}", event.verb, event.subresource)).collect()

@@ -1,4 +1,4 @@
-//! Edits, deletions, and others who write all the time.
+//! Edits, deletions, and other writers.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use testbed::until;
 use testbed::vendor::{Misbehaviour, When};
 
 use super::RESETS;
-use crate::world::replicas::ALONE;
-use crate::world::{self, SOON, World, message_of, numbered};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{self, DEADLINE, World, message_of, numbered};
 
 #[tokio::test]
-async fn an_edit_is_observed_whatever_the_reset_waits_for() {
+async fn an_edit_is_observed_in_every_waiting_state() {
     let world = World::new().await;
     world.secret("chat", world::KEY).await;
     for (account, name) in (1_500_000_001..).zip(["retrying", "verifying"]) {
         world.app_with_room(name, account, "").await;
     }
-    left_retrying(&world).await;
+    store_retrying_status(&world).await;
     let operator = world.operator(&[]).await;
     for name in ["retrying", "verifying"] {
         world.until_reason("chatapp", name, "Ready", "Verified").await;
@@ -31,7 +31,7 @@ async fn an_edit_is_observed_whatever_the_reset_waits_for() {
     world.reset("missing", "@TGS#missing", "").await;
     world.reset_of_app("asleep", "  suspend: true").await;
     world.reset_is("verifying", "Verifying").await;
-    // So that it is not read back meanwhile.
+    // Keeps it from being read back in the meantime.
     world.vendor.go_down();
     for (name, reason) in [
         ("retrying", "RetryScheduled"),
@@ -41,7 +41,7 @@ async fn an_edit_is_observed_whatever_the_reset_waits_for() {
     ] {
         let before = world.reset_is(name, reason).await["status"].clone();
         world.patch("gar", name, "{\"backoffLimit\":19}").await;
-        // Of the present generation, and nothing else has changed.
+        // Only the observed generation changes.
         let after = world.reset_is(name, reason).await;
         assert_eq!(
             (&after["metadata"]["generation"], &after["status"]["observedGeneration"]),
@@ -60,8 +60,8 @@ async fn an_edit_is_observed_whatever_the_reset_waits_for() {
     world.check(&[&operator]).await;
 }
 
-/// A reset as a process that ended has left it: its next attempt is minutes away, and there is time to edit it.
-async fn left_retrying(world: &World) {
+/// A reset as left by an earlier process: its next attempt is minutes away, which leaves time to edit it.
+async fn store_retrying_status(world: &World) {
     world.reset_of_app("retrying", "  backoffLimit: 10").await;
     let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
     let next = now + SignedDuration::from_mins(4);
@@ -80,13 +80,13 @@ async fn left_retrying(world: &World) {
 }
 
 #[tokio::test]
-async fn an_object_that_is_being_deleted_starts_nothing() {
+async fn a_terminating_reset_starts_no_attempt() {
     let world = World::new().await;
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.room("@TGS#held");
     world.reset("held", "@TGS#held", "").await;
     world.reset_is("held", "AppNotFound").await;
-    // Somebody else's finalizer holds it.
+    // Another controller's finalizer holds it.
     let hold = "{\"metadata\":{\"finalizers\":[\"example.com/hold\"]}}";
     assert!(world.kubectl(&["patch", "gar", "held", "--type=merge", "-p", hold]).await.ok);
     assert!(world.kubectl(&["delete", "gar", "held", "--wait=false"]).await.ok);
@@ -98,20 +98,21 @@ async fn an_object_that_is_being_deleted_starts_nothing() {
     world.patch("gar", "held", "{\"suspend\":false}").await;
     world.marker("after-edits").await;
     assert_eq!(world.calls("@TGS#held"), 0);
-    assert_eq!(world.requests(RESETS, "held").await.len(), written, "something was written about it");
+    assert_eq!(world.requests(RESETS, "held").await.len(), written, "the operator wrote its status");
     let release = "{\"metadata\":{\"finalizers\":null}}";
     assert!(world.kubectl(&["patch", "gar", "held", "--type=merge", "-p", release]).await.ok);
-    until(SOON, "its end", || async { world.object("gar", "held").await.is_none().then_some(()) }).await;
+    until(DEADLINE, "it to be gone", || async { world.object("gar", "held").await.is_none().then_some(()) })
+        .await;
     world.check(&[&operator]).await;
 }
 
 #[tokio::test]
-async fn another_writer_who_edits_all_the_time_delays_nobody_for_ever() {
+async fn constant_edits_by_another_writer_starve_no_reset() {
     let world = World::new().await;
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app("  limits: { callsPerSecond: 10 }").await;
     world.app_is("Verified").await;
-    // Long enough for an edit to come between the intent and the outcome.
+    // Slow enough for an edit to land between intent and outcome.
     world.vendor.set_latency(Duration::from_millis(600), Duration::from_millis(600));
     let resets = numbered("edited", 50);
     for (_, group) in &resets {
@@ -122,13 +123,14 @@ async fn another_writer_who_edits_all_the_time_delays_nobody_for_ever() {
     let api: Api<DynamicObject> =
         Api::namespaced_with(world.client.clone(), &world.namespace, &ApiResource::from_gvk(&kind));
     let mut edits = 0_u32;
-    let cleared = async { world.until_cleared(50, SOON).await };
+    let cleared = async { world.until_cleared(50, DEADLINE).await };
     let editing = async {
         let mut tick = tokio::time::interval(Duration::from_millis(50));
         loop {
             tick.tick().await;
             let (name, _) = &resets[usize::try_from(edits).unwrap() * 7 % 50];
-            let edit = json!({"metadata": {"labels": {"edit": edits.to_string()}}, "spec": {"backoffLimit": edits % 20}});
+            let labels = json!({"edit": edits.to_string()});
+            let edit = json!({"metadata": {"labels": labels}, "spec": {"backoffLimit": edits % 20}});
             api.patch(name, &PatchParams::default(), &Patch::Merge(&edit)).await.unwrap();
             edits += 1;
         }
@@ -139,7 +141,7 @@ async fn another_writer_who_edits_all_the_time_delays_nobody_for_ever() {
     }
     assert!(edits > 40, "{edits} edits");
     let conflicts = operator.metric("groupattr_api_writes", &[("result", "conflict")]).await;
-    assert!(conflicts.unwrap_or_default() >= 1.0, "not once did an edit come in between");
+    assert!(conflicts.unwrap_or_default() >= 1.0, "no edit ever caused a conflict");
     for (name, group) in &resets {
         let object = world.reset_is(name, "Cleared").await;
         assert_eq!(world.calls(group), 1, "{name}");

@@ -1,11 +1,11 @@
-//! What a user sees of a reset, from apply to its final status and after it.
+//! What a user sees of a reset, from `kubectl apply` to its final status and beyond.
 //!
 //! | question | file |
 //! |---|---|
 //! | what does a clean reset cost? | `clean` |
-//! | what is a request, and when is it sent again? | `requests` |
-//! | what do `kubectl` and other tools see of each state? | `tools` |
-//! | what becomes of an edit, and of a deletion? | `edits` |
+//! | what is a request, and when is a group cleared again? | `requests` |
+//! | what do `kubectl` and other tools see in each state? | `tools` |
+//! | what do edits and deletions do? | `edits` |
 //! | how large does a status get? | `size` |
 
 mod clean;
@@ -20,12 +20,13 @@ use crate::world::{World, reason_of};
 
 const RESETS: &str = "groupattributeresets";
 
-async fn ask(world: &World, name: &str, request: &str) {
+/// Asks for a new request.
+async fn set_request(world: &World, name: &str, request: &str) {
     world.merge("gar", name, &json!({"spec": {"requestID": request}})).await;
 }
 
-/// Waits until the status is about this request, for the present spec, with this reason.
-async fn answered(world: &World, name: &str, request: &str, reason: &str) -> Value {
+/// Waits until the status shows this request and reason, for the current generation.
+async fn request_is(world: &World, name: &str, request: &str, reason: &str) -> Value {
     world
         .reset_where(name, &format!("{request}/{reason}"), |object| {
             object["status"]["requestID"] == request

@@ -1,13 +1,13 @@
-//! A status stays small, and so do the API server's notes about it.
+//! The size of a status and of its `managedFields`.
 
 use serde_json::{Value, json};
 use testbed::vendor::{Misbehaviour, When};
 
-use super::{answered, ask};
-use crate::world::{SOON, World};
+use super::{request_is, set_request};
+use crate::world::{DEADLINE, World};
 
 #[tokio::test]
-async fn a_status_with_everything_at_its_longest_fits_into_8_kib() {
+async fn the_largest_possible_status_fits_into_8_kib() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("  limits: { groupIntervalMilliseconds: 200 }").await;
@@ -17,14 +17,14 @@ async fn a_status_with_everything_at_its_longest_fits_into_8_kib() {
     world.room(&group);
     world.reset("long", &group, &format!("  requestID: \"{}\"", request(1))).await;
     for number in 2..=6 {
-        answered(&world, "long", &request(number - 1), "Cleared").await;
-        ask(&world, "long", &request(number)).await;
+        request_is(&world, "long", &request(number - 1), "Cleared").await;
+        set_request(&world, "long", &request(number)).await;
     }
-    answered(&world, "long", &request(6), "Cleared").await;
-    let said = json!({"ActionStatus": "FAIL", "ErrorCode": 10002, "ErrorInfo": "\"\\é房".repeat(100)});
-    world.vendor.script(When::clear().of(&group).times(1), Misbehaviour::WrongBody(said.to_string()));
-    ask(&world, "long", &request(7)).await;
-    let object = answered(&world, "long", &request(7), "Verifying").await;
+    request_is(&world, "long", &request(6), "Cleared").await;
+    let body = json!({"ActionStatus": "FAIL", "ErrorCode": 10002, "ErrorInfo": "\"\\é房".repeat(100)});
+    world.vendor.script(When::clear().of(&group).times(1), Misbehaviour::WrongBody(body.to_string()));
+    set_request(&world, "long", &request(7)).await;
+    let object = request_is(&world, "long", &request(7), "Verifying").await;
     let mut status = object["status"].clone();
     for field in ["pendingAttempt", "lastAttempt"] {
         assert!(status[field].is_object(), "{status:#}");
@@ -34,7 +34,7 @@ async fn a_status_with_everything_at_its_longest_fits_into_8_kib() {
     assert!((250..=256).contains(&info.len()), "{} bytes", info.len());
     assert!(status.to_string().len() <= 8192);
 
-    // The same with every text as long as the CRD allows.
+    // The same with every string as long as the CRD allows.
     let crd = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/crds/groupattributeresets.yaml"))
         .unwrap();
     let crd: Value = serde_saphyr::from_str(&crd).unwrap();
@@ -42,30 +42,30 @@ async fn a_status_with_everything_at_its_longest_fits_into_8_kib() {
     stretch(&mut status, schema);
     let length = status.to_string().len();
     assert!((5000..=8192).contains(&length), "{length} bytes");
-    answered(&world, "long", &request(7), "VerifiedEmpty").await;
+    request_is(&world, "long", &request(7), "VerifiedEmpty").await;
     world.check(&[&operator]).await;
 }
 
 #[tokio::test]
-async fn the_api_server_keeps_one_line_about_who_wrote_a_status() {
+async fn managed_fields_hold_one_entry_for_the_whole_status() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("").await;
     world.app_is("Verified").await;
     world.room("@TGS#room");
     world.reset("plain", "@TGS#room", "").await;
-    world.until_cleared(1, SOON).await;
+    world.until_cleared(1, DEADLINE).await;
     let object = world.object("gar", "plain").await.unwrap();
-    let notes = object["metadata"]["managedFields"].as_array().unwrap();
-    let of_status: Vec<_> = notes.iter().filter(|note| note["subresource"] == "status").collect();
-    let [note] = of_status[..] else { panic!("{of_status:#?}") };
-    assert_eq!(note["fieldsV1"], json!({"f:status": {}}));
+    let managers = object["metadata"]["managedFields"].as_array().unwrap();
+    let of_status: Vec<_> = managers.iter().filter(|manager| manager["subresource"] == "status").collect();
+    let [manager] = of_status[..] else { panic!("{of_status:#?}") };
+    assert_eq!(manager["fieldsV1"], json!({"f:status": {}}));
     let length = object.to_string().len();
     assert!(length <= 2048, "{length} bytes");
     world.check(&[&operator]).await;
 }
 
-/// Makes every text as long as its schema allows; times stay times.
+/// Pads every string to the length that its schema allows, except timestamps and enums.
 fn stretch(value: &mut Value, schema: &Value) {
     match value {
         Value::String(text) if schema["format"].is_null() && schema["enum"].is_null() => {

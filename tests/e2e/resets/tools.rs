@@ -1,41 +1,41 @@
-//! What scripts, tools and the table of `kubectl get` can tell of a reset.
+//! What `kubectl wait`, kstatus and `kubectl get` report about a reset.
 
 use testbed::kstatus::{Status, kstatus};
 use testbed::until_ok;
 use testbed::vendor::{Misbehaviour, When};
 
-use crate::world::{self, SOON, World};
+use crate::world::{self, DEADLINE, World};
 
 #[tokio::test]
-async fn scripts_and_tools_can_tell_every_state() {
+async fn kubectl_wait_and_kstatus_report_every_state() {
     let world = World::new().await;
     world.secret("chat", world::KEY).await;
-    let waiters = async |name: &str, what: &str, patience: &str| {
+    let wait = async |name: &str, what: &str, timeout: &str| {
         let target = format!("gar/{name}");
-        let (what, patience) = (format!("--for={what}"), format!("--timeout={patience}"));
-        world.kubectl(&["wait", &target, &what, &patience]).await.ok
+        let (what, timeout) = (format!("--for={what}"), format!("--timeout={timeout}"));
+        world.kubectl(&["wait", &target, &what, &timeout]).await.ok
     };
-    let now = async |name: &str| {
+    let conditions_met = async |name: &str| {
         let mut met = Vec::new();
         for what in ["condition=Finished", "condition=Succeeded", "condition=Succeeded=false"] {
-            if waiters(name, what, "0s").await {
+            if wait(name, what, "0s").await {
                 met.push(what);
             }
         }
         met
     };
 
-    // Nobody is there yet.
+    // No operator runs yet.
     for name in ["good", "bad"] {
         world.app_with_room(name, if name == "good" { 1_500_000_001 } else { 1_500_000_002 }, "").await;
         world.reset_of_app(name, "").await;
     }
     world.vendor.remove_room(1_500_000_002, "@TGS#bad");
-    let unseen = world.object("gar", "good").await.unwrap();
-    assert_eq!(kstatus(&unseen), Status::InProgress);
-    assert_eq!(now("good").await, [""; 0]);
+    let unobserved = world.object("gar", "good").await.unwrap();
+    assert_eq!(kstatus(&unobserved), Status::InProgress);
+    assert_eq!(conditions_met("good").await, [""; 0]);
 
-    // Who waits from the beginning is told, at either end.
+    // Scripts that wait from the beginning see either result.
     let operator = async {
         let operator = world.operator(&[]).await;
         world.reset_is("good", "Cleared").await;
@@ -44,21 +44,21 @@ async fn scripts_and_tools_can_tell_every_state() {
     let reason = "jsonpath={.status.conditions[?(@.type==\"Succeeded\")].reason}=Cleared";
     let (operator, finished, succeeded, by_reason, bad_finished, bad_failed) = tokio::join!(
         operator,
-        waiters("good", "condition=Finished", "30s"),
-        waiters("good", "condition=Succeeded", "30s"),
-        waiters("good", reason, "30s"),
-        waiters("bad", "condition=Finished", "30s"),
-        waiters("bad", "condition=Succeeded=false", "30s"),
+        wait("good", "condition=Finished", "30s"),
+        wait("good", "condition=Succeeded", "30s"),
+        wait("good", reason, "30s"),
+        wait("bad", "condition=Finished", "30s"),
+        wait("bad", "condition=Succeeded=false", "30s"),
     );
     assert_eq!((finished, succeeded, by_reason, bad_finished, bad_failed), (true, true, true, true, true));
-    assert_eq!(now("good").await, ["condition=Finished", "condition=Succeeded"]);
-    assert_eq!(now("bad").await, ["condition=Finished", "condition=Succeeded=false"]);
-    assert!(waiters("good", "condition=Ready", "0s").await && !waiters("bad", "condition=Ready", "0s").await);
+    assert_eq!(conditions_met("good").await, ["condition=Finished", "condition=Succeeded"]);
+    assert_eq!(conditions_met("bad").await, ["condition=Finished", "condition=Succeeded=false"]);
+    assert!(wait("good", "condition=Ready", "0s").await && !wait("bad", "condition=Ready", "0s").await);
     let bad = world.reset_is("bad", "GroupNotFound").await;
     assert_eq!(kstatus(&bad), Status::Failed);
     assert_eq!(kstatus(&world.object("gar", "good").await.unwrap()), Status::Current);
 
-    // What has not ended: waiting, suspended, sending, to be tried again, being looked into.
+    // The states that are not final.
     let states = [
         ("waiting", "AppNotFound", ""),
         ("suspended", "Suspended", "  suspend: true"),
@@ -83,29 +83,29 @@ async fn scripts_and_tools_can_tell_every_state() {
         let object = world.reset_is(name, reason).await;
         assert_eq!(kstatus(&object), Status::InProgress, "{name}");
     }
-    // Once the others are where they should be, nobody is there to answer.
+    // Once the others are in their states, the vendor goes down.
     world.vendor.go_down();
     world.reset_of_app("retrying", "").await;
     let retrying = world.reset_is("retrying", "RetryScheduled").await;
     assert_eq!(kstatus(&retrying), Status::InProgress);
     for (name, ..) in states {
-        assert_eq!(now(name).await, [""; 0], "{name}");
+        assert_eq!(conditions_met(name).await, [""; 0], "{name}");
     }
 
-    // Edited, and nobody there to see it.
+    // An edit while no operator runs.
     operator.kill9();
     world.patch("gar", "good", "{\"backoffLimit\":1}").await;
     let edited = world.object("gar", "good").await.unwrap();
     assert_eq!(kstatus(&edited), Status::InProgress);
-    assert_eq!(now("good").await, [""; 0]);
+    assert_eq!(conditions_met("good").await, [""; 0]);
     let next = world.operator(&[]).await;
     world.reset_is("good", "Cleared").await;
-    assert_eq!(now("good").await, ["condition=Finished", "condition=Succeeded"]);
+    assert_eq!(conditions_met("good").await, ["condition=Finished", "condition=Succeeded"]);
     world.check(&[&operator, &next]).await;
 }
 
 #[tokio::test]
-async fn the_table_shows_what_came_of_it() {
+async fn kubectl_get_shows_the_outcome() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.app("").await;
@@ -115,7 +115,7 @@ async fn the_table_shows_what_came_of_it() {
     world.reset("missing", "@TGS#missing", "").await;
     world.reset_is("shown", "Cleared").await;
     world.reset_is("missing", "GroupNotFound").await;
-    let rows = until_ok(SOON, "both rows", || async {
+    let rows = until_ok(DEADLINE, "both rows", || async {
         let shown = world.kubectl(&["get", "gar", "-o", "wide", "--no-headers"]).await.stdout;
         let rows: Vec<String> = shown.lines().map(str::to_owned).collect();
         if rows.len() == 2 { Ok(rows) } else { Err(shown) }

@@ -1,4 +1,4 @@
-//! Every kind of trouble, and then a search of everything that can be seen from outside.
+//! Provokes every kind of failure, then searches everything that is visible from outside.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use testbed::vendor::{Misbehaviour, When};
 use testbed::{OperatorProcess, Vendor, until, until_ok};
 
 use super::search::Needles;
-use crate::world::{self, APP_ID, KEY, SOON, World, chat_app};
+use crate::world::{self, APP_ID, DEADLINE, KEY, World, chat_app};
 
-/// A key that the vendor does not accept. It is as secret as the right one.
+/// A key that the vendor rejects, which is just as secret as the right one.
 const WRONG_KEY: &str = "bad0cafe9bad0cafe8bad0cafe7bad0cafe6bad0cafe5bad0cafe4bad0cafe33";
 
-/// A room for each kind of trouble, each with an account of its own so that no circuit hides another.
-fn troubles(echoes: [String; 3], elsewhere: &str) -> Vec<(&'static str, Misbehaviour)> {
+/// One room per kind of failure, each with its own account so that one circuit does not hide another.
+fn failures(echoes: [String; 3], elsewhere: &str) -> Vec<(&'static str, Misbehaviour)> {
     let [whole, half, wrapped] = echoes;
     let hostile = |code: i64, text: &str| {
         let body = serde_json::json!({"ActionStatus": "FAIL", "ErrorCode": code, "ErrorInfo": text, "RequestId": text});
@@ -48,7 +48,7 @@ fn troubles(echoes: [String; 3], elsewhere: &str) -> Vec<(&'static str, Misbehav
 }
 
 #[tokio::test]
-async fn neither_key_nor_signature_nor_signed_query_ever_leaves_the_process() {
+async fn no_key_signature_or_signed_query_leaves_the_process() {
     let world = World::new().await;
     let elsewhere = Vendor::start().unwrap();
     let distrusted = Vendor::start_tls().unwrap();
@@ -68,15 +68,15 @@ async fn neither_key_nor_signature_nor_signed_query_ever_leaves_the_process() {
     );
     let operator = world.operator(&allowed.iter().map(String::as_str).collect::<Vec<_>>()).await;
 
-    // A success first: it shows what a signature and a signed query look like.
+    // A success first, which provides a signature and a signed query.
     world.room("@TGS#clean");
     world.app("").await;
     world.reset("clean", "@TGS#clean", "").await;
     world.reset_is("clean", "Cleared").await;
 
-    // Accounts of their own; the signature of each is known once it is verified, and the vendor echoes it.
+    // One account per failure. Its signature is known once it is verified, and the vendor will echo it.
     let names: Vec<_> =
-        troubles([const { String::new() }; 3], "").into_iter().map(|(name, _)| name).collect();
+        failures([const { String::new() }; 3], "").into_iter().map(|(name, _)| name).collect();
     for (account, name) in (1_u64..).zip(&names) {
         world.vendor.account(account, KEY, &["administrator"]);
         world.vendor.room(account, &format!("@TGS#{name}"), &[("seat1", "ann")]);
@@ -99,7 +99,7 @@ async fn neither_key_nor_signature_nor_signed_query_ever_leaves_the_process() {
             format!("bad signature {}", &sig[sig.len() / 2..]),
             format!("at {}", STANDARD_NO_PAD.encode(&probe.raw_query)),
         ];
-        let misbehaviour = troubles(echoes, &elsewhere.url()).remove(place).1;
+        let misbehaviour = failures(echoes, &elsewhere.url()).remove(place).1;
         world.vendor.script(When::clear().by(account).times(1), misbehaviour);
     }
     for name in names.iter().chain(&["wrong", "distrusted", "refused", "nameless"]) {
@@ -114,19 +114,19 @@ async fn neither_key_nor_signature_nor_signed_query_ever_leaves_the_process() {
     ] {
         world.until_reason("chatapp", name, "Ready", reason).await;
     }
-    // Each trouble has happened, and has been written down.
+    // Each failure has happened and is recorded.
     for name in &names {
-        until_ok(SOON, &format!("the attempt of {name} to be recorded"), || async {
+        until_ok(DEADLINE, &format!("the attempt of {name} to be recorded"), || async {
             let reset = world.object("gar", name).await.unwrap_or_default();
             let last = &reset["status"]["lastAttempt"];
             if last["completionTime"].is_string() { Ok(()) } else { Err(reset["status"].to_string()) }
         })
         .await;
     }
-    // And has been settled: reads see the same signature.
+    // These are also settled: read-backs use the same signature.
     let settled = ["echo", "echo-half", "echo-base64", "echo-account", "page", "gateway", "redirect"];
     for name in settled {
-        until(SOON, &format!("{name} to end"), || async {
+        until(DEADLINE, &format!("{name} to finish"), || async {
             let reset = world.object("gar", name).await?;
             let finished = world::condition_of(&reset, "Finished")?["status"] == "True";
             finished.then_some(())
@@ -134,16 +134,16 @@ async fn neither_key_nor_signature_nor_signed_query_ever_leaves_the_process() {
         .await;
     }
     assert!(elsewhere.connections() == 0, "a redirect was followed");
-    assert!(distrusted.journal().is_empty(), "something was sent to a host that is not trusted");
+    assert!(distrusted.journal().is_empty(), "a request was sent to a host with an untrusted certificate");
 
     let needles = needles(&world);
     let places = places(&world, &operator).await;
     for (place, text) in &places {
-        assert!(!text.is_empty(), "nothing to search in: {place}");
+        assert!(!text.is_empty(), "{place} is empty");
         let found = needles.found_in(text);
-        assert!(found.is_empty(), "{place} gives away {found:?}");
+        assert!(found.is_empty(), "{place} leaks {found:?}");
     }
-    // The search has looked at the right places: what is no secret is there.
+    // The places contain what is not secret, so the right ones were searched.
     let text = |wanted: &str| &places.iter().find(|(place, _)| *place == wanted).unwrap().1;
     assert!(text("the log").contains("attempt ended"));
     assert!(text("the objects").contains("lastAttempt"));
@@ -154,24 +154,24 @@ async fn neither_key_nor_signature_nor_signed_query_ever_leaves_the_process() {
     assert!(text("the audit log").contains("groupattributeresets"));
     operator.terminate();
     assert_eq!(operator.wait_exit(Duration::from_secs(30)).await.code(), Some(0));
-    assert!(needles.found_in(&operator.logs()).is_empty(), "its last words give something away");
+    assert!(needles.found_in(&operator.logs()).is_empty(), "its shutdown log leaks a secret");
 }
 
-/// The keys, and every signature and every query that the vendor saw.
+/// The keys, and every signature and signed query that the vendor received.
 fn needles(world: &World) -> Needles {
     let journal = world.vendor.journal();
     let sigs: BTreeSet<&str> = journal.iter().filter_map(|call| call.parameter("usersig")).collect();
-    assert!(sigs.len() > 15, "each account has a signature of its own: {}", sigs.len());
+    assert!(sigs.len() > 15, "each account must have its own signature: {}", sigs.len());
     let mut secrets = vec![("the key", KEY), ("the wrong key", WRONG_KEY)];
     secrets.extend(sigs.into_iter().map(|sig| ("a signature", sig)));
-    // Of a query, only the part with the signature is secret; what stands before it is an account's number.
+    // A query is secret only from the signature on; the part before it names the account.
     let part = |query: &str| query.find("usersig=").map(|start| query[start..].to_owned());
     let queries: BTreeSet<String> = journal.iter().filter_map(|call| part(&call.raw_query)).collect();
     secrets.extend(queries.iter().map(|query| ("a signed query", query.as_str())));
     Needles::of(secrets)
 }
 
-/// Everything that somebody besides the process can see.
+/// Everything that is visible outside the process.
 async fn places(world: &World, operator: &OperatorProcess) -> Vec<(&'static str, String)> {
     world.plane.audit_marker().await.unwrap();
     let got = async |what: &str| {

@@ -1,4 +1,4 @@
-//! The search for a secret in all its forms.
+//! Searches text for a secret in any encoding.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -8,17 +8,17 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use crate::world::KEY;
 
-/// A piece of a secret of this length gives it away.
+/// The length of the pieces of a secret that are searched for.
 const PIECE: usize = 32;
 
-/// What must not be found, with the name of what it is a form of, by its first bytes.
+/// The encoded pieces of all secrets and what each one is, by their first bytes.
 pub(crate) struct Needles(HashMap<Vec<u8>, Vec<(String, String)>>);
 
-/// How many bytes of a needle are looked up at once.
+/// How many first bytes of a needle are the key of the map.
 const START: usize = 16;
 
 impl Needles {
-    /// All forms of these secrets, piece by piece.
+    /// All encodings of all pieces of these secrets.
     pub(crate) fn of<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut seen = BTreeSet::new();
         let mut needles: HashMap<_, Vec<_>> = HashMap::new();
@@ -33,7 +33,7 @@ impl Needles {
         Self(needles)
     }
 
-    /// What of it stands in a text, in whatever case.
+    /// Which of them a text contains, ignoring case.
     pub(crate) fn found_in(&self, text: &str) -> BTreeSet<&str> {
         let text = text.to_ascii_lowercase().into_bytes();
         let mut found = BTreeSet::new();
@@ -49,13 +49,13 @@ impl Needles {
     }
 }
 
-/// A secret in pieces that overlap by half, so that a part of it is found as well.
+/// Splits a secret into pieces that overlap by half, so that a part of it is found as well.
 fn pieces(secret: &str) -> impl Iterator<Item = &str> {
     assert!(secret.is_ascii() && secret.len() >= PIECE, "too short to search for: {secret:?}");
     (0..=secret.len() - PIECE).step_by(PIECE / 2).map(|start| &secret[start..start + PIECE])
 }
 
-/// The same piece as it may be written, in lower case.
+/// The encodings of a piece, in lower case.
 fn forms(piece: &str) -> Vec<(&'static str, String)> {
     let hex = |before: &str| {
         piece.bytes().fold(String::new(), |mut text, byte| {
@@ -83,7 +83,7 @@ fn forms(piece: &str) -> Vec<(&'static str, String)> {
         ("a list of numbers", piece.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ")),
     ];
     for shift in 0..3 {
-        // The letters at either end depend on what stands beside the secret, so only those between are searched for.
+        // The characters at either end depend on the text around the secret, so only those between are searched for.
         let shifted = [&[0; 3][..shift], piece.as_bytes()].concat();
         let encoded = STANDARD_NO_PAD.encode(&shifted);
         let own = &encoded[(shift * 8).div_ceil(6)..shifted.len() * 8 / 6];
@@ -94,7 +94,7 @@ fn forms(piece: &str) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn the_search_finds_a_canary_in_each_disguise() {
+fn the_search_finds_a_secret_in_every_encoding() {
     let needles = Needles::of([("the canary", KEY)]);
     let query = "sdkappid=1400000000&identifier=administrator&usersig=eJw1jl0LgjAYhf*LrhXm";
     let queries = Needles::of([("the query", query)]);

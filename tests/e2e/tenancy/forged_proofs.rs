@@ -1,4 +1,4 @@
-//! To have a say in somebody else's limits, by a status that says that the vendor accepts one's key.
+//! Attack: influence another account's limits with a forged status that claims a verified key.
 
 use std::time::{Duration, Instant};
 
@@ -7,20 +7,20 @@ use serde_json::json;
 use testbed::until;
 
 use super::tenant::Tenant;
-use crate::world::replicas::ALONE;
-use crate::world::{APP_ID, KEY, SOON, World, chat_app, numbered};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{APP_ID, DEADLINE, KEY, World, chat_app, numbered};
 
 #[tokio::test]
-async fn a_forged_proof_has_no_say_in_the_limits_of_an_account_also_after_a_restart() {
+async fn a_forged_proof_does_not_affect_the_limits_of_an_account_even_after_a_restart() {
     const RESETS: usize = 30;
     let world = World::new().await;
     let other = world.neighbour().await;
-    let both = [format!("--watch-namespace={}", other.namespace), ALONE[0].to_owned()];
+    let both = [format!("--watch-namespace={}", other.namespace), NO_ELECTION[0].to_owned()];
     let both = both.each_ref().map(String::as_str);
     let operator = world.operator(&both).await;
     world.app("").await;
     world.app_is("Verified").await;
-    // A wrong key, the victim's account, and a limit that would stop it.
+    // A wrong key, the victim's account, and a limit that would slow it down.
     other.secret("chat", &KEY.replace('0', "1")).await;
     let limits = "  limits: { callsPerSecond: 1, groupIntervalMilliseconds: 60000 }";
     other.apply(&chat_app("thief", APP_ID, &world.vendor.url(), limits)).await;
@@ -36,7 +36,7 @@ async fn a_forged_proof_has_no_say_in_the_limits_of_an_account_also_after_a_rest
         world.rooms(&rooms);
         let begun = Instant::now();
         world.many_resets(rooms).await;
-        until(SOON, "all of them to be sent", || async {
+        until(DEADLINE, "all resets to be sent", || async {
             let of_name = |group: &String| group.contains(name);
             let clears = world.vendor.clears();
             let sent = clears.iter().filter(|call| call.group.as_ref().is_some_and(of_name)).count();
@@ -48,26 +48,26 @@ async fn a_forged_proof_has_no_say_in_the_limits_of_an_account_also_after_a_rest
     let running = send("running").await;
 
     operator.terminate();
-    operator.wait_exit(SOON).await;
+    operator.wait_exit(DEADLINE).await;
     tenant.forge("ChatApp", "thief", &forged).await;
     let next = world.operator(&both).await;
     let restarted = send("restarted").await;
     println!("{RESETS} resets took {running:.1?} beside it, and {restarted:.1?} after a restart");
-    // At one call a second they take half a minute.
+    // At one call a second they would take half a minute.
     let bound = Duration::from_secs(12);
     assert!(running < bound && restarted < bound, "{running:?} {restarted:?}");
-    // And it is found out at once, although none of its resets was ever sent.
+    // The forged status is corrected at once, although none of the app's resets was ever sent.
     other.until_reason("chatapp", "thief", "Ready", "CredentialsRejected").await;
     assert_eq!(next.exit_status(), None);
 }
 
-/// The stricter of two honest apps is heard after a restart as well, before anything is sent for it.
+/// The stricter of two valid apps also applies after a restart, before anything is sent for it.
 #[tokio::test]
-async fn the_lowest_limit_of_an_account_counts_after_a_restart() {
+async fn the_lowest_limit_of_an_account_applies_after_a_restart() {
     const RESETS: usize = 40;
     const LIMIT: usize = 5;
     let world = World::new().await;
-    let operator = world.operator(&ALONE).await;
+    let operator = world.operator(&NO_ELECTION).await;
     world.app("").await;
     let careful = format!("  limits: {{ callsPerSecond: {LIMIT} }}");
     world.apply(&chat_app("careful", APP_ID, &world.vendor.url(), &careful)).await;
@@ -75,15 +75,15 @@ async fn the_lowest_limit_of_an_account_counts_after_a_restart() {
         world.until_reason("chatapp", app, "Ready", "Verified").await;
     }
     operator.terminate();
-    operator.wait_exit(SOON).await;
+    operator.wait_exit(DEADLINE).await;
     let rooms = numbered("room", RESETS);
     world.rooms(&rooms);
     world.many_resets(rooms).await;
-    let _next = world.operator(&ALONE).await;
-    world.until_cleared(RESETS, SOON).await;
+    let _next = world.operator(&NO_ELECTION).await;
+    world.until_cleared(RESETS, DEADLINE).await;
     let clears = world.vendor.clears();
     let (first, last) = (clears[0].arrived, clears[RESETS - 1].arrived);
-    // Both apps are asked at the moment of the first call; what was sent until the answer came is a few.
+    // Both apps are probed at the time of the first call; only a few calls are sent before the answer.
     let shortest = Duration::from_secs((RESETS / LIMIT - 3) as u64);
     assert!(last - first >= shortest, "{RESETS} within {:?}", last - first);
 }

@@ -1,6 +1,8 @@
-//! To make a running operator forget, by writing statuses: what it sent, that it has ended, or whose permits are free.
+//! Attack: overwrite statuses to make a running operator forget what it sent, which resets are final, or
+//! which permits are free.
 //!
-//! The attacker has what a slip gives: `resources: ["*"]` in a Role of its own namespace. No admission policy helps here.
+//! The attacker has unintended permissions: `resources: ["*"]` in a Role of its namespace. No admission
+//! policy is installed.
 
 use std::time::{Duration, Instant};
 
@@ -10,10 +12,10 @@ use testbed::vendor::{Misbehaviour, When};
 use testbed::{OperatorProcess, until};
 
 use super::tenant::Tenant;
-use crate::world::replicas::ALONE;
-use crate::world::{APP_ID, KEY, SOON, World, chat_app, message_of, numbered, reason_of};
+use crate::world::replicas::NO_ELECTION;
+use crate::world::{APP_ID, DEADLINE, KEY, World, chat_app, message_of, numbered, reason_of};
 
-/// A namespace with an operator and an account that works, and somebody in it who may write statuses.
+/// A namespace with an operator, a working account, and a tenant who may write statuses.
 struct Attacked {
     world: World,
     tenant: Tenant,
@@ -23,9 +25,9 @@ struct Attacked {
 impl Attacked {
     async fn new() -> Self {
         let world = World::new().await;
-        // The oracles of a world believe what is stored, which is not the operator's own here.
-        world.skip_look_back();
-        let operator = world.operator(&ALONE).await;
+        // The oracles trust what is stored, and here somebody else writes it.
+        world.skip_oracles();
+        let operator = world.operator(&NO_ELECTION).await;
         world.app("  limits: { groupIntervalMilliseconds: 200 }").await;
         world.app_is("Verified").await;
         let tenant = Tenant::with_stray_rights(world.plane, &world.namespace).await;
@@ -38,9 +40,9 @@ impl Attacked {
         self.world.reset_is(name, "Cleared").await
     }
 
-    /// Waits until the status says again what the operator knows.
+    /// Waits until the operator has restored the status.
     async fn is_restored(&self, name: &str, reason: &str, request: Option<&str>) -> Value {
-        until(SOON, "the status to be written back", || async {
+        until(DEADLINE, "the status to be restored", || async {
             let reset = self.world.object("gar", name).await?;
             let is_same = reset["status"]["requestID"].as_str() == request
                 && reset["status"]["completionTime"].is_string()
@@ -53,98 +55,102 @@ impl Attacked {
 
 #[tokio::test]
 async fn erasing_the_status_of_a_finished_reset_sends_no_second_clear() {
-    let of = Attacked::new().await;
-    of.cleared("plain", "").await;
-    of.cleared("named", "  requestID: one").await;
+    let attacked = Attacked::new().await;
+    attacked.cleared("plain", "").await;
+    attacked.cleared("named", "  requestID: one").await;
     for (name, request) in [("plain", None), ("named", Some("one"))] {
         let group = format!("@TGS#{name}");
-        // People have come in since.
-        of.world.room(&group);
+        // Somebody has joined since.
+        attacked.world.room(&group);
         for forged in [
             Value::Null,
             json!({"completionTime": null, "conditions": [], "attempts": 0, "lastAttempt": null}),
             json!({"observedGeneration": -1, "completionTime": null, "conditions": []}),
             json!({"pendingAttempt": {"id": "forged", "number": 1, "startTime": Timestamp::now(),
                 "deadline": Timestamp::now() + SignedDuration::from_secs(10), "holder": "nobody", "sdkAppID": APP_ID,
-                "host": of.world.vendor.address().to_string()}, "completionTime": null, "conditions": []}),
+                "host": attacked.world.vendor.address().to_string()}, "completionTime": null, "conditions": []}),
         ] {
-            of.tenant.forge("GroupAttributeReset", name, &forged).await;
-            let restored = of.is_restored(name, "Cleared", request).await;
+            attacked.tenant.forge("GroupAttributeReset", name, &forged).await;
+            let restored = attacked.is_restored(name, "Cleared", request).await;
             assert!(message_of(&restored, "Succeeded").contains("somebody else"), "{restored:#}");
             assert_eq!(restored["status"]["attempts"], 1, "{restored:#}");
         }
-        assert_eq!(of.world.calls(&group), 1, "{name} was sent again");
+        assert_eq!(attacked.world.calls(&group), 1, "{name} was sent again");
     }
-    let events = of.world.kubectl(&["get", "events", "-o", "json"]).await.stdout;
+    let events = attacked.world.kubectl(&["get", "events", "-o", "json"]).await.stdout;
     let events: Value = serde_json::from_str(&events).unwrap();
-    let told = events["items"].as_array().unwrap().iter();
-    let told = told.filter(|event| event["reason"] == "StatusRestored" && event["type"] == "Warning").count();
-    assert!(told >= 2, "{events:#}");
-    // A request that is really new is made all the same.
-    of.world.patch("gar", "named", "{\"requestID\":\"two\"}").await;
-    of.is_restored("named", "Cleared", Some("two")).await;
-    assert_eq!(of.world.calls("@TGS#named"), 2);
+    let warnings = events["items"].as_array().unwrap().iter();
+    let warnings =
+        warnings.filter(|event| event["reason"] == "StatusRestored" && event["type"] == "Warning").count();
+    assert!(warnings >= 2, "{events:#}");
+    // A new request is still sent.
+    attacked.world.patch("gar", "named", "{\"requestID\":\"two\"}").await;
+    attacked.is_restored("named", "Cleared", Some("two")).await;
+    assert_eq!(attacked.world.calls("@TGS#named"), 2);
 }
 
-/// Without `history` an old request would pass for a new one.
+/// Without `history`, an old request would look like a new one.
 #[tokio::test]
-async fn erasing_the_history_brings_no_old_request_back() {
-    let of = Attacked::new().await;
-    of.cleared("room", "  requestID: one").await;
-    of.world.patch("gar", "room", "{\"requestID\":\"two\"}").await;
-    of.is_restored("room", "Cleared", Some("two")).await;
-    of.tenant.forge("GroupAttributeReset", "room", &json!({"history": null})).await;
-    of.world.patch("gar", "room", "{\"requestID\":\"one\"}").await;
-    let shown = of.is_restored("room", "Cleared", Some("one")).await;
+async fn erasing_the_history_does_not_resend_an_old_request() {
+    let attacked = Attacked::new().await;
+    attacked.cleared("room", "  requestID: one").await;
+    attacked.world.patch("gar", "room", "{\"requestID\":\"two\"}").await;
+    attacked.is_restored("room", "Cleared", Some("two")).await;
+    attacked.tenant.forge("GroupAttributeReset", "room", &json!({"history": null})).await;
+    attacked.world.patch("gar", "room", "{\"requestID\":\"one\"}").await;
+    let shown = attacked.is_restored("room", "Cleared", Some("one")).await;
     assert!(message_of(&shown, "Succeeded").contains("is not sent again"), "{shown:#}");
-    assert_eq!(of.world.calls("@TGS#room"), 2);
+    assert_eq!(attacked.world.calls("@TGS#room"), 2);
 }
 
 #[tokio::test]
-async fn erasing_the_attempt_while_its_call_is_under_way_loses_no_outcome() {
-    let of = Attacked::new().await;
+async fn erasing_an_attempt_in_flight_loses_no_outcome() {
+    let attacked = Attacked::new().await;
     let slow = Misbehaviour::DelayAfter(Duration::from_secs(2));
-    of.world.vendor.script(When::clear().of("@TGS#slow").times(1), slow);
-    of.world.vendor.script(When::clear().of("@TGS#lost").times(1), Misbehaviour::Reset { execute: true });
+    attacked.world.vendor.script(When::clear().of("@TGS#slow").times(1), slow);
+    attacked
+        .world
+        .vendor
+        .script(When::clear().of("@TGS#lost").times(1), Misbehaviour::Reset { execute: true });
     for name in ["slow", "lost"] {
-        of.world.room(&format!("@TGS#{name}"));
-        of.world.reset(name, &format!("@TGS#{name}"), "").await;
+        attacked.world.room(&format!("@TGS#{name}"));
+        attacked.world.reset(name, &format!("@TGS#{name}"), "").await;
         let group = format!("@TGS#{name}");
-        until(SOON, "the call", || async { (of.world.calls(&group) == 1).then_some(()) }).await;
-        of.tenant.forge("GroupAttributeReset", name, &Value::Null).await;
+        until(DEADLINE, "the call", || async { (attacked.world.calls(&group) == 1).then_some(()) }).await;
+        attacked.tenant.forge("GroupAttributeReset", name, &Value::Null).await;
     }
-    of.is_restored("slow", "Cleared", None).await;
-    // Nobody saw what came of this one, and it is read back although the status says nothing of it.
-    of.is_restored("lost", "VerifiedEmpty", None).await;
-    assert_eq!(["@TGS#slow", "@TGS#lost"].map(|group| of.world.calls(group)), [1, 1]);
+    attacked.is_restored("slow", "Cleared", None).await;
+    // This one has an unknown outcome; it is read back although the status does not mention it.
+    attacked.is_restored("lost", "VerifiedEmpty", None).await;
+    assert_eq!(["@TGS#slow", "@TGS#lost"].map(|group| attacked.world.calls(group)), [1, 1]);
 }
 
 #[tokio::test]
-async fn an_end_that_somebody_else_writes_ends_nothing() {
-    let of = Attacked::new().await;
-    of.world.room("@TGS#later");
-    of.world.reset("later", "@TGS#later", "  suspend: true").await;
-    of.world.reset_is("later", "Suspended").await;
+async fn a_forged_final_status_ends_nothing() {
+    let attacked = Attacked::new().await;
+    attacked.world.room("@TGS#later");
+    attacked.world.reset("later", "@TGS#later", "  suspend: true").await;
+    attacked.world.reset_is("later", "Suspended").await;
     let forged = json!({"completionTime": "2026-01-01T00:00:00Z", "conditions": [{"type": "Succeeded", "status": "True",
         "reason": "Cleared", "message": "forged", "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
-    of.tenant.forge("GroupAttributeReset", "later", &forged).await;
-    of.world.reset_is("later", "Suspended").await;
-    of.world.patch("gar", "later", "{\"suspend\":false}").await;
-    of.is_restored("later", "Cleared", None).await;
-    assert_eq!(of.world.calls("@TGS#later"), 1);
+    attacked.tenant.forge("GroupAttributeReset", "later", &forged).await;
+    attacked.world.reset_is("later", "Suspended").await;
+    attacked.world.patch("gar", "later", "{\"suspend\":false}").await;
+    attacked.is_restored("later", "Cleared", None).await;
+    assert_eq!(attacked.world.calls("@TGS#later"), 1);
 }
 
-/// The account of somebody else, at 20 calls a second; a stray right in another namespace, and 100 forged attempts.
+/// The victim's account allows 20 calls a second; a tenant of another namespace forges 100 attempts.
 #[tokio::test]
-async fn forged_attempts_hold_no_permit_of_somebody_elses_account() {
+async fn forged_attempts_hold_no_permit_of_another_account() {
     const FORGED: usize = 100;
     const RESETS: usize = 30;
     let world = World::new().await;
     let other = world.neighbour().await;
-    world.skip_look_back();
-    other.skip_look_back();
+    world.skip_oracles();
+    other.skip_oracles();
     world.app("  limits: { callsPerSecond: 20 }").await;
-    // An app that names the victim's account without its key, one that does not exist, and one of the attacker's own.
+    // An app that names the victim's account with a wrong key, a missing app, and the attacker's own app.
     other.secret("chat", &KEY.replace('0', "1")).await;
     other.apply(&chat_app("thief", APP_ID, &world.vendor.url(), "")).await;
     other.apply(&chat_app("own", 7, &world.vendor.url(), "")).await;
@@ -175,26 +181,26 @@ async fn forged_attempts_hold_no_permit_of_somebody_elses_account() {
     let both = [
         format!("--watch-namespace={}", other.namespace),
         format!("--allow-endpoint={}", other.vendor.address()),
-        ALONE[0].to_owned(),
+        NO_ELECTION[0].to_owned(),
     ];
     let operator = world.operator(&both.each_ref().map(String::as_str)).await;
     world.app_is("Verified").await;
-    let begun = Instant::now();
+    let started = Instant::now();
     world.many_resets(rooms).await;
-    world.until_cleared(RESETS, SOON).await;
-    let at_start = begun.elapsed();
+    world.until_cleared(RESETS, DEADLINE).await;
+    let at_start = started.elapsed();
     forge("meanwhile").await;
     let used = operator.metric("groupattr_permits_in_use", &[("app", "default")]).await;
     let more = numbered("more", RESETS);
     world.rooms(&more);
-    let begun = Instant::now();
+    let started = Instant::now();
     world.many_resets(more).await;
-    world.until_cleared(2 * RESETS, SOON).await;
-    let later = begun.elapsed();
+    world.until_cleared(2 * RESETS, DEADLINE).await;
+    let later = started.elapsed();
     println!(
-        "{RESETS} resets took {at_start:.1?} after the start, {later:.1?} later; {used:?} permits in use before"
+        "{RESETS} resets took {at_start:.1?} after startup, {later:.1?} later; {used:?} permits in use before"
     );
-    // A single permit that is held costs 20 seconds, and all of them are: 20.
+    // The forged attempts would hold all 20 permits for 20 seconds.
     let bound = Duration::from_secs(12);
     assert!(at_start < bound && later < bound, "{at_start:?} {later:?}");
 }

@@ -1,29 +1,31 @@
-//! Attacks of a tenant: somebody who may create resets and apps in one namespace, with a token of their own and the
-//! rights that people are given, and who wants what is not theirs.
+//! Attacks by a tenant: a user with RBAC permissions for resets and apps in one namespace, who tries to get
+//! more.
 //!
-//! | what is tried | file |
+//! | attack | file |
 //! |---|---|
-//! | to read the platform's key, its app, or another namespace | `reading` |
-//! | to write a status by hand, to refer to another namespace, to open a door | `forging` |
-//! | to make the operator call another host | `hosts` |
-//! | to have a password signed with | `passwords` |
-//! | to learn from texts what others do | `texts` |
-//! | to take all the memory | `floods` |
-//! | to make the operator work for nothing | `budget` |
+//! | read the platform's key, its app, or another namespace | `read_access` |
+//! | write a status, refer to another namespace, gain access to a `ClusterChatApp` | `isolation` |
+//! | make the operator call another host | `endpoints` |
+//! | have a password used as a key | `passwords` |
+//! | learn from messages what others do | `messages` |
+//! | exhaust the operator's memory | `large_objects` |
+//! | keep the operator busy with apps that cannot work | `check_budget` |
+//! | forge or erase a status with unintended permissions | `forged_proofs`, `forged_statuses` |
 //!
-//! Further attacks are where their subject is: who may use a `ClusterChatApp`, and that a missing, a closed and a
-//! switched-off one read alike, in `tests/e2e/cluster_apps`; slowing an account by naming it, in its `sharing`; the
-//! vendor's hostile texts in `tests/e2e/vendor_faults` and `tests/e2e/secrecy`; floods of resets in `tests/e2e/limits`.
+//! Other attacks are tested with their subject: use of a `ClusterChatApp`, and that missing, closed and
+//! suspended ones look alike, in `tests/e2e/cluster_apps`; slowing down an account by naming it, in its
+//! `shared_limits`; hostile messages of the vendor in `tests/e2e/vendor_faults` and `tests/e2e/secrecy`;
+//! floods of resets in `tests/e2e/limits`.
 
-mod budget;
-mod floods;
+mod check_budget;
+mod endpoints;
 mod forged_proofs;
 mod forged_statuses;
-mod forging;
-mod hosts;
+mod isolation;
+mod large_objects;
+mod messages;
 mod passwords;
-mod reading;
+mod read_access;
 pub(crate) mod tenant;
-mod texts;
 
 use super::cluster_apps::platform;

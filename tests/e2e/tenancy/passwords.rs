@@ -1,20 +1,20 @@
-//! To have somebody's password taken for a key: from a signature that was made with a weak one, it can be guessed.
+//! Attack: have a password used as a key. A signature made with a weak password lets an attacker guess it.
 
 use serde_json::json;
 use testbed::until_ok;
 
 use super::platform::Tenancy;
 use super::tenant::Tenant;
-use crate::world::{SOON, chat_app, message_of, reason_of};
+use crate::world::{DEADLINE, chat_app, message_of, reason_of};
 
-/// Accounts that nobody else names here.
+/// Accounts that no other test uses.
 const FIRST: u64 = 2_000_000_000;
 
 #[tokio::test]
-async fn a_password_in_a_secret_that_the_tenant_cannot_read_is_never_signed_with_and_nothing_is_told_of_it() {
-    let of = Tenancy::new("{ from: None }").await;
-    let (vendor, namespace) = (&of.platform.home.vendor, &of.tenant.namespace);
-    let tenant = Tenant::without_secrets(of.tenant.plane, namespace).await;
+async fn a_password_in_a_secret_the_tenant_cannot_read_is_neither_used_nor_revealed() {
+    let tenancy = Tenancy::new("{ from: None }").await;
+    let (vendor, namespace) = (&tenancy.platform.home.vendor, &tenancy.tenant.namespace);
+    let tenant = Tenant::without_secrets(tenancy.tenant.plane, namespace).await;
     let passwords = json!({
         "pin": "4711",
         "digits": "483920174",
@@ -26,14 +26,14 @@ async fn a_password_in_a_secret_that_the_tenant_cannot_read_is_never_signed_with
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "database"}, "stringData": passwords,
     });
-    of.tenant.apply(&secret.to_string()).await;
+    tenancy.tenant.apply(&secret.to_string()).await;
     tenant.is_forbidden(&["get", "secret", "database"]).await;
 
     let entries: Vec<&String> = passwords.as_object().unwrap().keys().collect();
     let apps: Vec<String> = (FIRST..)
         .zip(&entries)
         .map(|(account, entry)| {
-            // Where they may send it: as allowed as any endpoint is.
+            // The endpoint itself is allowed.
             vendor.account(account, "4711", &["administrator"]);
             let app = chat_app(entry, account, &vendor.url(), "");
             app.replace("name: chat }", &format!("name: database, key: {entry} }}"))
@@ -41,27 +41,27 @@ async fn a_password_in_a_secret_that_the_tenant_cannot_read_is_never_signed_with
         .collect();
     tenant.create(&apps.join("\n---\n")).await;
     for entry in &entries {
-        let app = of.tenant.until_reason("chatapp", entry, "Ready", "SecretKeyInvalid").await;
+        let app = tenancy.tenant.until_reason("chatapp", entry, "Ready", "SecretKeyInvalid").await;
         let said = message_of(&app, "Ready");
         let expected = format!(
             "Entry {entry} of Secret database in namespace {namespace} is not a valid key: it is not 64 hexadecimal digits, \
              the form in which the chat console shows a key. Store the account's key there, or name its entry in \
              credentials.secretKeyRef."
         );
-        assert_eq!(said, expected, "the same for all of them, whatever their length");
+        assert_eq!(said, expected, "the message must be the same whatever the length");
     }
-    // An app is looked at again while it does not work, and with a changed spec.
+    // An app is checked again while it does not work, and after a spec change.
     for entry in &entries {
-        of.tenant.patch("chatapp", entry, r#"{"limits":{"callsPerSecond":7}}"#).await;
-        until_ok(SOON, "the changed app to be looked at", || async {
-            let app = of.tenant.object("chatapp", entry).await.unwrap_or_default();
-            let is_told =
+        tenancy.tenant.patch("chatapp", entry, r#"{"limits":{"callsPerSecond":7}}"#).await;
+        until_ok(DEADLINE, "the changed app to be checked", || async {
+            let app = tenancy.tenant.object("chatapp", entry).await.unwrap_or_default();
+            let is_checked =
                 app["status"]["observedGeneration"] == 2 && reason_of(&app, "Ready") == "SecretKeyInvalid";
-            if is_told { Ok(()) } else { Err(app) }
+            if is_checked { Ok(()) } else { Err(app) }
         })
         .await;
     }
     let sent =
         vendor.entries(|call| call.sdkappid.is_some_and(|account| (FIRST..FIRST + 10).contains(&account)));
-    assert!(sent.is_empty(), "{} calls were made with somebody's password", sent.len());
+    assert!(sent.is_empty(), "{} calls were signed with a password", sent.len());
 }

@@ -1,4 +1,4 @@
-//! The attacker: a service account with the rights that people have in their own namespace.
+//! The attacker: a service account with the RBAC permissions of an ordinary user in one namespace.
 
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -7,7 +7,7 @@ use serde_json::Value;
 use testbed::ControlPlane;
 use testbed::control_plane::{Kubectl, OperatorRights, Scope};
 
-/// What people may do in a namespace of theirs: everything with resets and apps but their status.
+/// What ordinary users may do in their namespace: everything with resets and apps except their status.
 const PEOPLE: &str = "
 kind: ClusterRole
 rules:
@@ -22,7 +22,7 @@ rules:
   verbs: [get, list]
 ";
 
-/// What a slip gives them: `resources: ["*"]`, which has the statuses in it.
+/// Unintended permissions: `resources: ["*"]` includes the status subresources.
 const EVERYTHING: &str = "
 kind: ClusterRole
 rules:
@@ -31,7 +31,7 @@ rules:
   verbs: ['*']
 ";
 
-/// What those may do besides who keep the account's key themselves.
+/// Additional permissions for users who manage the account's key.
 const KEEPERS: &str = "
 kind: ClusterRole
 rules:
@@ -40,7 +40,7 @@ rules:
   verbs: [get, list, create, update]
 ";
 
-/// Somebody who may work in one namespace.
+/// A user of one namespace.
 pub(crate) struct Tenant {
     plane: &'static ControlPlane,
     namespace: String,
@@ -49,17 +49,17 @@ pub(crate) struct Tenant {
 }
 
 impl Tenant {
-    /// With the rights of people in this namespace, and in no other.
+    /// With the permissions of an ordinary user in this namespace only.
     pub(crate) async fn of(plane: &'static ControlPlane, namespace: &str) -> Self {
         Self::with(plane, namespace, "developer", &format!("{PEOPLE}---{KEEPERS}")).await
     }
 
-    /// The same without any right to Secrets.
+    /// The same without permissions for Secrets.
     pub(crate) async fn without_secrets(plane: &'static ControlPlane, namespace: &str) -> Self {
         Self::with(plane, namespace, "visitor", PEOPLE).await
     }
 
-    /// With every right to the operator's kinds in this namespace, their statuses included.
+    /// With all permissions for the operator's kinds in this namespace, including their statuses.
     pub(crate) async fn with_stray_rights(plane: &'static ControlPlane, namespace: &str) -> Self {
         Self::with(plane, namespace, "stray", EVERYTHING).await
     }
@@ -73,7 +73,7 @@ impl Tenant {
         Self { plane, namespace: namespace.to_owned(), kubeconfig, client }
     }
 
-    /// Writes into a status, by a merge patch, as fast as the API server takes it.
+    /// Overwrites a status by a merge patch.
     pub(crate) async fn forge(&self, kind: &str, name: &str, status: &Value) {
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("groupattr.dev", "v1alpha1", kind));
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
@@ -81,25 +81,25 @@ impl Tenant {
         api.patch_status(name, &PatchParams::default(), &Patch::Merge(&patch)).await.unwrap();
     }
 
-    /// kubectl in the tenant's name, in its namespace unless told otherwise.
+    /// Runs kubectl as the tenant, in its namespace by default.
     pub(crate) async fn kubectl(&self, args: &[&str]) -> Kubectl {
         self.kubectl_with(args, "").await
     }
 
-    /// The same with an input.
+    /// The same with standard input.
     pub(crate) async fn kubectl_with(&self, args: &[&str], input: &str) -> Kubectl {
         let mut all = vec!["--kubeconfig", &self.kubeconfig, "--namespace", &self.namespace];
         all.extend(args);
         self.plane.kubectl_with_input(&all, input).await.unwrap()
     }
 
-    /// Creates objects, which must be taken; the server drops what its schema does not know.
+    /// Creates objects and expects success; the server prunes unknown fields.
     pub(crate) async fn create(&self, yaml: &str) {
         let done = self.kubectl_with(&["create", "--validate=ignore", "-f", "-"], yaml).await;
         assert!(done.ok, "{yaml}\n{}", done.stderr);
     }
 
-    /// Does what must be refused, for want of a right.
+    /// Runs a command that must fail because a permission is missing.
     pub(crate) async fn is_forbidden(&self, args: &[&str]) {
         let done = self.kubectl(args).await;
         let is_forbidden = !done.ok && done.stderr.to_lowercase().contains("forbidden");

@@ -1,11 +1,11 @@
-//! Whatever the vendor answers, or does not answer: what the reset and its app make of it.
+//! What each answer of the vendor, or none, means for the reset and its app.
 //!
 //! | question | file |
 //! |---|---|
 //! | what does each code mean? | `codes` |
-//! | what does each other answer mean, and no answer? | `answers` |
+//! | what does any other answer mean, or none? | `answers` |
 //! | what do endless answers cost? | `floods` |
-//! | what is shown of the vendor's text? | `text` |
+//! | how much of the vendor's text is shown? | `text` |
 
 mod answers;
 mod codes;
@@ -14,11 +14,11 @@ mod text;
 
 use crate::world::World;
 
-/// The first of the accounts; each case has one of its own, because some answers close the account's circuit.
-const FIRST: u64 = 1_500_000_000;
+/// The first account. Each case has its own, because some answers open the account's circuit.
+const FIRST_ACCOUNT: u64 = 1_500_000_000;
 
-/// Waits until all the apps of these names are verified.
-async fn verified(world: &World, names: impl Iterator<Item = String>) {
+/// Waits until all of these apps are verified.
+async fn until_verified(world: &World, names: impl Iterator<Item = String>) {
     for name in names {
         world.until_reason("chatapp", &name, "Ready", "Verified").await;
     }

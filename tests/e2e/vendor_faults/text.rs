@@ -1,4 +1,4 @@
-//! The vendor's own words, which may quote what is secret.
+//! Text from the vendor, which may quote a secret.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 use testbed::OperatorProcess;
 use testbed::vendor::{Misbehaviour, When};
 
-use super::{FIRST, verified};
+use super::{FIRST_ACCOUNT, until_verified};
 use crate::world::{KEY, World};
 
 #[tokio::test]
-async fn the_vendors_text_is_shown_only_after_it_was_cleaned() {
+async fn vendor_text_is_shown_only_after_sanitizing() {
     let world = World::new().await;
     let operator = world.operator(&[]).await;
     world.secret("chat", KEY).await;
@@ -32,19 +32,19 @@ async fn the_vendors_text_is_shown_only_after_it_was_cleaned() {
         "signed-split",
     ]
     .into_iter()
-    .zip(FIRST..)
+    .zip(FIRST_ACCOUNT..)
     .collect();
     for (name, account) in &accounts {
         world.app_with_room(name, *account, "").await;
     }
     for odd in ["oversized", "not-a-text"] {
-        world.app_with_room(odd, FIRST + 100 + odd.len() as u64, "").await;
+        world.app_with_room(odd, FIRST_ACCOUNT + 100 + odd.len() as u64, "").await;
     }
-    world.app_with_room("account", FIRST + 200, "").await;
-    verified(&world, accounts.keys().map(|name| (*name).to_owned())).await;
-    verified(&world, ["oversized", "not-a-text", "account"].into_iter().map(str::to_owned)).await;
+    world.app_with_room("account", FIRST_ACCOUNT + 200, "").await;
+    until_verified(&world, accounts.keys().map(|name| (*name).to_owned())).await;
+    until_verified(&world, ["oversized", "not-a-text", "account"].into_iter().map(str::to_owned)).await;
 
-    // The vendor has seen the signature in the probe, and quotes it.
+    // The vendor saw the signature in the probe, and will quote it.
     let signature = |account: u64| {
         let probes = world.vendor.entries(|entry| entry.sdkappid == Some(account));
         probes[0].parameter("usersig").unwrap().to_owned()
@@ -90,8 +90,8 @@ async fn the_vendors_text_is_shown_only_after_it_was_cleaned() {
         .vendor
         .script(When::clear().of("@TGS#oversized").times(1), answer(10004, json!("x".repeat(100_000))));
     world.vendor.script(When::clear().of("@TGS#not-a-text").times(1), answer(10004, json!({"text": "x"})));
-    let quoted = answer(70003, json!(format!("bad sig {} of {KEY}", signature(FIRST + 200))));
-    world.vendor.script(When::any().by(FIRST + 200), quoted);
+    let quoted = answer(70003, json!(format!("bad sig {} of {KEY}", signature(FIRST_ACCOUNT + 200))));
+    world.vendor.script(When::any().by(FIRST_ACCOUNT + 200), quoted);
     for name in accounts.keys().copied().chain(["oversized", "not-a-text", "account"]) {
         world.reset_of_app(name, "").await;
     }
@@ -105,7 +105,7 @@ async fn the_vendors_text_is_shown_only_after_it_was_cleaned() {
             "control" => assert_eq!(text, "ab[31mcde"),
             "unseen" => assert_eq!(text, "abcde"),
             "long" => assert_eq!(text, "x".repeat(256)),
-            "wide" => assert_eq!(text, "房".repeat(85), "cut between characters"),
+            "wide" => assert_eq!(text, "房".repeat(85), "cut at a character boundary"),
             "signed-status" => {}
             _ => assert!(info.is_null(), "{name}: {info}"),
         }
@@ -114,7 +114,7 @@ async fn the_vendors_text_is_shown_only_after_it_was_cleaned() {
         for hidden in
             [percent(&usersig), usersig[..40].to_owned(), STANDARD.encode(&usersig)[..40].to_owned()]
         {
-            assert!(!shown.contains(&hidden), "{name}: a form of the signature is shown");
+            assert!(!shown.contains(&hidden), "{name}: the signature is shown in some encoding");
         }
     }
     world.until_reason("chatapp", "account", "Ready", "CredentialsRejected").await;
@@ -123,15 +123,15 @@ async fn the_vendors_text_is_shown_only_after_it_was_cleaned() {
         let reset = world.reset_is(odd, "VerifiedEmpty").await;
         assert!(reset["status"]["lastAttempt"]["errorInfo"].is_null(), "{reset:#}");
     }
-    leaks_no_key(&operator);
+    assert_no_key_in_log(&operator);
     world.check(&[&operator]).await;
 }
 
-/// The account's key in any encoding: its text, and its base64 at each of the three places it can begin.
-fn leaks_no_key(operator: &OperatorProcess) {
+/// The log does not contain the account's key in base64, at any of the three possible offsets.
+fn assert_no_key_in_log(operator: &OperatorProcess) {
     let logs = operator.logs();
     for shift in 0..3 {
         let encoded = STANDARD.encode([&vec![b' '; shift][..], KEY.as_bytes()].concat());
-        assert!(!logs.contains(&encoded[8..60]), "the key, in base64, stands in the log");
+        assert!(!logs.contains(&encoded[8..60]), "the log contains the key in base64");
     }
 }

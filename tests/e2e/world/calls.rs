@@ -1,5 +1,5 @@
-//! Each call was lawful: announced by an intent of its own (O4), before the end of its request (O2), repeated only
-//! when nothing had been done or the group had been read back (O5), and none too fast (O3).
+//! Calls to the vendor: each has a stored intent of its own (O4) and precedes the end of its request (O2), is repeated
+//! only if it was not executed or the group was read back first (O5), and stays within the rate limit (O3).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -11,26 +11,26 @@ use super::World;
 use super::evidence::Evidence;
 use super::history::Stored;
 
-/// A call with the intent that announced it.
-struct Announced<'a> {
+/// A call with the intent stored for it.
+struct Intended<'a> {
     call: &'a Entry,
     intent: &'a Stored,
 }
 
-impl Announced<'_> {
+impl Intended<'_> {
     fn attempt(&self) -> &str {
         self.intent.object["status"]["pendingAttempt"]["id"].as_str().unwrap_or_default()
     }
 }
 
 impl Evidence {
-    /// Each clear arrived while the last stored status of a reset of its group was an intent that had not been used:
-    /// before the intent is stored and after the end is stored, there is none.
+    /// When a clear arrives, the latest stored status of some reset of its group is an intent that no other call used.
+    /// There is no such intent before it is stored, nor after the result is.
     pub(super) fn check_calls(&self) {
-        let _ = self.announced();
+        let _ = self.calls_with_intents();
     }
 
-    fn announced(&self) -> Vec<Announced<'_>> {
+    fn calls_with_intents(&self) -> Vec<Intended<'_>> {
         let mut of_group: HashMap<&str, Vec<&Stored>> = HashMap::new();
         for stored in &self.stored_anywhere {
             of_group
@@ -39,7 +39,7 @@ impl Evidence {
                 .push(stored);
         }
         let mut used: HashSet<&str> = HashSet::new();
-        let mut announced = Vec::new();
+        let mut intended = Vec::new();
         for call in self.calls.iter().filter(|call| call.command == Command::Clear) {
             let group = call.group.as_deref().unwrap_or_default();
             let mut last: BTreeMap<&str, &Stored> = BTreeMap::new();
@@ -55,22 +55,22 @@ impl Evidence {
             let Some((id, intent)) = found else {
                 let known = of_group.get(group).into_iter().flatten();
                 let known: Vec<_> = known.map(|stored| (stored.at, &stored.object["status"])).collect();
-                panic!("a clear of {group} at {} without an intent of its own: {known:#?}", call.arrived_at);
+                panic!("the clear of {group} at {} has no intent of its own: {known:#?}", call.arrived_at);
             };
             used.insert(id);
-            announced.push(Announced { call, intent });
+            intended.push(Intended { call, intent });
         }
-        announced
+        intended
     }
 
-    /// A call is repeated only if the one before was not executed by the vendor's own word, never left, or nobody saw
-    /// its outcome, the group was read back since, and the policy is to send again.
+    /// A call is repeated only if the previous one was rejected or never sent, or if its outcome was unknown, the group
+    /// was read back since, and `onUnknownOutcome` is `Retry`.
     pub(super) fn check_repetitions(&self) {
-        let mut of_request: BTreeMap<(String, String), Vec<Announced<'_>>> = BTreeMap::new();
-        for announced in self.announced() {
-            let object = &announced.intent.object;
+        let mut of_request: BTreeMap<(String, String), Vec<Intended<'_>>> = BTreeMap::new();
+        for call in self.calls_with_intents() {
+            let object = &call.intent.object;
             let request = object["status"]["requestID"].as_str().unwrap_or_default().to_owned();
-            of_request.entry((uid(object).to_owned(), request)).or_default().push(announced);
+            of_request.entry((uid(object).to_owned(), request)).or_default().push(call);
         }
         for calls in of_request.values() {
             for pair in calls.windows(2) {
@@ -79,7 +79,7 @@ impl Evidence {
         }
     }
 
-    fn check_repetition(&self, first: &Announced<'_>, second: &Announced<'_>) {
+    fn check_repetition(&self, first: &Intended<'_>, second: &Intended<'_>) {
         let object = &second.intent.object;
         let outcome = self
             .stored_anywhere
@@ -87,7 +87,7 @@ impl Evidence {
             .map(|stored| &stored.object["status"]["lastAttempt"])
             .find(|last| last["id"] == first.attempt());
         let Some(outcome) = outcome else {
-            panic!("sent again although nothing says what came of the first call: {object:#}");
+            panic!("a call was repeated, but the outcome of the first one was never stored: {object:#}");
         };
         match outcome["outcome"].as_str().unwrap_or_default() {
             "Rejected" => {}
@@ -97,17 +97,17 @@ impl Evidence {
                     let between = read.arrived > first.call.arrived && read.arrived < second.call.arrived;
                     read.command == Command::Get && read.group.as_deref() == group && read.executed && between
                 });
-                assert!(read_back, "sent again, and the group was not read back: {object:#}");
+                assert!(read_back, "a call was repeated without a read-back: {object:#}");
                 assert_eq!(
                     object["spec"]["onUnknownOutcome"], "Retry",
-                    "sent again against the policy: {object:#}"
+                    "a call was repeated against onUnknownOutcome: {object:#}"
                 );
             }
-            other => panic!("a call that arrived is recorded as {other}, and was sent again: {object:#}"),
+            other => panic!("a call with outcome {other} was repeated: {object:#}"),
         }
     }
 
-    /// The most calls a second that the apps of each account ever allowed.
+    /// The highest rate limit that any app of each account ever had.
     pub(super) fn limits(&self) -> BTreeMap<u64, usize> {
         let mut limits: BTreeMap<u64, usize> = BTreeMap::new();
         for event in &self.apps {
@@ -124,13 +124,16 @@ impl Evidence {
 }
 
 impl World {
-    /// In no second did more calls of an account arrive than any of its apps ever allowed.
+    /// No sliding second sees more calls of an account than the highest limit that any of its apps ever had.
     pub(super) fn check_rates(&self, evidence: &Evidence) {
         for (account, limit) in evidence.limits() {
             for command in [Command::Clear, Command::Get] {
                 let vendor = &self.served_by().vendor;
                 let fullest = vendor.fullest_window(account, command, Duration::from_secs(1));
-                assert!(fullest <= limit, "{fullest} calls of account {account} in one second, not {limit}");
+                assert!(
+                    fullest <= limit,
+                    "{fullest} calls of account {account} within one second, above the limit of {limit}"
+                );
             }
         }
     }

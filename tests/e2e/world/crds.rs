@@ -1,17 +1,16 @@
-//! The CRDs: as they are shipped, and without their schemas.
+//! The CRDs: as shipped, and without their schemas.
 
 use serde_json::{Value, json};
 use testbed::ControlPlane;
 
 use super::CRDS;
 
-/// The text of a CRD as it is shipped.
+/// The YAML of a CRD as shipped.
 pub(crate) fn crd(name: &str) -> String {
     std::fs::read_to_string(format!("{CRDS}/{name}.yaml")).expect("a CRD")
 }
 
-/// Installs the CRDs without any schema, so that everything can be stored. They are in force a
-/// moment later.
+/// Installs the CRDs without their schemas, so that any object can be stored. They take effect a moment later.
 pub(crate) async fn install_loose_crds(plane: &ControlPlane) {
     let loose = ["groupattributeresets", "chatapps", "clusterchatapps"].map(|name| loose(name).to_string());
     plane.install_crds(&loose.join("\n---\n")).await.expect("loose CRDs");

@@ -1,5 +1,5 @@
-//! What the checks are made from: four journals under one clock. The vendor's, the API server's audit log, an
-//! administrator's watch, and the logs of the operators.
+//! The evidence that the oracles check: four journals under one clock. They are the vendor's journal, the API server's
+//! audit log, an administrator's watch, and the operators' logs.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,37 +15,37 @@ use testbed::vendor::Entry;
 use super::World;
 use super::history::{Stored, stored_in, version};
 
-/// Every service account of the testbed is an operator's.
+/// Every service account in the testbed belongs to an operator.
 pub(crate) fn is_operator(user: &str) -> bool {
     user.starts_with("system:serviceaccount:")
 }
 
 /// What happened in one world.
 pub(crate) struct Evidence {
-    /// The requests of operators about this namespace.
+    /// The operators' requests for this namespace.
     pub requests: Vec<Arc<AuditEvent>>,
-    /// The statuses of resets that operators stored in this namespace.
+    /// The reset statuses that operators stored in this namespace.
     pub stored: Vec<Stored>,
-    /// The same of all namespaces, as far as they are about the vendor of this world.
+    /// The same for all namespaces, as far as they concern this world's vendor.
     pub stored_anywhere: Vec<Stored>,
-    /// The statuses of apps of this vendor that operators stored in all namespaces.
+    /// The app statuses for this vendor that operators stored in any namespace.
     pub apps: Vec<Arc<AuditEvent>>,
-    /// Resets whose status somebody else has written.
+    /// Resets whose status somebody other than an operator wrote.
     pub forged: BTreeSet<String>,
     /// What arrived at the vendor.
     pub calls: Vec<Entry>,
-    /// What an administrator saw, each version once.
+    /// What an administrator's watch saw, each version once.
     pub sightings: Vec<Sighting>,
-    /// The operators.
+    /// Every operator process.
     pub operators: Vec<Arc<Trace>>,
-    /// The wall clocks of the operators say different things, so the moments that they write cannot be compared.
+    /// The operators' wall clocks differ, so the times that they write cannot be compared.
     pub clocks_differ: bool,
 }
 
 impl World {
-    /// Collects it.
+    /// Collects the evidence.
     pub(super) async fn evidence(&self) -> Evidence {
-        // Other tests may go on at the same vendor. What both journals say up to one moment fits together.
+        // Other tests may still be using the same vendor: cut both journals off at one moment so that they agree.
         let moment = Timestamp::now();
         self.plane.audit_marker().await.expect("the audit log");
         let mut requests = self.plane.audit_in(&self.namespace).expect("the audit log");
@@ -114,14 +114,11 @@ impl World {
         hosts
     }
 
-    /// What the administrator's watch saw, after it has seen the last of what operators stored.
+    /// What the administrator's watch saw, once it has caught up with what operators stored.
     async fn sightings_up_to(&self, stored: &[Stored]) -> Vec<Sighting> {
         let newest = stored.iter().map(|stored| version(&stored.object)).max().unwrap_or_default();
         let reached = self.sightings.reach(newest, Duration::from_secs(20)).await;
-        assert!(
-            reached,
-            "the administrator's watch does not show version {newest}, which an operator stored"
-        );
+        assert!(reached, "the administrator's watch never saw version {newest}, which an operator stored");
         let mut seen = BTreeSet::new();
         let mut sightings = self.sightings.all();
         sightings.retain(|sighting| seen.insert(version(&sighting.object)));

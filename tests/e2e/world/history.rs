@@ -1,4 +1,4 @@
-//! The history of statuses (O6): conditions as documented at every step, and no way back from the end.
+//! Status history (O6): the conditions are as documented at every step, and a final status never changes back.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use testbed::kstatus::{Status, kstatus};
 use testbed::until_ok;
 
 use super::evidence::is_operator;
-use super::{SOON, World, condition_of};
+use super::{DEADLINE, World, condition_of};
 
 const WAITING: [&str; 10] = [
     "Pending",
@@ -35,16 +35,16 @@ const FAILED: [&str; 7] = [
     "OutcomeUnknown",
 ];
 
-/// A reset as one status write of the operator left it.
+/// A reset as stored by one status write of an operator.
 pub(crate) struct Stored {
     /// When the API server received the write.
     pub at: Timestamp,
-    /// When it had stored it.
+    /// When the API server answered it.
     pub answered: Timestamp,
     pub object: Arc<Value>,
 }
 
-/// Every status of a reset that an operator stored, in the order of the versions.
+/// Every reset status that an operator stored, in the order of resource versions.
 pub(crate) fn stored_in<'a>(events: impl Iterator<Item = &'a AuditEvent>) -> Vec<Stored> {
     let writes = events.filter(|event| {
         let key = (event.resource.as_str(), event.subresource.as_str(), event.code);
@@ -61,7 +61,7 @@ pub(crate) fn stored_in<'a>(events: impl Iterator<Item = &'a AuditEvent>) -> Vec
     stored
 }
 
-/// Each status by itself, and one after another, object by object.
+/// Checks each status by itself, and each change from one to the next, object by object.
 pub(crate) fn check_history<'a>(versions: impl Iterator<Item = &'a Value>, clocks_differ: bool) {
     let mut before: HashMap<&str, &Value> = HashMap::new();
     for object in versions {
@@ -74,7 +74,7 @@ pub(crate) fn check_history<'a>(versions: impl Iterator<Item = &'a Value>, clock
 }
 
 impl World {
-    /// The requests of the operator's service account about one object, or about one kind for an empty name.
+    /// The requests of the operator's service account for one object, or with an empty name for the whole kind.
     pub(crate) async fn requests(&self, resource: &str, name: &str) -> Vec<AuditEvent> {
         let user = self.account.user();
         let about =
@@ -82,37 +82,38 @@ impl World {
         self.audit().await.iter().filter(about).map(|event| AuditEvent::clone(event)).collect()
     }
 
-    /// Every status of a reset that an operator stored here, in the order of the versions.
+    /// Every reset status that an operator stored in this namespace, in the order of resource versions.
     pub(crate) async fn stored(&self) -> Vec<Stored> {
         stored_in(self.audit().await.iter().map(|event| &**event))
     }
 
-    /// The requests of anybody about this namespace, with the write of each status that a reset shows by now: it shows
-    /// a moment before the line about its write is there, and the marker may come in between.
+    /// Everybody's requests for this namespace. Waits until the log contains the write of each status that a reset
+    /// shows now: a status is visible a moment before its audit line, and the marker may come in between.
     async fn audit(&self) -> Vec<Arc<AuditEvent>> {
         let shown = self.all_resets().await;
-        // Otherwise it is the CRD's default, which nobody wrote. And an API server that was killed took lines with it.
-        let is_whole = self.plane.interruptions() == 0;
-        let written = |reset: &&Value| is_whole && reset["status"]["observedGeneration"].as_i64() >= Some(0);
+        // Nobody wrote the CRD's default (generation -1), and an API server that was killed lost audit lines.
+        let is_complete = self.plane.interruptions() == 0;
+        let written =
+            |reset: &&Value| is_complete && reset["status"]["observedGeneration"].as_i64() >= Some(0);
         let shown: Vec<&Value> = shown.iter().filter(written).collect();
         self.plane.audit_marker().await.expect("audit marker");
-        until_ok(SOON, "the last writes in the audit log", || async {
+        until_ok(DEADLINE, "the audit log to contain the last writes", || async {
             let all = self.plane.audit_in(&self.namespace).expect("audit log");
-            let is_told = |reset: &Value| {
+            let is_logged = |reset: &Value| {
                 let same = |event: &Value| {
                     event["metadata"]["uid"] == reset["metadata"]["uid"] && event["status"] == reset["status"]
                 };
-                // Who was killed while the API server stored it does not get it back: the line says 504.
+                // If the client was killed during the write, the line says 504 and has no response object.
                 all.iter().any(|event| same(&event.response_object) || same(&event.request_object))
             };
-            let untold: Vec<Value> =
-                shown.iter().filter(|reset| !is_told(reset)).map(|reset| reset["status"].clone()).collect();
-            if untold.is_empty() { Ok(all) } else { Err(untold) }
+            let missing: Vec<Value> =
+                shown.iter().filter(|reset| !is_logged(reset)).map(|reset| reset["status"].clone()).collect();
+            if missing.is_empty() { Ok(all) } else { Err(missing) }
         })
         .await
     }
 
-    /// The reasons that a reset went through, in their order, each change once.
+    /// The reasons that a reset went through, in order, without repetitions.
     pub(crate) async fn reasons_of(&self, name: &str) -> Vec<String> {
         let stored = self.stored().await;
         let mine = stored.iter().filter(|stored| stored.object["metadata"]["name"] == name);
@@ -130,14 +131,14 @@ pub(crate) fn version(object: &Value) -> u64 {
         .unwrap_or_default()
 }
 
-/// The conditions of a reset by their types.
+/// The conditions of a reset by type.
 fn conditions(object: &Value) -> Map<String, Value> {
     let all = object["status"]["conditions"].as_array().into_iter().flatten();
     all.map(|condition| (condition["type"].as_str().unwrap_or_default().to_owned(), condition.clone()))
         .collect()
 }
 
-/// One status by itself: everything follows from the reason of `Succeeded`.
+/// Checks one status by itself: everything follows from the reason of `Succeeded`.
 pub(crate) fn check_status(object: &Value) {
     let status = &object["status"];
     let all = conditions(object);
@@ -147,9 +148,9 @@ pub(crate) fn check_status(object: &Value) {
         waiting if WAITING.contains(&waiting) => ("Unknown", "False", "False", Some("Reconciling")),
         good if SUCCEEDED.contains(&good) => ("True", "True", "True", None),
         bad if FAILED.contains(&bad) => ("False", "False", "True", Some("Stalled")),
-        // What came of a replaced request is shown again when it is asked for again.
+        // Shown when a superseded request is asked for again.
         "Superseded" => ("False", "False", "True", Some("Stalled")),
-        other => panic!("the reason {other:?} stands in no contract: {status:#}"),
+        other => panic!("the reason {other:?} is not documented: {status:#}"),
     };
     let mut wanted = vec![("Succeeded", expected), ("Ready", ready), ("Finished", finished)];
     wanted.extend(extra.map(|type_| (type_, "True")));
@@ -164,7 +165,7 @@ pub(crate) fn check_status(object: &Value) {
         let since = found["lastTransitionTime"].as_str().unwrap_or_default();
         assert!(
             since.len() == 20 && since.ends_with('Z') && since > "2020",
-            "whole seconds of today: {since}"
+            "not a recent time in whole seconds: {since}"
         );
     }
     let message = succeeded["message"].as_str().unwrap_or_default();
@@ -193,14 +194,14 @@ pub(crate) fn check_status(object: &Value) {
     }
 }
 
-/// One status after another: times move with their status only, and nothing goes back from the end.
+/// Checks one change: `lastTransitionTime` moves only with `status`, and a final status stays.
 fn check_step(before: &Value, after: &Value, clocks_differ: bool) {
     let (old, new) = (&before["status"], &after["status"]);
     for (type_, condition) in conditions(after) {
         let Some(earlier) = condition_of(before, &type_) else { continue };
         let kept = earlier["lastTransitionTime"] == condition["lastTransitionTime"];
         if earlier["status"] == condition["status"] {
-            assert!(kept, "{type_}: the time moved and the status did not: {old:#} {new:#}");
+            assert!(kept, "{type_}: lastTransitionTime moved without the status: {old:#} {new:#}");
         } else {
             let time =
                 |condition: &Value| condition["lastTransitionTime"].as_str().unwrap_or_default().to_owned();
@@ -212,25 +213,25 @@ fn check_step(before: &Value, after: &Value, clocks_differ: bool) {
         for field in
             ["attempts", "failures", "completionTime", "lastAttempt", "requestID", "history", "startTime"]
         {
-            assert_eq!(old[field], new[field], "{field} changed after the end");
+            assert_eq!(old[field], new[field], "{field} changed after the reset finished");
         }
         for (type_, condition) in conditions(after) {
-            let earlier =
-                condition_of(before, &type_).unwrap_or_else(|| panic!("{type_} came after the end"));
+            let earlier = condition_of(before, &type_)
+                .unwrap_or_else(|| panic!("{type_} appeared after the reset finished"));
             assert_eq!(earlier["reason"], condition["reason"], "{old:#} {new:#}");
         }
     }
     if old["requestID"] == new["requestID"] {
-        assert!(old["failures"].as_i64() <= new["failures"].as_i64(), "failures went back: {old:#} {new:#}");
-        let taken_back = i64::from(is_taken_back(&old["lastAttempt"], &new["lastAttempt"]));
+        assert!(old["failures"].as_i64() <= new["failures"].as_i64(), "failures went down: {old:#} {new:#}");
+        let uncounted = i64::from(is_uncounted(&old["lastAttempt"], &new["lastAttempt"]));
         assert!(
-            old["attempts"].as_i64() <= new["attempts"].as_i64().map(|attempts| attempts + taken_back),
-            "attempts went back: {old:#} {new:#}"
+            old["attempts"].as_i64() <= new["attempts"].as_i64().map(|attempts| attempts + uncounted),
+            "attempts went down: {old:#} {new:#}"
         );
     }
 }
 
-/// Whether one process had counted an attempt that it knew nothing of, and its maker says now that nothing was sent.
-fn is_taken_back(old: &Value, new: &Value) -> bool {
+/// Whether a successor had counted an attempt as unknown, and its own process now reports that it was not sent.
+fn is_uncounted(old: &Value, new: &Value) -> bool {
     old["id"] == new["id"] && old["outcome"] == "Unknown" && new["outcome"] == "NotSent"
 }

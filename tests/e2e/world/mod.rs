@@ -1,35 +1,35 @@
-//! What the end-to-end tests share: one API server for each test binary, and for each test a namespace, a vendor and
-//! an operator of its own, which runs as a process with the rights of its own service account.
+//! What the end-to-end tests share: one API server per test binary, and per test a namespace, a vendor and an operator,
+//! which runs as a process with the RBAC permissions of its own service account.
 //!
 //! | question | file |
 //! |---|---|
-//! | how does a test make and change objects? | `objects` |
-//! | how does it see and wait for what became of them? | `seen` |
-//! | what if it needs an API server for itself? | `own_plane` |
-//! | what if the CRDs must not be as they are shipped? | `crds` |
-//! | which of several processes leads, and which made which call? | `replicas` |
-//! | how does it break the way to the API server or to the vendor? | `ways` |
-//! | what must hold in every test, and who sees to it? | `finish` |
-//! | from what is that read? | `evidence` |
-//! | did everything end? (O1) | `ends` |
-//! | was each call lawful, and none too fast? (O2, O3, O4, O5) | `calls` |
+//! | how does a test create and change objects? | `objects` |
+//! | how does it see what became of them, and wait for it? | `observe` |
+//! | what if it needs its own API server? | `own_plane` |
+//! | what if it needs other CRDs than the shipped ones? | `crds` |
+//! | which of several replicas leads, and which one made a call? | `replicas` |
+//! | how does it break the connection to the API server or the vendor? | `proxies` |
+//! | what must hold in every test, and who checks it? | `oracles` |
+//! | what is the evidence? | `evidence` |
+//! | did everything finish, without a panic? (O1, O9) | `completion` |
+//! | was each call allowed, and none too early? (O2, O3, O4, O5) | `calls` |
 //! | were the statuses right at every step? (O6) | `history` |
-//! | did a secret get out? (O7) | `secrets` |
+//! | did a secret leak? (O7) | `secrets` |
 //! | what did it cost? (O8) | `cost` |
 
 mod calls;
+mod completion;
 mod cost;
 mod crds;
-mod ends;
 mod evidence;
-mod finish;
 pub(crate) mod history;
 mod objects;
+mod observe;
+mod oracles;
 mod own_plane;
+mod proxies;
 pub(crate) mod replicas;
 mod secrets;
-mod seen;
-mod ways;
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -46,20 +46,20 @@ use tokio::sync::OnceCell;
 
 pub(crate) use self::crds::{crd, install_loose_crds};
 pub(crate) use self::objects::{chat_app, numbered};
+pub(crate) use self::observe::{condition_of, message_of, reason_of, time};
 pub(crate) use self::own_plane::OwnPlane;
-pub(crate) use self::seen::{condition_of, message_of, reason_of, time};
-pub(crate) use self::ways::Leg;
+pub(crate) use self::proxies::Leg;
 
-/// The account's key in every test, and a canary: it must never show up anywhere.
+/// The account's key in every test. It must never show up anywhere.
 pub(crate) const KEY: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
-/// The account in every test.
+/// The account of most tests.
 pub(crate) const APP_ID: u64 = 1_400_000_000;
-/// The group that is read to see whether an account works; it does not exist.
-pub(crate) const PROBED: &str = "groupattr-operator-probe";
-/// Long enough for a slow machine; nobody waits that long when all is well.
-pub(crate) const SOON: Duration = Duration::from_secs(90);
+/// The group that a probe reads; it does not exist.
+pub(crate) const PROBE_GROUP: &str = "groupattr-operator-probe";
+/// How long a test waits for something before it fails: enough for a slow machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
 
-/// The folder of the CRDs as they are shipped.
+/// The folder of the shipped CRDs.
 pub(crate) const CRDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
 
 static PLANE: OnceCell<OwnPlane> = OnceCell::const_new();
@@ -69,24 +69,24 @@ pub(crate) async fn plane() -> &'static ControlPlane {
     PLANE.get_or_init(OwnPlane::new).await
 }
 
-/// A namespace with a vendor, and what is needed to start operators for it.
+/// A namespace with a vendor, and what it takes to start operators for it.
 ///
-/// When it goes, it looks back at everything that happened in it: a test that ends well in a world that saw something
-/// unlawful fails.
+/// When dropped, it runs the oracles over everything that happened in it: a test fails if its world broke a rule, even
+/// if its own assertions passed.
 pub(crate) struct World {
     pub plane: &'static ControlPlane,
     pub namespace: String,
     pub vendor: Vendor,
     pub account: ServiceAccount,
-    /// An administrator's client, of the runtime of this test.
+    /// An administrator's client, on this test's runtime.
     pub client: Client,
-    /// The way to the API server, in a world with ways that can be broken.
+    /// The fault proxy to the API server, in a `breakable` world.
     pub api: Option<FaultProxy>,
-    /// The way to the vendor, in such a world.
+    /// The fault proxy to the vendor, in a `breakable` world.
     pub chat: Option<FaultProxy>,
     /// What an administrator's watch of the resets shows.
     pub sightings: Sightings,
-    /// Every operator that was started for this world.
+    /// Every operator started for this world.
     operators: Arc<Mutex<Vec<Arc<Trace>>>>,
     /// Another world whose vendor and operators serve this one as well.
     host: Option<&'static World>,
@@ -95,7 +95,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// A namespace of its own, with a vendor that knows the account.
+    /// A new namespace, with a vendor that knows the account.
     pub(crate) async fn new() -> Self {
         Self::on(plane().await).await
     }
@@ -108,7 +108,7 @@ impl World {
         world
     }
 
-    /// Another namespace, in which the operators of this one may work as well.
+    /// A second namespace, which this world's operators may watch as well.
     pub(crate) async fn neighbour(&self) -> Self {
         let mut neighbour = Self::without_rights(self.plane).await;
         neighbour.operators = Arc::clone(&self.operators);
@@ -117,7 +117,7 @@ impl World {
         neighbour
     }
 
-    /// The same with a service account that may do nothing yet.
+    /// The same, with a service account that has no permissions yet.
     pub(crate) async fn without_rights(plane: &'static ControlPlane) -> Self {
         let namespace = plane.namespace().await.expect("namespace");
         let vendor = Vendor::start().expect("vendor");
@@ -150,7 +150,7 @@ impl World {
         world
     }
 
-    /// How an operator for this namespace is started, logging at the most talkative level.
+    /// The launch of an operator for this namespace, with trace logs.
     pub(crate) fn launch(&self, more: &[&str]) -> Launch {
         let mut args = vec![
             format!("--watch-namespace={}", self.namespace),
@@ -168,14 +168,14 @@ impl World {
         }
     }
 
-    /// An operator that has just been started.
+    /// Starts an operator.
     pub(crate) fn start(&self, launch: Launch) -> OperatorProcess {
         let operator = OperatorProcess::start(launch).expect("operator");
         self.operators.lock().expect("no panic while holding this lock").push(operator.trace());
         operator
     }
 
-    /// The operator that was started last, whichever that is when a planned fault happens.
+    /// The operator started last, at the moment a planned fault happens.
     pub(crate) fn latest(&self) -> Victim {
         let operators = Arc::clone(&self.operators);
         Arc::new(move || {
@@ -184,15 +184,15 @@ impl World {
         })
     }
 
-    /// An operator that is ready.
+    /// Starts an operator and waits until it is ready.
     pub(crate) async fn operator(&self, more: &[&str]) -> OperatorProcess {
         let operator = self.start(self.launch(more));
-        operator.ready(SOON).await;
+        operator.ready(DEADLINE).await;
         operator
     }
 }
 
-/// The rights of the manual installation.
+/// The RBAC permissions of the manual installation.
 pub(crate) fn rights() -> OperatorRights {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/kustomize/rights.yaml");
     OperatorRights::from_file(&file).expect("rights")

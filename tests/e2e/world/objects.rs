@@ -1,4 +1,4 @@
-//! The objects that a test makes and changes, at the API server and at the vendor.
+//! Creates and changes objects, at the API server and at the vendor.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::{
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{APP_ID, KEY, World};
 
 impl World {
-    /// The Secret and the `ChatApp` named `default`, for this vendor; `more` are further lines of the spec.
+    /// The Secret and the `ChatApp` named `default` for this vendor; `more` adds lines to the spec.
     pub(crate) async fn app(&self, more: &str) {
         self.secret("chat", KEY).await;
         self.apply(&chat_app("default", APP_ID, &self.chat_url(), more)).await;
@@ -28,19 +28,19 @@ stringData: {{ secretKey: {key:?} }}"
         .await;
     }
 
-    /// A room with two seats taken.
+    /// A room with two attributes.
     pub(crate) fn room(&self, group: &str) {
         self.vendor.room(APP_ID, group, &[("seat1", "ann"), ("seat2", "bob")]);
     }
 
-    /// Such a room for each of these, as [`numbered`] gives them.
+    /// A room for each of these, as returned by [`numbered`].
     pub(crate) fn rooms(&self, all: &[(String, String)]) {
         for (_, group) in all {
             self.room(group);
         }
     }
 
-    /// A reset of `group`; `more` are further lines of the spec.
+    /// A reset of `group`; `more` adds lines to the spec.
     pub(crate) async fn reset(&self, name: &str, group: &str, more: &str) {
         self.apply(&format!(
             "apiVersion: groupattr.dev/v1alpha1
@@ -57,7 +57,7 @@ spec:
         self.plane.apply_in(&self.namespace, yaml).await.expect("apply");
     }
 
-    /// kubectl in this namespace, with an administrator's rights.
+    /// Runs kubectl in this namespace, as an administrator.
     pub(crate) async fn kubectl(&self, args: &[&str]) -> testbed::control_plane::Kubectl {
         let mut all = vec!["--namespace", &self.namespace];
         all.extend(args);
@@ -71,7 +71,7 @@ spec:
         assert!(done.ok, "{}", done.stderr);
     }
 
-    /// Writes into the status of a reset, as only somebody can who may write everything.
+    /// Patches the status of a reset, as an administrator.
     pub(crate) async fn put_status(&self, name: &str, status: &serde_json::Value) {
         let patch = json!({"status": status}).to_string();
         let patch = ["patch", "gar", name, "--subresource=status", "--type=merge", "-p", &patch];
@@ -79,18 +79,18 @@ spec:
         assert!(done.ok, "{name}: {}", done.stderr);
     }
 
-    /// Changes any part of an object of ours, as anybody might who has a tool for it.
+    /// Applies a merge patch to any part of one of our objects.
     pub(crate) async fn merge(&self, kind: &str, name: &str, patch: &serde_json::Value) {
         let api = self.api(kind).expect("a kind of ours");
         api.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.expect("patched");
     }
 
-    /// Resets of these names and groups, made as fast as the API server takes them.
+    /// Creates resets of these names and groups, as fast as the API server takes them.
     pub(crate) async fn many_resets(&self, all: impl IntoIterator<Item = (String, String)>) {
         self.many_resets_with(all, &json!({})).await;
     }
 
-    /// The same with further fields of the spec.
+    /// The same, with more fields in the spec.
     pub(crate) async fn many_resets_with(
         &self,
         all: impl IntoIterator<Item = (String, String)>,
@@ -114,19 +114,19 @@ spec:
             .expect("created");
     }
 
-    /// An account of its own, with an app of this name and a room, which is named like the app.
+    /// A separate account, with an app and a room of this name.
     pub(crate) async fn app_with_room(&self, name: &str, account: u64, more: &str) {
         self.vendor.account(account, KEY, &["administrator"]);
         self.vendor.room(account, &format!("@TGS#{name}"), &[("seat1", "ann"), ("seat2", "bob")]);
         self.apply(&chat_app(name, account, &self.vendor.url(), more)).await;
     }
 
-    /// A reset of the room of such an app, named like the app.
+    /// A reset of that app's room, named like the app.
     pub(crate) async fn reset_of_app(&self, name: &str, more: &str) {
         self.reset(name, &format!("@TGS#{name}"), &format!("  appRef: {{ name: {name} }}\n{more}")).await;
     }
 
-    /// Objects of one of the operator's kinds, by kubectl's names for it.
+    /// The API of one of the operator's kinds, by any name that kubectl accepts for it.
     pub(crate) fn api(&self, kind: &str) -> Option<Api<DynamicObject>> {
         let (kind, plural) = match kind {
             "gar" | "groupattributereset" | "groupattributeresets" => {
@@ -147,7 +147,7 @@ spec:
     }
 }
 
-/// A `ChatApp` for the Secret `chat`; `more` are further lines of the spec.
+/// A `ChatApp` that uses the Secret `chat`; `more` adds lines to the spec.
 pub(crate) fn chat_app(name: &str, account: u64, endpoint: &str, more: &str) -> String {
     format!(
         "apiVersion: groupattr.dev/v1alpha1

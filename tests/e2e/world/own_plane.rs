@@ -1,4 +1,4 @@
-//! An API server for one test alone.
+//! An API server of a test's own.
 
 use std::ops::Deref;
 
@@ -6,21 +6,21 @@ use testbed::{ControlPlane, Options};
 
 use super::CRDS;
 
-/// An API server that a test disturbs, or needs for itself. It ends with the test, after its worlds have looked back:
-/// one that is left running costs all the tests after it, even when nobody asks it for anything.
+/// An API server for a test that disturbs it or changes its CRDs. It stops at the end of the test, after the oracles of
+/// the test's worlds: left running, it would slow down all later tests, even when idle.
 pub(crate) struct OwnPlane(&'static ControlPlane);
 
 impl OwnPlane {
-    /// With the CRDs installed.
+    /// Starts one with the CRDs installed.
     pub(crate) async fn new() -> Self {
         let plane = Self::of(ControlPlane::start(Options::default()).await.expect("control plane"));
         plane.install_crds(CRDS).await.expect("CRDs");
         plane
     }
 
-    /// This one.
+    /// Takes over this one.
     pub(crate) fn of(plane: ControlPlane) -> Self {
-        // Worlds are also made for API servers that live as long as the process, so all of them take a reference that does.
+        // Worlds borrow their API server for `'static`, because the shared one lives as long as the process.
         Self(Box::leak(Box::new(plane)))
     }
 }

@@ -1,4 +1,4 @@
-//! A throw-away certificate authority for the servers of the testbed.
+//! A temporary certificate authority for the testbed's servers.
 
 use anyhow::Result;
 use rcgen::{
@@ -6,7 +6,7 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
-/// An authority that exists only in this process.
+/// A certificate authority that exists only in this process.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
@@ -28,10 +28,10 @@ pub struct SigningKey {
 }
 
 impl Authority {
-    /// A new authority; `name` shows in error messages about certificates.
+    /// Creates an authority; `name` appears in error messages about certificates.
     ///
     /// # Errors
-    /// When no key can be made.
+    /// If no key can be generated.
     pub fn new(name: &str) -> Result<Self> {
         let mut parameters = CertificateParams::default();
         parameters.distinguished_name.push(DnType::CommonName, name);
@@ -40,16 +40,16 @@ impl Authority {
         Ok(Self { issuer: CertifiedIssuer::self_signed(parameters, KeyPair::generate()?)? })
     }
 
-    /// The authority's own certificate, PEM: what a client must trust.
+    /// The authority's own certificate as PEM, for clients to trust.
     #[must_use]
     pub fn pem(&self) -> String {
         self.issuer.pem()
     }
 
-    /// A certificate for a server with these DNS names and addresses.
+    /// Issues a server certificate for these DNS names and IP addresses.
     ///
     /// # Errors
-    /// When a name is neither, or no key can be made.
+    /// If a name is neither, or no key can be generated.
     pub fn server(&self, names: &[&str]) -> Result<ServerCertificate> {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let mut parameters = CertificateParams::new(names.clone())?;
@@ -62,10 +62,10 @@ impl Authority {
 }
 
 impl SigningKey {
-    /// A new elliptic-curve key (P-256).
+    /// Generates an elliptic-curve key (P-256).
     ///
     /// # Errors
-    /// When no key can be made.
+    /// If no key can be generated.
     pub fn generate() -> Result<Self> {
         let key = KeyPair::generate()?;
         Ok(Self { private: key.serialize_pem(), public: key.public_key_pem() })

@@ -1,11 +1,13 @@
-//! Child processes that never outlive this one, however it ends.
+//! Child processes that never outlive this process, however it ends.
 //!
-//! Tests keep a control plane in a static, which is never dropped, and a test runner may be killed. So the kernel
-//! does it: `PR_SET_PDEATHSIG`. That signal comes when the *thread* that started the child ends, not the process,
-//! and test threads come and go. Hence one thread that never ends and starts all children.
+//! Tests keep a control plane in a static, which is never dropped, and a test runner may be killed. So the
+//! kernel kills the children: `PR_SET_PDEATHSIG`. It sends the signal when the *thread* that started the
+//! child ends, and test threads are short-lived. Therefore a single thread that never ends starts all
+//! children.
 //!
-//! Between fork and exec that costs a copy of this process's page tables, which after some minutes of tests takes a tenth of
-//! all processor time. Where `setpriv` of util-linux is, it makes the same system call after an exec, and nothing is copied.
+//! Setting the signal between fork and exec requires a copy of this process's page tables, which after some
+//! minutes of tests takes a tenth of all CPU time. If `setpriv` of util-linux is available, it makes the same
+//! system call after an exec, and nothing is copied.
 
 use std::{
     io,
@@ -19,10 +21,10 @@ use rustix::process::{Pid, Signal, getpid, getppid, kill_process, set_parent_pro
 
 use crate::until::poll;
 
-/// A program behind it replaces it and keeps its process id.
+/// `setpriv` executes the program that follows, which keeps the process id.
 const SETPRIV: [&str; 4] = ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--"];
 
-/// A running child; killed when dropped, and when this process ends in any other way.
+/// A running child, killed when dropped and whenever this process ends.
 #[derive(Debug)]
 pub(crate) struct Guarded {
     pid: Pid,
@@ -34,7 +36,7 @@ struct Order {
     started: mpsc::SyncSender<io::Result<Child>>,
 }
 
-/// Where `setpriv` can do it.
+/// The path of `setpriv`, if it works here.
 fn setpriv() -> Option<&'static str> {
     static FOUND: OnceLock<bool> = OnceLock::new();
     let works =
@@ -42,7 +44,7 @@ fn setpriv() -> Option<&'static str> {
     FOUND.get_or_init(works).then_some(SETPRIV[0])
 }
 
-/// The same command, to be completed with its input and output and given to [`start`].
+/// The command, tied to this process; the caller adds input and output and passes it to [`start`].
 pub(crate) fn tied(command: Command) -> Command {
     let Some(setpriv) = setpriv() else { return command };
     let mut tied = Command::new(setpriv);
@@ -93,7 +95,7 @@ fn die_with_parent(command: &mut Command) {
     unsafe {
         command.pre_exec(move || {
             set_parent_process_death_signal(Some(Signal::KILL))?;
-            // The parent may have ended before the line above; then nobody would ever send the signal.
+            // If the parent ended before the line above, the signal would never be sent.
             if getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::NotConnected.into()) }
         });
     }
@@ -104,26 +106,26 @@ impl Guarded {
         self.pid.as_raw_nonzero().get()
     }
 
-    /// Sends a signal. A child that has ended already is no error: it was about to.
+    /// Sends a signal. A child that has already exited is not an error.
     pub(crate) fn signal(&self, signal: Signal) {
         let mut child = self.child.lock().expect("no panic while holding this lock");
-        // Only a child that nobody has waited for still owns its pid.
+        // The pid is still the child's only if it has not been waited for.
         if let Ok(None) = child.try_wait() {
             let _ = kill_process(self.pid, signal);
         }
     }
 
-    /// How it ended, `None` while it runs.
+    /// The exit status; `None` while it runs.
     pub(crate) fn exit_status(&self) -> Option<ExitStatus> {
         self.child.lock().expect("no panic while holding this lock").try_wait().ok().flatten()
     }
 
-    /// Waits for the end; `None` when it still runs at the deadline.
+    /// Waits for the exit; `None` if it still runs at the deadline.
     pub(crate) async fn wait_exit(&self, deadline: Duration) -> Option<ExitStatus> {
         poll(deadline, || async { self.exit_status().ok_or(()) }).await.ok()
     }
 
-    /// Ends it at once and waits until it is gone.
+    /// Kills it and waits for its exit.
     pub(crate) fn kill(&self) -> ExitStatus {
         let mut child = self.child.lock().expect("no panic while holding this lock");
         let _ = child.kill();

@@ -1,5 +1,5 @@
-//! What GitOps tools make of objects, by the libraries that those tools use themselves: kstatus (Helm 4, Flux), and
-//! the Lua of Argo CD. They are Go libraries, in a program that is built the first time a test asks.
+//! How GitOps tools interpret objects, computed by the tools' own libraries: kstatus (Helm 4, Flux) and Argo
+//! CD's Lua. They are Go libraries, wrapped in a program that is built when a test first needs it.
 
 use std::{
     io::Write as _,
@@ -18,20 +18,20 @@ use crate::control_plane::{
     go_build::{self, Recipe},
 };
 
-/// Other sources are another program.
+/// Their digest is part of the program's path.
 const SOURCES: [&str; 3] = [
     include_str!("../modules/gitops/go.mod"),
     include_str!("../modules/gitops/main.go"),
     include_str!("../modules/gitops/lua.go"),
 ];
 
-/// The libraries of the tools.
+/// The tools' libraries.
 #[derive(Debug, Clone)]
 pub struct GitOps {
     program: PathBuf,
 }
 
-/// One line of the program's answer.
+/// One line of the program's output.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Answer {
@@ -42,10 +42,10 @@ struct Answer {
 }
 
 impl GitOps {
-    /// Finds the program, or builds it. Building blocks.
+    /// Finds or builds the program. Building blocks the thread.
     ///
     /// # Errors
-    /// When it cannot be built; the text says what to do.
+    /// If it cannot be built; the message says what to do.
     pub fn find_or_build() -> Result<Self> {
         let digest = Sha256::digest(SOURCES.concat());
         let folder =
@@ -61,26 +61,26 @@ impl GitOps {
         Ok(Self { program: folder.join("gitops") })
     }
 
-    /// The verdict of kstatus about each object, such as `InProgress`.
+    /// The verdict of kstatus on each object, such as `InProgress`.
     ///
     /// # Errors
-    /// When kstatus refuses an object, or its two copies (of Kubernetes, and of Flux and Helm) do not agree.
+    /// If kstatus refuses an object, or its two copies (of Kubernetes, and of Flux and Helm) disagree.
     pub fn kstatus(&self, objects: &[Value]) -> Result<Vec<String>> {
         let questions = objects.iter().map(|object| json!({"object": object}).to_string());
         let verdict = |answer: Answer| match answer {
             Answer { error: Some(error), .. } => bail!("kstatus refuses: {error}"),
             Answer { cli_utils, flux, .. } if cli_utils != flux => {
-                bail!("{cli_utils} for one, {flux} for the other")
+                bail!("the two copies disagree: {cli_utils} and {flux}")
             }
             Answer { cli_utils, .. } => Ok(cli_utils),
         };
         self.ask(questions.collect())?.into_iter().map(verdict).collect()
     }
 
-    /// What a script of Argo CD returns for an object; its error is the text that Argo CD would show.
+    /// The result of an Argo CD script for an object; the error is the text that Argo CD would show.
     ///
     /// # Panics
-    /// When the program cannot be run.
+    /// If the program cannot be run.
     pub fn lua(&self, script: &str, object: &Value) -> Result<Value, String> {
         let question = json!({"object": object, "script": script}).to_string();
         let answer = self.ask(vec![question]).expect("the program answers").remove(0);
@@ -94,7 +94,7 @@ impl GitOps {
         let mut child =
             command.spawn().with_context(|| format!("cannot start {}", self.program.display()))?;
         let mut input = child.stdin.take().context("the program has no input")?;
-        // Beside the reading, so that neither side waits for the other when both have much to say.
+        // Concurrently with reading, so that full pipes cannot block both sides.
         let writing = thread::spawn(move || input.write_all(questions.join("\n").as_bytes()));
         let output = child.wait_with_output()?;
         let written = writing.join().is_ok_and(|written| written.is_ok());

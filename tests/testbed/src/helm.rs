@@ -1,4 +1,4 @@
-//! The two Helms that people use, built from their Go modules the first time a test asks for one of them.
+//! Helm 3 and Helm 4, built from their Go modules when a test first needs one of them.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,24 +18,24 @@ use crate::{
     scratch,
 };
 
-/// The module files say which versions are built; they are stated nowhere else.
+/// The module files are the only place that defines the versions.
 const MODULE_3: &str = include_str!("../modules/helm3/go.mod");
 const MODULE_4: &str = include_str!("../modules/helm4/go.mod");
 
-/// A major version of Helm. Each has a home of its own, as long as the process lives: what somebody configured on this
-/// machine plays no part.
+/// A major version of Helm. Each has its own home directory for the lifetime of the process, so the machine's
+/// Helm configuration has no effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Helm {
-    /// Client-side merges, its own idea of readiness.
+    /// Client-side merges, its own readiness rules.
     V3,
     /// Server-side apply, readiness by kstatus.
     V4,
 }
 
-/// What Helm said.
+/// The result of a Helm command.
 #[derive(Debug, Clone)]
 pub struct HelmSays {
-    /// Whether it ended with exit code 0.
+    /// Whether the exit code was 0.
     pub ok: bool,
     /// Standard output.
     pub stdout: String,
@@ -44,10 +44,10 @@ pub struct HelmSays {
 }
 
 impl HelmSays {
-    /// Standard output of a command that must have worked.
+    /// Standard output of a command that must have succeeded.
     ///
     /// # Panics
-    /// When it did not; with what it said.
+    /// If it failed; the message contains its output.
     #[must_use]
     #[track_caller]
     pub fn unwrap(self) -> String {
@@ -58,23 +58,23 @@ impl HelmSays {
     /// Standard error of a command that must have failed.
     ///
     /// # Panics
-    /// When it worked.
+    /// If it succeeded.
     #[must_use]
     #[track_caller]
     pub fn unwrap_err(self) -> String {
-        assert!(!self.ok, "helm did not refuse:\n{}", self.stdout);
+        assert!(!self.ok, "helm did not fail:\n{}", self.stdout);
         self.stderr
     }
 }
 
 impl Helm {
-    /// Both of them, for tests that hold for either.
+    /// Both versions, for tests that apply to either.
     pub const BOTH: [Self; 2] = [Self::V3, Self::V4];
 
-    /// Runs a command that talks to a cluster, with this kubeconfig.
+    /// Runs a command against a cluster, with this kubeconfig.
     ///
     /// # Errors
-    /// When Helm cannot be built or started; what it refuses is in the answer.
+    /// If Helm cannot be built or started; a failed command is not an error.
     pub async fn run(self, kubeconfig: &Path, args: &[&str]) -> Result<HelmSays> {
         let program = self.program().await?;
         let home = home(self)?;
@@ -95,7 +95,7 @@ impl Helm {
         })
     }
 
-    /// Runs a command that needs no cluster, such as `template`, `lint` or `package`, and reaches none.
+    /// Runs a command that needs no cluster, such as `template`, `lint` or `package`.
     ///
     /// # Errors
     /// As for [`Helm::run`].
@@ -103,10 +103,10 @@ impl Helm {
         self.run(Path::new("/dev/null"), args).await
     }
 
-    /// The program; built first if need be, which takes minutes but happens once.
+    /// The path of the program, which is built first if necessary; that takes minutes, but happens once.
     ///
     /// # Errors
-    /// When it cannot be built; the text says what to do.
+    /// If it cannot be built; the message says what to do.
     pub async fn program(self) -> Result<PathBuf> {
         let folder = tokio::task::spawn_blocking(build).await??;
         Ok(folder.join(match self {
@@ -116,11 +116,12 @@ impl Helm {
     }
 }
 
-/// Both at once: they share most of their packages.
+/// Builds both versions together, because they share most packages.
 fn build() -> Result<PathBuf> {
     let (three, four) = (version(MODULE_3, "helm.sh/helm/v3")?, version(MODULE_4, "helm.sh/helm/v4")?);
     let folder = target_folder().join("testbed").join(format!("bin-helm-{three}-{four}"));
-    // Helm 3 takes the Kubernetes version of its offline commands from flags; Helm 4 reads it from its build info.
+    // Linker flags set the Kubernetes version for Helm 3's offline commands; Helm 4 reads it from its build
+    // info.
     let kubernetes = version(MODULE_3, "k8s.io/client-go")?;
     let minor = kubernetes.split('.').nth(1).unwrap_or_default();
     let assumed = ["pkg/lint/rules", "pkg/chartutil"].map(|package| {

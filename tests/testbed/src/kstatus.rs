@@ -1,24 +1,24 @@
-//! What Helm 4 `--wait`, Flux and other users of kstatus make of an object.
+//! The status that Helm 4 `--wait`, Flux and other users of kstatus compute for an object.
 //!
-//! The rule for custom resources, restated from the package `sigs.k8s.io/cli-utils/pkg/kstatus/status`, because every
-//! test asks for every status; `tests/gitops` compares it with that package.
+//! It reimplements the rule for custom resources of `sigs.k8s.io/cli-utils/pkg/kstatus/status`, because every
+//! test evaluates every status; `tests/e2e/gitops` compares it with that package.
 
 use serde_json::Value;
 
-/// The verdict, by the names of kstatus.
+/// The verdict, in the terms of kstatus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// Not there yet.
+    /// Not reconciled yet.
     InProgress,
-    /// Will not get there without help.
+    /// Cannot reconcile without intervention.
     Failed,
-    /// The object is as it was asked for.
+    /// Fully reconciled.
     Current,
     /// Being deleted.
     Terminating,
 }
 
-/// Judges an object as read from the API server.
+/// Computes the status of an object as read from the API server.
 #[must_use]
 pub fn kstatus(object: &Value) -> Status {
     if !object["metadata"]["deletionTimestamp"].is_null() {
@@ -28,7 +28,7 @@ pub fn kstatus(object: &Value) -> Status {
     if !generation.is_null() && !observed.is_null() && observed != generation {
         return Status::InProgress;
     }
-    // Of these two the first in the list decides, even if the other is true as well; only then comes `Ready`.
+    // The first of these two in the list decides, even if the other is true as well; `Ready` comes last.
     for (name, status) in conditions(object) {
         match (name, status) {
             ("Reconciling", "True") => return Status::InProgress,
@@ -64,14 +64,14 @@ mod tests {
     }
 
     #[test]
-    fn a_spec_that_nobody_has_observed_yet_is_in_progress() {
+    fn an_unobserved_generation_is_in_progress() {
         let mut edited = object(&[("Ready", "True")]);
         edited["metadata"]["generation"] = json!(3);
         assert_eq!(kstatus(&edited), Status::InProgress);
     }
 
     #[test]
-    fn of_stalled_and_reconciling_the_first_decides_and_both_come_before_ready() {
+    fn the_first_of_stalled_and_reconciling_wins_and_both_precede_ready() {
         assert_eq!(kstatus(&object(&[("Stalled", "True"), ("Reconciling", "True")])), Status::Failed);
         assert_eq!(kstatus(&object(&[("Reconciling", "True"), ("Stalled", "True")])), Status::InProgress);
         assert_eq!(kstatus(&object(&[("Ready", "True"), ("Stalled", "True")])), Status::Failed);

@@ -1,23 +1,23 @@
-//! Real parts to test the operator against: an API server with etcd, the operator as a process with the rights of
-//! its own service account, and a simulated vendor that checks signatures and enforces limits.
+//! A test environment for the operator: a real API server with etcd, the operator as a process with its own
+//! service account and RBAC permissions, and a simulated vendor that checks signatures and enforces limits.
 //!
 //! | question | module |
 //! |---|---|
-//! | Where does the API server come from, how do I talk to it, who did what? | [`control_plane`] |
+//! | Where does the API server come from, how do I use it, and who did what? | [`control_plane`] |
 //! | How do I start, watch, freeze and kill the operator? | [`operator_process`] |
-//! | How do I run the container of a pod without a cluster of machines? | [`pod`] |
+//! | How do I run a pod's container without nodes? | [`pod`] |
 //! | What did the vendor receive, and how do I make it misbehave? | [`vendor`] |
-//! | How do I run Helm, both of them? | [`helm`] |
-//! | How do I break the way to either, at exactly this moment? | [`proxy`] |
+//! | How do I run Helm 3 and Helm 4? | [`helm`] |
+//! | How do I inject a fault into a connection at an exact moment? | [`proxy`] |
 //! | How often does this test run, and how do I repeat a run? | [`runs`](mod@runs) |
-//! | Which versions of an object were there, as somebody else sees it? | [`sightings`] |
-//! | What would Helm and Flux think of this object? | [`kstatus`] |
-//! | And by the libraries of the tools themselves, Argo CD too? | [`gitops`] |
+//! | Which versions of an object did an independent watch see? | [`sightings`] |
+//! | Which status do Helm and Flux compute for this object? | [`kstatus`] |
+//! | And which one by the tools' own libraries, including Argo CD's? | [`gitops`] |
 //! | How do I wait for something? | [`until`](mod@until) |
-//! | Who signs the certificates? | [`certificates`] |
+//! | Where do certificates come from? | [`certificates`] |
 //!
-//! Nothing here uses the operator's library. What this crate knows of the vendor is written a second time from the
-//! vendor's pages, so that a mistake in one of the two shows.
+//! Nothing here uses the operator's library. The vendor's protocol is implemented a second time, from the
+//! vendor's documentation, so that a mistake in either implementation shows.
 
 pub mod certificates;
 mod children;

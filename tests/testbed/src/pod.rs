@@ -1,5 +1,5 @@
-//! The container of a pod as a process: with the arguments, the environment, the projected files and the service
-//! account that its spec gives it, where the kubelet would put them.
+//! Runs a pod's container as a process, with the arguments, environment, projected files and service account
+//! of its spec, at the paths that the kubelet would use.
 
 use std::{
     fs,
@@ -18,8 +18,8 @@ use tempfile::TempDir;
 
 use crate::{control_plane::ControlPlane, scratch};
 
-/// In a mount namespace of its own: puts folders where the container expects them, then becomes the program.
-/// Arguments are pairs of a mount path and a folder, then `--` and the command.
+/// Runs in its own mount namespace: bind-mounts folders where the container expects them, then executes the
+/// program. Arguments are pairs of a mount path and a folder, then `--` and the command.
 const MOUNT: &str = r#"
 set -e
 mount -t tmpfs none /run
@@ -32,26 +32,26 @@ shift
 exec "$@"
 "#;
 
-/// A pod that could be started.
+/// A pod that is ready to start.
 #[derive(Debug)]
 pub struct Pod {
     spec: PodSpec,
     namespace: String,
     name: String,
-    /// What is mounted where, below `folder`.
+    /// The mounts; their sources are below `folder`.
     mounts: Vec<(String, PathBuf)>,
-    /// Where the API server listens.
+    /// The address of the API server.
     server: (String, String),
     folder: TempDir,
 }
 
 impl Pod {
-    /// Makes the files of a pod's volumes, with a token of its service account as the spec asks for it.
+    /// Creates the files of a pod's volumes, including a service account token as the spec requests it.
     ///
     /// # Errors
-    /// When the service account does not exist, or the spec holds something that nobody here can make: anything but
-    /// projected volumes with a token, the cluster's certificate and the namespace, and optional objects that are not
-    /// there.
+    /// If the service account does not exist, or the spec contains anything unsupported. Supported are
+    /// projected volumes with a token, the cluster's CA certificate and the namespace, and missing optional
+    /// objects.
     pub async fn new(plane: &ControlPlane, namespace: &str, name: &str, spec: PodSpec) -> Result<Self> {
         let folder = scratch::folder("pod-")?;
         let account = spec.service_account_name.clone().context("a pod without a serviceAccountName")?;
@@ -72,11 +72,11 @@ impl Pod {
         Ok(Self { spec, namespace: namespace.to_owned(), name: name.to_owned(), mounts, server, folder })
     }
 
-    /// The command that runs this program in place of the container's image: with its arguments and environment, and
-    /// its files at their paths.
+    /// The command that runs `program` in place of the container's image, with its arguments, environment and
+    /// files.
     ///
     /// # Errors
-    /// When the environment refers to something that nobody here can look up.
+    /// If the environment refers to something unsupported.
     pub fn command(&self, program: &Path) -> Result<Command> {
         let container = only_container(&self.spec)?;
         // Root needs no user namespace for a mount namespace; others do.
@@ -98,13 +98,13 @@ impl Pod {
         Ok(command)
     }
 
-    /// Where the files are that this path of the container shows.
+    /// The folder that is mounted at this path of the container.
     #[must_use]
     pub fn files_at(&self, mount_path: &str) -> Option<&Path> {
         self.mounts.iter().find(|(path, _)| path == mount_path).map(|(_, folder)| folder.as_path())
     }
 
-    /// A folder that goes away with the pod.
+    /// A folder that is removed with the pod.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -117,7 +117,7 @@ impl Pod {
         match source.field_ref.as_ref().map(|field| field.field_path.as_str()) {
             Some("metadata.namespace") => Ok(self.namespace.clone()),
             Some("metadata.name") => Ok(self.name.clone()),
-            _ => bail!("the variable {} refers to something unknown", variable.name),
+            _ => bail!("the variable {} has an unsupported source", variable.name),
         }
     }
 }
@@ -129,13 +129,17 @@ fn only_container(spec: &PodSpec) -> Result<&Container> {
     }
 }
 
-/// What a volume is projected from; nothing for an optional object.
+/// The sources of a projected volume; empty for an optional object.
 fn sources(volume: &Volume) -> Result<&[VolumeProjection]> {
     if let Some(projected) = &volume.projected {
         return Ok(projected.sources.as_deref().unwrap_or_default());
     }
     let optional = volume.config_map.as_ref().and_then(|source| source.optional);
-    if optional == Some(true) { Ok(&[]) } else { bail!("the volume {} is of an unknown kind", volume.name) }
+    if optional == Some(true) {
+        Ok(&[])
+    } else {
+        bail!("the type of the volume {} is not supported", volume.name)
+    }
 }
 
 async fn project(
@@ -158,7 +162,7 @@ async fn project(
         fs::write(place.join(&token.path), status.token.unwrap_or_default())?;
     }
     if let Some(config_map) = &source.config_map {
-        // kube-controller-manager would put it into every namespace.
+        // kube-controller-manager would create it in every namespace.
         if config_map.name != "kube-root-ca.crt" {
             bail!("the ConfigMap {} is unknown", config_map.name);
         }

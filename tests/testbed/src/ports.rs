@@ -1,24 +1,24 @@
-//! Free ports for processes that cannot choose one themselves.
+//! Free ports for processes that cannot bind port 0.
 
 use std::{collections::HashSet, net::TcpListener, sync::Mutex};
 
 use rand::Rng as _;
 
-/// Below the range from which the kernel takes ports for outgoing connections, so that none of those can take the
-/// port between this look and the start of the process.
+/// Below the kernel's ephemeral port range, so that no outgoing connection can take the port before the
+/// process starts.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
-/// A TCP port on 127.0.0.1 that nobody listens on and that this process has not given away before.
+/// A free TCP port on 127.0.0.1 that this process has not handed out before.
 ///
 /// # Panics
-/// When a thousand tries find none.
+/// If a thousand tries find none.
 #[must_use]
 pub fn free_port() -> u16 {
     listen().local_addr().expect("it listens").port()
 }
 
-/// The same for whoever listens itself. Opening the port anew could fail: a child that is just being started holds a copy
-/// of each listener until it becomes another program.
+/// The same, already bound. Binding the port later could fail, because a child between fork and exec holds a
+/// copy of each listener.
 pub(crate) fn listen() -> TcpListener {
     static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     let mut given = GIVEN.lock().expect("no panic while holding this lock");

@@ -1,7 +1,7 @@
-//! How often a test runs. The rows of the fault matrix run a few times in `cargo test` and very often in
-//! `cargo campaign`, which runs the same tests and says by environment variables which runs are wanted.
+//! Repeated runs of a test. The rows of the fault matrix run a few times in `cargo test` and many times in
+//! `cargo campaign`, which selects the runs of the same tests by environment variables.
 //!
-//! A run has a number and a seed, and the same number has the same seed: a run that failed can be repeated, alone.
+//! The seed of a run follows from its number, so a failed run can be repeated alone.
 
 use std::{
     any::Any, env, fs, future::Future, io::Write as _, ops::Range, panic::AssertUnwindSafe, sync::Mutex,
@@ -11,26 +11,26 @@ use futures::{FutureExt as _, StreamExt as _, stream};
 use rand::{SeedableRng as _, rngs::StdRng};
 use sha2::{Digest as _, Sha256};
 
-/// Which runs, such as `40..60`; without it the first few of each row.
+/// The runs to make, such as `40..60`; by default the first few of each row.
 pub const RUNS: &str = "TESTBED_RUNS";
-/// A number that all seeds are made from; 0 without it.
+/// The base of all seeds; 0 by default.
 pub const SEED: &str = "TESTBED_SEED";
-/// A file to which each run that has ended adds a line: row, number, `passed` or `failed`.
+/// A file to which each finished run appends a line: row, number, `passed` or `failed`.
 pub const LOG: &str = "TESTBED_RUN_LOG";
 
-/// For so many seconds all attacks go on at once; without it for a few, and nothing is measured.
+/// The duration of the attacks in seconds; by default a few, without measurements.
 pub const SOAK_SECONDS: &str = "TESTBED_SOAK_SECONDS";
-/// The operator that is measured, instead of the one that the tests were built with.
+/// The operator binary to measure, instead of the one built with the tests.
 pub const SOAK_OPERATOR: &str = "TESTBED_SOAK_OPERATOR";
 
 /// One run of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {
-    /// Of which row, as the fault matrix names it.
+    /// The row's id in the fault matrix.
     pub row: &'static str,
-    /// Counted from 0.
+    /// The run's number, starting at 0.
     pub number: u32,
-    /// Different for each row and number.
+    /// The seed, unique to the row and number.
     pub seed: u64,
 }
 
@@ -42,13 +42,13 @@ impl Run {
         Self { row, number, seed }
     }
 
-    /// Chance that is the same in each repetition of this run.
+    /// A random number generator that yields the same numbers whenever this run is repeated.
     #[must_use]
     pub fn chance(&self) -> StdRng {
         StdRng::seed_from_u64(self.seed)
     }
 
-    /// Which of `count` variants this run is about: they take turns.
+    /// The index of the variant for this run; `count` variants take turns.
     #[must_use]
     pub fn turn(&self, count: usize) -> usize {
         usize::try_from(self.number).unwrap_or_default() % count
@@ -62,7 +62,7 @@ impl Run {
         }
     }
 
-    /// The command that repeats this run alone.
+    /// The command that repeats only this run.
     fn repeat(&self) -> String {
         let seed = variable(SEED).map_or_else(String::new, |seed| format!("{SEED}={seed} "));
         let binary = env::current_exe().ok();
@@ -79,16 +79,16 @@ impl Run {
     }
 }
 
-/// The runs of a row: the first `few`, or those that the campaign wants.
+/// The runs of a row: the first `few`, or those that the campaign selects.
 ///
 /// # Panics
-/// When the campaign's variables make no sense.
+/// If the campaign's variables are invalid.
 pub fn runs(row: &'static str, few: u32) -> Runs {
     let numbers = variable(RUNS).map_or(0..few, |text| parse(&text).expect("runs such as 40..60"));
     Runs { row, numbers }
 }
 
-/// Some runs of a row. They are counted and recorded by the ways in which they can be run.
+/// The runs of a row; the methods run and record them.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Runs {
@@ -97,10 +97,10 @@ pub struct Runs {
 }
 
 impl Runs {
-    /// One after another.
+    /// Runs them one at a time.
     ///
     /// # Panics
-    /// When one of them fails; after all of them.
+    /// After all runs, if one of them failed.
     pub async fn one_by_one<Body, Running>(self, body: Body)
     where
         Body: Fn(Run) -> Running,
@@ -109,10 +109,10 @@ impl Runs {
         self.side_by_side(1, body).await;
     }
 
-    /// So many at a time.
+    /// Runs up to `at_once` of them concurrently.
     ///
     /// # Panics
-    /// When one of them fails; after all of them.
+    /// After all runs, if one of them failed.
     pub async fn side_by_side<Body, Running>(self, at_once: usize, body: Body)
     where
         Body: Fn(Run) -> Running,
@@ -130,10 +130,10 @@ impl Runs {
         end(row, failed);
     }
 
-    /// One after another, for what needs no waiting.
+    /// Runs a synchronous body for each of them.
     ///
     /// # Panics
-    /// When one of them fails; after all of them.
+    /// After all runs, if one of them failed.
     pub fn each(self, body: impl Fn(Run)) {
         let failed = Mutex::new(Vec::new());
         for number in self.numbers {
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_run_has_the_same_seed_and_another_has_another() {
+    fn each_run_has_its_own_reproducible_seed() {
         assert_eq!(Run::of("A1", 7), Run::of("A1", 7));
         assert_ne!(Run::of("A1", 7).seed, Run::of("A1", 8).seed);
         assert_ne!(Run::of("A1", 7).seed, Run::of("A2", 7).seed);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_run_that_fails_fails_the_row_and_stops_no_other() {
+    async fn a_failed_run_fails_the_row_and_stops_no_other_run() {
         let ended = Mutex::new(Vec::new());
         let row = runs("X1", 3).side_by_side(2, |run| {
             let ended = &ended;

@@ -1,7 +1,7 @@
-//! Temporary folders that are gone after the process, however it ends.
+//! Temporary folders that are removed after the process, however it ends.
 //!
-//! A control plane in a static is never dropped, and a killed test drops nothing. So a small shell waits at the end of
-//! a pipe that only this process holds open: when the kernel closes it, the shell removes everything.
+//! A control plane in a static is never dropped, and a killed test drops nothing. So a shell waits for the
+//! end of a pipe that only this process holds open. When the kernel closes it, the shell removes everything.
 
 use std::{
     io,
@@ -13,8 +13,8 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 use tempfile::TempDir;
 
-/// Waits for the end of its input. Whoever still writes into the folder is being killed in the same moment, hence
-/// the second try.
+/// Waits for the end of its input. Processes that still write into the folder are being killed at the same
+/// moment, hence the second try.
 const SWEEP: &str = r#"cat; sleep 0.2; rm -rf -- "$0" || { sleep 1; rm -rf -- "$0"; }"#;
 
 struct Root {
@@ -22,7 +22,7 @@ struct Root {
     _held_open: Option<ChildStdin>,
 }
 
-/// A new folder; removed when dropped, or else after this process.
+/// Creates a folder that is removed when dropped, or at the latest after this process.
 pub(crate) fn folder(prefix: &str) -> Result<TempDir> {
     static ROOT: OnceLock<io::Result<Root>> = OnceLock::new();
     let root = ROOT
@@ -41,10 +41,10 @@ fn root() -> io::Result<Root> {
         .args(["-c", SWEEP])
         .arg(folder.path())
         .stdin(Stdio::piped())
-        // Whoever reads this process's output must not wait for the sweeper.
+        // Readers of this process's output must not wait for the sweeper.
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        // In a process group of its own, so that Ctrl-C does not end it too.
+        // Its own process group, so that Ctrl-C does not end it.
         .process_group(0)
         .spawn()?;
     Ok(Root { folder, _held_open: sweeper.stdin.take() })

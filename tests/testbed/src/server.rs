@@ -1,7 +1,7 @@
-//! Listening, on a thread and a runtime of its own.
+//! A TCP server with its own thread and runtime.
 //!
-//! Of its own for two reasons: a busy test must not move the arrival times, and a server in a static must outlive
-//! the runtime of the test that happened to start it.
+//! A busy test must not distort arrival times, and a server in a static must outlive the runtime of the test
+//! that started it.
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
@@ -27,7 +27,7 @@ use crate::{certificates::ServerCertificate, ports};
 
 /// A connection with or without TLS.
 pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send {
-    /// From now on, closing sends RST instead of FIN.
+    /// Makes closing send RST instead of FIN.
     fn reset_when_closed(&self) -> io::Result<()>;
 }
 
@@ -43,7 +43,7 @@ impl Wire for TlsStream<TcpStream> {
     }
 }
 
-/// What the thread is told, and tells back.
+/// The requested and the actual state of the thread.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Up,
@@ -51,7 +51,7 @@ enum State {
     Gone,
 }
 
-/// A port that is listened on; closed when dropped.
+/// A listening port, closed when dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     wanted: watch::Sender<State>,
@@ -60,7 +60,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Listens on a free port of 127.0.0.1 and hands each connection, with its number, to `converse`.
+    /// Listens on a free port of 127.0.0.1 and passes each connection, with its number, to `converse`.
     pub(crate) fn start<Converse, Conversation>(name: &str, converse: Converse) -> Result<Self>
     where
         Converse: Fn(TcpStream, u64) -> Conversation + Send + 'static,
@@ -78,7 +78,7 @@ impl Server {
         Ok(Self { address, wanted, reached, thread: Some(thread) })
     }
 
-    /// Closes the port and all connections: from now on, "connection refused".
+    /// Closes the port and all connections; new ones are refused.
     pub(crate) fn go_down(&self) {
         self.go(State::Down);
     }

@@ -1,4 +1,5 @@
-//! An independent watch: every version of every object of one kind in one namespace, as an administrator sees it.
+//! An independent watch with administrator access: every version of every object of one kind in one
+//! namespace.
 
 use std::{
     sync::{Arc, Mutex},
@@ -19,17 +20,17 @@ use tokio::{runtime, sync::oneshot};
 
 use crate::{ControlPlane, until::poll};
 
-/// Between two tries to begin while there is no API server, or no such kind.
+/// The retry interval while there is no API server or no such kind.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// One version of an object.
 #[derive(Debug, Clone)]
 pub struct Sighting {
-    /// When it was seen, on the monotonic clock.
+    /// When it was seen, by the monotonic clock.
     pub seen: Instant,
-    /// The same on the wall clock.
+    /// The same by the wall clock.
     pub seen_at: Timestamp,
-    /// Whether it was seen to be deleted.
+    /// Whether this is a deletion.
     pub deleted: bool,
     /// The object.
     pub object: Value,
@@ -38,13 +39,13 @@ pub struct Sighting {
 #[derive(Debug, Default)]
 struct Seen {
     all: Vec<Sighting>,
-    /// The newest resourceVersion of which it is sure that nothing before it is missing.
+    /// The newest resourceVersion up to which nothing is missing.
     version: u64,
-    /// Times that part of the history could not be watched any more.
+    /// How often part of the history was no longer available.
     gaps: u32,
 }
 
-/// A watch of its own, on a thread of its own; it ends with this object.
+/// A watch on its own thread, stopped when dropped.
 pub struct Sightings {
     seen: Arc<Mutex<Seen>>,
     stop: Option<oneshot::Sender<()>>,
@@ -52,10 +53,10 @@ pub struct Sightings {
 }
 
 impl Sightings {
-    /// Begins to watch. `kind` and `plural` are of the group `groupattr.dev`.
+    /// Starts the watch. `kind` and `plural` belong to the API group `groupattr.dev`.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// If the thread cannot be started.
     pub async fn begin(plane: &ControlPlane, namespace: &str, kind: &str, plural: &str) -> Result<Self> {
         let resource = ApiResource::from_gvk_with_plural(
             &GroupVersionKind::gvk("groupattr.dev", "v1alpha1", kind),
@@ -79,19 +80,19 @@ impl Sightings {
         Ok(Self { seen, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Everything seen so far, in the order of the watch.
+    /// All versions seen so far, in watch order.
     #[must_use]
     pub fn all(&self) -> Vec<Sighting> {
         self.lock().all.clone()
     }
 
-    /// How often the watch had to begin anew and may have missed versions in between.
+    /// How often the watch had to start over and may have missed versions.
     #[must_use]
     pub fn gaps(&self) -> u32 {
         self.lock().gaps
     }
 
-    /// Waits until everything up to this resourceVersion has been seen; false if that does not happen in time.
+    /// Waits until everything up to this resourceVersion has been seen; false on timeout.
     pub async fn reach(&self, version: u64, deadline: Duration) -> bool {
         poll(deadline, || async { (self.lock().version >= version).then_some(()).ok_or(()) }).await.is_ok()
     }
@@ -110,7 +111,7 @@ impl Drop for Sightings {
     }
 }
 
-/// Lists, watches, and goes on where it was when the watch ends.
+/// Lists and watches; resumes when a watch ends.
 async fn look(api: &Api<DynamicObject>, seen: &Mutex<Seen>) {
     let mut version = None;
     loop {
@@ -128,7 +129,7 @@ async fn look(api: &Api<DynamicObject>, seen: &Mutex<Seen>) {
     }
 }
 
-/// The list from which a watch begins.
+/// Lists the objects and returns the version to watch from.
 async fn begin(api: &Api<DynamicObject>, seen: &Mutex<Seen>) -> Option<String> {
     let list = api.list(&ListParams::default()).await.ok()?;
     let version = list.metadata.resource_version?;
@@ -139,9 +140,9 @@ async fn begin(api: &Api<DynamicObject>, seen: &Mutex<Seen>) -> Option<String> {
     Some(version)
 }
 
-/// Where to go on; `None` when the history from there is gone.
+/// Watches and returns the version to resume from; `None` if its history is gone.
 async fn follow(api: &Api<DynamicObject>, seen: &Mutex<Seen>, mut version: String) -> Option<String> {
-    // Bookmarks are asked for by default; they say how far the watch has come when nothing happens.
+    // Bookmarks, which are requested by default, show progress while nothing happens.
     let Ok(stream) = api.watch(&WatchParams::default(), &version).await else {
         tokio::time::sleep(PAUSE).await;
         return Some(version);

@@ -1,4 +1,4 @@
-//! Waiting for something to become true, with a deadline and a useful last word.
+//! Polling with a deadline and a useful error message.
 
 use std::{
     fmt::Debug,
@@ -6,13 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often a condition is looked at. Short, because everything is on this machine.
+/// The polling interval. Short, because everything is local.
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// Looks again and again until `look` sees something, and returns what it saw.
+/// Polls `look` until it returns something, and returns that.
 ///
 /// # Panics
-/// When `deadline` has passed; the message names `what` was waited for.
+/// If the deadline passes; the message contains `what`.
 pub async fn until<T, Look, Seen>(deadline: Duration, what: &str, mut look: Look) -> T
 where
     Look: FnMut() -> Seen,
@@ -24,14 +24,15 @@ where
     });
     match seen.await {
         Ok(seen) => seen,
-        Err(_) => panic!("waited {deadline:?} in vain for {what}"),
+        Err(_) => panic!("timed out after {deadline:?} waiting for {what}"),
     }
 }
 
-/// Like [`until`], but the condition says what it saw instead, and the panic shows the last of it.
+/// Like [`until`], but `look` returns the observed state as an error, and the panic message shows the last
+/// one.
 ///
 /// # Panics
-/// When `deadline` has passed.
+/// If the deadline passes.
 pub async fn until_ok<T, State, Look, Seen>(deadline: Duration, what: &str, look: Look) -> T
 where
     State: Debug,
@@ -40,12 +41,13 @@ where
 {
     match poll(deadline, look).await {
         Ok(seen) => seen,
-        Err(Some(last)) => panic!("waited {deadline:?} in vain for {what}; last seen: {last:?}"),
-        Err(None) => panic!("waited {deadline:?} in vain for {what}; not even one look came to an end"),
+        Err(Some(last)) => panic!("timed out after {deadline:?} waiting for {what}; last seen: {last:?}"),
+        Err(None) => panic!("timed out after {deadline:?} waiting for {what}; no check completed"),
     }
 }
 
-/// The loop under both: `Err` holds what the last completed look saw. A look that hangs ends with the deadline.
+/// The loop of both: `Err` holds the result of the last completed poll. A hanging poll is aborted at the
+/// deadline.
 pub(crate) async fn poll<T, State, Look, Seen>(deadline: Duration, mut look: Look) -> Result<T, Option<State>>
 where
     Look: FnMut() -> Seen,
@@ -74,7 +76,7 @@ mod tests {
     #[tokio::test]
     async fn waiting_ends_when_the_condition_holds() {
         let mut looks = 0;
-        let seen = until(Duration::from_secs(5), "the third look", || {
+        let seen = until(Duration::from_secs(5), "the third check", || {
             looks += 1;
             let looks = looks;
             async move { (looks == 3).then_some(looks) }
@@ -83,15 +85,15 @@ mod tests {
     }
 
     #[tokio::test]
-    #[should_panic(expected = "in vain for a miracle; last seen: \"nothing\"")]
-    async fn waiting_in_vain_tells_what_was_seen_last() {
+    #[should_panic(expected = "waiting for a miracle; last seen: \"nothing\"")]
+    async fn a_timeout_reports_the_last_observation() {
         until_ok(Duration::from_millis(60), "a miracle", async || Err::<(), _>("nothing")).await;
     }
 
     #[tokio::test]
-    #[should_panic(expected = "not even one look")]
-    async fn a_look_that_hangs_does_not_outlive_the_deadline() {
-        until_ok(Duration::from_millis(60), "a hanging look", || async {
+    #[should_panic(expected = "no check completed")]
+    async fn a_hanging_check_does_not_outlive_the_deadline() {
+        until_ok(Duration::from_millis(60), "a hanging check", || async {
             std::future::pending::<Result<(), ()>>().await
         })
         .await;

@@ -1,4 +1,4 @@
-//! The operator as a real process: started, watched, frozen and killed from outside, as in a cluster.
+//! The operator as a real process that tests start, observe, freeze and kill, as in a cluster.
 
 mod trace;
 
@@ -24,30 +24,30 @@ use crate::{
     until::{until, until_ok},
 };
 
-/// How to start it.
+/// How to start the operator.
 #[derive(Debug, Clone)]
 pub struct Launch {
     /// The program, such as `env!("CARGO_BIN_EXE_groupattr-operator")`.
     pub binary: PathBuf,
-    /// With the token of its service account; see [`crate::ControlPlane::kubeconfig`].
+    /// A kubeconfig with the token of its service account; see [`crate::ControlPlane::kubeconfig`].
     pub kubeconfig: PathBuf,
-    /// Arguments after `run`. `--listen` is always added, `--log-format json` unless one is given here.
+    /// Arguments after `run`. `--listen` is always added, and `--log-format json` unless given here.
     pub args: Vec<String>,
-    /// Environment on top of `PATH` and `KUBECONFIG`; nothing else is inherited.
+    /// Environment variables besides `PATH` and `KUBECONFIG`; nothing else is inherited.
     pub env: Vec<(String, String)>,
 }
 
-/// A running operator; killed when dropped, and when this process ends in any other way.
+/// A running operator, killed when dropped and whenever this process ends.
 pub struct OperatorProcess {
     trace: Arc<Trace>,
     http: reqwest::Client,
 }
 
 impl OperatorProcess {
-    /// Starts it; it is not ready yet.
+    /// Starts the operator without waiting until it is ready.
     ///
     /// # Errors
-    /// When the program cannot be started.
+    /// If the program cannot be started.
     pub fn start(launch: Launch) -> Result<Self> {
         let port = free_port();
         let mut command = Command::new(&launch.binary);
@@ -60,20 +60,21 @@ impl OperatorProcess {
         Self::spawn(command, port)
     }
 
-    /// Starts it by a command that is complete but for its input and output, and that makes it listen on this port.
+    /// Starts the operator by a command that lacks only input and output, and makes it listen on `port`.
     ///
     /// # Errors
-    /// When the program cannot be started.
+    /// If the program cannot be started.
     pub fn spawn(command: Command, port: u16) -> Result<Self> {
         let program = command.get_program().to_owned();
         let mut command = children::tied(command);
         let folder = scratch::folder("operator-")?;
         let log = folder.path().join("operator.log");
         let output = File::options().create(true).append(true).open(&log)?;
-        // One file for both, as a container runtime would mix them; no pipe, so that a frozen test never blocks it.
+        // One file for both, mixed as by a container runtime. Not a pipe, so that a frozen test never blocks
+        // it.
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        // Before the start, so that no process runs of which nobody knows yet.
-        // A connection for each request, as the probes of a kubelet have.
+        // Built before the start, so that an error leaves no orphan process. One connection per request, like
+        // a kubelet's probes.
         let http = reqwest::Client::builder();
         let http = http.no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(5)).build()?;
         let child =
@@ -81,31 +82,32 @@ impl OperatorProcess {
         Ok(Self { trace: Arc::new(Trace::new(child, port, log, folder)), http })
     }
 
-    /// What stays when this object goes: for whoever signals it from elsewhere, or looks at it afterwards.
+    /// A handle that outlives this object, to send signals from elsewhere or to examine the process
+    /// afterwards.
     #[must_use]
     pub fn trace(&self) -> Arc<Trace> {
         Arc::clone(&self.trace)
     }
 
-    /// This process, for a planned fault.
+    /// This process as the victim of a planned fault.
     #[must_use]
     pub fn victim(&self) -> Victim {
         let trace = self.trace();
         Arc::new(move || Arc::clone(&trace))
     }
 
-    /// It may end by itself from now on: what this test does to it is reason enough.
+    /// Allows the process to exit by itself from now on.
     pub fn may_end(&self) {
         self.trace.expect_end();
     }
 
-    /// Everything it wrote so far, standard output and standard error in their order.
+    /// The log so far: standard output and standard error, interleaved.
     #[must_use]
     pub fn logs(&self) -> String {
         self.trace.logs()
     }
 
-    /// Where [`OperatorProcess::logs`] are kept; the file goes away with the trace.
+    /// The file of [`OperatorProcess::logs`]; it is removed with the trace.
     #[must_use]
     pub fn log_file(&self) -> &Path {
         self.trace.log_file()
@@ -114,7 +116,7 @@ impl OperatorProcess {
     /// Waits until the log contains a text.
     ///
     /// # Panics
-    /// When it does not before the deadline; with the end of the log.
+    /// If the deadline passes; the message contains the end of the log.
     pub async fn wait_for_log(&self, text: &str, deadline: Duration) {
         until_ok(deadline, &format!("the operator to log {text:?}"), || async {
             let logs = self.logs();
@@ -126,7 +128,7 @@ impl OperatorProcess {
     /// Waits until `/readyz` answers 200.
     ///
     /// # Panics
-    /// When it does not before the deadline; with the end of the log.
+    /// If the deadline passes; the message contains the end of the log.
     pub async fn ready(&self, deadline: Duration) {
         until_ok(deadline, "the operator to be ready", || async {
             match self.get("/readyz").await {
@@ -149,88 +151,88 @@ impl OperatorProcess {
     /// The text of `/metrics`.
     ///
     /// # Errors
-    /// When it does not answer within 5 seconds.
+    /// If there is no response within 5 seconds.
     pub async fn metrics(&self) -> Result<String> {
         Ok(self.get("/metrics").await?.1)
     }
 
-    /// The sum of all series of one metric that carry at least these labels; `None` when there is none, or no answer.
-    /// Counters are found with and without their suffix `_total`.
+    /// The sum of all series of a metric with at least these labels; `None` if there is none, or no response.
+    /// Counters are found with and without the suffix `_total`.
     pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         metric_in(&self.metrics().await.ok()?, name, labels)
     }
 
-    /// Where its own port is.
+    /// The address of its HTTP port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.trace.port()).into()
     }
 
-    /// A GET at its own port: status and body.
+    /// Sends a GET to its HTTP port; returns status and body.
     ///
     /// # Errors
-    /// When it does not answer within 5 seconds.
+    /// If there is no response within 5 seconds.
     pub async fn get(&self, path: &str) -> Result<(u16, String)> {
         let answer = self.http.get(format!("http://127.0.0.1:{}{path}", self.trace.port())).send().await?;
         Ok((answer.status().as_u16(), answer.text().await?))
     }
 
-    /// Ends it with SIGKILL and waits until it is gone.
+    /// Sends SIGKILL and waits for the exit.
     pub fn kill9(&self) -> ExitStatus {
         self.trace.kill9()
     }
 
-    /// Asks it to end (SIGTERM).
+    /// Sends SIGTERM.
     pub fn terminate(&self) {
         self.trace.signal(Signal::TERM);
     }
 
-    /// Freezes it (SIGSTOP).
+    /// Freezes the process (SIGSTOP).
     pub fn stop(&self) {
         self.trace.signal(Signal::STOP);
     }
 
-    /// Lets it go on (SIGCONT).
+    /// Resumes the process (SIGCONT).
     pub fn cont(&self) {
         self.trace.signal(Signal::CONT);
     }
 
-    /// Waits until it has ended by itself. Whoever waits for that expects it.
+    /// Waits until the process has exited by itself; its exit then counts as expected.
     ///
     /// # Panics
-    /// When it has not before the deadline.
+    /// If the deadline passes.
     pub async fn wait_exit(&self, deadline: Duration) -> ExitStatus {
         self.trace.expect_end();
-        until(deadline, "the operator to end", || async { self.exit_status() }).await
+        until(deadline, "the operator to exit", || async { self.exit_status() }).await
     }
 
-    /// How it ended, `None` while it runs.
+    /// The exit status; `None` while it runs.
     #[must_use]
     pub fn exit_status(&self) -> Option<ExitStatus> {
         self.trace.exit_status()
     }
 
-    /// Its process id.
+    /// The process id.
     #[must_use]
     pub fn pid(&self) -> i32 {
         self.trace.pid()
     }
 
-    /// Its command line, to look for what must not be there.
+    /// The command line, to check that it contains no secrets.
     ///
     /// # Errors
-    /// When it has ended.
+    /// If the process has exited.
     pub fn command_line(&self) -> io::Result<String> {
         Ok(String::from_utf8_lossy(&fs::read(format!("/proc/{}/cmdline", self.pid()))?).replace('\0', " "))
     }
 
-    /// Resident memory in KiB; `None` when it has ended.
+    /// Resident memory in KiB; `None` after the exit.
     #[must_use]
     pub fn rss_kib(&self) -> Option<u64> {
         self.memory_kib("VmRSS:")
     }
 
-    /// The most that it ever had in use.
+    /// Peak resident memory in KiB.
     #[must_use]
     pub fn peak_rss_kib(&self) -> Option<u64> {
         self.memory_kib("VmHWM:")
@@ -253,7 +255,7 @@ impl Drop for OperatorProcess {
     }
 }
 
-/// The same as [`OperatorProcess::metric`] of a page that was fetched before.
+/// Like [`OperatorProcess::metric`], for metrics that were already fetched.
 #[must_use]
 pub fn metric_in(text: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     let total = format!("{name}_total");

@@ -1,4 +1,4 @@
-//! What is left of an operator when the test has let go of it: its log, how it ended, its last metrics.
+//! What remains of an operator process after a test has dropped it: log, exit status and last metrics.
 
 use std::{
     fs,
@@ -18,10 +18,10 @@ use tempfile::TempDir;
 
 use crate::children::Guarded;
 
-/// How long the last look at the metrics may take.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// Timeout for the last fetch of the metrics.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// One process of the operator, running or not.
+/// An operator process, running or not.
 #[derive(Debug)]
 pub struct Trace {
     child: Guarded,
@@ -47,52 +47,53 @@ impl Trace {
         }
     }
 
-    /// Its process id.
+    /// The process id.
     #[must_use]
     pub fn pid(&self) -> i32 {
         self.child.pid()
     }
 
-    /// Everything it wrote so far, standard output and standard error in their order.
+    /// The log so far: standard output and standard error, interleaved.
     #[must_use]
     pub fn logs(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
-    /// Its command line, as it was at the start.
+    /// The command line at the start.
     #[must_use]
     pub fn command_line(&self) -> &str {
         &self.command_line
     }
 
-    /// Its metrics: as they are, or as they were at the end of the test if it ran until then.
+    /// The current metrics, or those at the end of the test if it ran until then.
     #[must_use]
     pub fn metrics(&self) -> String {
         if self.exit_status().is_none() {
-            self.look_at_metrics();
+            self.store_metrics();
         }
         self.metrics.lock().expect("no panic while holding this lock").clone()
     }
 
-    /// How it ended, `None` while it runs.
+    /// The exit status; `None` while it runs.
     #[must_use]
     pub fn exit_status(&self) -> Option<ExitStatus> {
         self.child.exit_status()
     }
 
-    /// How it ended, if it did so unasked and nobody waited for it.
+    /// The exit status of an unexpected exit.
     #[must_use]
     pub fn unplanned_end(&self) -> Option<ExitStatus> {
         self.exit_status().filter(|_| !self.end_is_expected.load(Ordering::Relaxed))
     }
 
-    /// Ends it with SIGKILL and waits until it is gone.
+    /// Sends SIGKILL and waits for the exit.
     pub fn kill9(&self) -> ExitStatus {
         self.expect_end();
         self.child.kill()
     }
 
-    /// Sends it a signal. Whatever comes of that is expected, also of a process that wakes up and finds its lease lost.
+    /// Sends a signal. An exit afterwards is expected, for example of a process that resumes and finds its
+    /// lease lost.
     pub fn signal(&self, signal: Signal) {
         if signal != Signal::STOP {
             self.expect_end();
@@ -114,24 +115,24 @@ impl Trace {
         }
     }
 
-    /// The test lets go of it: it is ended, if it has not ended by itself.
+    /// Called when the test drops the process: fetches the metrics and kills it if it still runs.
     pub(super) fn retire(&self) {
         if self.exit_status().is_none() {
-            self.look_at_metrics();
+            self.store_metrics();
             self.kill9();
         }
     }
 
-    fn look_at_metrics(&self) {
+    fn store_metrics(&self) {
         if let Ok(text) = self.fetch_metrics() {
             *self.metrics.lock().expect("no panic while holding this lock") = text;
         }
     }
 
-    /// By hand, because it happens where nobody can wait for a future.
+    /// Blocking I/O, because `drop` calls it and cannot await.
     fn fetch_metrics(&self) -> io::Result<String> {
-        let mut stream = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, self.port).into(), FAREWELL)?;
-        stream.set_read_timeout(Some(FAREWELL))?;
+        let mut stream = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, self.port).into(), FETCH_TIMEOUT)?;
+        stream.set_read_timeout(Some(FETCH_TIMEOUT))?;
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;

@@ -1,4 +1,4 @@
-//! Which requests a fault is for.
+//! Which requests a fault applies to.
 
 use std::{fmt, sync::Arc};
 
@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::request::Passing;
 
-/// Whether a request is one that is meant.
+/// Whether a request matches.
 type Look = Arc<dyn Fn(&Passing) -> bool + Send + Sync>;
 
-/// Which requests a fault is for. What is not given matches everything.
+/// The requests a fault applies to. Unset criteria match everything.
 #[derive(Clone, Default)]
 pub struct Boundary {
     verb: Option<&'static str>,
@@ -17,13 +17,13 @@ pub struct Boundary {
     subresource: Option<&'static str>,
     name: Option<String>,
     looks: Option<Look>,
-    /// So many are let through first.
+    /// How many matching requests pass first.
     pub(super) skip: u32,
-    /// So many after that are met; `None` for all.
+    /// How many matching requests after those get the fault; `None` for all.
     pub(super) times: Option<u32>,
 }
 
-/// Any request, and the boundaries of an attempt, in its order.
+/// Any request, and the boundaries of an attempt in order.
 impl Boundary {
     /// Every request.
     #[must_use]
@@ -31,7 +31,7 @@ impl Boundary {
         Self::default()
     }
 
-    /// A verb and a resource as [`Passing`] names them. The resource may carry a subresource: `pods/status`.
+    /// A verb and a resource as in [`Passing`]. The resource may include a subresource: `pods/status`.
     #[must_use]
     pub fn of(verb: &'static str, resource: &'static str) -> Self {
         let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
@@ -50,7 +50,7 @@ impl Boundary {
         Self::of("get", "secrets")
     }
 
-    /// The status write that says that a call is about to be made.
+    /// The status write that stores the intent.
     #[must_use]
     pub fn intent() -> Self {
         Self::of("update", "groupattributeresets/status").whose(|seen| {
@@ -58,13 +58,13 @@ impl Boundary {
         })
     }
 
-    /// The call.
+    /// The clear call.
     #[must_use]
     pub fn clear() -> Self {
         Self::of("call", "clear_group_attr")
     }
 
-    /// The status write that says what came of an attempt.
+    /// The status write that stores the outcome of an attempt.
     #[must_use]
     pub fn outcome() -> Self {
         Self::of("update", "groupattributeresets/status").whose(|seen| {
@@ -73,31 +73,31 @@ impl Boundary {
         })
     }
 
-    /// The read of a group whose call nobody saw the outcome of. The group that proves an account is another.
+    /// The read-back of a group after an unknown outcome. Probes read another group.
     #[must_use]
     pub fn read_back() -> Self {
         Self::of("call", "get_group_attr")
     }
 
-    /// An event that is told.
+    /// The creation of an event.
     #[must_use]
     pub fn event() -> Self {
         Self::of("create", "events")
     }
 
-    /// A renewal of the lease: it is held before and after.
+    /// A renewal of the lease by its holder.
     #[must_use]
     pub fn renewal() -> Self {
         Self::of("update", "leases").whose(|seen| seen.body["spec"]["holderIdentity"] != "")
     }
 
-    /// The return of the lease.
+    /// The release of the lease.
     #[must_use]
     pub fn release() -> Self {
         Self::of("update", "leases").whose(|seen| seen.body["spec"]["holderIdentity"] == "")
     }
 
-    /// A page of a list, counted from 1 by whether it continues another.
+    /// A page of a list, counted from 1 by its continue token.
     #[must_use]
     pub fn page(resource: &'static str, number: u32) -> Self {
         let continues = number > 1;
@@ -107,33 +107,33 @@ impl Boundary {
     }
 }
 
-/// Narrower, later, more often.
+/// Restricting and counting.
 impl Boundary {
-    /// Only about the object, or the group, of this name.
+    /// Only requests for the object or group of this name.
     #[must_use]
     pub fn about(self, name: impl Into<String>) -> Self {
         Self { name: Some(name.into()), ..self }
     }
 
-    /// Only requests that look like this.
+    /// Only requests that satisfy this predicate.
     #[must_use]
     pub fn whose(self, looks: impl Fn(&Passing) -> bool + Send + Sync + 'static) -> Self {
         Self { looks: Some(Arc::new(looks)), ..self }
     }
 
-    /// Not the first that matches but the n-th, counted from 1.
+    /// The n-th match, counted from 1, instead of the first.
     #[must_use]
     pub fn nth(self, n: u32) -> Self {
         Self { skip: n.saturating_sub(1), ..self }
     }
 
-    /// So many one after another instead of one.
+    /// This many consecutive matches instead of one.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
         Self { times: Some(times), ..self }
     }
 
-    /// All that match, until the plan is dropped.
+    /// All matches until the plan is dropped.
     #[must_use]
     pub fn always(self) -> Self {
         Self { times: None, ..self }

@@ -1,4 +1,4 @@
-//! Knows when an answer has left for good, so that a fault "after" really comes after.
+//! Detects when an answer has been written completely, so that a fault "after" it really comes after.
 
 use std::{
     io,
@@ -11,35 +11,35 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::server::Wire;
 
-/// What is to happen when the answer that is being written has been handed to the kernel.
+/// An action to run when the current answer has been passed to the kernel.
 type Then = Box<dyn FnOnce() + Send>;
 
-/// What a connection is told from within.
+/// Controls a connection from within its service.
 #[derive(Clone, Default)]
-pub(super) struct Orders(Arc<Mutex<Order>>);
+pub(super) struct Control(Arc<Mutex<ControlState>>);
 
 #[derive(Default)]
-struct Order {
-    /// Waits for the body to be taken.
+struct ControlState {
+    /// Moves to `due` once the body has been taken.
     armed: Option<Then>,
-    /// Waits for the next flush.
+    /// Runs at the next flush.
     due: Option<Then>,
     reset: bool,
 }
 
-impl Orders {
-    /// `then` is to happen after the answer that is returned next.
+impl Control {
+    /// Runs `then` after the next answer.
     pub(super) fn after_this_answer(&self, then: Then) {
         self.0.lock().expect("no panic while holding this lock").armed = Some(then);
     }
 
-    /// The body of the answer has been taken: what is written with the next flush is all of it.
+    /// The answer's body has been taken, so the next flush completes the answer.
     pub(super) fn body_taken(&self) {
-        let mut order = self.0.lock().expect("no panic while holding this lock");
-        order.due = order.armed.take();
+        let mut state = self.0.lock().expect("no panic while holding this lock");
+        state.due = state.armed.take();
     }
 
-    /// The connection ends with RST.
+    /// Closes the connection with RST.
     pub(super) fn reset(&self) {
         self.0.lock().expect("no panic while holding this lock").reset = true;
     }
@@ -52,13 +52,13 @@ impl Orders {
     }
 }
 
-/// A connection that obeys its [`Orders`].
-pub(super) struct Obedient<S: Wire> {
+/// A connection with a [`Control`].
+pub(super) struct Controlled<S: Wire> {
     pub(super) stream: S,
-    pub(super) orders: Orders,
+    pub(super) control: Control,
 }
 
-impl<S: Wire> AsyncRead for Obedient<S> {
+impl<S: Wire> AsyncRead for Controlled<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -68,15 +68,15 @@ impl<S: Wire> AsyncRead for Obedient<S> {
     }
 }
 
-impl<S: Wire> AsyncWrite for Obedient<S> {
+impl<S: Wire> AsyncWrite for Controlled<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
-    /// Called when everything has been written.
+    /// Called after everything has been written.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        self.orders.flushed();
+        self.control.flushed();
         Poll::Ready(Ok(()))
     }
 
@@ -85,9 +85,9 @@ impl<S: Wire> AsyncWrite for Obedient<S> {
     }
 }
 
-impl<S: Wire> Drop for Obedient<S> {
+impl<S: Wire> Drop for Controlled<S> {
     fn drop(&mut self) {
-        if self.orders.0.lock().expect("no panic while holding this lock").reset {
+        if self.control.0.lock().expect("no panic while holding this lock").reset {
             let _ = self.stream.reset_when_closed();
         }
     }

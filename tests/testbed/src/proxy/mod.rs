@@ -1,30 +1,30 @@
-//! The fault proxy: stands between the operator and the API server, or between the operator and the vendor, reads
-//! every request, and breaks the way at exactly the moment that a test has planned.
+//! The fault proxy between the operator and the API server or the vendor. It reads every request and injects
+//! faults at exactly the moment that a test has planned.
 //!
 //! ```text
 //! proxy.plan(Boundary::intent().about("room-1"), Position::LostAnswer, Fault::Kill9(operator.victim()))
 //! ```
 //!
-//! kills the operator when the intent of the reset `room-1` is stored and before the operator hears of it. No test
-//! waits a while and hopes: faults are triggered by what passes, and a planned fault that never happens fails its test.
+//! kills the operator after the intent of the reset `room-1` is stored and before the operator gets the
+//! response. Requests trigger faults, not timers, and a planned fault that never fires fails its test.
 //!
 //! | question | file |
 //! |---|---|
 //! | what is this request about? | `request` |
-//! | which requests is a fault for? | `boundary` |
-//! | when does which fault happen? | `plan` |
-//! | how does a request pass, and its answer come back? | `way` |
-//! | what happens to watch events? | `watching` |
+//! | which requests does a fault apply to? | `boundary` |
+//! | which fault is injected when? | `plan` |
+//! | how are requests and answers forwarded? | `link` |
+//! | how are watch events held, replayed or cut? | `watching` |
 //! | when has an answer been delivered? | `delivered` |
 //!
-//! Both sides speak HTTP/1.1, because ALPN offers nothing else.
+//! Both sides use HTTP/1.1, because ALPN offers nothing else.
 
 mod boundary;
 mod delivered;
+mod link;
 mod plan;
 mod request;
 mod watching;
-mod way;
 
 use std::{
     fs,
@@ -55,8 +55,8 @@ pub use self::{
     request::Passing,
 };
 use self::{
-    watching::Tell,
-    way::{Way, carry},
+    link::{Link, carry},
+    watching::WatchCommand,
 };
 use crate::{
     ControlPlane,
@@ -66,21 +66,21 @@ use crate::{
     server::{Server, acceptor},
 };
 
-/// What becomes of everything on this way.
+/// The state of the whole connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Line {
-    /// It passes.
+    /// Traffic passes.
     #[default]
     Up,
-    /// Connections are refused, and those that were open are closed.
+    /// New connections are refused, and open ones are closed.
     Refusing,
-    /// Connections are taken and kept, and nothing passes: neither requests nor answers nor watch events.
+    /// Connections stay open, but nothing passes: no requests, answers or watch events.
     Silent,
 }
 
-/// A proxy on one way. It ends with this object; it needs no runtime.
+/// A proxy to one target, stopped when dropped. It needs no runtime.
 pub struct FaultProxy {
-    way: Arc<Way>,
+    link: Arc<Link>,
     server: Server,
     tls: Option<Tls>,
 }
@@ -90,12 +90,12 @@ struct Tls {
     folder: TempDir,
 }
 
-/// Starting it.
+/// Starting the proxy.
 impl FaultProxy {
-    /// Before the API server, with TLS on both sides.
+    /// Starts a proxy to the API server, with TLS on both sides.
     ///
     /// # Errors
-    /// When no port can be opened.
+    /// If no port can be opened.
     pub fn to_api_server(plane: &ControlPlane) -> Result<Self> {
         let authority = Authority::new("fault proxy")?;
         let folder = scratch::folder("proxy-")?;
@@ -112,48 +112,48 @@ impl FaultProxy {
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let target = plane.url().trim_start_matches("https://").to_owned();
-        let way = Arc::new(Way::new(target, Some(TlsConnector::from(Arc::new(config)))));
-        let shared = Arc::clone(&way);
+        let link = Arc::new(Link::new(target, Some(TlsConnector::from(Arc::new(config)))));
+        let shared = Arc::clone(&link);
         let server = Server::start("proxy", move |stream, _| {
             carry(stream, Arc::clone(&shared), Some(certificate.clone()))
         })?;
-        Ok(Self { way, server, tls: Some(Tls { ca, folder }) })
+        Ok(Self { link, server, tls: Some(Tls { ca, folder }) })
     }
 
-    /// Before the vendor, without TLS.
+    /// Starts a proxy to the vendor, without TLS.
     ///
     /// # Errors
-    /// When no port can be opened.
+    /// If no port can be opened.
     pub fn to_vendor(vendor: SocketAddr) -> Result<Self> {
-        let way = Arc::new(Way::new(vendor.to_string(), None));
-        let shared = Arc::clone(&way);
+        let link = Arc::new(Link::new(vendor.to_string(), None));
+        let shared = Arc::clone(&link);
         let server = Server::start("proxy", move |stream, _| carry(stream, Arc::clone(&shared), None))?;
-        Ok(Self { way, server, tls: None })
+        Ok(Self { link, server, tls: None })
     }
 
-    /// Where it listens.
+    /// The listening address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.server.address
     }
 
-    /// What to name instead of the target.
+    /// The URL to use instead of the target's.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.server.address)
     }
 
-    /// Writes a kubeconfig with this bearer token that leads through this proxy to the API server. The file lives as
+    /// Writes a kubeconfig with this bearer token for the API server behind this proxy. The file lives as
     /// long as the proxy.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     ///
     /// # Panics
-    /// For a proxy before the vendor.
+    /// For a proxy to the vendor.
     pub fn kubeconfig(&self, token: &str) -> Result<PathBuf> {
-        let Tls { ca, folder } = self.tls.as_ref().expect("a proxy before the API server");
+        let Tls { ca, folder } = self.tls.as_ref().expect("a proxy to the API server");
         let file =
             tempfile::Builder::new().suffix(".kubeconfig").tempfile_in(folder.path())?.into_temp_path();
         let file = file.keep()?;
@@ -162,22 +162,22 @@ impl FaultProxy {
     }
 }
 
-/// Breaking it.
+/// Injecting faults.
 impl FaultProxy {
-    /// Plans a fault. It is called off when the returned plan is dropped.
+    /// Plans a fault. Dropping the returned plan cancels it.
     pub fn plan(&self, boundary: Boundary, position: Position, fault: Fault) -> Plan {
-        plan::Plans::add(&self.way.plans, boundary, position, fault)
+        plan::Plans::add(&self.link.plans, boundary, position, fault)
     }
 
-    /// Everything that passed so far, in its order, without the bodies.
+    /// All requests so far, in order, without their bodies.
     #[must_use]
     pub fn passed(&self) -> Vec<Passing> {
-        self.way.passed.lock().expect("no panic while holding this lock").clone()
+        self.link.passed.lock().expect("no panic while holding this lock").clone()
     }
 
-    /// Cuts the whole way off, or restores it.
+    /// Interrupts or restores the whole connection.
     pub fn set(&self, line: Line) {
-        self.way.line.send_replace(line);
+        self.link.line.send_replace(line);
         if line == Line::Refusing {
             self.server.go_down();
         } else {
@@ -185,66 +185,66 @@ impl FaultProxy {
         }
     }
 
-    /// From now on no event of a watch of this resource is delivered, and no end of one; the connections stay open.
+    /// Holds back all events, and the end, of every watch of this resource; the connections stay open.
     pub fn hold_watches(&self, resource: &str) {
-        self.way.watches.held.send_modify(|held| {
+        self.link.watches.held.send_modify(|held| {
             held.insert(resource.to_owned());
         });
     }
 
-    /// [`FaultProxy::hold_watches`] as something that a plan can do ([`Fault::Tell`]).
+    /// [`FaultProxy::hold_watches`] as an action for a plan ([`Fault::Run`]).
     #[must_use]
     pub fn watch_holder(&self, resource: &'static str) -> Box<dyn FnMut() + Send> {
-        let way = Arc::clone(&self.way);
+        let link = Arc::clone(&self.link);
         Box::new(move || {
-            way.watches.held.send_modify(|held| {
+            link.watches.held.send_modify(|held| {
                 held.insert(resource.to_owned());
             })
         })
     }
 
-    /// Delivers what was held back, and holds back nothing more.
+    /// Delivers the held-back events and stops holding.
     pub fn release_watches(&self, resource: &str) {
-        self.way.watches.held.send_modify(|held| {
+        self.link.watches.held.send_modify(|held| {
             held.remove(resource);
         });
     }
 
-    /// Delivers every event that the open watches of this resource have shown so far once more, oldest first, so many
+    /// Replays all events that the open watches of this resource have delivered so far, oldest first, `times`
     /// times.
     pub fn repeat_watches(&self, resource: &str, times: usize) {
-        self.tell(resource, Tell::Again(times));
+        self.send_command(resource, WatchCommand::Replay(times));
     }
 
-    /// The open watches of this resource stay open and never show anything again, not even their end: half-open, as
-    /// behind a load balancer that forgot them. Those that begin later are well.
-    pub fn bury_watches(&self, resource: &str) {
-        self.tell(resource, Tell::Bury);
+    /// Makes the open watches of this resource half-open: they never deliver anything again, not even their
+    /// end, as behind a load balancer that lost their state. Later watches work.
+    pub fn freeze_watches(&self, resource: &str) {
+        self.send_command(resource, WatchCommand::Freeze);
     }
 
-    /// Ends the open watches of this resource in the middle.
+    /// Cuts the open watches of this resource mid-stream.
     pub fn cut_watches(&self, resource: &str) {
-        self.tell(resource, Tell::Cut);
+        self.send_command(resource, WatchCommand::Cut);
     }
 
-    /// Tells the open watches of this resource that what they have seen is too old (410), as the API server does when
-    /// it has forgotten that part of the history.
+    /// Sends an error to the open watches of this resource that their resourceVersion is too old (410), as
+    /// the API server does after compaction.
     pub fn expire_watches(&self, resource: &str) {
         let object = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 410,
             "reason": "Expired", "message": "too old resource version",
         });
         let line = format!("{}\n", json!({"type": "ERROR", "object": object}));
-        self.tell(resource, Tell::Say(Bytes::from(line)));
+        self.send_command(resource, WatchCommand::Inject(Bytes::from(line)));
     }
 
-    fn tell(&self, resource: &str, tell: Tell) {
-        // Nobody listens while no watch is open, and then there is nothing to break.
-        let _ = self.way.watches.tell.send((resource.to_owned(), tell));
+    fn send_command(&self, resource: &str, command: WatchCommand) {
+        // Sending fails if no watch is open; then there is nothing to do.
+        let _ = self.link.watches.commands.send((resource.to_owned(), command));
     }
 }
 
-impl Way {
+impl Link {
     fn new(target: String, trust: Option<TlsConnector>) -> Self {
         Self {
             target,

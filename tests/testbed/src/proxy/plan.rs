@@ -1,4 +1,4 @@
-//! When a fault happens, and what it is.
+//! When a fault is injected, and what it does.
 
 use std::{
     collections::HashMap,
@@ -12,59 +12,60 @@ use tokio::sync::watch;
 use super::{boundary::Boundary, request::Passing};
 use crate::{operator_process::Trace, until::until};
 
-/// Where on its way a request meets its fault.
+/// The point of a request's lifecycle at which the fault is injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Position {
-    /// On the way there: it is not forwarded, unless the fault lets it go on.
+    /// Before the request is forwarded; whether it will be depends on the fault.
     Before,
-    /// On the way back: it took effect, and its answer is not delivered, unless the fault lets it go on.
+    /// After the request took effect and before its answer is delivered; whether it will be depends on the
+    /// fault.
     LostAnswer,
-    /// The answer has just been delivered.
+    /// Just after the answer has been delivered.
     After,
 }
 
 /// All positions.
 pub const POSITIONS: [Position; 3] = [Position::Before, Position::LostAnswer, Position::After];
 
-/// Who is hit, looked up when it happens: it may be a process that has yet to be started.
+/// The process to hit, looked up when the fault fires, because it may not have been started yet.
 pub type Victim = Arc<dyn Fn() -> Arc<Trace> + Send + Sync>;
 
-/// What happens.
+/// What a fault does.
 pub enum Fault {
-    /// The process is killed with SIGKILL; nothing more of the request goes either way.
+    /// Kills the process with SIGKILL; nothing more of the request passes in either direction.
     Kill9(Victim),
-    /// The process gets this signal; the request goes on.
+    /// Sends this signal to the process; the request continues.
     Signal(Victim, Signal),
-    /// The test does something, on the proxy's thread; the request goes on.
-    Tell(Box<dyn FnMut() + Send>),
-    /// This answer instead of the true one.
+    /// Runs a closure on the proxy's thread; the request continues.
+    Run(Box<dyn FnMut() + Send>),
+    /// Sends this answer instead of the real one.
     Answer {
-        /// HTTP status.
+        /// The HTTP status.
         code: u16,
-        /// Further headers, such as `Retry-After`.
+        /// Additional headers, such as `Retry-After`.
         headers: Vec<(&'static str, String)>,
-        /// The body; empty for the `Status` object that the API server sends with such a code.
+        /// The body; if empty, a `Status` object as the API server sends it with this code.
         body: String,
     },
-    /// It goes on later.
+    /// Delays the request.
     Delay(Duration),
-    /// It goes on when [`Plan::release`] says so.
+    /// Holds the request until [`Plan::release`].
     Hold,
-    /// The connection is reset (RST).
+    /// Resets the connection (RST).
     Reset,
-    /// No answer ever comes; the connection stays open until the client gives up.
+    /// Never answers; the connection stays open until the client gives up.
     BlackHole,
 }
 
 impl Fault {
-    /// An answer with this code and nothing special about it.
+    /// A plain answer with this code.
     #[must_use]
     pub fn code(code: u16) -> Self {
         Self::Answer { code, headers: Vec::new(), body: String::new() }
     }
 }
 
-/// What the request has to do about a fault that it met.
+/// How the request continues after a fault.
 pub(super) enum Verdict {
     GoOn,
     Vanish,
@@ -74,7 +75,7 @@ pub(super) enum Verdict {
     WaitForRelease(watch::Receiver<State>),
 }
 
-/// How often a plan has fired, and whether what it holds may go on.
+/// How often a plan has fired, and whether held requests may continue.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct State {
     fired: u32,
@@ -95,7 +96,7 @@ struct Pending {
     state: watch::Sender<State>,
 }
 
-/// The plans of one way.
+/// The plans of one proxy.
 #[derive(Default)]
 pub(super) struct Plans {
     next: u64,
@@ -111,8 +112,8 @@ impl Plans {
     ) -> Plan {
         assert!(
             position != Position::After
-                || matches!(fault, Fault::Kill9(_) | Fault::Signal(..) | Fault::Tell(_)),
-            "an answer that has been delivered cannot be changed any more"
+                || matches!(fault, Fault::Kill9(_) | Fault::Signal(..) | Fault::Run(_)),
+            "a delivered answer cannot be changed"
         );
         let what = format!("{position:?} {boundary}");
         let (state, watched) = watch::channel(State::default());
@@ -123,7 +124,7 @@ impl Plans {
         Plan { plans: Arc::clone(plans), number, what, state: watched, may_miss: false }
     }
 
-    /// The plans that this request meets at any position, each thereby counted once.
+    /// The plans that match this request at any position; counts the match for each.
     pub(super) fn meets(&mut self, request: &Passing) -> Vec<(u64, Position)> {
         let mut met = Vec::new();
         for (number, plan) in &mut self.plans {
@@ -139,7 +140,7 @@ impl Plans {
         met
     }
 
-    /// Lets the fault happen. Nothing happens when its plan has been dropped meanwhile.
+    /// Fires the fault, unless its plan has been dropped.
     pub(super) fn fire(&mut self, number: u64) -> Verdict {
         let Some(plan) = self.plans.get_mut(&number) else { return Verdict::GoOn };
         let verdict = match &mut plan.fault {
@@ -151,8 +152,8 @@ impl Plans {
                 process().signal(*signal);
                 Verdict::GoOn
             }
-            Fault::Tell(tell) => {
-                tell();
+            Fault::Run(action) => {
+                action();
                 Verdict::GoOn
             }
             Fault::Answer { code, headers, body } => Verdict::Answer(*code, headers.clone(), body.clone()),
@@ -166,9 +167,9 @@ impl Plans {
     }
 }
 
-/// A fault that is to happen. It is called off when this is dropped, and a test that drops it before it ever
-/// happened fails: what it wanted to prove was not tried.
-#[must_use = "a plan is called off when it is dropped"]
+/// A planned fault. Dropping it cancels the fault, and fails the test if the fault never fired, because then
+/// the test proved nothing.
+#[must_use = "dropping a plan cancels it"]
 pub struct Plan {
     plans: Arc<Mutex<Plans>>,
     number: u64,
@@ -178,26 +179,26 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// How often it has happened.
+    /// How often the fault has fired.
     #[must_use]
     pub fn fired(&self) -> u32 {
-        // What a fault did can be seen a moment before it is counted; both are done under this lock.
+        // A fault's effect may be visible a moment before it is counted; both happen under this lock.
         let _all = self.plans.lock().expect("no panic while holding this lock");
         self.state.borrow().fired
     }
 
-    /// Waits until it has happened.
+    /// Waits until the fault has fired.
     ///
     /// # Panics
-    /// When it has not before the deadline.
+    /// If the deadline passes.
     pub async fn has_fired(&self, deadline: Duration) {
         self.has_fired_times(1, deadline).await;
     }
 
-    /// Waits until it has happened so often.
+    /// Waits until the fault has fired this many times.
     ///
     /// # Panics
-    /// When it has not before the deadline.
+    /// If the deadline passes.
     pub async fn has_fired_times(&self, times: u32, deadline: Duration) {
         until(deadline, &format!("the fault \"{}\"", self.what), || async {
             (self.fired() >= times).then_some(())
@@ -205,7 +206,7 @@ impl Plan {
         .await;
     }
 
-    /// Lets go what [`Fault::Hold`] holds, and holds nothing more.
+    /// Releases what [`Fault::Hold`] holds, and stops holding.
     pub fn release(&self) {
         let mut plans = self.plans.lock().expect("no panic while holding this lock");
         if let Some(plan) = plans.plans.get_mut(&self.number) {
@@ -214,7 +215,7 @@ impl Plan {
         }
     }
 
-    /// It need not happen, as with faults at random.
+    /// Permits the fault never to fire, as for random faults.
     pub fn may_miss(mut self) -> Self {
         self.may_miss = true;
         self

@@ -1,25 +1,26 @@
-//! What a request is about: the same words for the API server and for the vendor.
+//! The subject of a request, in the same terms for the API server and the vendor.
 
 use http::{Method, Uri, request::Parts};
 use hyper::body::Bytes;
 use serde_json::Value;
 
-/// A request on its way.
+/// A request that passes through the proxy.
 #[derive(Debug, Clone, Default)]
 pub struct Passing {
-    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete` at the API server; `call` at the vendor.
+    /// `get`, `list`, `watch`, `create`, `update`, `patch` or `delete` for the API server; `call` for the
+    /// vendor.
     pub verb: String,
-    /// The plural at the API server (empty for a URL that is no resource), the command at the vendor.
+    /// The plural for the API server (empty for non-resource URLs), the command for the vendor.
     pub resource: String,
-    /// Such as `status`; empty for the object itself.
+    /// The subresource, such as `status`; empty for the object itself.
     pub subresource: String,
-    /// Empty for cluster-scoped requests, and at the vendor.
+    /// The namespace; empty for cluster-scoped requests and for the vendor.
     pub namespace: String,
-    /// The object's name, or the group's at the vendor; empty for lists and watches.
+    /// The name of the object, or the group for the vendor; empty for lists and watches.
     pub name: String,
-    /// What follows the `?`.
+    /// The query string.
     pub query: String,
-    /// The body as JSON; `null` when it is none.
+    /// The body as JSON; `null` if it is not JSON.
     pub body: Value,
 }
 
@@ -41,7 +42,7 @@ impl Passing {
         if passing.verb.is_empty() {
             passing.verb = verb(&head.method, &head.uri, &passing.name).to_owned();
         }
-        // A new object is named in its body.
+        // The name of a new object is in its body.
         if passing.name.is_empty() {
             passing.name = body["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         }

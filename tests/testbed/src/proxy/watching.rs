@@ -1,4 +1,4 @@
-//! Watch streams, line by line: held back, shown again, cut, or made to say what the API server never said.
+//! Forwards watch streams line by line, and can hold, replay, cut or inject lines.
 
 use std::{collections::BTreeSet, io, sync::Arc};
 
@@ -9,29 +9,29 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use super::Line;
 
-/// What all watch streams are told.
+/// A command for the open watch streams of a resource.
 #[derive(Debug, Clone)]
-pub(super) enum Tell {
-    /// Show every event so far once more, oldest first, so many times.
-    Again(usize),
-    /// Say this line.
-    Say(Bytes),
-    /// End in the middle.
+pub(super) enum WatchCommand {
+    /// Replays all events so far, oldest first, this many times.
+    Replay(usize),
+    /// Injects this line.
+    Inject(Bytes),
+    /// Cuts the stream.
     Cut,
-    /// Show nothing any more.
-    Bury,
+    /// Delivers nothing any more.
+    Freeze,
 }
 
-/// What holds for the watches of one way.
+/// The shared state of all watches of one proxy.
 pub(super) struct Watches {
     /// Resources whose events are held back.
     pub(super) held: watch::Sender<BTreeSet<String>>,
-    pub(super) tell: broadcast::Sender<(String, Tell)>,
+    pub(super) commands: broadcast::Sender<(String, WatchCommand)>,
 }
 
 impl Default for Watches {
     fn default() -> Self {
-        Self { held: watch::Sender::default(), tell: broadcast::channel(64).0 }
+        Self { held: watch::Sender::default(), commands: broadcast::channel(64).0 }
     }
 }
 
@@ -54,7 +54,7 @@ pub(super) fn body(
         shown: Vec::new(),
         rest: Vec::new(),
     };
-    tokio::spawn(stream.run(watches.tell.subscribe()));
+    tokio::spawn(stream.run(watches.commands.subscribe()));
     let frames =
         stream::unfold(delivered, |mut delivered| async { Some((delivered.recv().await?, delivered)) });
     StreamBody::new(frames).boxed_unsync()
@@ -66,70 +66,76 @@ struct Stream {
     lines: mpsc::Sender<io::Result<Frame<Bytes>>>,
     held: watch::Receiver<BTreeSet<String>>,
     line: watch::Receiver<Line>,
-    /// Every line so far.
+    /// All lines delivered so far.
     shown: Vec<Bytes>,
-    /// The beginning of a line whose end has not come yet.
+    /// The start of an incomplete line.
     rest: Vec<u8>,
 }
 
-/// The client is gone, or the stream has been cut.
-struct Over;
+/// The client has disconnected, or the stream has been cut.
+struct Closed;
 
 impl Stream {
-    /// Until either side ends it.
-    async fn run(mut self, mut told: broadcast::Receiver<(String, Tell)>) {
+    /// Runs until either side closes the stream.
+    async fn run(mut self, mut commands: broadcast::Receiver<(String, WatchCommand)>) {
         let gone = self.lines.clone();
         tokio::select! {
             () = gone.closed() => {}
-            _ = self.carry(&mut told) => {}
+            _ = self.carry(&mut commands) => {}
         }
     }
 
-    async fn carry(&mut self, told: &mut broadcast::Receiver<(String, Tell)>) -> Result<(), Over> {
+    async fn carry(
+        &mut self,
+        commands: &mut broadcast::Receiver<(String, WatchCommand)>,
+    ) -> Result<(), Closed> {
         loop {
             tokio::select! {
                 biased;
-                Ok((resource, tell)) = told.recv() => {
+                Ok((resource, command)) = commands.recv() => {
                     if resource == self.resource {
-                        self.obey(tell).await?;
+                        self.execute(command).await?;
                     }
                 }
                 frame = self.upstream.frame() => match frame {
                     Some(Ok(frame)) => self.rest.extend_from_slice(&frame.into_data().unwrap_or_default()),
                     Some(Err(error)) => {
-                        self.open(told).await?;
+                        self.until_released(commands).await?;
                         return self.send(Err(io::Error::other(error))).await;
                     }
-                    // A stream that is held back does not show its end either.
-                    None => return self.open(told).await,
+                    // A held stream does not show its end either.
+                    None => return self.until_released(commands).await,
                 },
             }
-            // What is held back is held back here; orders are obeyed all the same.
-            self.open(told).await?;
+            // Waits here while the stream is held; commands still work.
+            self.until_released(commands).await?;
         }
     }
 
-    /// Waits until the stream is not held back, and shows what came meanwhile.
-    async fn open(&mut self, told: &mut broadcast::Receiver<(String, Tell)>) -> Result<(), Over> {
+    /// Waits until the stream is no longer held, then delivers what has arrived.
+    async fn until_released(
+        &mut self,
+        commands: &mut broadcast::Receiver<(String, WatchCommand)>,
+    ) -> Result<(), Closed> {
         loop {
             let is_held = self.held.borrow_and_update().contains(&self.resource);
             if !is_held && *self.line.borrow_and_update() == Line::Up {
-                return self.show().await;
+                return self.deliver().await;
             }
             tokio::select! {
-                Ok((resource, tell)) = told.recv() => {
+                Ok((resource, command)) = commands.recv() => {
                     if resource == self.resource {
-                        self.obey(tell).await?;
+                        self.execute(command).await?;
                     }
                 }
                 Ok(()) = self.held.changed() => {}
                 Ok(()) = self.line.changed() => {}
-                else => return Err(Over),
+                else => return Err(Closed),
             }
         }
     }
 
-    async fn show(&mut self) -> Result<(), Over> {
+    async fn deliver(&mut self) -> Result<(), Closed> {
         let Some(end) = self.rest.iter().rposition(|&byte| byte == b'\n') else { return Ok(()) };
         let whole: Vec<u8> = self.rest.drain(..=end).collect();
         for line in whole.split_inclusive(|&byte| byte == b'\n') {
@@ -140,9 +146,9 @@ impl Stream {
         Ok(())
     }
 
-    async fn obey(&mut self, tell: Tell) -> Result<(), Over> {
-        match tell {
-            Tell::Again(times) => {
+    async fn execute(&mut self, command: WatchCommand) -> Result<(), Closed> {
+        match command {
+            WatchCommand::Replay(times) => {
                 for _ in 0..times {
                     for line in self.shown.clone() {
                         self.send(Ok(Frame::data(line))).await?;
@@ -150,16 +156,16 @@ impl Stream {
                 }
                 Ok(())
             }
-            Tell::Bury => std::future::pending().await,
-            Tell::Say(line) => self.send(Ok(Frame::data(line))).await,
-            Tell::Cut => {
+            WatchCommand::Freeze => std::future::pending().await,
+            WatchCommand::Inject(line) => self.send(Ok(Frame::data(line))).await,
+            WatchCommand::Cut => {
                 let _ = self.send(Err(io::ErrorKind::ConnectionReset.into())).await;
-                Err(Over)
+                Err(Closed)
             }
         }
     }
 
-    async fn send(&self, frame: io::Result<Frame<Bytes>>) -> Result<(), Over> {
-        self.lines.send(frame).await.map_err(|_| Over)
+    async fn send(&self, frame: io::Result<Frame<Bytes>>) -> Result<(), Closed> {
+        self.lines.send(frame).await.map_err(|_| Closed)
     }
 }

@@ -1,10 +1,10 @@
-//! What the vendor's answers look like when it behaves.
+//! The vendor's regular answers.
 
 use serde_json::{Map, Value, json};
 
 use super::rooms::{Attributes, Reply};
 
-/// How an empty list of attributes is answered; all three have been seen.
+/// The format of an empty attribute list; all three have been observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EmptyShape {
     /// `"GroupAttrAry":[]`
@@ -12,7 +12,7 @@ pub enum EmptyShape {
     Array,
     /// `"GroupAttrAry":null`
     Null,
-    /// No such field.
+    /// The field is missing.
     Missing,
 }
 
@@ -31,7 +31,7 @@ pub(super) fn fields(reply: &Reply, empty: EmptyShape) -> Map<String, Value> {
     }
 }
 
-/// The three fields of every answer; 0 is the only code that means success.
+/// The three fields of every answer; only code 0 means success.
 pub(super) fn status(action: &str, info: &str, code: i64) -> Map<String, Value> {
     let mut fields = Map::new();
     fields.insert("ActionStatus".into(), json!(action));
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_room_without_attributes_is_answered_in_the_chosen_shape() {
+    fn an_empty_room_is_answered_in_the_configured_format() {
         let list = |empty| fields(&Reply::Read(Attributes::new()), empty).remove("GroupAttrAry");
         assert_eq!(list(EmptyShape::Array), Some(json!([])));
         assert_eq!(list(EmptyShape::Null), Some(Value::Null));

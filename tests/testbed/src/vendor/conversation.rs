@@ -1,4 +1,4 @@
-//! One connection: requests come in, answers or faults go out.
+//! Handles one connection: reads requests, sends answers or faults.
 
 use std::{
     io,
@@ -24,20 +24,20 @@ use super::{
 };
 use crate::server::Wire;
 
-/// Whether the connection can be used again.
+/// Whether the connection can be reused.
 #[derive(PartialEq, Eq)]
 enum Next {
     KeepAlive,
     Close,
 }
 
-/// Serves a connection, over TLS if there is a certificate, until either side closes it.
+/// Serves a connection, over TLS if configured, until either side closes it.
 pub(super) async fn converse(stream: TcpStream, number: u64, shared: Arc<Shared>, tls: Option<TlsAcceptor>) {
     shared.connected();
     match tls {
         None => serve(stream, number, shared).await,
         Some(tls) => {
-            // A client that does not trust the certificate ends it here.
+            // A client that does not trust the certificate disconnects here.
             if let Ok(stream) = tls.accept(stream).await {
                 serve(stream, number, shared).await;
             }
@@ -64,7 +64,7 @@ async fn serve(mut stream: impl Wire, number: u64, shared: Arc<Shared>) {
                 let _ = stream.shutdown().await;
                 return;
             }
-            // Nobody says goodbye on a connection that is to be reset.
+            // A connection that is to be reset gets no orderly shutdown.
             Err(_) => return,
         }
     }
@@ -87,12 +87,12 @@ async fn answer(stream: &mut impl Wire, number: u64, request: &Request, shared: 
     pause(way_out).await;
 
     let delivery = delivery::delivery(misbehaviour, reply.as_ref(), shared.empty_shape());
-    // Before it leaves: whoever has the answer finds it in the journal.
+    // Before sending, so that a client that has the answer finds it in the journal.
     shared.answered(sequence, delivery.answer());
     deliver(stream, delivery).await
 }
 
-/// Part of the latency lies on the way in, so that calls arrive with jitter too; the rest on the way out.
+/// Splits the latency between request and answer, so that arrivals have jitter, too.
 fn latency(shared: &Shared) -> (Duration, Duration) {
     let (least, most) = shared.latency();
     if most.is_zero() {
@@ -104,7 +104,7 @@ fn latency(shared: &Shared) -> (Duration, Duration) {
     (way_in, whole - way_in)
 }
 
-/// A sleep of zero would still wait for the timer's next tick.
+/// Skips a zero duration, because that sleep would wait for the timer's next tick.
 async fn pause(length: Duration) {
     if !length.is_zero() {
         sleep(length).await;
@@ -164,7 +164,7 @@ impl Shared {
 
     fn execute(&self, sequence: usize, request: &Request) -> Reply {
         let state = &mut *self.state();
-        // Not the time of arrival: the limits hold for what is executed, and a script may have held this call back.
+        // Not the arrival time: the limits apply to execution, and a script may have delayed this call.
         let reply = state.world.execute(request, Instant::now());
         state.journal.entry(sequence).executed = !matches!(reply, Reply::Refused(_));
         reply

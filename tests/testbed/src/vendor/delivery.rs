@@ -1,4 +1,4 @@
-//! From what happened, and what the script wants, to what goes over the wire.
+//! Turns a result and its scripted misbehaviour into bytes on the wire.
 
 use std::{io::Write as _, sync::OnceLock};
 
@@ -16,24 +16,24 @@ use super::{
 const JSON: &str = "application/json";
 const HTML: &str = "text/html";
 
-/// How an answer leaves.
+/// How an answer is sent.
 pub(super) enum Delivery {
-    /// In one piece.
+    /// As a whole.
     Whole { response: Vec<u8>, answer: Answer },
-    /// In one piece, and then the connection is closed.
+    /// As a whole; then the connection is closed.
     ThenClose { response: Vec<u8>, answer: Answer },
     /// Byte by byte.
     Slowly { response: Vec<u8> },
-    /// This head and so many bytes.
+    /// This head and a body of `length` bytes.
     Stream { head: Vec<u8>, length: u64 },
-    /// Not at all; the connection stays.
+    /// Not at all; the connection stays open.
     Hang,
     /// Not at all; the connection is reset.
     Reset,
 }
 
 impl Delivery {
-    /// For the journal.
+    /// What the journal records.
     pub(super) fn answer(&self) -> Answer {
         match self {
             Self::Whole { answer, .. } | Self::ThenClose { answer, .. } => *answer,
@@ -45,7 +45,7 @@ impl Delivery {
     }
 }
 
-/// `reply` is `None` when the script forbade to execute.
+/// `reply` is `None` if the script prevents execution.
 pub(super) fn delivery(
     misbehaviour: Option<Misbehaviour>,
     reply: Option<&Reply>,
@@ -137,7 +137,7 @@ fn without(mut fields: Map<String, Value>, name: &str) -> Map<String, Value> {
     fields
 }
 
-/// 1 MiB of zeros, packed once and repeated 1024 times: gzip allows several members in a row.
+/// 1 MiB of zeros, compressed once and repeated 1024 times: gzip allows several consecutive members.
 fn gzip_bomb() -> &'static [u8] {
     static BOMB: OnceLock<Vec<u8>> = OnceLock::new();
     BOMB.get_or_init(|| {

@@ -1,14 +1,14 @@
-//! Just enough HTTP/1.1, by hand: a server library would not let a test cut an answer in half.
+//! A minimal HTTP/1.1 server, because a server library would not let a test cut an answer in half.
 
 use std::io;
 
 use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// More than any honest request needs.
+/// More than any valid request needs.
 const REQUEST_LIMIT: usize = 256 * 1024;
 
-/// A request as it came in.
+/// A request as received.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Request {
     pub(super) method: String,
@@ -26,7 +26,7 @@ impl Request {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The parameters in their order, percent-decoded. A `+` stays a `+`.
+    /// The parameters in order, percent-decoded. A `+` stays a `+`.
     pub(super) fn query(&self) -> Vec<(String, String)> {
         let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let pairs = self.raw_query.split('&').filter(|pair| !pair.is_empty());
@@ -37,7 +37,7 @@ impl Request {
     }
 }
 
-/// The requests of one connection, one after another.
+/// Reads the requests of one connection.
 pub(super) struct Requests {
     received: Vec<u8>,
 }
@@ -47,10 +47,10 @@ impl Requests {
         Self { received: Vec::with_capacity(2048) }
     }
 
-    /// The next request; `None` when the client has closed the connection.
+    /// The next request; `None` if the client has closed the connection.
     ///
     /// # Errors
-    /// When the connection fails or what came is no request.
+    /// If the connection fails or the request is malformed.
     pub(super) async fn next(
         &mut self,
         stream: &mut (impl AsyncRead + Unpin),
@@ -70,7 +70,7 @@ impl Requests {
     }
 }
 
-/// A complete request and its length in bytes, `None` while something is missing.
+/// A complete request and its length in bytes; `None` while it is incomplete.
 fn parse(bytes: &[u8]) -> io::Result<Option<(Request, usize)>> {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut head = httparse::Request::new(&mut headers);
@@ -100,7 +100,7 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Er
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// A response with its head. `declared` is the length that the head promises, which need not be true.
+/// A response with its head. `declared` is the content length in the head, which may be wrong.
 pub(super) fn response(status: u16, content_type: &str, extra: &str, declared: u64, body: &[u8]) -> Vec<u8> {
     let reason =
         http::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Unnamed");
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_an_error() {
+    fn a_malformed_request_is_an_error() {
         assert!(parse(b"\x16\x03\x01\x02\x00\x01\x00").is_err());
     }
 }

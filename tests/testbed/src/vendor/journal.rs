@@ -1,4 +1,4 @@
-//! Every request that arrived, and what became of it.
+//! A journal of all requests and their results.
 
 use std::time::{Duration, Instant};
 
@@ -6,58 +6,58 @@ use jiff::Timestamp;
 
 use super::{Command, http::Request, limits::fullest, verify};
 
-/// One request.
+/// A request.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// 0 for the first request of all.
+    /// The sequence number, starting at 0.
     pub sequence: usize,
-    /// On which connection, 0 for the first. Equal numbers mean a connection that was used again.
+    /// The number of the connection, starting at 0. Equal numbers mean a reused connection.
     pub connection: u64,
-    /// When it was complete, on the monotonic clock.
+    /// When the request was complete, by the monotonic clock.
     pub arrived: Instant,
-    /// The same on the wall clock.
+    /// The same by the wall clock.
     pub arrived_at: Timestamp,
-    /// When the answer left; `None` before, and when no usable one was sent.
+    /// When the answer was sent; `None` before, and if no usable answer was sent.
     pub answered: Option<Instant>,
-    /// HTTP method.
+    /// The HTTP method.
     pub method: String,
-    /// Path without the query.
+    /// The path without the query.
     pub path: String,
-    /// The query as it was sent. It holds a credential.
+    /// The raw query. It contains a credential.
     pub raw_query: String,
-    /// The query's parameters in their order, percent-decoded.
+    /// The query's parameters in order, percent-decoded.
     pub query: Vec<(String, String)>,
-    /// HTTP headers in their order.
+    /// The HTTP headers in order.
     pub headers: Vec<(String, String)>,
-    /// The body, with replacement characters where it is not UTF-8.
+    /// The body, with replacement characters for invalid UTF-8.
     pub body: String,
-    /// By the path.
+    /// The command, from the path.
     pub command: Command,
-    /// By the query, if it names a number.
+    /// The account from the query, if it is a number.
     pub sdkappid: Option<u64>,
-    /// By the body, if it names a group.
+    /// The group from the body, if any.
     pub group: Option<String>,
-    /// What was answered.
+    /// The answer.
     pub answer: Answer,
-    /// Whether the call took effect. A read takes effect when the attributes were looked up.
+    /// Whether the call was executed. A read is executed when the attributes were looked up.
     pub executed: bool,
 }
 
-/// What the caller saw.
+/// The answer as the caller saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// Nothing yet.
+    /// None yet.
     Waiting,
-    /// `ErrorCode` of a complete answer with HTTP status 200.
+    /// The `ErrorCode` of a complete answer with HTTP status 200.
     Code(i64),
     /// Another HTTP status.
     Status(u16),
-    /// Nothing usable; by the name of the misbehaviour.
+    /// Nothing usable, because of the misbehaviour of this name.
     Fault(&'static str),
 }
 
 impl Entry {
-    /// A parameter of the query, the first if there are several.
+    /// The first query parameter of this name.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
@@ -70,7 +70,7 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Enters a request at the moment of its arrival.
+    /// Records a request when it arrives.
     pub(super) fn enter(&mut self, connection: u64, request: &Request, arrived: Instant) -> &Entry {
         let query = request.query();
         let sequence = self.entries.len();
@@ -95,7 +95,7 @@ impl Journal {
         &self.entries[sequence]
     }
 
-    /// An entry by its sequence number.
+    /// The entry of this sequence number.
     pub(super) fn entry(&mut self, sequence: usize) -> &mut Entry {
         &mut self.entries[sequence]
     }

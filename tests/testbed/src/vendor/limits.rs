@@ -1,4 +1,4 @@
-//! The vendor's limits: so many calls in any sliding second.
+//! The vendor's rate limits, enforced over a sliding second.
 
 use std::{
     collections::VecDeque,
@@ -7,14 +7,14 @@ use std::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What the vendor allows.
+/// The limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Calls per second, for each account and command.
     pub calls_per_second: usize,
-    /// The code above that.
+    /// The error code above that limit.
     pub too_many_calls: i64,
-    /// Attribute writes per second to one group, the people in the room included. Above that 10049.
+    /// Attribute writes per second to one group, including those of people in the room. Above it: 10049.
     pub writes_per_group: usize,
 }
 
@@ -24,14 +24,14 @@ impl Default for Limits {
     }
 }
 
-/// The calls of the last second. Refused calls do not count against the next ones.
+/// The accepted calls of the last second. Throttled calls do not count.
 #[derive(Debug, Default)]
 pub(super) struct Window {
     calls: VecDeque<Instant>,
 }
 
 impl Window {
-    /// Whether there is room for one more call now.
+    /// Whether one more call fits now.
     pub(super) fn has_room(&mut self, now: Instant, limit: usize) -> bool {
         while self.calls.front().is_some_and(|&first| now.saturating_duration_since(first) >= SECOND) {
             self.calls.pop_front();
@@ -44,7 +44,7 @@ impl Window {
     }
 }
 
-/// The greatest number of these moments that lie within one half-open span of that width.
+/// The maximum number of these moments within any half-open interval of this width.
 pub(super) fn fullest(mut moments: Vec<Instant>, width: Duration) -> usize {
     moments.sort_unstable();
     let mut start = 0;
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_room_again_exactly_one_second_after_a_call() {
+    fn capacity_returns_exactly_one_second_after_a_call() {
         let (mut window, start) = (Window::default(), Instant::now());
         window.count(start);
         assert!(!window.has_room(start + Duration::from_millis(999), 1));

@@ -1,16 +1,16 @@
-//! The vendor, simulated: rooms with attributes behind the two calls that the operator makes.
+//! A simulated vendor: rooms with attributes, and the two API calls that the operator makes.
 //!
-//! It checks each request as strictly as the vendor's pages allow, answers the vendor's codes, enforces its limits,
-//! and keeps a journal of everything that arrived. Tests script what it does wrong.
+//! It validates each request as strictly as the vendor's documentation allows, returns the vendor's error
+//! codes, enforces its limits, and keeps a journal of all requests. Tests script its misbehaviour.
 //!
-//! | file | what it holds |
+//! | file | contents |
 //! |---|---|
-//! | `verify`, `usersig` | what is looked at before anything is done, and the code for each fault |
-//! | `rooms`, `limits` | what the vendor knows, and how fast it may be asked |
-//! | `answer` | what it says when it behaves |
-//! | `script`, `delivery` | what it does wrong, and what that looks like on the wire |
-//! | `journal` | what arrived |
-//! | `conversation`, `http` | the network |
+//! | `verify`, `usersig` | request validation, and the code for each error |
+//! | `rooms`, `limits` | accounts, rooms and rate limits |
+//! | `answer` | regular answers |
+//! | `script`, `delivery` | scripted misbehaviour, and how it looks on the wire |
+//! | `journal` | the requests that arrived |
+//! | `conversation`, `http` | connections and HTTP |
 
 mod answer;
 mod conversation;
@@ -56,7 +56,7 @@ use crate::{
     server::{Server, acceptor},
 };
 
-/// What a request asks for, by its path.
+/// The command of a request, from its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Command {
     /// `clear_group_attr`
@@ -67,7 +67,7 @@ pub enum Command {
     Other,
 }
 
-/// A running simulator. It ends with this object; it needs no runtime and may live in a static.
+/// A running simulator, stopped when dropped. It needs no runtime and may live in a static.
 pub struct Vendor {
     shared: Arc<Shared>,
     server: Server,
@@ -79,7 +79,7 @@ struct Tls {
     _folder: TempDir,
 }
 
-/// What the connections and the tests both see.
+/// State shared by connections and tests.
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
@@ -113,28 +113,29 @@ impl Shared {
     }
 }
 
-/// Starting it.
+/// Starting the simulator.
 impl Vendor {
-    /// Over plain HTTP, on a free port of 127.0.0.1.
+    /// Starts with plain HTTP on a free port of 127.0.0.1.
     ///
     /// # Errors
-    /// When no port can be opened.
+    /// If no port can be opened.
     pub fn start() -> Result<Self> {
         Self::listening(None, None)
     }
 
-    /// Over TLS, with a certificate for 127.0.0.1 and localhost by an authority that [`Vendor::ca_pem`] names.
+    /// Starts with TLS and a certificate for 127.0.0.1 and localhost, signed by the authority
+    /// [`Vendor::ca_pem`].
     ///
     /// # Errors
-    /// When no port can be opened.
+    /// If no port can be opened.
     pub fn start_tls() -> Result<Self> {
         Self::start_tls_as(&["127.0.0.1", "localhost"])
     }
 
-    /// Over TLS, with a certificate for other names, as a misdirected connection would meet it.
+    /// Starts with TLS and a certificate for other names, as a misdirected connection would see.
     ///
     /// # Errors
-    /// When no port can be opened.
+    /// If no port can be opened.
     pub fn start_tls_as(names: &[&str]) -> Result<Self> {
         let authority = Authority::new("testbed vendor")?;
         let folder = scratch::folder("vendor-")?;
@@ -153,99 +154,101 @@ impl Vendor {
         Ok(Self { shared, server, tls })
     }
 
-    /// Where it listens.
+    /// The listening address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.server.address
     }
 
-    /// The endpoint to name in a `ChatApp`.
+    /// The endpoint for a `ChatApp`.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.server.address)
     }
 
-    /// The authority to trust, for `SSL_CERT_FILE`; `None` without TLS.
+    /// The certificate authority to trust, for `SSL_CERT_FILE`; `None` without TLS.
     #[must_use]
     pub fn ca_pem(&self) -> Option<&Path> {
         self.tls.as_ref().map(|tls| tls.ca.as_path())
     }
 }
 
-/// What the vendor knows.
+/// Accounts and rooms.
 impl Vendor {
-    /// Adds an account or replaces it: `key` is the console's text, `administrators` may call.
+    /// Adds or replaces an account: `key` is the text from the console, `administrators` may call.
     pub fn account(&self, sdkappid: u64, key: &str, administrators: &[&str]) {
         let administrators = administrators.iter().map(|&name| name.to_owned()).collect();
         self.shared.state().world.add_account(sdkappid, Account { key: key.to_owned(), administrators });
     }
 
-    /// Closes an account.
+    /// Removes an account.
     pub fn remove_account(&self, sdkappid: u64) {
         self.shared.state().world.remove_account(sdkappid);
     }
 
-    /// Adds a room, or makes it anew with these attributes.
+    /// Adds or replaces a room with these attributes.
     pub fn room(&self, sdkappid: u64, group: &str, attributes: &[(&str, &str)]) {
         let attributes = attributes.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
         self.shared.state().world.add_room(sdkappid, group, attributes);
     }
 
-    /// Dismisses a room.
+    /// Removes a room.
     pub fn remove_room(&self, sdkappid: u64, group: &str) {
         self.shared.state().world.remove_room(sdkappid, group);
     }
 
-    /// Somebody in the room takes a seat. Unlike [`Vendor::room`], this counts against the room's limit of writes.
+    /// Somebody in the room takes a seat. Unlike [`Vendor::room`], this counts towards the room's write
+    /// limit.
     pub fn seat(&self, sdkappid: u64, group: &str, key: &str, value: &str) {
         self.shared.state().world.seat(sdkappid, group, key, value, Instant::now());
     }
 
-    /// The attributes of a room; `None` when there is no such room.
+    /// The attributes of a room; `None` if there is no such room.
     #[must_use]
     pub fn attributes(&self, sdkappid: u64, group: &str) -> Option<Attributes> {
         self.shared.state().world.attributes(sdkappid, group).cloned()
     }
 }
 
-/// How the vendor behaves.
+/// Behaviour.
 impl Vendor {
-    /// Scripts a misbehaviour. The first script that matches a request is played.
+    /// Scripts a misbehaviour. The first script that matches a request applies.
     pub fn script(&self, when: When, misbehaviour: Misbehaviour) {
         self.shared.state().scripts.add(when, misbehaviour);
     }
 
-    /// Behaves again.
+    /// Removes all scripts.
     pub fn clear_scripts(&self) {
         self.shared.state().scripts.clear();
     }
 
-    /// Each call takes so long, evenly spread; part of it before the arrival, so that calls arrive with jitter.
+    /// Sets the latency of each call, uniformly distributed; part of it precedes the arrival and adds jitter.
     ///
     /// # Panics
-    /// When `least` is more than `most`.
+    /// If `least` is greater than `most`.
     pub fn set_latency(&self, least: Duration, most: Duration) {
         assert!(least <= most, "a latency from {least:?} to {most:?}");
         self.shared.state().latency = (least, most);
     }
 
-    /// Other limits than the vendor's.
+    /// Replaces the vendor's default limits.
     pub fn set_limits(&self, limits: Limits) {
         self.shared.state().world.limits = limits;
     }
 
-    /// How reads of empty rooms are answered.
+    /// Sets the format of answers to reads of empty rooms.
     pub fn set_empty_shape(&self, shape: EmptyShape) {
         self.shared.state().empty_shape = shape;
     }
 
-    /// Puts the vendor's clock ahead of (or, if negative, behind) this machine's. It judges the age of signatures.
+    /// Sets the vendor's clock ahead of this machine's (behind, if negative). It decides the age of
+    /// signatures.
     pub fn set_clock_ahead(&self, seconds: i64) {
         self.shared.state().world.clock_ahead = seconds;
     }
 
-    /// Closes the port and all connections: from now on, "connection refused".
+    /// Closes the port and all connections; new ones are refused.
     pub fn go_down(&self) {
         self.server.go_down();
     }
@@ -256,7 +259,7 @@ impl Vendor {
     }
 }
 
-/// What arrived.
+/// Received requests.
 impl Vendor {
     /// All requests.
     #[must_use]
@@ -264,36 +267,36 @@ impl Vendor {
         self.entries(|_| true)
     }
 
-    /// All clears, whatever became of them.
+    /// All clears, whatever their result.
     #[must_use]
     pub fn clears(&self) -> Vec<Entry> {
         self.entries(|entry| entry.command == Command::Clear)
     }
 
-    /// All clears of one group, of whichever account.
+    /// All clears of one group, for any account.
     #[must_use]
     pub fn clears_of(&self, group: &str) -> Vec<Entry> {
         self.entries(|entry| entry.command == Command::Clear && entry.group.as_deref() == Some(group))
     }
 
-    /// All reads, whatever became of them.
+    /// All reads, whatever their result.
     #[must_use]
     pub fn reads(&self) -> Vec<Entry> {
         self.entries(|entry| entry.command == Command::Get)
     }
 
-    /// The requests that a test chooses, without copying the others.
+    /// The requests that match a predicate, without copying the others.
     pub fn entries(&self, choose: impl Fn(&Entry) -> bool) -> Vec<Entry> {
         self.shared.state().journal.entries().iter().filter(|entry| choose(entry)).cloned().collect()
     }
 
-    /// How many connections were opened so far, failed TLS handshakes included.
+    /// The number of connections so far, including failed TLS handshakes.
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.shared.state().connections
     }
 
-    /// The greatest number of requests of an account that arrived within any span of this width.
+    /// The maximum number of requests of an account that arrived within any interval of this width.
     #[must_use]
     pub fn fullest_window(&self, sdkappid: u64, command: Command, width: Duration) -> usize {
         self.shared.state().journal.fullest_window(sdkappid, command, width)

@@ -1,4 +1,4 @@
-//! What the vendor knows: accounts, rooms and their attributes; and what a call does to them.
+//! The vendor's data (accounts, rooms and attributes) and the effect of calls on it.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -27,7 +27,7 @@ struct Room {
     writes: Window,
 }
 
-/// What a call came to.
+/// The result of a call.
 #[derive(Debug)]
 pub(super) enum Reply {
     Cleared,
@@ -38,7 +38,7 @@ pub(super) enum Reply {
 #[derive(Debug, Default)]
 pub(super) struct World {
     pub(super) limits: Limits,
-    /// Seconds by which the vendor's clock is ahead of this machine's.
+    /// How many seconds the vendor's clock is ahead of this machine's.
     pub(super) clock_ahead: i64,
     accounts: HashMap<u64, Account>,
     rooms: HashMap<(u64, String), Room>,
@@ -66,14 +66,14 @@ impl World {
         self.rooms.get(&(number, group.to_owned())).map(|room| &room.attributes)
     }
 
-    /// Somebody in the room writes: it counts against the limit that the caller shares with them.
+    /// A write by somebody in the room; it counts towards the limit that the caller shares with them.
     pub(super) fn seat(&mut self, number: u64, group: &str, key: &str, value: &str, now: Instant) {
         let room = self.rooms.entry((number, group.to_owned())).or_default();
         room.attributes.insert(key.to_owned(), value.to_owned());
         room.writes.count(now);
     }
 
-    /// Judges a request and, if nothing is wrong with it, executes it.
+    /// Validates a request and, if it is valid, executes it.
     pub(super) fn execute(&mut self, request: &Request, at: Instant) -> Reply {
         self.try_execute(request, at).unwrap_or_else(Reply::Refused)
     }

@@ -1,10 +1,10 @@
-//! Scripted misbehaviour: what to do wrong, for whom and how often.
+//! Scripted misbehaviour: what goes wrong, for which requests and how often.
 
 use std::time::Duration;
 
 use super::Command;
 
-/// Which requests a script is for. What is not given matches everything.
+/// The requests a script applies to. Unset criteria match everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct When {
     /// Only this command.
@@ -13,7 +13,7 @@ pub struct When {
     pub group: Option<String>,
     /// Only this account, by the `sdkappid` of the query.
     pub sdkappid: Option<u64>,
-    /// So many times; `None` for ever.
+    /// How many times; `None` for unlimited.
     pub times: Option<u32>,
 }
 
@@ -48,7 +48,7 @@ impl When {
         Self { sdkappid: Some(sdkappid), ..self }
     }
 
-    /// Only the first so many.
+    /// Only the first `times` requests.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
         Self { times: Some(times), ..self }
@@ -62,19 +62,18 @@ impl When {
     }
 }
 
-/// What the vendor does wrong. A request that is at fault itself (say, signed with a wrong key) executes nothing
-/// here either.
+/// How the vendor misbehaves. An invalid request (say, signed with a wrong key) is never executed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Misbehaviour {
     /// Refuses with this code; nothing is executed.
     Code(i64),
-    /// Executes, and answers this code nevertheless.
+    /// Executes, but answers with this code.
     CodeAfterExecuting(i64),
-    /// Waits, then behaves.
+    /// Waits, then behaves normally.
     DelayBefore(Duration),
-    /// Executes, waits, then answers as it should.
+    /// Executes, waits, then answers normally.
     DelayAfter(Duration),
-    /// Never answers; keeps the connection until the client gives up.
+    /// Never answers, and keeps the connection until the client gives up.
     Hang {
         /// Whether the call takes effect.
         execute: bool,
@@ -84,40 +83,40 @@ pub enum Misbehaviour {
         /// Whether the call takes effect.
         execute: bool,
     },
-    /// Executes; closes the connection in the middle of the answer's body.
+    /// Executes, then closes the connection in the middle of the answer's body.
     Truncate,
     /// Executes; status 200 with this body.
     WrongBody(String),
-    /// This HTTP status from a gateway; nothing is executed.
+    /// A gateway answers with this HTTP status; nothing is executed.
     Status(u16),
-    /// Executes, then this HTTP status from a gateway.
+    /// Executes, but a gateway answers with this HTTP status.
     StatusAfterExecuting(u16),
     /// A gateway's HTML page with status 200; nothing is executed.
     Html,
-    /// Executes; an answer of so many bytes, sent as fast as the client takes them.
+    /// Executes; an answer of this many bytes, sent as fast as the client reads.
     HugeBody(u64),
-    /// Executes; the right answer, but four bytes a second.
+    /// Executes; the correct answer at four bytes a second.
     SlowBytes,
     /// Redirects to this URL; nothing is executed.
     Redirect(String),
-    /// Executes; a gzip-encoded answer that unpacks to 1 GiB.
+    /// Executes; a gzip-encoded answer that decompresses to 1 GiB.
     GzipBomb,
-    /// Executes; the right answer, called `text/html`.
+    /// Executes; the correct answer with content type `text/html`.
     WrongContentType,
     /// Executes; `ErrorCode` is a string.
     CodeAsString,
-    /// Executes; the right answer without `ActionStatus`. That is a success.
+    /// Executes; the correct answer without `ActionStatus`. That is a success.
     MissingActionStatus,
-    /// Executes; the right answer without `ErrorInfo`. That is a success.
+    /// Executes; the correct answer without `ErrorInfo`. That is a success.
     MissingErrorInfo,
     /// `FAIL`, but with code 0; nothing is executed.
     FailWithCodeZero,
-    /// Behaves, then closes the connection without having said so.
+    /// Behaves normally, then closes the connection without announcing it.
     CloseIdle,
 }
 
 impl Misbehaviour {
-    /// Whether the call takes effect although it is answered badly or not at all.
+    /// Whether the call is executed although the answer is bad or missing.
     #[must_use]
     pub fn executes(&self) -> bool {
         match self {
@@ -143,7 +142,7 @@ impl Misbehaviour {
     }
 }
 
-/// All scripts, in the order in which they were given; the first that matches is played.
+/// All scripts in order; the first match applies.
 #[derive(Debug, Default)]
 pub(super) struct Scripts {
     scripts: Vec<(When, Misbehaviour)>,
@@ -158,7 +157,7 @@ impl Scripts {
         self.scripts.clear();
     }
 
-    /// The script for a request, which is thereby used up once.
+    /// Finds the script for a request and counts it as used once.
     pub(super) fn play(
         &mut self,
         command: Command,
@@ -179,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_script_that_matches_is_played_as_often_as_it_says() {
+    fn the_first_matching_script_runs_as_often_as_it_says() {
         let mut scripts = Scripts::default();
         scripts.add(When::clear().of("a").times(2), Misbehaviour::Code(1));
         scripts.add(When::any().by(7), Misbehaviour::Code(2));

@@ -1,7 +1,7 @@
-//! Checking a UserSig (the vendor's "TLSSigAPIv2"), written from the vendor's pages.
+//! UserSig verification (the vendor's "TLSSigAPIv2"), implemented from the vendor's documentation.
 //!
-//! The vendor's own libraries differ in JSON spacing, key order and compression level. So nothing here compares
-//! bytes of the whole: the fields are decoded, and only `TLS.sig` is computed anew.
+//! The vendor's own libraries differ in JSON spacing, key order and compression level. So the raw bytes are
+//! not compared: the fields are decoded, and only `TLS.sig` is recomputed.
 
 use std::io::Read as _;
 
@@ -13,37 +13,37 @@ use sha2::Sha256;
 
 use super::verify::Refusal;
 
-/// Longer than any genuine one; a signature that unpacks to more is no signature.
+/// Longer than any genuine UserSig when decompressed.
 const UNPACKED_LIMIT: u64 = 8 * 1024;
 
-/// What a UserSig says.
+/// The content of a UserSig.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct UserSig {
     /// Always `2.0`.
     #[serde(rename = "TLS.ver")]
     pub version: String,
-    /// The user it was made for.
+    /// The user it was issued for.
     #[serde(rename = "TLS.identifier")]
     pub identifier: String,
-    /// The account it was made for.
+    /// The account it was issued for.
     #[serde(rename = "TLS.sdkappid")]
     pub sdkappid: u64,
-    /// When it was made, Unix seconds.
+    /// When it was issued, in Unix seconds.
     #[serde(rename = "TLS.time")]
     pub time: i64,
-    /// For how many seconds it is good.
+    /// Its validity in seconds.
     #[serde(rename = "TLS.expire")]
     pub expire: i64,
-    /// The signature proper, base64.
+    /// The signature itself, base64.
     #[serde(rename = "TLS.sig")]
     pub signature: String,
 }
 
 impl UserSig {
-    /// Unpacks a UserSig as it stands in a URL.
+    /// Decodes a UserSig from a URL.
     ///
     /// # Errors
-    /// With the vendor's code for what is wrong with it.
+    /// The vendor's code for what is wrong.
     pub fn decode(text: &str) -> Result<Self, Refusal> {
         if text.is_empty() {
             return Err(Refusal::of(70002, "UserSig is empty"));
@@ -59,7 +59,7 @@ impl UserSig {
         if sig.version == "2.0" { Ok(sig) } else { Err(Refusal::of(70005, "UserSig has an unknown version")) }
     }
 
-    /// Whether it was signed with this key. The key is the console's text as it stands; its hex is not decoded.
+    /// Whether it was signed with this key. The key is the text from the console; its hex is not decoded.
     #[must_use]
     pub fn is_signed_with(&self, key: &str) -> bool {
         let Ok(signature) = STANDARD.decode(&self.signature) else { return false };
@@ -68,7 +68,7 @@ impl UserSig {
         mac.verify_slice(&signature).is_ok()
     }
 
-    /// Whether it is still good at this moment (Unix seconds). The last second counts.
+    /// Whether it is valid at this time (Unix seconds), including its last second.
     #[must_use]
     pub fn is_valid_at(&self, now: i64) -> bool {
         now <= self.time.saturating_add(self.expire)
@@ -82,7 +82,7 @@ impl UserSig {
     }
 }
 
-/// Standard base64 with padding, in which `+`, `/` and `=` are written `*`, `-` and `_`. Not base64url.
+/// Standard base64 with padding, with `*`, `-` and `_` for `+`, `/` and `=`. This is not base64url.
 fn unpack_base64(text: &str) -> Option<Vec<u8>> {
     if text.contains(['+', '/', '=']) {
         return None;
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_base64_is_not_the_vendors() {
+    fn plain_base64_is_rejected() {
         let text = vectors().into_iter().find_map(|(v, _)| v.usersig.filter(|s| s.contains('*'))).unwrap();
         assert_eq!(UserSig::decode(&text.replace('*', "+").replace('_', "=")).unwrap_err().code, 70003);
     }

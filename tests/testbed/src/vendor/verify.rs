@@ -1,28 +1,28 @@
-//! Everything the vendor looks at before it does something, in its order and with its codes.
+//! Request validation in the vendor's order and with its codes.
 //!
-//! Where its pages leave the code open, this is what the simulator answers:
+//! Where the documentation does not specify a code, the simulator answers:
 //!
-//! | what is wrong | code |
+//! | error | code |
 //! |---|---|
-//! | not POST; `contenttype` or `random` missing or wrong; a `+` in the query, which can mean two things | 60002 |
+//! | not POST; `contenttype` or `random` missing or wrong; an ambiguous `+` in the query | 60002 |
 //! | unknown service · unknown command of a known service | 60009 · 10003 |
-//! | `sdkappid` missing, twice or no number · unknown account | 60012 · 60006 |
-//! | `identifier` or `usersig` missing or twice | 60025 |
-//! | UserSig empty · does not unpack · incomplete | 70002 · 70003 · 70005 |
+//! | `sdkappid` missing, repeated or not a number · unknown account | 60012 · 60006 |
+//! | `identifier` or `usersig` missing or repeated | 60025 |
+//! | UserSig empty · not decodable · incomplete | 70002 · 70003 · 70005 |
 //! | signed with another key · for another user · for another account · expired | 70009 · 70013 · 70014 · 70001 |
 //! | not an administrator of the app | 60010 |
 //! | more calls than allowed | 60007, or what [`Limits`](super::Limits) says |
-//! | body empty · no JSON object · `GroupId` missing, empty or no string | 60003 · 10011 · 10004 |
+//! | body empty · not a JSON object · `GroupId` missing, empty or not a string | 60003 · 10011 · 10004 |
 //! | group unknown | 10010 |
 //! | more writes to the group than allowed | 10049 |
 //!
-//! HTTP headers are not judged: the vendor's pages ask for `contenttype=json` in the query and for no header.
+//! HTTP headers are not checked: the documentation requires `contenttype=json` in the query, and no header.
 
 use serde_json::Value;
 
 use super::{Command, http::Request, rooms::Account, usersig::UserSig};
 
-/// A code of the vendor with its text.
+/// A vendor error code with its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// `ErrorCode`.
@@ -37,18 +37,18 @@ impl Refusal {
     }
 }
 
-/// The service names differ between clearing and reading; that is no slip of the pen.
+/// The service names of clear and read really are different.
 const COMMANDS: [(&str, &str, Command); 2] = [
     ("group_open_http_svc", "clear_group_attr", Command::Clear),
     ("group_open_attr_http_svc", "get_group_attr", Command::Get),
 ];
 
-/// The command that a path names, whatever else is wrong with the request.
+/// The command of a path, even if the request is otherwise invalid.
 pub(super) fn command_of(path: &str) -> Command {
     known_command(path).unwrap_or(Command::Other)
 }
 
-/// Method and path.
+/// Validates method and path.
 pub(super) fn known_call(request: &Request) -> Result<Command, Refusal> {
     if request.method != "POST" {
         return Err(Refusal::of(60002, "only POST is supported"));
@@ -69,13 +69,13 @@ fn known_command(path: &str) -> Result<Command, Refusal> {
     }
 }
 
-/// The account number that the query names, before anything is known about it.
+/// The account number in the query, before any check of the account.
 pub(super) fn account_number(query: &[(String, String)]) -> Result<u64, Refusal> {
     let number = once(query, "sdkappid").and_then(|text| text.parse().ok());
     number.ok_or(Refusal::of(60012, "sdkappid is missing or no number"))
 }
 
-/// Query, signature and caller.
+/// Validates query, signature and caller.
 pub(super) fn caller(
     request: &Request,
     query: &[(String, String)],
@@ -115,7 +115,7 @@ pub(super) fn caller(
     Ok(())
 }
 
-/// The body.
+/// Validates the body.
 pub(super) fn group(body: &[u8]) -> Result<String, Refusal> {
     if body.is_empty() {
         return Err(Refusal::of(60003, "the body is empty"));
@@ -129,7 +129,7 @@ pub(super) fn group(body: &[u8]) -> Result<String, Refusal> {
     }
 }
 
-/// The value of a parameter that stands in the query exactly once, by its exact name.
+/// The value of a parameter that occurs exactly once in the query.
 fn once<'a>(query: &'a [(String, String)], name: &str) -> Option<&'a str> {
     let mut values = query.iter().filter(|(given, _)| given == name).map(|(_, value)| value.as_str());
     values.next().filter(|_| values.next().is_none())

@@ -70,11 +70,11 @@ async fn a_fault_before_lets_nothing_through_and_one_after_everything() {
         assert_eq!(caller.clear("@TGS#a").await.unwrap(), 200, "only the first of them");
     }
     let count = Arc::new(AtomicUsize::new(0));
-    let told = Arc::clone(&count);
-    let tell = Fault::Tell(Box::new(move || {
-        told.fetch_add(1, Ordering::Relaxed);
+    let counter = Arc::clone(&count);
+    let action = Fault::Run(Box::new(move || {
+        counter.fetch_add(1, Ordering::Relaxed);
     }));
-    let plan = caller.plan(Position::After, tell);
+    let plan = caller.plan(Position::After, action);
     assert_eq!(caller.clear("@TGS#a").await.unwrap(), 200);
     plan.has_fired(SOON).await;
     assert_eq!(count.load(Ordering::Relaxed), 1);
