@@ -16,7 +16,6 @@ use testbed::{ControlPlane, Launch, OperatorProcess, Options, Vendor};
 
 use super::cpu::Parts;
 use super::load::is_true;
-use super::scenarios::Bench;
 use super::stats;
 
 /// The account of everything that does not need two.
@@ -68,8 +67,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// With a vendor that takes `latency` for each call.
-    pub(crate) async fn set(bench: &Bench, latency: Duration) -> Result<Self> {
+    /// For this operator program, with a vendor that takes `latency` for each call.
+    pub(crate) async fn set(operator: &Path, latency: Duration) -> Result<Self> {
         let policy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-audit-policy.yaml");
         fs::write(&policy, AUDIT_POLICY)?;
         let flags = vec![format!("--audit-policy-file={}", policy.display())];
@@ -81,8 +80,7 @@ impl Stage {
         let vendor = Vendor::start()?;
         vendor.set_latency(latency, latency);
         vendor.account(ACCOUNT, KEY, &["administrator"]);
-        let operator = bench.operator.clone();
-        Ok(Self { client: plane.admin().await, vendor, account, operator, plane })
+        Ok(Self { client: plane.admin().await, vendor, account, operator: operator.to_owned(), plane })
     }
 
     /// Another vendor with an account of its own, for what must not disturb the first.

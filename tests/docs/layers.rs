@@ -1,6 +1,8 @@
-//! The modules of `src/` are layers: each depends only on those before it, and no two files depend on each other.
+//! The modules of `src/` are layers: each depends only on those before it. Neither there nor in `benches/` do modules depend
+//! on each other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use crate::text::{files, root};
 
@@ -23,9 +25,9 @@ const LAYERS: [&str; 12] = [
 type Module = Vec<String>;
 
 /// `controller/event_loop/mod.rs` is `controller::event_loop`.
-fn module_of(file: &str) -> Module {
-    let path = file.trim_start_matches("src/").trim_end_matches(".rs");
-    let mut parts: Module = path.split('/').map(ToOwned::to_owned).collect();
+fn module_of(file: &Path) -> Module {
+    let path = file.with_extension("");
+    let mut parts: Module = path.to_str().unwrap().split('/').map(ToOwned::to_owned).collect();
     if parts.last().is_some_and(|last| ["mod", "lib", "main"].contains(&last.as_str())) {
         parts.pop();
     }
@@ -55,13 +57,13 @@ fn paths(tree: &str) -> Vec<String> {
     items.flat_map(paths).map(|path| format!("{}{path}", prefix.trim())).collect()
 }
 
-/// The modules that each module uses outside of its tests.
-fn uses() -> BTreeMap<Module, BTreeSet<Module>> {
-    let sources: BTreeMap<Module, String> = files("src", ".rs")
+/// The modules that each module of a crate uses outside of its tests.
+fn uses(folder: &str) -> BTreeMap<Module, BTreeSet<Module>> {
+    let sources: BTreeMap<Module, String> = files(folder, ".rs")
         .into_iter()
         .map(|path| {
-            let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
-            (module_of(&name), std::fs::read_to_string(&path).unwrap())
+            let name = path.strip_prefix(root().join(folder)).unwrap();
+            (module_of(name), std::fs::read_to_string(&path).unwrap())
         })
         .filter(|(module, _)| !module.contains(&"tests".to_owned()))
         .collect();
@@ -118,7 +120,7 @@ fn modules_depend_only_on_those_listed_before_them() {
     let rank =
         |module: &Module| LAYERS.iter().position(|layer| module.first().is_some_and(|top| top == layer));
     let mut checked = 0;
-    for (module, targets) in uses() {
+    for (module, targets) in uses("src") {
         for target in targets {
             if let (Some(own), Some(other)) = (rank(&module), rank(&target)) {
                 assert!(
@@ -134,9 +136,8 @@ fn modules_depend_only_on_those_listed_before_them() {
     assert!(checked > 200, "{checked}");
 }
 
-#[test]
-fn no_two_files_depend_on_each_other() {
-    let uses = uses();
+/// Follows the dependencies of each module, and fails if they lead back to it.
+fn assert_no_circle(uses: &BTreeMap<Module, BTreeSet<Module>>) {
     let is_family = |a: &Module, b: &Module| a.starts_with(b) || b.starts_with(a);
     for start in uses.keys() {
         let (mut seen, mut next) = (BTreeSet::new(), vec![start]);
@@ -154,4 +155,21 @@ fn no_two_files_depend_on_each_other() {
             }
         }
     }
+}
+
+#[test]
+fn no_two_files_depend_on_each_other() {
+    assert_no_circle(&uses("src"));
+}
+
+/// The scenarios count as one module: none of what they are built from may use them.
+#[test]
+fn no_two_modules_of_the_bench_depend_on_each_other() {
+    let top = |module: &Module| module[..module.len().min(1)].to_vec();
+    let mut modules = BTreeMap::<Module, BTreeSet<Module>>::new();
+    for (module, targets) in uses("benches/operator") {
+        modules.entry(top(&module)).or_default().extend(targets.iter().map(top));
+    }
+    assert!(modules.len() > 15, "{modules:?}");
+    assert_no_circle(&modules);
 }

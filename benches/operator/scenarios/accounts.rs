@@ -28,7 +28,7 @@ async fn run(bench: &Bench) -> Result<Vec<Case>> {
     bench.progress.heading("accounts");
     let count = bench.size(1_000, 100);
     bench.progress.now("starting the API server");
-    let stage = Stage::set(bench, millis(20)).await?;
+    let stage = Stage::set(&bench.operator, millis(20)).await?;
     stage.namespace("accounts", "callsPerSecond: 200").await?;
     let names: Vec<(String, u64)> =
         (0..count).map(|i| (format!("account-{i:04}"), ACCOUNT + 1 + i as u64)).collect();

@@ -42,7 +42,7 @@ async fn run(bench: &Bench) -> Result<Vec<Case>> {
     let names = numbered("adapting", 0, times.end * CALLS_PER_SECOND);
     let rivals = numbered(RIVAL, 0, (times.goes - times.comes) * RIVALS_CALLS_PER_SECOND as usize);
     bench.progress.now("starting the API server");
-    let stage = Stage::set(bench, millis(20)).await?;
+    let stage = Stage::set(&bench.operator, millis(20)).await?;
     rooms(&stage.vendor, ACCOUNT, &names);
     rooms(&stage.vendor, ACCOUNT, &rivals);
     stage.vendor.set_limits(Limits { calls_per_second: CALLS_PER_SECOND, ..Limits::default() });

@@ -56,7 +56,7 @@ async fn measure(bench: &Bench, burst: &Burst) -> Result<Case> {
     let count = bench.size(10_000, 500);
     let names = numbered("burst", 0, count);
     bench.progress.now("starting the API server");
-    let stage = Stage::set(bench, millis(burst.latency)).await?;
+    let stage = Stage::set(&bench.operator, millis(burst.latency)).await?;
     rooms(&stage.vendor, ACCOUNT, &names);
     let round_trip = stage.round_trip().await?;
     stage.namespace("burst", &format!("callsPerSecond: {}", burst.limit)).await?;

@@ -31,7 +31,7 @@ async fn run(bench: &Bench) -> Result<Vec<Case>> {
     let count = bench.size(1_000, 200);
     let names = numbered("cost", 0, count);
     bench.progress.now("starting the API server");
-    let stage = Stage::set(bench, millis(20)).await?;
+    let stage = Stage::set(&bench.operator, millis(20)).await?;
     rooms(&stage.vendor, ACCOUNT, &names);
     stage.namespace("cost", "callsPerSecond: 200").await?;
     let resets = stage.resets("cost");

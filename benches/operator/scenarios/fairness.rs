@@ -25,7 +25,7 @@ async fn run(bench: &Bench) -> Result<Vec<Case>> {
     let count = bench.size(10_000, 1_500);
     let (flood, few) = (numbered("flood", 0, count), numbered("calm", 0, 10));
     bench.progress.now("starting the API server");
-    let stage = Stage::set(bench, millis(20)).await?;
+    let stage = Stage::set(&bench.operator, millis(20)).await?;
     for namespace in ["flood", "calm"] {
         stage.namespace(namespace, "callsPerSecond: 200").await?;
     }

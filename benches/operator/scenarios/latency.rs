@@ -42,7 +42,7 @@ async fn measure(bench: &Bench, latency: u64) -> Result<Case> {
     let count = bench.size(200, 20);
     let names = numbered("single", 0, count + 1);
     bench.progress.now("starting the API server");
-    let stage = Stage::set(bench, millis(latency)).await?;
+    let stage = Stage::set(&bench.operator, millis(latency)).await?;
     rooms(&stage.vendor, ACCOUNT, &names);
     stage.namespace("single", "callsPerSecond: 200").await?;
     let (operator, _) = stage.start_ready(&[]).await?;

@@ -60,7 +60,7 @@ async fn measure(bench: &Bench, trouble: Trouble) -> Result<Vec<f64>> {
     let count = bench.size(400, 100);
     let names = numbered("healthy", 0, count);
     bench.progress.now("starting the API server");
-    let stage = Stage::set(bench, millis(20)).await?;
+    let stage = Stage::set(&bench.operator, millis(20)).await?;
     rooms(&stage.vendor, ACCOUNT, &names);
     stage.namespace("healthy", "callsPerSecond: 200").await?;
     let other = Stage::second_vendor(OTHER)?;

@@ -56,7 +56,7 @@ async fn measure(bench: &Bench, provider: &Provider, name: &str, rate: Option<u3
     let count = bench.size(1_000, 200);
     let names = numbered("peer", 0, count);
     bench.progress.now("starting the API server");
-    let stage = Stage::set(bench, millis(20)).await?;
+    let stage = Stage::set(&bench.operator, millis(20)).await?;
     rooms(&stage.vendor, ACCOUNT, &names);
     stage.namespace("peer", "callsPerSecond: 200").await?;
     let resets = stage.resets("peer");

@@ -39,7 +39,7 @@ async fn run(bench: &Bench) -> Result<Vec<Case>> {
 async fn finished(bench: &Bench, sizes: &[usize], at_rest: usize, cases: &mut [Case]) -> Result<()> {
     bench.progress.heading("size, finished resets");
     bench.progress.now("starting the API server");
-    let stage = Stage::set(bench, millis(1)).await?;
+    let stage = Stage::set(&bench.operator, millis(1)).await?;
     stage.namespace("finished", "callsPerSecond: 200").await?;
     let resets = stage.resets("finished");
     let template = one_status(&stage).await?;
@@ -96,7 +96,7 @@ async fn rest(bench: &Bench, stage: &Stage, operator: &OperatorProcess, case: &m
 async fn waiting(bench: &Bench, sizes: &[usize], cases: &mut [Case]) -> Result<()> {
     bench.progress.heading("size, waiting resets");
     bench.progress.now("starting the API server");
-    let stage = Stage::set(bench, millis(1)).await?;
+    let stage = Stage::set(&bench.operator, millis(1)).await?;
     stage.namespace("waiting", "callsPerSecond: 1").await?;
     let resets = stage.resets("waiting");
     let mut made = 0;
