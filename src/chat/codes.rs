@@ -67,6 +67,19 @@ pub fn lookup(number: i64) -> Code {
     }
 }
 
+/// Whether the code comes from the group service, which the vendor's gateway asks only after it has accepted the
+/// account and its signature.
+#[must_use]
+pub fn is_about_group(number: i64) -> bool {
+    (10_000..=10_999).contains(&number) && !matches!(lookup(number).class, Class::Account(_))
+}
+
+/// Whether the vendor's gateway reports that something behind it failed or did not answer in time.
+#[must_use]
+pub fn is_gateway_timeout(number: i64) -> bool {
+    matches!(number, 60_008 | 60_013 | 60_014 | 70_169 | 70_202 | 70_500)
+}
+
 /// All codes that are listed by number, without the families.
 pub fn all_listed() -> impl Iterator<Item = Code> {
     table::CODES.iter().copied()
@@ -125,6 +138,20 @@ mod tests {
             assert_eq!(lookup(number).number, number);
         }
         assert_eq!(class(10_002), Class::Unknown);
+    }
+
+    #[test]
+    fn codes_of_the_group_service_and_of_the_gateways_timeouts_are_told_apart() {
+        for number in [10002, 10004, 10010, 10016, 10056, 10900] {
+            assert!(is_about_group(number) && !is_gateway_timeout(number), "{number}");
+        }
+        for number in [60008, 60013, 60014, 70169, 70202, 70500] {
+            assert!(is_gateway_timeout(number) && !is_about_group(number), "{number}");
+            assert_eq!(class(number), Class::Unknown);
+        }
+        for number in [0, 1, 10012, 10026, 11000, 60004, 70003, 99999] {
+            assert!(!is_about_group(number) && !is_gateway_timeout(number), "{number}");
+        }
     }
 
     #[test]

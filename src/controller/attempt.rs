@@ -19,7 +19,7 @@ use super::persist::store_outcome;
 use super::task_result::{CallEnded, IntentStored, LastSeen, PermitUse, ResetDone, TaskResult};
 use super::unrecorded::KnownOutcome;
 use crate::api::{GroupAttributeReset, GroupId, PendingAttempt};
-use crate::chat::{Answer, Call, Class, UserSig};
+use crate::chat::{Answer, Call, Class, Command, UserSig};
 use crate::limits::mono::Mono;
 use crate::protocol::classify::{CallResult, Delivery, NotSentCause, classify};
 use crate::protocol::deadlines::ends_at;
@@ -180,7 +180,8 @@ fn call_ended(ctx: &Context, order: &AttemptOrder, permit: PermitUse, result: Op
     ctx.report(TaskResult::CallEnded(CallEnded {
         app: Arc::clone(&order.app),
         started: order.started,
-        group: Some(order.group.clone()),
+        command: Command::Clear,
+        group: order.group.clone(),
         permit,
         result,
     }));

@@ -2,6 +2,7 @@
 //! that nothing was sent. Everything else is an unknown outcome.
 
 use super::send_check::NotSentReason;
+use crate::chat::codes::{is_about_group, is_gateway_timeout};
 use crate::chat::{Answer, Class, NetworkError};
 
 /// Whether a call was sent, and how it was answered.
@@ -99,14 +100,23 @@ impl CallResult {
         self.http_status.is_some()
     }
 
-    /// Whether the vendor accepted the signature: the answer is about the group, not about the account.
+    /// Whether the vendor accepted the signature: the answer is about the group, not about the account. This holds
+    /// also for a code that leaves open whether the call was executed, such as a refusal by the app's webhook.
     #[must_use]
     pub fn accepts_account(&self) -> bool {
-        use Class::{GroupNotFound, Invalid, NotSupported, Success, ThrottledGroup};
-        matches!(
-            self.delivery,
-            Delivery::Sent(Success | GroupNotFound | NotSupported | Invalid | ThrottledGroup)
-        )
+        use Class::{GroupNotFound, Invalid, NotSupported, Success, ThrottledGroup, Unknown};
+        match self.delivery {
+            Delivery::Sent(Success | GroupNotFound | NotSupported | Invalid | ThrottledGroup) => true,
+            Delivery::Sent(Unknown) => self.code.is_some_and(is_about_group),
+            _ => false,
+        }
+    }
+
+    /// Whether the call was sent and had no usable answer: none at all, one that is not the documented object, or the
+    /// vendor's gateway reports that its own backend failed. Any other code shows that the vendor can be reached.
+    #[must_use]
+    pub fn is_gateway_fault(&self) -> bool {
+        self.delivery == Delivery::Sent(Class::Unknown) && self.code.is_none_or(is_gateway_timeout)
     }
 
     /// The vendor's code or the fault, for messages: "code 10010" or "HTTP 502".
