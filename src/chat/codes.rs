@@ -37,6 +37,9 @@ pub enum AccountFailure {
     Unavailable,
     /// The account lives in another data centre. Correct `spec.region`.
     WrongRegion,
+    /// What answers did not understand the call, whatever it was about. Correct `spec.endpoint`, or what stands in
+    /// between.
+    Endpoint,
 }
 
 /// One error code. The two texts are sentences without a full stop, together at most 300 bytes.
@@ -89,7 +92,7 @@ pub fn all_listed() -> impl Iterator<Item = Code> {
 mod tests {
     use std::collections::HashSet;
 
-    use super::AccountFailure::{Credentials, Unavailable, WrongRegion};
+    use super::AccountFailure::{Credentials, Endpoint, Unavailable, WrongRegion};
     use super::*;
 
     fn class(number: i64) -> Class {
@@ -101,7 +104,8 @@ mod tests {
         let expected: &[(Class, &[i64])] = &[
             (Class::Success, &[0]),
             (Class::Unknown, &[10002, 10016, 10056, 60008, 60013, 60014, 70169, 70202, 70500]),
-            (Class::Invalid, &[10003, 10004, 10011, 10045, 10046, 10047, 10048, 60002, 60003, 60009, 60015]),
+            (Class::Invalid, &[10004, 10045, 10046, 10047, 10048]),
+            (Class::Account(Endpoint), &[10003, 10011, 60002, 60003, 60009, 60015]),
             (Class::ThrottledAccount, &[10006, 60007, 60011, 60018, 60019]),
             (Class::ThrottledGroup, &[10049]),
             (Class::NotSupported, &[10007]),
@@ -149,7 +153,7 @@ mod tests {
             assert!(is_gateway_timeout(number) && !is_about_group(number), "{number}");
             assert_eq!(class(number), Class::Unknown);
         }
-        for number in [0, 1, 10012, 10026, 11000, 60004, 70003, 99999] {
+        for number in [0, 1, 10003, 10011, 10012, 10026, 11000, 60004, 70003, 99999] {
             assert!(!is_about_group(number) && !is_gateway_timeout(number), "{number}");
         }
     }

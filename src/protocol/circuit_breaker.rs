@@ -46,6 +46,7 @@ pub(crate) fn app_reason(failure: AccountFailure) -> AppReason {
         AccountFailure::Credentials => AppReason::CredentialsRejected,
         AccountFailure::Unavailable => AppReason::AccountUnavailable,
         AccountFailure::WrongRegion => AppReason::WrongRegion,
+        AccountFailure::Endpoint => AppReason::EndpointRejected,
     }
 }
 
@@ -263,7 +264,11 @@ impl CircuitBreaker {
         let before = if now < self.since + MAX_PROBE_INTERVAL { self.failures_before_close } else { 0 };
         let must_pause = result.code == Some(TOO_MANY_BAD_SIGNATURES);
         let earlier = if must_pause { u32::MAX } else { self.failures().max(before) };
-        let message = format!("The vendor rejects the account, {}", messages::result(result));
+        let what = match failure {
+            AccountFailure::Endpoint => "What answers at this address does not understand the calls",
+            _ => "The vendor rejects the account",
+        };
+        let message = format!("{what}, {}", messages::result(result));
         self.open(AppFailure { reason: app_reason(failure), code: result.code, message }, earlier, now)
     }
 

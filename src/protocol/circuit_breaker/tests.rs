@@ -1,5 +1,6 @@
 use super::*;
 use crate::chat::NetworkError;
+use crate::chat::codes::lookup;
 use crate::protocol::classify::CallResult;
 
 fn s(n: u64) -> Mono {
@@ -189,6 +190,20 @@ fn an_unlisted_code_neither_opens_it_nor_proves_anything() {
     assert_eq!(unverified.on_probe(&unlisted, s(2)), CircuitChange::Opened);
     let said = unverified.failure().unwrap().message.clone();
     assert!(said.contains("code 99999") && !said.contains("DNS"), "whoever answers was reached: {said}");
+}
+
+#[test]
+fn what_does_not_understand_the_calls_is_no_proof_of_the_account() {
+    for code in [10003, 10011, 60002, 60003, 60009, 60015] {
+        let answer = CallResult::answered(lookup(code).class, code);
+        let mut unverified = CircuitBreaker::unverified(None, s(1));
+        assert_eq!(unverified.on_probe(&answer, s(2)), CircuitChange::Opened);
+        let failure = unverified.failure().unwrap();
+        assert_eq!((failure.reason, failure.code), (AppReason::EndpointRejected, Some(code)));
+        assert!(failure.message.contains("spec.endpoint"), "{}", failure.message);
+        let mut verified = CircuitBreaker::closed();
+        assert_eq!(verified.on_call(&answer, &room("a"), s(2), s(3)), CircuitChange::Opened);
+    }
 }
 
 #[test]

@@ -30,10 +30,7 @@ enum Fate {
 
 /// The vendor's list, read a second time.
 const CODES: &[(Fate, &[i64])] = &[
-    (
-        Fate::Ends("InvalidRequest"),
-        &[10003, 10004, 10011, 10045, 10046, 10047, 10048, 60002, 60003, 60009, 60015],
-    ),
+    (Fate::Ends("InvalidRequest"), &[10004, 10045, 10046, 10047, 10048]),
     (Fate::Ends("GroupTypeNotSupported"), &[10007]),
     (Fate::Ends("GroupNotFound"), &[10010, 10015]),
     (Fate::Throttled, &[10006, 10049, 60007, 60011, 60018, 60019]),
@@ -48,6 +45,7 @@ const CODES: &[(Fate, &[i64])] = &[
     (Fate::Waits("AccountUnavailable"), &[10026, 10058, 10059, 60016, 60017, 60020, 60021, 60027, 60028]),
     (Fate::Waits("AccountUnavailable"), &[70051, 70398, 72000, 72002, 80005]),
     (Fate::Waits("WrongRegion"), &[60026]),
+    (Fate::Waits("EndpointRejected"), &[10003, 10011, 60002, 60003, 60009, 60015]),
     (Fate::ReadBack, &[10002, 10016, 10056, 60008, 60013, 60014, 70169, 70202, 70500]),
     (Fate::Unlisted, &[-1, 1, 10001, 70100, 70350, 99999, i64::MAX]),
 ];
