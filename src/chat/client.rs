@@ -12,14 +12,16 @@
 //! disabled.
 
 mod fault;
+mod retry_after;
 
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url};
 
 pub use self::fault::NetworkError;
+use self::retry_after::retry_after;
 use super::clean::{MAX_TEXT_BYTES, clean_text};
 use super::endpoint::Endpoint;
 use super::usersig::UserSig;
@@ -96,7 +98,12 @@ pub enum Answer {
     /// HTTP 200 with the documented object. Its texts are cleaned.
     Reply(Reply),
     /// Any other HTTP status, including redirects. Its body is not read.
-    HttpStatus(u16),
+    HttpStatus {
+        /// The status code.
+        status: u16,
+        /// How long a 429 or 503 asks to be left alone, at most five minutes.
+        retry_after: Option<Duration>,
+    },
     /// HTTP 200 with anything else.
     Unreadable(InvalidReply),
     /// No byte of the request left this process.
@@ -169,7 +176,13 @@ impl ChatClient {
                 Ok(body) => read_answer(&body, call.usersig),
                 Err(unreadable) => Answer::Unreadable(unreadable),
             },
-            Ok(response) => Answer::HttpStatus(response.status().as_u16()),
+            Ok(response) => {
+                let status = response.status();
+                let names_pause =
+                    matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+                let retry_after = retry_after(response.headers(), SystemTime::now()).filter(|_| names_pause);
+                Answer::HttpStatus { status: status.as_u16(), retry_after }
+            }
             Err(error) => fault::answer(&error),
         }
     }

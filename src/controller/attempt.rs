@@ -129,7 +129,7 @@ async fn run_steps(ctx: &Context, order: &AttemptOrder) -> AttemptEnd {
     // 7. Outcome. It is known nowhere else, so it is retried until it is stored.
     let throttle = match result.delivery {
         Delivery::Sent(Class::ThrottledGroup) => order.group_wait,
-        _ => Duration::from_secs(1),
+        _ => result.retry_after.unwrap_or_default().max(Duration::from_secs(1)),
     };
     let jitter = random();
     let next = |reset: &GroupAttributeReset| {

@@ -1,6 +1,8 @@
 //! What an answer means, or a missing one. "Not executed" is a closed list: the vendor reported it, or it is certain
 //! that nothing was sent. Everything else is an unknown outcome.
 
+use std::time::Duration;
+
 use super::send_check::NotSentReason;
 use crate::chat::codes::{is_about_group, is_gateway_timeout};
 use crate::chat::{Answer, Class, NetworkError};
@@ -40,6 +42,8 @@ pub struct CallResult {
     pub fault: String,
     /// Number of attributes in the answer to a read.
     pub attributes: usize,
+    /// How long the answer asks to be left alone.
+    pub retry_after: Option<Duration>,
 }
 
 impl CallResult {
@@ -54,6 +58,7 @@ impl CallResult {
             error_info: String::new(),
             fault: String::new(),
             attributes: 0,
+            retry_after: None,
         }
     }
 
@@ -84,6 +89,7 @@ impl CallResult {
             error_info: String::new(),
             fault,
             attributes: 0,
+            retry_after: None,
         }
     }
 
@@ -157,6 +163,7 @@ pub fn classify(answer: &Answer) -> CallResult {
         error_info: String::new(),
         fault,
         attributes: 0,
+        retry_after: None,
     };
     match answer {
         Answer::Reply(reply) => CallResult {
@@ -166,12 +173,14 @@ pub fn classify(answer: &Answer) -> CallResult {
             error_info: reply.error_info.clone(),
             fault: String::new(),
             attributes: reply.attributes,
+            retry_after: None,
         },
-        Answer::HttpStatus(429) => {
-            result(Delivery::Sent(Class::ThrottledAccount), Some(429), "HTTP 429".to_owned())
-        }
-        Answer::HttpStatus(status) => {
-            result(Delivery::Sent(Class::Unknown), Some(*status), format!("HTTP {status}"))
+        Answer::HttpStatus { status, retry_after } => {
+            let class = if *status == 429 { Class::ThrottledAccount } else { Class::Unknown };
+            CallResult {
+                retry_after: *retry_after,
+                ..result(Delivery::Sent(class), Some(*status), format!("HTTP {status}"))
+            }
         }
         Answer::Unreadable(why) => result(Delivery::Sent(Class::Unknown), Some(200), why.to_string()),
         Answer::NotSent(fault) => CallResult::not_sent(NotSentCause::Network(*fault)),

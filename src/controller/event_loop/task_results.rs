@@ -73,6 +73,9 @@ impl Controller {
         if let (Some((at, _)), Some(Delivery::Sent(Class::ThrottledAccount))) = (sent, delivery) {
             permits.on_throttled(at, now);
         }
+        if let Some(pause) = result.as_ref().and_then(|result| result.retry_after) {
+            account.hold_until(now + pause);
+        }
         if wrote {
             match (sent, result.as_ref().is_some_and(CallResult::is_answered)) {
                 (None, _) => account.in_flight.on_not_sent(),

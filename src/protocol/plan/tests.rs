@@ -56,5 +56,6 @@ fn result(delivery: Delivery) -> CallResult {
         error_info: String::new(),
         fault: "fault".to_owned(),
         attributes: 0,
+        retry_after: None,
     }
 }

@@ -5,11 +5,13 @@
 //! | what does each code mean? | `codes` |
 //! | what does each other answer mean, and no answer? | `answers` |
 //! | what do endless answers cost? | `floods` |
+//! | is it left alone when it asks for that? | `pauses` |
 //! | what is shown of the vendor's text? | `text` |
 
 mod answers;
 mod codes;
 mod floods;
+mod pauses;
 mod text;
 
 use crate::world::World;

@@ -33,7 +33,17 @@ async fn a_connection_that_ends_or_breaks_leaves_the_outcome_open() {
 async fn any_status_but_200_is_reported_as_such() {
     for status in [201, 204, 404, 429, 500, 502] {
         let answer = clear_against(move |mut stream| respond(&mut stream, &format!("{status} X"), OK)).await;
-        assert_eq!(answer, Answer::HttpStatus(status));
+        assert_eq!(answer, Answer::HttpStatus { status, retry_after: None });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn only_a_429_and_a_503_ask_for_a_pause() {
+    for (status, pause) in [(429, Some(30)), (503, Some(30)), (500, None), (301, None)] {
+        let head = format!("{status} X\r\nRetry-After: 30");
+        let answer = clear_against(move |mut stream| respond(&mut stream, &head, OK)).await;
+        let retry_after = pause.map(Duration::from_secs);
+        assert_eq!(answer, Answer::HttpStatus { status, retry_after });
     }
 }
 

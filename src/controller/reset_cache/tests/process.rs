@@ -327,5 +327,6 @@ fn answered(class: Class) -> CallResult {
         error_info: String::new(),
         fault: "fault".to_owned(),
         attributes: 0,
+        retry_after: None,
     }
 }

@@ -63,6 +63,7 @@ pub(super) fn delivery(
             json_answer(&status(action, "scripted", code))
         }
         Some(Misbehaviour::Status(code) | Misbehaviour::StatusAfterExecuting(code)) => gateway(code, ""),
+        Some(Misbehaviour::RetryAfter(code, value)) => gateway(code, &format!("Retry-After: {value}\r\n")),
         Some(Misbehaviour::Redirect(url)) => gateway(302, &format!("Location: {url}\r\n")),
         Some(Misbehaviour::Hang { .. }) => Delivery::Hang,
         Some(Misbehaviour::Reset { .. }) => Delivery::Reset,

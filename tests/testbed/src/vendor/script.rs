@@ -90,6 +90,8 @@ pub enum Misbehaviour {
     WrongBody(String),
     /// This HTTP status from a gateway; nothing is executed.
     Status(u16),
+    /// This HTTP status from a gateway, with this `Retry-After`; nothing is executed.
+    RetryAfter(u16, String),
     /// Executes, then this HTTP status from a gateway.
     StatusAfterExecuting(u16),
     /// A gateway's HTML page with status 200; nothing is executed.
@@ -122,9 +124,12 @@ impl Misbehaviour {
     pub fn executes(&self) -> bool {
         match self {
             Self::Hang { execute } | Self::Reset { execute } => *execute,
-            Self::Code(_) | Self::Status(_) | Self::Html | Self::Redirect(_) | Self::FailWithCodeZero => {
-                false
-            }
+            Self::Code(_)
+            | Self::Status(_)
+            | Self::RetryAfter(..)
+            | Self::Html
+            | Self::Redirect(_)
+            | Self::FailWithCodeZero => false,
             Self::CodeAfterExecuting(_)
             | Self::DelayBefore(_)
             | Self::DelayAfter(_)
