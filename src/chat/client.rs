@@ -17,7 +17,7 @@ mod retry_after;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url};
 
 pub use self::fault::NetworkError;
@@ -95,7 +95,7 @@ pub struct Call<'a> {
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// HTTP 200 with the documented object. Its texts are cleaned.
+    /// HTTP 200, or 203 from a gateway, with the documented object. Its texts are cleaned.
     Reply(Reply),
     /// Any other HTTP status, including redirects. Its body is not read.
     HttpStatus {
@@ -104,7 +104,7 @@ pub enum Answer {
         /// How long a 429 or 503 asks to be left alone, at most five minutes.
         retry_after: Option<Duration>,
     },
-    /// HTTP 200 with anything else.
+    /// HTTP 200 or 203 with anything else.
     Unreadable(InvalidReply),
     /// No byte of the request left this process.
     NotSent(NetworkError),
@@ -170,12 +170,22 @@ impl ChatClient {
             .http
             .post(url)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            // Without it a gateway may compress, and what is compressed is not read: its size is known too late.
+            .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
             .body(wire::request_body(call.group));
         match request.send().await {
-            Ok(response) if response.status() == StatusCode::OK => match body(response).await {
-                Ok(body) => read_answer(&body, call.usersig),
-                Err(unreadable) => Answer::Unreadable(unreadable),
-            },
+            // 203 is a 200 that a gateway on the way has transformed.
+            Ok(response)
+                if matches!(
+                    response.status(),
+                    StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION
+                ) =>
+            {
+                match body(response).await {
+                    Ok(body) => read_answer(&body, call.usersig),
+                    Err(unreadable) => Answer::Unreadable(unreadable),
+                }
+            }
             Ok(response) => {
                 let status = response.status();
                 let names_pause =
@@ -219,6 +229,9 @@ fn percent_encoded(text: &str) -> String {
 /// Reads the body, if it is complete and not too large. Reading stops at the limit, and dropping the response closes
 /// the connection.
 async fn body(mut response: Response) -> Result<Vec<u8>, InvalidReply> {
+    if is_encoded(response.headers()) {
+        return Err(InvalidReply::Compressed);
+    }
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
@@ -230,6 +243,17 @@ async fn body(mut response: Response) -> Result<Vec<u8>, InvalidReply> {
             Err(_) => return Err(InvalidReply::Truncated),
         }
     }
+}
+
+/// Whether the body is anything but itself. `identity` in a response is unusual and means nothing.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let values = headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    values
+        .map(<[u8]>::trim_ascii)
+        .any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
 }
 
 fn read_answer(body: &[u8], usersig: &UserSig) -> Answer {

@@ -36,6 +36,8 @@ fn misbehaviours(elsewhere: &str) -> Vec<(&'static str, Misbehaviour, Taken)> {
         ("no-error-info", M::MissingErrorInfo, Success),
         ("closes-idle", M::CloseIdle, Success),
         ("content-type", M::WrongContentType, Success),
+        ("would-compress", M::CompressUnlessTold, Success),
+        ("passed-on", M::PassedOn, Success),
         ("only-code", body(r#"{"ErrorCode":0}"#), Success),
         (
             "more-fields",
@@ -77,6 +79,7 @@ fn misbehaviours(elsewhere: &str) -> Vec<(&'static str, Misbehaviour, Taken)> {
         ("reset-not-done", M::Reset { execute: false }, UnknownNotDone),
         ("slow-bytes", M::SlowBytes, UnknownDone),
         ("huge", M::HugeBody(1 << 30), UnknownDone),
+        ("compressed", M::Compress, UnknownDone),
         ("gzip-bomb", M::GzipBomb, UnknownDone),
     ]
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     answer::{EmptyShape, fields, status},
-    http::response,
+    http::{chunked, response},
     journal::Answer,
     rooms::Reply,
     script::Misbehaviour,
@@ -85,6 +85,14 @@ pub(super) fn delivery(
             let body = text(&right());
             Delivery::Slowly { response: response(200, JSON, "", body.len() as u64, body.as_bytes()) }
         }
+        Some(Misbehaviour::Compress | Misbehaviour::CompressUnlessTold) => {
+            let body = gzip(text(&right()).as_bytes());
+            whole(JSON, "Content-Encoding: gzip\r\n", &body, Answer::Fault("Compress"))
+        }
+        Some(Misbehaviour::PassedOn) => {
+            let fields = right();
+            Delivery::Whole { response: chunked(203, &text(&fields)), answer: code_of(&fields) }
+        }
         Some(Misbehaviour::GzipBomb) => {
             whole(JSON, "Content-Encoding: gzip\r\n", gzip_bomb(), Answer::Fault("GzipBomb"))
         }
@@ -141,9 +149,11 @@ fn without(mut fields: Map<String, Value>, name: &str) -> Map<String, Value> {
 /// 1 MiB of zeros, packed once and repeated 1024 times: gzip allows several members in a row.
 fn gzip_bomb() -> &'static [u8] {
     static BOMB: OnceLock<Vec<u8>> = OnceLock::new();
-    BOMB.get_or_init(|| {
-        let mut packer = GzEncoder::new(Vec::new(), Compression::best());
-        packer.write_all(&vec![0; 1024 * 1024]).expect("writing to memory");
-        packer.finish().expect("writing to memory").repeat(1024)
-    })
+    BOMB.get_or_init(|| gzip(&vec![0; 1024 * 1024]).repeat(1024))
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::best());
+    packer.write_all(bytes).expect("writing to memory");
+    packer.finish().expect("writing to memory")
 }

@@ -104,6 +104,12 @@ pub enum Misbehaviour {
     Redirect(String),
     /// Executes; a gzip-encoded answer that unpacks to 1 GiB.
     GzipBomb,
+    /// Executes; a gateway packs the right answer with gzip, unless it is told not to.
+    CompressUnlessTold,
+    /// Executes; a gateway packs the right answer with gzip, whatever it is told.
+    Compress,
+    /// Executes; the right answer as a gateway passes it on: status 203, in chunks.
+    PassedOn,
     /// Executes; the right answer, called `text/html`.
     WrongContentType,
     /// Executes; `ErrorCode` is a string.
@@ -139,6 +145,9 @@ impl Misbehaviour {
             | Self::HugeBody(_)
             | Self::SlowBytes
             | Self::GzipBomb
+            | Self::CompressUnlessTold
+            | Self::Compress
+            | Self::PassedOn
             | Self::WrongContentType
             | Self::CodeAsString
             | Self::MissingActionStatus
