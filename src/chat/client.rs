@@ -22,7 +22,7 @@ use reqwest::{Client, Response, StatusCode, Url};
 
 pub use self::fault::NetworkError;
 use self::retry_after::retry_after;
-use super::clean::{MAX_TEXT_BYTES, clean_text};
+use super::clean::{MAX_REQUEST_ID_BYTES, MAX_TEXT_BYTES, clean_text};
 use super::endpoint::Endpoint;
 use super::usersig::UserSig;
 use super::wire::{self, Command, InvalidReply, Reply};
@@ -259,9 +259,9 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 fn read_answer(body: &[u8], usersig: &UserSig) -> Answer {
     match wire::parse_reply(body) {
         Ok(reply) => {
-            let clean = |text: &str| clean_text(text, &[usersig.expose()], MAX_TEXT_BYTES);
-            let error_info = clean(&reply.error_info);
-            let request_id = reply.request_id.as_deref().map(clean);
+            let clean = |text: &str, max_bytes| clean_text(text, &[usersig.expose()], max_bytes);
+            let error_info = clean(&reply.error_info, MAX_TEXT_BYTES);
+            let request_id = reply.request_id.as_deref().map(|id| clean(id, MAX_REQUEST_ID_BYTES));
             Answer::Reply(Reply { error_info, request_id, ..reply })
         }
         Err(unreadable) => Answer::Unreadable(unreadable),

@@ -210,6 +210,7 @@ fn log(reset: &GroupAttributeReset, pending: &PendingAttempt, result: &CallResul
         class = result.label(),
         code = result.code,
         http = result.http_status,
+        vendor_request_id = result.vendor_request_id,
         fault = (!result.fault.is_empty()).then_some(result.fault.as_str()),
         milliseconds = (over - sent).as_secs_f64() * 1000.0,
         "attempt ended"

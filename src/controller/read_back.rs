@@ -44,6 +44,7 @@ pub(crate) async fn read_back(
         attempt = pending.id,
         class = result.label(),
         code = result.code,
+        vendor_request_id = result.vendor_request_id,
         attributes = result.attributes,
         "group read back"
     );

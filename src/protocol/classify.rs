@@ -38,6 +38,8 @@ pub struct CallResult {
     pub code: Option<i64>,
     /// The vendor's error text, already sanitized.
     pub error_info: String,
+    /// The vendor's ID of the call, already sanitized, if the answer had one.
+    pub vendor_request_id: Option<String>,
     /// Description of a fault without a code; empty otherwise.
     pub fault: String,
     /// Number of attributes in the answer to a read.
@@ -56,6 +58,7 @@ impl CallResult {
             http_status: Some(200),
             code: Some(code),
             error_info: String::new(),
+            vendor_request_id: None,
             fault: String::new(),
             attributes: 0,
             retry_after: None,
@@ -87,6 +90,7 @@ impl CallResult {
             http_status: None,
             code: None,
             error_info: String::new(),
+            vendor_request_id: None,
             fault,
             attributes: 0,
             retry_after: None,
@@ -161,6 +165,7 @@ pub fn classify(answer: &Answer) -> CallResult {
         http_status,
         code: None,
         error_info: String::new(),
+        vendor_request_id: None,
         fault,
         attributes: 0,
         retry_after: None,
@@ -171,6 +176,7 @@ pub fn classify(answer: &Answer) -> CallResult {
             http_status: Some(200),
             code: Some(reply.error_code),
             error_info: reply.error_info.clone(),
+            vendor_request_id: reply.request_id.clone().filter(|id| !id.is_empty()),
             fault: String::new(),
             attributes: reply.attributes,
             retry_after: None,

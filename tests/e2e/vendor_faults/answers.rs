@@ -148,6 +148,12 @@ async fn only_the_vendors_own_word_counts_and_everything_else_is_read_back() {
             .len(),
         2
     );
+    let more = world.object("gar", "more-fields").await.unwrap();
+    assert_eq!(more["status"]["lastAttempt"]["vendorRequestID"], "r");
+    let logs = operator.logs();
+    let line = logs.lines().find(|line| line.contains("attempt ended") && line.contains("more-fields"));
+    let line = line.unwrap_or_default();
+    assert!(line.contains(r#""vendor_request_id":"r""#), "{line}");
     let twice = world.reset_is("expired-twice", "Cleared").await;
     assert_eq!((&twice["status"]["attempts"], &twice["status"]["failures"]), (&json!(3), &json!(0)));
     assert_eq!((target.connections(), target.journal().len()), (0, 0), "somebody followed the redirect");
