@@ -111,11 +111,11 @@ async fn after_an_answer_that_asks_for_a_pause_no_attempt_of_the_account_starts_
         bench.answered(CallResult {
             http_status: Some(status),
             code: None,
-            retry_after: Some(SECOND * 30),
+            retry_after: Some(SECOND * 8),
             ..CallResult::answered(class, 0)
         });
         bench.shows(&reset("room", 1, &json!({})), Freshness::Consistent);
-        bench.pass(SECOND * 29).await;
+        bench.pass(SECOND * 7).await;
         assert!(bench.is_queued("room"), "HTTP {status}");
         bench.pass(SECOND * 2).await;
         assert!(!bench.is_queued("room"), "HTTP {status}");
