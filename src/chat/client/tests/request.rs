@@ -36,7 +36,7 @@ async fn the_request_is_exactly_what_the_vendor_documents() {
     assert!(random.parse::<u32>().is_ok(), "{random}");
     assert_eq!(received.body, r#"{"GroupId":"@TGS#aC5SZEAEF"}"#);
     let names: Vec<&str> = received.headers.keys().map(String::as_str).collect();
-    assert_eq!(names, ["accept", "content-length", "content-type", "host", "user-agent"]);
+    assert_eq!(names, ["accept", "accept-encoding", "content-length", "content-type", "host", "user-agent"]);
     assert_eq!(received.headers["content-type"], "application/json");
     assert_eq!(received.headers["host"], endpoint.authority());
     assert_eq!(received.headers["user-agent"], "groupattr-operator/test");
