@@ -44,8 +44,12 @@ async fn each_wrong_group_id_is_refused_with_the_remedy() {
     let namespace = plane().await.namespace().await.unwrap();
     let long = |prefix: &str, length: usize| format!("{prefix}{}", "x".repeat(length - prefix.len()));
     let ascii = Some("only printable ASCII characters; copy it from the chat console");
-    let community = Some("names a Community, which has no group attributes; use an audio-video group");
-    let topic = Some("names a topic of a Community, which has no group attributes; use an audio-video group");
+    let community = Some(
+        "names a Community, and the vendor's clear command does not take Communities; use an audio-video",
+    );
+    let topic = Some(
+        "names a topic of a Community, and the vendor's clear command does not take Communities; use an audio-video",
+    );
     let wrapped = Some("around the vendor's id; write the id alone, as in");
     let pasted =
         Some("longer than 48 characters only if it starts with @TGS#; check whether it was pasted twice");
