@@ -18,7 +18,20 @@ fn fits_the_crd(text: &str) -> bool {
     let length = text.chars().count();
     (1..=96).contains(&length)
         && text.chars().all(|c| (' '..='~').contains(&c))
+        && !names_a_vendors_id_in_a_wrapping(text)
         && (length <= 48 || text.starts_with("@TGS#"))
         && !text.starts_with("@TGS#_")
         && !text.contains("@TOPIC#_")
+}
+
+fn names_a_vendors_id_in_a_wrapping(text: &str) -> bool {
+    let mut before = text.split("@TGS#");
+    let wraps = |part: &str| {
+        part.chars().next_back().is_none_or(|c| !(c.is_ascii_alphanumeric() || ['_', '.', '-'].contains(&c)))
+    };
+    let first = before.next().unwrap_or_default();
+    let parts: Vec<&str> = before.collect();
+    let Some((_, inner)) = parts.split_last() else { return false };
+    let wrapped = wraps(first) || inner.iter().any(|part| wraps(part));
+    wrapped && (!first.is_empty() || text.contains([' ', '"', '\'', '`', ',', ';', '(', ')', '<', '>', '[', ']', '{', '}', '\\']))
 }

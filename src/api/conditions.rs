@@ -182,6 +182,8 @@ pub enum AppReason {
     AccountUnavailable,
     /// The account is hosted in another data centre.
     WrongRegion,
+    /// What answers does not understand the call: it is not the vendor's API, or something in between alters requests.
+    EndpointRejected,
     /// The operator was not started with `--allow-endpoint` for this endpoint.
     EndpointNotAllowed,
     /// No usable answer from the host.

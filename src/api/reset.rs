@@ -62,9 +62,10 @@ pub struct ResetSpec {
     #[x_kube(
         validation = Rule::new("self == oldSelf").message("groupID is immutable; create another GroupAttributeReset for another group"),
         validation = Rule::new("self.matches('^[ -~]+$')").message("groupID may contain only printable ASCII characters; copy it from the chat console"),
+        validation = Rule::new("self.matches('^@TGS#[!#-&*+./0-9:=?@A-Z^_a-z|~-]*$') || !self.matches('(^|[^A-Za-z0-9_.-])@TGS#')").message("groupID has quotes, blanks or something else around the vendor's id; write the id alone, as in \"@TGS#aC5SZEAEF\""),
         validation = Rule::new("size(self) <= 48 || self.startsWith('@TGS#')").message("groupID may be longer than 48 characters only if it starts with @TGS#; check whether it was pasted twice"),
-        validation = Rule::new("!self.startsWith('@TGS#_')").message("groupID names a Community, which has no group attributes; use an audio-video group or another group type"),
-        validation = Rule::new("!self.contains('@TOPIC#_')").message("groupID names a topic of a Community, which has no group attributes; use an audio-video group or another group type")
+        validation = Rule::new("!self.startsWith('@TGS#_')").message("groupID names a Community, and the vendor's clear command does not take Communities; use an audio-video group or another group type"),
+        validation = Rule::new("!self.contains('@TOPIC#_')").message("groupID names a topic of a Community, and the vendor's clear command does not take Communities; use an audio-video group or another group type")
     )]
     pub group_id: String,
 

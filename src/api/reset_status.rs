@@ -126,6 +126,10 @@ pub struct Attempt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub error_info: Option<String>,
+    /// The vendor's RequestId of the call, which its support asks for.
+    #[serde(rename = "vendorRequestID", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub vendor_request_id: Option<String>,
     /// SDKAppID of the vendor account.
     #[serde(rename = "sdkAppID")]
     pub sdk_app_id: i64,

@@ -13,6 +13,9 @@ use crate::text::is_invisible;
 /// The longest vendor text that is kept, in bytes.
 pub const MAX_TEXT_BYTES: usize = 256;
 
+/// The longest vendor ID of a call that is kept, in bytes.
+pub const MAX_REQUEST_ID_BYTES: usize = 128;
+
 /// A piece of a secret of this length, in bytes, counts as a leak. Shorter secrets are searched for as a whole.
 const PIECE_BYTES: usize = 16;
 

@@ -12,15 +12,17 @@
 //! disabled.
 
 mod network_error;
+mod retry_after;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url};
 
 pub use self::network_error::NetworkError;
-use super::clean::{MAX_TEXT_BYTES, clean_text};
+use self::retry_after::retry_after;
+use super::clean::{MAX_REQUEST_ID_BYTES, MAX_TEXT_BYTES, clean_text};
 use super::endpoint::Endpoint;
 use super::usersig::UserSig;
 use super::wire::{self, Command, InvalidReply, Reply};
@@ -93,11 +95,16 @@ pub struct Call<'a> {
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// HTTP 200 with the documented object. Its texts are cleaned.
+    /// HTTP 200, or 203 from a gateway, with the documented object. Its texts are cleaned.
     Reply(Reply),
     /// Any other HTTP status, including redirects. Its body is not read.
-    HttpStatus(u16),
-    /// HTTP 200 with anything else.
+    HttpStatus {
+        /// The status code.
+        status: u16,
+        /// How long a 429 or 503 asks to be left alone, at most five minutes.
+        retry_after: Option<Duration>,
+    },
+    /// HTTP 200 or 203 with anything else.
     Unreadable(InvalidReply),
     /// No byte of the request left this process.
     NotSent(NetworkError),
@@ -163,13 +170,29 @@ impl ChatClient {
             .http
             .post(url)
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            // Without it a gateway may compress, and what is compressed is not read: its size is known too late.
+            .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"))
             .body(wire::request_body(call.group));
         match request.send().await {
-            Ok(response) if response.status() == StatusCode::OK => match body(response).await {
-                Ok(body) => read_answer(&body, call.usersig),
-                Err(unreadable) => Answer::Unreadable(unreadable),
-            },
-            Ok(response) => Answer::HttpStatus(response.status().as_u16()),
+            // 203 is a 200 that a gateway on the way has transformed.
+            Ok(response)
+                if matches!(
+                    response.status(),
+                    StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION
+                ) =>
+            {
+                match body(response).await {
+                    Ok(body) => read_answer(&body, call.usersig),
+                    Err(unreadable) => Answer::Unreadable(unreadable),
+                }
+            }
+            Ok(response) => {
+                let status = response.status();
+                let names_pause =
+                    matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+                let retry_after = retry_after(response.headers(), SystemTime::now()).filter(|_| names_pause);
+                Answer::HttpStatus { status: status.as_u16(), retry_after }
+            }
             Err(error) => network_error::answer(&error),
         }
     }
@@ -196,6 +219,9 @@ fn signed_url(command: Command, call: &Call<'_>) -> Option<Url> {
 /// Reads the body, if it is complete and not too large. Reading stops at the limit, and dropping the response closes
 /// the connection.
 async fn body(mut response: Response) -> Result<Vec<u8>, InvalidReply> {
+    if is_encoded(response.headers()) {
+        return Err(InvalidReply::Compressed);
+    }
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
@@ -209,12 +235,23 @@ async fn body(mut response: Response) -> Result<Vec<u8>, InvalidReply> {
     }
 }
 
+/// Whether the body is anything but itself. `identity` in a response is unusual and means nothing.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    let values = headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+    values
+        .map(<[u8]>::trim_ascii)
+        .any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+}
+
 fn read_answer(body: &[u8], usersig: &UserSig) -> Answer {
     match wire::parse_reply(body) {
         Ok(reply) => {
-            let clean = |text: &str| clean_text(text, &[usersig.expose()], MAX_TEXT_BYTES);
-            let error_info = clean(&reply.error_info);
-            let request_id = reply.request_id.as_deref().map(clean);
+            let clean = |text: &str, max_bytes| clean_text(text, &[usersig.expose()], max_bytes);
+            let error_info = clean(&reply.error_info, MAX_TEXT_BYTES);
+            let request_id = reply.request_id.as_deref().map(|id| clean(id, MAX_REQUEST_ID_BYTES));
             Answer::Reply(Reply { error_info, request_id, ..reply })
         }
         Err(unreadable) => Answer::Unreadable(unreadable),

@@ -37,6 +37,9 @@ pub enum AccountFailure {
     Unavailable,
     /// The account lives in another data centre. Correct `spec.region`.
     WrongRegion,
+    /// What answers did not understand the call, whatever it was about. Correct `spec.endpoint`, or what stands in
+    /// between.
+    Endpoint,
 }
 
 /// One error code. The two texts are sentences without a full stop, together at most 300 bytes.
@@ -67,6 +70,19 @@ pub fn lookup(number: i64) -> Code {
     }
 }
 
+/// Whether the code comes from the group service, which the vendor's gateway asks only after it has accepted the
+/// account and its signature.
+#[must_use]
+pub fn is_about_group(number: i64) -> bool {
+    (10_000..=10_999).contains(&number) && !matches!(lookup(number).class, Class::Account(_))
+}
+
+/// Whether the vendor's gateway reports that something behind it failed or did not answer in time.
+#[must_use]
+pub fn is_gateway_timeout(number: i64) -> bool {
+    matches!(number, 60_008 | 60_013 | 60_014 | 70_169 | 70_202 | 70_500)
+}
+
 /// All codes that are listed by number, without the families.
 pub fn all_listed() -> impl Iterator<Item = Code> {
     table::CODES.iter().copied()
@@ -76,7 +92,7 @@ pub fn all_listed() -> impl Iterator<Item = Code> {
 mod tests {
     use std::collections::HashSet;
 
-    use super::AccountFailure::{Credentials, Unavailable, WrongRegion};
+    use super::AccountFailure::{Credentials, Endpoint, Unavailable, WrongRegion};
     use super::*;
 
     fn class(number: i64) -> Class {
@@ -88,7 +104,8 @@ mod tests {
         let expected: &[(Class, &[i64])] = &[
             (Class::Success, &[0]),
             (Class::Unknown, &[10002, 10016, 10056, 60008, 60013, 60014, 70169, 70202, 70500]),
-            (Class::Invalid, &[10003, 10004, 10011, 10045, 10046, 10047, 10048, 60002, 60003, 60009, 60015]),
+            (Class::Invalid, &[10004, 10045, 10046, 10047, 10048]),
+            (Class::Account(Endpoint), &[10003, 10011, 60002, 60003, 60009, 60015]),
             (Class::ThrottledAccount, &[10006, 60007, 60011, 60018, 60019]),
             (Class::ThrottledGroup, &[10049]),
             (Class::NotSupported, &[10007]),
@@ -125,6 +142,20 @@ mod tests {
             assert_eq!(lookup(number).number, number);
         }
         assert_eq!(class(10_002), Class::Unknown);
+    }
+
+    #[test]
+    fn codes_of_the_group_service_and_of_the_gateways_timeouts_are_told_apart() {
+        for number in [10002, 10004, 10010, 10016, 10056, 10900] {
+            assert!(is_about_group(number) && !is_gateway_timeout(number), "{number}");
+        }
+        for number in [60008, 60013, 60014, 70169, 70202, 70500] {
+            assert!(is_gateway_timeout(number) && !is_about_group(number), "{number}");
+            assert_eq!(class(number), Class::Unknown);
+        }
+        for number in [0, 1, 10003, 10011, 10012, 10026, 11000, 60004, 70003, 99999] {
+            assert!(!is_about_group(number) && !is_gateway_timeout(number), "{number}");
+        }
     }
 
     #[test]

@@ -60,6 +60,11 @@ pub enum InvalidReply {
     /// The body is longer than any answer of the vendor.
     #[error("the answer was too large")]
     TooLarge,
+    /// The body is compressed, although the request asks for none of that.
+    #[error(
+        "the answer was compressed (Content-Encoding), which the request rules out: check the gateway in between"
+    )]
+    Compressed,
     /// Another format, such as a gateway's HTML page.
     #[error("the answer was not JSON")]
     NotJson,
@@ -91,6 +96,8 @@ struct Body {
 ///
 /// [`InvalidReply`] if the body is not the documented object.
 pub fn parse_reply(body: &[u8]) -> Result<Reply, InvalidReply> {
+    // A byte-order mark changes nothing, and JSON lets a reader ignore it.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     // Reject arrays first: serde would also fill a struct from an array, field by field.
     match body.trim_ascii_start().first() {
         None => return Err(InvalidReply::Truncated),
@@ -159,6 +166,12 @@ mod tests {
         ] {
             assert_eq!(reply(body).class(), class, "{body}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_changes_nothing() {
+        assert_eq!(reply("\u{feff}{\"ErrorCode\":0}").class(), Class::Success);
+        assert_eq!(unreadable("\u{feff}"), InvalidReply::Truncated);
     }
 
     #[test]

@@ -65,6 +65,12 @@ impl AccountLimits {
         self.interval = interval;
     }
 
+    /// The vendor asked for no further call, neither a clear nor a read, before `moment`.
+    pub(crate) fn hold_until(&mut self, moment: Mono) {
+        self.clears.hold_until(moment);
+        self.reads.hold_until(moment);
+    }
+
     /// Drops the waiting attempts of apps that no longer work; they end without a permit.
     pub(crate) fn drop_attempts_of_failed_apps(&mut self) {
         self.awaiting_permit.retain(|waiting| waiting.app.gate.allows_clear());

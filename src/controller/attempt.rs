@@ -19,7 +19,7 @@ use super::persist::store_outcome;
 use super::task_result::{CallEnded, IntentStored, LastSeen, PermitUse, ResetDone, TaskResult};
 use super::unrecorded::KnownOutcome;
 use crate::api::{GroupAttributeReset, GroupId, PendingAttempt};
-use crate::chat::{Answer, Call, Class, UserSig};
+use crate::chat::{Answer, Call, Class, Command, UserSig};
 use crate::limits::mono::Mono;
 use crate::protocol::classify::{CallResult, Delivery, NotSentCause, classify};
 use crate::protocol::deadlines::ends_at;
@@ -129,7 +129,7 @@ async fn run_steps(ctx: &Context, order: &AttemptOrder) -> AttemptEnd {
     // 7. Outcome. It is known nowhere else, so it is retried until it is stored.
     let throttle = match result.delivery {
         Delivery::Sent(Class::ThrottledGroup) => order.group_wait,
-        _ => Duration::from_secs(1),
+        _ => result.retry_after.unwrap_or_default().max(Duration::from_secs(1)),
     };
     let jitter = random();
     let next = |reset: &GroupAttributeReset| {
@@ -180,7 +180,8 @@ fn call_ended(ctx: &Context, order: &AttemptOrder, permit: PermitUse, result: Op
     ctx.report(TaskResult::CallEnded(CallEnded {
         app: Arc::clone(&order.app),
         started: order.started,
-        group: Some(order.group.clone()),
+        command: Command::Clear,
+        group: order.group.clone(),
         permit,
         result,
     }));
@@ -209,6 +210,7 @@ fn log(reset: &GroupAttributeReset, pending: &PendingAttempt, result: &CallResul
         class = result.label(),
         code = result.code,
         http = result.http_status,
+        vendor_request_id = result.vendor_request_id,
         fault = (!result.fault.is_empty()).then_some(result.fault.as_str()),
         milliseconds = (over - sent).as_secs_f64() * 1000.0,
         "attempt ended"

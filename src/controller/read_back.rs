@@ -12,7 +12,7 @@ use super::persist::store_outcome;
 use super::task_result::{CallEnded, LastSeen, PermitUse, ResetDone, TaskResult};
 use super::unrecorded::KnownOutcome;
 use crate::api::{GroupAttributeReset, GroupId, PendingAttempt};
-use crate::chat::{Call, Class};
+use crate::chat::{Call, Class, Command};
 use crate::k8s::secrets::CredentialsError;
 use crate::protocol::classify::{CallResult, Delivery, NotSentCause, classify};
 use crate::protocol::outcome::{WriteContext, after_read_back, awaiting_settlement};
@@ -44,6 +44,7 @@ pub(crate) async fn read_back(
         attempt = pending.id,
         class = result.label(),
         code = result.code,
+        vendor_request_id = result.vendor_request_id,
         attributes = result.attributes,
         "group read back"
     );
@@ -84,8 +85,9 @@ pub(crate) async fn probe(ctx: Arc<Context>, app: Arc<CallConfig>) {
 async fn read(ctx: &Context, app: &Arc<CallConfig>, group: &GroupId) -> Result<CallResult, CredentialsError> {
     let started = ctx.clock.now().mono;
     let ended = |permit, result| {
-        let app = Arc::clone(app);
-        ctx.report(TaskResult::CallEnded(CallEnded { app, started, group: None, permit, result }));
+        let (app, group) = (Arc::clone(app), group.clone());
+        let ended = CallEnded { app, started, command: Command::Read, group, permit, result };
+        ctx.report(TaskResult::CallEnded(ended));
     };
     let usersig = ctx.usersig(app).await.inspect_err(|_| ended(PermitUse::Unused, None))?;
     let obstacle = [

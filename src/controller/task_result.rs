@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use super::any_chat_app::AnyChatApp;
 use super::call_config::CallConfig;
 use crate::api::{AppKey, GroupAttributeReset, GroupId};
+use crate::chat::Command;
 use crate::k8s::secrets::CredentialsError;
 use crate::k8s::status_writer::WriteError;
 use crate::limits::mono::Mono;
@@ -97,8 +98,10 @@ pub(crate) struct CallEnded {
     pub app: Arc<CallConfig>,
     /// When it was started.
     pub started: Mono,
-    /// The group that was written to; `None` for a read.
-    pub group: Option<GroupId>,
+    /// Whether the group was cleared or read.
+    pub command: Command,
+    /// The group of the call.
+    pub group: GroupId,
     /// How its permit was used.
     pub permit: PermitUse,
     /// The result; `None` if no call was attempted.

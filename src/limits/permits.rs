@@ -132,6 +132,11 @@ impl Permits {
         self.returning.insert(index, moment);
     }
 
+    /// The vendor asked for no further call before `moment`.
+    pub fn hold_until(&mut self, moment: Mono) {
+        self.next_start = self.next_start.max(moment);
+    }
+
     /// The vendor throttled a call sent at `sent`.
     pub fn on_throttled(&mut self, sent: Mono, now: Mono) {
         self.adaptive.on_throttled(self.limit, sent, now);

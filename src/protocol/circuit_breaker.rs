@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use super::classify::{CallResult, Delivery, NotSentCause};
 use super::messages;
-use crate::api::AppReason;
+use crate::api::{AppReason, GroupId};
 use crate::chat::{AccountFailure, Class};
 use crate::limits::backoff::exponential;
 use crate::limits::mono::Mono;
 
-/// Consecutive faults that open the circuit.
-const FAULTS_TO_OPEN: u32 = 3;
+/// Consecutive faults that open the circuit. Calls without a usable answer count once per group: a single group that
+/// makes the vendor fail must not close the account.
+const FAULTS_TO_OPEN: usize = 3;
 const MIN_PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// The longest time between two probes of an open circuit.
 pub(crate) const MAX_PROBE_INTERVAL: Duration = Duration::from_mins(1);
@@ -45,6 +46,7 @@ pub(crate) fn app_reason(failure: AccountFailure) -> AppReason {
         AccountFailure::Credentials => AppReason::CredentialsRejected,
         AccountFailure::Unavailable => AppReason::AccountUnavailable,
         AccountFailure::WrongRegion => AppReason::WrongRegion,
+        AccountFailure::Endpoint => AppReason::EndpointRejected,
     }
 }
 
@@ -53,8 +55,9 @@ pub(crate) fn app_reason(failure: AccountFailure) -> AppReason {
 pub struct CircuitBreaker {
     state: State,
     since: Mono,
-    network_faults: u32,
-    unknown: u32,
+    network_faults: usize,
+    /// The groups whose calls had no usable answer since the last answer that shows that the account works.
+    unanswered: Vec<GroupId>,
     expired: u32,
     expired_at: Mono,
     /// The failures in a row when the circuit last closed. Cleared once the vendor accepts a clear.
@@ -86,7 +89,7 @@ impl CircuitBreaker {
             state: State::Closed,
             since: Mono::START,
             network_faults: 0,
-            unknown: 0,
+            unanswered: Vec::new(),
             expired: 0,
             expired_at: Mono::START,
             failures_before_close: 0,
@@ -167,8 +170,14 @@ impl CircuitBreaker {
         }
     }
 
-    /// A clear or a read that was started and signed at `started_at` ended with `result`.
-    pub fn on_call(&mut self, result: &CallResult, started_at: Mono, now: Mono) -> CircuitChange {
+    /// A clear or a read of `group` that was started and signed at `started_at` ended with `result`.
+    pub fn on_call(
+        &mut self,
+        result: &CallResult,
+        group: &GroupId,
+        started_at: Mono,
+        now: Mono,
+    ) -> CircuitChange {
         if !self.is_closed() || started_at < self.since {
             return CircuitChange::None;
         }
@@ -194,16 +203,19 @@ impl CircuitBreaker {
                     CircuitChange::None
                 }
             }
-            Delivery::Sent(Class::Unknown) => {
-                self.unknown += 1;
-                if self.unknown >= FAULTS_TO_OPEN {
+            Delivery::Sent(Class::Unknown) if !result.accepts_account() => {
+                if result.is_gateway_fault() && !self.unanswered.contains(group) {
+                    self.unanswered.push(group.clone());
+                }
+                if self.unanswered.len() >= FAULTS_TO_OPEN {
                     self.mark_unreachable(result, now)
                 } else {
                     CircuitChange::None
                 }
             }
             Delivery::Sent(_) => {
-                (self.network_faults, self.unknown, self.expired) = (0, 0, 0);
+                (self.network_faults, self.expired) = (0, 0);
+                self.unanswered.clear();
                 CircuitChange::None
             }
             Delivery::NotSent(
@@ -218,7 +230,11 @@ impl CircuitBreaker {
             return CircuitChange::None;
         }
         match result.delivery {
-            Delivery::Sent(Class::Success | Class::GroupNotFound | Class::NotSupported | Class::Invalid) => {
+            Delivery::Sent(Class::ThrottledGroup | Class::ThrottledAccount) => {
+                self.probe_again_at(now + MIN_PROBE_INTERVAL);
+                CircuitChange::None
+            }
+            Delivery::Sent(_) if result.accepts_account() => {
                 *self = Self { since: now, failures_before_close: self.failures(), ..Self::closed() };
                 CircuitChange::Closed
             }
@@ -231,11 +247,7 @@ impl CircuitBreaker {
                 self.probe_again_at(now);
                 CircuitChange::None
             }
-            Delivery::Sent(Class::ThrottledGroup | Class::ThrottledAccount) => {
-                self.probe_again_at(now + MIN_PROBE_INTERVAL);
-                CircuitChange::None
-            }
-            Delivery::Sent(Class::Unknown) | Delivery::NotSent(NotSentCause::Network(_)) => {
+            Delivery::Sent(_) | Delivery::NotSent(NotSentCause::Network(_)) => {
                 self.mark_unreachable(result, now)
             }
             Delivery::NotSent(
@@ -256,13 +268,23 @@ impl CircuitBreaker {
         let before = if now < self.since + MAX_PROBE_INTERVAL { self.failures_before_close } else { 0 };
         let must_pause = result.code == Some(TOO_MANY_BAD_SIGNATURES);
         let earlier = if must_pause { u32::MAX } else { self.failures().max(before) };
-        let message = format!("The vendor rejects the account, {}", messages::result(result));
+        let what = match failure {
+            AccountFailure::Endpoint => "What answers at this address does not understand the calls",
+            _ => "The vendor rejects the account",
+        };
+        let message = format!("{what}, {}", messages::result(result));
         self.open(AppFailure { reason: app_reason(failure), code: result.code, message }, earlier, now)
     }
 
     fn mark_unreachable(&mut self, result: &CallResult, now: Mono) -> CircuitChange {
+        // Whoever answers with a code was reached.
+        let remedy = if result.code.is_some() {
+            ""
+        } else {
+            " Check the region or endpoint, DNS, and network policies for port 443."
+        };
         let message = format!(
-            "No usable answer from the vendor. {} Check the region or endpoint, DNS, and network policies for port 443.",
+            "No usable answer from the vendor. {}{remedy}",
             messages::capital(&messages::result(result))
         );
         let failure = AppFailure { reason: AppReason::Unreachable, code: result.code, message };

@@ -1,7 +1,10 @@
 //! What an answer means, or a missing one. "Not executed" is a closed list: the vendor reported it, or it is certain
 //! that nothing was sent. Everything else is an unknown outcome.
 
+use std::time::Duration;
+
 use super::send_check::NotSentReason;
+use crate::chat::codes::{is_about_group, is_gateway_timeout};
 use crate::chat::{Answer, Class, NetworkError};
 
 /// Whether a call was sent, and how it was answered.
@@ -37,10 +40,14 @@ pub struct CallResult {
     pub code: Option<i64>,
     /// The vendor's error text, already sanitized.
     pub error_info: String,
+    /// The vendor's ID of the call, already sanitized, if the answer had one.
+    pub vendor_request_id: Option<String>,
     /// Description of a fault without a code; empty otherwise.
     pub fault: String,
     /// Number of attributes in the answer to a read.
     pub attributes: usize,
+    /// How long the answer asks to be left alone.
+    pub retry_after: Option<Duration>,
 }
 
 impl CallResult {
@@ -53,8 +60,10 @@ impl CallResult {
             http_status: Some(200),
             code: Some(code),
             error_info: String::new(),
+            vendor_request_id: None,
             fault: String::new(),
             attributes: 0,
+            retry_after: None,
         }
     }
 
@@ -84,8 +93,10 @@ impl CallResult {
             http_status: None,
             code: None,
             error_info: String::new(),
+            vendor_request_id: None,
             fault,
             attributes: 0,
+            retry_after: None,
         }
     }
 
@@ -102,14 +113,23 @@ impl CallResult {
         self.http_status.is_some()
     }
 
-    /// Whether the vendor accepted the signature: the answer is about the group, not about the account.
+    /// Whether the vendor accepted the signature: the answer is about the group, not about the account. This holds
+    /// also for a code that leaves open whether the call was executed, such as a refusal by the app's webhook.
     #[must_use]
     pub fn accepts_account(&self) -> bool {
-        use Class::{GroupNotFound, Invalid, NotSupported, Success, ThrottledGroup};
-        matches!(
-            self.delivery,
-            Delivery::Sent(Success | GroupNotFound | NotSupported | Invalid | ThrottledGroup)
-        )
+        use Class::{GroupNotFound, Invalid, NotSupported, Success, ThrottledGroup, Unknown};
+        match self.delivery {
+            Delivery::Sent(Success | GroupNotFound | NotSupported | Invalid | ThrottledGroup) => true,
+            Delivery::Sent(Unknown) => self.code.is_some_and(is_about_group),
+            _ => false,
+        }
+    }
+
+    /// Whether the call was sent and had no usable answer: none at all, one that is not the documented object, or the
+    /// vendor's gateway reports that its own backend failed. Any other code shows that the vendor can be reached.
+    #[must_use]
+    pub fn is_gateway_fault(&self) -> bool {
+        self.delivery == Delivery::Sent(Class::Unknown) && self.code.is_none_or(is_gateway_timeout)
     }
 
     /// The vendor's code or the fault, for messages: "code 10010" or "HTTP 502".
@@ -148,8 +168,10 @@ pub fn classify(answer: &Answer) -> CallResult {
         http_status,
         code: None,
         error_info: String::new(),
+        vendor_request_id: None,
         fault,
         attributes: 0,
+        retry_after: None,
     };
     match answer {
         Answer::Reply(reply) => CallResult {
@@ -157,14 +179,17 @@ pub fn classify(answer: &Answer) -> CallResult {
             http_status: Some(200),
             code: Some(reply.error_code),
             error_info: reply.error_info.clone(),
+            vendor_request_id: reply.request_id.clone().filter(|id| !id.is_empty()),
             fault: String::new(),
             attributes: reply.attributes,
+            retry_after: None,
         },
-        Answer::HttpStatus(429) => {
-            result(Delivery::Sent(Class::ThrottledAccount), Some(429), "HTTP 429".to_owned())
-        }
-        Answer::HttpStatus(status) => {
-            result(Delivery::Sent(Class::Unknown), Some(*status), format!("HTTP {status}"))
+        Answer::HttpStatus { status, retry_after } => {
+            let class = if *status == 429 { Class::ThrottledAccount } else { Class::Unknown };
+            CallResult {
+                retry_after: *retry_after,
+                ..result(Delivery::Sent(class), Some(*status), format!("HTTP {status}"))
+            }
         }
         Answer::Unreadable(why) => result(Delivery::Sent(Class::Unknown), Some(200), why.to_string()),
         Answer::NotSent(fault) => CallResult::not_sent(NotSentCause::Network(*fault)),

@@ -134,7 +134,7 @@ fn group_missing(reset: &GroupAttributeReset, result: &CallResult) -> (Reason, S
 }
 
 fn recorded(reset: &GroupAttributeReset, pending: &PendingAttempt, result: &CallResult, now: Now) -> Attempt {
-    // The vendor's text about the platform's account is not for tenants.
+    // What the vendor says about the platform's account is not for tenants.
     let hide_text = reset.spec.app_ref.kind == AppKind::ClusterChatApp;
     Attempt {
         id: pending.id.clone(),
@@ -151,6 +151,7 @@ fn recorded(reset: &GroupAttributeReset, pending: &PendingAttempt, result: &Call
         http_status: result.http_status.map(i32::from),
         error_code: result.code,
         error_info: Some(result.error_info.clone()).filter(|text| !text.is_empty() && !hide_text),
+        vendor_request_id: result.vendor_request_id.clone().filter(|_| !hide_text),
         sdk_app_id: pending.sdk_app_id,
         host: pending.host.clone(),
     }

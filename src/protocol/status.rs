@@ -33,7 +33,7 @@ fn without_foreign_text(reset: &GroupAttributeReset, mut status: ResetStatus) ->
     if let Some(last) =
         status.last_attempt.as_mut().filter(|_| reset.spec.app_ref.kind == AppKind::ClusterChatApp)
     {
-        last.error_info = None;
+        (last.error_info, last.vendor_request_id) = (None, None);
     }
     status
 }

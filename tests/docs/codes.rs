@@ -50,6 +50,7 @@ fn fate(class: Class) -> &'static str {
             "waits (`AppNotReady`); the app is `AccountUnavailable`"
         }
         Class::Account(AccountFailure::WrongRegion) => "waits (`AppNotReady`); the app is `WrongRegion`",
+        Class::Account(AccountFailure::Endpoint) => "waits (`AppNotReady`); the app is `EndpointRejected`",
         Class::Unknown => "outcome unknown: read back (`Verifying`)",
     }
 }

@@ -109,8 +109,8 @@ pub(crate) fn reasons() -> BTreeSet<String> {
 /// All reasons of an app's `Ready`.
 pub(crate) fn app_reasons() -> BTreeSet<String> {
     use AppReason::{
-        AccountUnavailable, CredentialsRejected, EndpointNotAllowed, Pending, SecretKeyInvalid,
-        SecretKeyMissing, SecretNotFound, Suspended, Unreachable, Verified, WrongRegion,
+        AccountUnavailable, CredentialsRejected, EndpointNotAllowed, EndpointRejected, Pending,
+        SecretKeyInvalid, SecretKeyMissing, SecretNotFound, Suspended, Unreachable, Verified, WrongRegion,
     };
     let all = [
         Pending,
@@ -121,6 +121,7 @@ pub(crate) fn app_reasons() -> BTreeSet<String> {
         CredentialsRejected,
         AccountUnavailable,
         WrongRegion,
+        EndpointRejected,
         EndpointNotAllowed,
         Unreachable,
         Suspended,
@@ -129,8 +130,8 @@ pub(crate) fn app_reasons() -> BTreeSet<String> {
         // Fails to compile when a variant is added; add it to the list above as well.
         match reason {
             Pending | Verified | SecretNotFound | SecretKeyMissing | SecretKeyInvalid
-            | CredentialsRejected | AccountUnavailable | WrongRegion | EndpointNotAllowed | Unreachable
-            | Suspended => {}
+            | CredentialsRejected | AccountUnavailable | WrongRegion | EndpointRejected
+            | EndpointNotAllowed | Unreachable | Suspended => {}
         }
     }
     all.iter().map(ToString::to_string).collect()

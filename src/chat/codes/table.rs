@@ -1,6 +1,6 @@
 //! The table of the vendor's error codes, ordered by number.
 
-use super::AccountFailure::{Credentials, Unavailable, WrongRegion};
+use super::AccountFailure::{Credentials, Endpoint, Unavailable, WrongRegion};
 use super::Class::{
     Account, GroupNotFound, Invalid, NotSupported, SignatureExpired, Success, ThrottledAccount,
     ThrottledGroup, Unknown,
@@ -33,6 +33,7 @@ pub(super) const UNLISTED: Code = Code {
 const WAIT: &str = "Wait until the operator has found out the outcome of the call";
 const SLOW_ACCOUNT: &str = "Wait, because the operator slows down automatically, and lower limits.callsPerSecond if other servers share this account";
 const REPORT: &str = "Report this code to the operator's maintainers";
+const ENDPOINT: &str = "Check that spec.endpoint of the app, if set, is the vendor's chat API and that no gateway in between alters requests, and otherwise report this code";
 const KEY: &str = "Store the current key of this account, as the vendor's console shows it, in the Secret";
 const PLAN: &str = "Check this application's plan and billing in the vendor's console";
 
@@ -47,9 +48,9 @@ pub(super) const CODES: &[Code] = &[
     code(10002, Unknown,
         "The vendor had an internal error while handling the group",
         WAIT),
-    code(10003, Invalid,
+    code(10003, Account(Endpoint),
         "The vendor does not know the command that was sent",
-        "Check that spec.endpoint of the app, if set, is the vendor's chat API, and otherwise report this code"),
+        ENDPOINT),
     code(10004, Invalid,
         "The vendor found an invalid parameter in the request",
         "Check spec.groupID and the vendor's text in status.lastAttempt.errorInfo"),
@@ -62,9 +63,9 @@ pub(super) const CODES: &[Code] = &[
     code(10010, GroupNotFound,
         "The group does not exist or was disbanded",
         "Check spec.groupID, or set onGroupNotFound to Succeed if a missing group counts as cleared"),
-    code(10011, Invalid,
+    code(10011, Account(Endpoint),
         "The vendor's group service could not read the request body",
-        REPORT),
+        ENDPOINT),
     code(10012, Account(Credentials),
         "The vendor does not allow the calling account to perform group operations",
         "Set spec.identifier of the app to an administrator of this application"),
@@ -103,12 +104,12 @@ pub(super) const CODES: &[Code] = &[
         PLAN),
 
     // The REST gateway.
-    code(60002, Invalid,
+    code(60002, Account(Endpoint),
         "The vendor could not parse the HTTP request",
-        REPORT),
-    code(60003, Invalid,
+        ENDPOINT),
+    code(60003, Account(Endpoint),
         "The vendor could not parse the JSON of the request",
-        REPORT),
+        ENDPOINT),
     code(60004, Account(Credentials),
         "The vendor could not verify the account or the signature in the URL",
         "Check spec.identifier, spec.sdkAppID and the key, and wait if they are correct"),
@@ -124,9 +125,9 @@ pub(super) const CODES: &[Code] = &[
     code(60008, Unknown,
         "The vendor's backend did not answer its gateway in time",
         WAIT),
-    code(60009, Invalid,
+    code(60009, Account(Endpoint),
         "The vendor does not know the URL that was called",
-        "Check that spec.endpoint of the app, if set, is the vendor's chat API, and otherwise report this code"),
+        ENDPOINT),
     code(60010, Account(Credentials),
         "The calling account is not an administrator of the application",
         "Set spec.identifier of the app to an administrator, or make it one in the vendor's console"),
@@ -142,9 +143,9 @@ pub(super) const CODES: &[Code] = &[
     code(60014, Unknown,
         "The vendor timed out while looking up the account",
         WAIT),
-    code(60015, Invalid,
+    code(60015, Account(Endpoint),
         "The vendor found an account of the wrong type in the request",
-        REPORT),
+        ENDPOINT),
     code(60016, Account(Unavailable),
         "The vendor has disabled this application",
         "Enable the application in the vendor's console or ask the vendor's support why it is disabled"),

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::ChatApp;
+use crate::api::{ChatApp, GroupId};
 use crate::chat::{AccountFailure, Class, KeyFormat};
 use crate::protocol::classify::CallResult;
 
@@ -70,7 +70,7 @@ fn a_stored_proof_lets_an_app_work_and_gives_no_say_before_this_process_saw_it_a
 
     let refusal = CallResult::answered(Class::Account(AccountFailure::Credentials), 70003);
     assert!(!forged.on_accepted(&refusal, at(151)));
-    forged.circuit.on_call(&refusal, at(150).mono, at(151).mono);
+    forged.circuit.on_call(&refusal, &GroupId::reserved_for_probes(), at(150).mono, at(151).mono);
     forged.update_rejected();
     assert!(!forged.works() && !forged.limits_apply());
     assert_eq!(forged.verified, None, "it queues with the never-verified apps");
@@ -81,6 +81,7 @@ fn an_app_that_the_vendor_refused_has_no_say_until_it_is_proved_again() {
     let mut refused = verified();
     refused.circuit.on_call(
         &CallResult::answered(Class::Account(AccountFailure::Credentials), 70003),
+        &GroupId::reserved_for_probes(),
         at(100).mono,
         at(101).mono,
     );

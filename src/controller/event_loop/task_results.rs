@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Controller;
 use crate::api::{AppKey, GroupAttributeReset};
-use crate::chat::Class;
 use crate::chat::codes::lookup;
+use crate::chat::{Class, Command};
 use crate::controller::reset_cache::{Freshness, version_number};
 use crate::controller::task_result::{CallEnded, IntentStored, LastSeen, PermitUse, ResetDone, TaskResult};
 use crate::k8s::status_writer::WriteError;
@@ -50,18 +50,19 @@ impl Controller {
     }
 
     fn on_call_ended(&mut self, ended: CallEnded) {
-        let CallEnded { app: config, started, group, permit, result } = ended;
+        let CallEnded { app: config, started, command, group, permit, result } = ended;
+        let wrote = command == Command::Clear;
         let sent = permit.call();
         let (name, key) = (config.account(), config.key.clone());
         let now = self.now().mono;
-        if let (None, Some((at, _))) = (&group, sent)
+        if let (false, Some((at, _))) = (wrote, sent)
             && !config.gate.allows_clear()
         {
             // The spacing counts from the send, which a slow read of the Secret may have delayed.
             self.check_queue.hold_account_until(&name, at + PROBE_SPACING);
         }
         let account = self.account(&name);
-        let permits = if group.is_some() { &mut account.clears } else { &mut account.reads };
+        let permits = if wrote { &mut account.clears } else { &mut account.reads };
         match permit {
             PermitUse::None => account.uncommitted = account.uncommitted.saturating_sub(1),
             PermitUse::Unused => permits.release_unused(),
@@ -71,13 +72,16 @@ impl Controller {
         if let (Some((at, _)), Some(Delivery::Sent(Class::ThrottledAccount))) = (sent, delivery) {
             permits.on_throttled(at, now);
         }
-        if let Some(group) = &group {
+        if let Some(pause) = result.as_ref().and_then(|result| result.retry_after) {
+            account.hold_until(now + pause);
+        }
+        if wrote {
             match (sent, result.as_ref().is_some_and(CallResult::is_answered)) {
                 (None, _) => account.in_flight.on_not_sent(),
                 (Some(_), true) => account.in_flight.on_answer(),
                 (Some(_), false) => account.in_flight.on_timeout(),
             }
-            let interval = account.group(group);
+            let interval = account.group(&group);
             interval.end_write(sent.map(|(_, over)| over));
             match delivery {
                 Some(Delivery::Sent(Class::ThrottledGroup)) => interval.on_throttled(),
@@ -86,7 +90,7 @@ impl Controller {
             }
         }
         if let Some(result) = &result {
-            if group.is_some() {
+            if wrote {
                 self.count_attempt(&key, result, sent.map(|(at, _)| now - at));
             }
             // A result for an older configuration says nothing about the current one.
@@ -95,8 +99,8 @@ impl Controller {
             let (is_newly_accepted, probe_is_earlier, change) =
                 app.map_or((false, false, CircuitChange::None), |app| {
                     let is_newly_accepted = app.on_accepted(result, moment);
-                    let probe_is_earlier = group.is_some() && app.circuit.on_clear(result);
-                    (is_newly_accepted, probe_is_earlier, app.circuit.on_call(result, started, now))
+                    let probe_is_earlier = wrote && app.circuit.on_clear(result);
+                    (is_newly_accepted, probe_is_earlier, app.circuit.on_call(result, &group, started, now))
                 });
             if is_newly_accepted {
                 self.recompute_limits(&name);
@@ -108,8 +112,8 @@ impl Controller {
                 self.reconcile_app(&key);
             }
         }
-        if let Some(group) = &group {
-            self.next_for_group(&name, group);
+        if wrote {
+            self.next_for_group(&name, &group);
         }
         self.dirty_accounts.insert(name);
     }

@@ -7,9 +7,11 @@ use std::time::Duration;
 use serde_json::json;
 
 use self::bench::{Bench, NOW, app, reset};
+use crate::chat::Class;
 use crate::controller::reset_cache::Freshness;
 use crate::controller::task_result::{LastSeen, ResetDone, TaskResult};
 use crate::controller::watches::{Identity, Source, WatchEvent};
+use crate::protocol::classify::CallResult;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -98,6 +100,26 @@ async fn the_next_of_a_group_goes_when_the_one_that_was_woken_does_not_want_to_a
     bench.shows(&of("b-woken", "@TGS#one", true), Freshness::MaybeStale);
     bench.turn();
     assert!(!bench.is_queued("b-woken") && bench.is_queued("c-next"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_answer_that_asks_for_a_pause_no_attempt_of_the_account_starts_before_it_is_over() {
+    for (status, class) in [(429, Class::ThrottledAccount), (503, Class::Unknown)] {
+        let mut bench = Bench::listed();
+        bench.event(WatchEvent::App(app("ChatApp", &json!({}))));
+        bench.pass(SECOND * 2).await;
+        bench.answered(CallResult {
+            http_status: Some(status),
+            code: None,
+            retry_after: Some(SECOND * 8),
+            ..CallResult::answered(class, 0)
+        });
+        bench.shows(&reset("room", 1, &json!({})), Freshness::Consistent);
+        bench.pass(SECOND * 7).await;
+        assert!(bench.is_queued("room"), "HTTP {status}");
+        bench.pass(SECOND * 2).await;
+        assert!(!bench.is_queued("room"), "HTTP {status}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,6 +27,17 @@ fn a_call_that_never_left_costs_no_permit() {
 }
 
 #[test]
+fn a_pause_that_the_vendor_asks_for_holds_back_every_call_and_can_only_grow() {
+    let mut permits = Permits::new(10, ms(0));
+    permits.hold_until(ms(30_000));
+    permits.hold_until(ms(5_000));
+    assert_eq!(permits.available_at(0, ms(1_000)), ms(30_000));
+    assert!(!permits.is_idle(ms(29_999)), "an account must not be forgotten meanwhile");
+    assert!(permits.available_at(0, ms(30_000)) <= ms(30_000));
+    assert_eq!(permits.available_at(1, ms(30_000)), ms(30_100), "and then at the usual rate");
+}
+
+#[test]
 fn calls_are_spread_evenly_also_after_a_pause() {
     let mut permits = Permits::new(10, ms(0));
     permits.acquire(ms(0));

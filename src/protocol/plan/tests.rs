@@ -54,7 +54,9 @@ fn result(delivery: Delivery) -> CallResult {
         http_status: Some(200),
         code: Some(1),
         error_info: String::new(),
+        vendor_request_id: None,
         fault: "fault".to_owned(),
         attributes: 0,
+        retry_after: None,
     }
 }

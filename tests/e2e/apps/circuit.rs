@@ -81,6 +81,34 @@ async fn unintelligible_answers_open_the_circuit_and_probes_back_off() {
     assert!(reads[1].arrived - reads[0].answered.unwrap() >= Duration::from_secs(10));
 }
 
+/// The app's webhook refuses these rooms, say: nobody else has to wait for that.
+#[tokio::test]
+async fn rooms_that_the_vendor_answers_with_a_code_of_their_own_close_the_way_for_nobody() {
+    const REFUSED: usize = 4;
+    let world = World::new().await;
+    let rooms = numbered("refused", REFUSED);
+    world.rooms(&rooms);
+    world.room("@TGS#good");
+    let _operator = world.operator(&[]).await;
+    world.app("  limits: { callsPerSecond: 1 }").await;
+    let before = world.app_is("Verified").await;
+    for (_, group) in &rooms {
+        world.vendor.script(When::clear().of(group), Misbehaviour::Code(10016));
+    }
+    world.many_resets(rooms.clone()).await;
+    until(DEADLINE, "an answer for each", || async {
+        rooms.iter().all(|(_, group)| world.calls(group) > 0).then_some(())
+    })
+    .await;
+    world.reset("good", "@TGS#good", "").await;
+    world.reset_is("good", "Cleared").await;
+    for (name, _) in &rooms {
+        reset_says(&world, name, "RetryScheduled", "attributes").await;
+    }
+    let after = world.app_is("Verified").await;
+    assert_eq!(after["status"]["conditions"], before["status"]["conditions"], "it never looked broken");
+}
+
 #[tokio::test]
 async fn unverified_apps_of_one_account_share_one_probe_every_five_seconds() {
     let world = World::new().await;

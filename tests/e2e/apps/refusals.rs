@@ -16,6 +16,7 @@ async fn each_account_refusal_has_its_reason_and_remedy() {
         ("unpaid", 60020, "AccountUnavailable", "plan"),
         ("disabled", 60016, "AccountUnavailable", "console"),
         ("elsewhere", 60026, "WrongRegion", "spec.region"),
+        ("another-api", 60009, "EndpointRejected", "spec.endpoint"),
         ("stranger", 60010, "CredentialsRejected", "spec.identifier"),
         ("hasty", 70050, "CredentialsRejected", "wait at least a minute"),
     ];
@@ -35,12 +36,37 @@ async fn each_account_refusal_has_its_reason_and_remedy() {
         app_has(&world, name, "Verified").await;
     }
     // After 70050 the operator waits a minute; a change of the spec ends the wait at once.
-    let hasty = || world.vendor.entries(|entry| entry.sdkappid == Some(5)).len();
+    let hasty = || world.vendor.entries(|entry| entry.sdkappid == Some(6)).len();
     assert_eq!(hasty(), 1, "the others were probed again, but this one must not be");
     world.patch("chatapp", "hasty", r#"{"limits":{"callsPerSecond":100}}"#).await;
     let patched = Instant::now();
     app_has(&world, "hasty", "Verified").await;
     assert!(patched.elapsed() < Duration::from_secs(8), "a change of the spec must be probed at once");
+}
+
+#[tokio::test]
+async fn what_does_not_speak_the_vendors_api_ends_no_reset() {
+    let world = World::new().await;
+    for group in ["@TGS#a", "@TGS#b"] {
+        world.room(group);
+    }
+    let _operator = world.operator(&[]).await;
+    world.app("").await;
+    world.app_is("Verified").await;
+    // A gateway begins to rewrite the path.
+    world.vendor.script(When::any().by(APP_ID), Misbehaviour::Code(60009));
+    for name in ["a", "b"] {
+        world.reset(name, &format!("@TGS#{name}"), "").await;
+    }
+    world.app_is("EndpointRejected").await;
+    for name in ["a", "b"] {
+        reset_says(&world, name, "AppNotReady", "60009").await;
+    }
+    world.vendor.clear_scripts();
+    for name in ["a", "b"] {
+        let reset = world.reset_is(name, "Cleared").await;
+        assert_eq!(reset["status"]["failures"].as_i64().unwrap_or_default(), 0, "{reset:#}");
+    }
 }
 
 #[tokio::test]

@@ -44,8 +44,13 @@ async fn each_invalid_group_id_is_refused_with_the_remedy() {
     let namespace = plane().await.namespace().await.unwrap();
     let long = |prefix: &str, length: usize| format!("{prefix}{}", "x".repeat(length - prefix.len()));
     let ascii = Some("only printable ASCII characters; copy it from the chat console");
-    let community = Some("names a Community, which has no group attributes; use an audio-video group");
-    let topic = Some("names a topic of a Community, which has no group attributes; use an audio-video group");
+    let community = Some(
+        "names a Community, and the vendor's clear command does not take Communities; use an audio-video",
+    );
+    let topic = Some(
+        "names a topic of a Community, and the vendor's clear command does not take Communities; use an audio-video",
+    );
+    let wrapped = Some("around the vendor's id; write the id alone, as in");
     let pasted =
         Some("longer than 48 characters only if it starts with @TGS#; check whether it was pasted twice");
     let cases = [
@@ -62,6 +67,14 @@ async fn each_invalid_group_id_is_refused_with_the_remedy() {
         (json!({"groupID": "a\tb"}), ascii),
         (json!({"groupID": "room\n"}), ascii),
         (json!({"groupID": "room\u{7f}"}), ascii),
+        (json!({"groupID": "team@TGS#1"}), None),
+        (json!({"groupID": "@TGS#a/b+c=d-e:f"}), None),
+        (json!({"groupID": "\"@TGS#aC5SZEAEF\""}), wrapped),
+        (json!({"groupID": "'@TGS#aC5SZEAEF'"}), wrapped),
+        (json!({"groupID": " @TGS#aC5SZEAEF"}), wrapped),
+        (json!({"groupID": "@TGS#aC5SZEAEF "}), wrapped),
+        (json!({"groupID": "@TGS#aC5SZEAEF,"}), wrapped),
+        (json!({"groupID": "groupID: @TGS#aC5SZEAEF"}), wrapped),
         (json!({"groupID": "@TGS#_@TGS#cX"}), community),
         (json!({"groupID": "@TGS#_"}), community),
         (json!({"groupID": "room@TOPIC#_7"}), topic),

@@ -59,6 +59,7 @@ const APPS: &[(&str, &str, &[&str])] = &[
             "CredentialsRejected",
             "AccountUnavailable",
             "WrongRegion",
+            "EndpointRejected",
             "EndpointNotAllowed",
             "Unreachable",
         ],
@@ -204,14 +205,18 @@ async fn kstatus_and_argo_cd_agree_with_the_documented_states_of_an_app() {
         ("elsewhere", chat_app("elsewhere", 6, &url, ""), "WrongRegion"),
         ("foreign", chat_app("foreign", 7, "https://chat.example", ""), "EndpointNotAllowed"),
         ("silent", chat_app("silent", 8, &url, ""), "Unreachable"),
+        ("another-api", chat_app("another-api", 10, &url, ""), "EndpointRejected"),
         ("switched-off", chat_app("switched-off", 9, &url, "  suspend: true"), "Suspended"),
     ];
-    for account in 1..=9 {
+    for account in 1..=10 {
         world.vendor.account(account, KEY, &["administrator"]);
     }
-    for (account, fault) in
-        [(5, Misbehaviour::Code(60020)), (6, Misbehaviour::Code(60026)), (8, Misbehaviour::Status(502))]
-    {
+    for (account, fault) in [
+        (5, Misbehaviour::Code(60020)),
+        (6, Misbehaviour::Code(60026)),
+        (8, Misbehaviour::Status(502)),
+        (10, Misbehaviour::Code(60009)),
+    ] {
         world.vendor.script(When::any().by(account), fault);
     }
     for (_, app, _) in &apps {

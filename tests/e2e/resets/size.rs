@@ -21,7 +21,8 @@ async fn the_largest_possible_status_fits_into_8_kib() {
         set_request(&world, "long", &request(number)).await;
     }
     request_is(&world, "long", &request(6), "Cleared").await;
-    let body = json!({"ActionStatus": "FAIL", "ErrorCode": 10002, "ErrorInfo": "\"\\é房".repeat(100)});
+    let body = json!({"ActionStatus": "FAIL", "ErrorCode": 10002, "ErrorInfo": "\"\\é房".repeat(100),
+        "RequestId": "r".repeat(200)});
     world.vendor.script(When::clear().of(&group).times(1), Misbehaviour::WrongBody(body.to_string()));
     set_request(&world, "long", &request(7)).await;
     let object = request_is(&world, "long", &request(7), "Verifying").await;
@@ -32,6 +33,7 @@ async fn the_largest_possible_status_fits_into_8_kib() {
     assert_eq!(status["history"].as_array().map(Vec::len), Some(5));
     let info = status["lastAttempt"]["errorInfo"].as_str().unwrap();
     assert!((250..=256).contains(&info.len()), "{} bytes", info.len());
+    assert_eq!(status["lastAttempt"]["vendorRequestID"], "r".repeat(128));
     assert!(status.to_string().len() <= 8192);
 
     // The same with every string as long as the CRD allows.

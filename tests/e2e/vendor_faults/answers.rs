@@ -36,6 +36,8 @@ fn misbehaviours(elsewhere: &str) -> Vec<(&'static str, Misbehaviour, Verdict)> 
         ("no-error-info", M::MissingErrorInfo, Success),
         ("closes-idle", M::CloseIdle, Success),
         ("content-type", M::WrongContentType, Success),
+        ("would-compress", M::CompressUnlessTold, Success),
+        ("passed-on", M::PassedOn, Success),
         ("only-code", body(r#"{"ErrorCode":0}"#), Success),
         (
             "more-fields",
@@ -77,6 +79,7 @@ fn misbehaviours(elsewhere: &str) -> Vec<(&'static str, Misbehaviour, Verdict)> 
         ("reset-not-done", M::Reset { execute: false }, UnknownNotExecuted),
         ("slow-bytes", M::SlowBytes, UnknownExecuted),
         ("huge", M::HugeBody(1 << 30), UnknownExecuted),
+        ("compressed", M::Compress, UnknownExecuted),
         ("gzip-bomb", M::GzipBomb, UnknownExecuted),
     ]
 }
@@ -149,6 +152,12 @@ async fn only_a_definite_answer_settles_a_call_and_all_others_are_read_back() {
             .len(),
         2
     );
+    let more = world.object("gar", "more-fields").await.unwrap();
+    assert_eq!(more["status"]["lastAttempt"]["vendorRequestID"], "r");
+    let logs = operator.logs();
+    let line = logs.lines().find(|line| line.contains("attempt ended") && line.contains("more-fields"));
+    let line = line.unwrap_or_default();
+    assert!(line.contains(r#""vendor_request_id":"r""#), "{line}");
     let twice = world.reset_is("expired-twice", "Cleared").await;
     assert_eq!((&twice["status"]["attempts"], &twice["status"]["failures"]), (&json!(3), &json!(0)));
     assert_eq!((target.connections(), target.journal().len()), (0, 0), "a redirect was followed");

@@ -30,10 +30,7 @@ enum Fate {
 
 /// The vendor's list of codes, written down independently of the operator's table.
 const CODES: &[(Fate, &[i64])] = &[
-    (
-        Fate::Final("InvalidRequest"),
-        &[10003, 10004, 10011, 10045, 10046, 10047, 10048, 60002, 60003, 60009, 60015],
-    ),
+    (Fate::Final("InvalidRequest"), &[10004, 10045, 10046, 10047, 10048]),
     (Fate::Final("GroupTypeNotSupported"), &[10007]),
     (Fate::Final("GroupNotFound"), &[10010, 10015]),
     (Fate::Throttled, &[10006, 10049, 60007, 60011, 60018, 60019]),
@@ -51,6 +48,7 @@ const CODES: &[(Fate, &[i64])] = &[
     ),
     (Fate::WaitsForApp("AccountUnavailable"), &[70051, 70398, 72000, 72002, 80005]),
     (Fate::WaitsForApp("WrongRegion"), &[60026]),
+    (Fate::WaitsForApp("EndpointRejected"), &[10003, 10011, 60002, 60003, 60009, 60015]),
     (Fate::ReadBack, &[10002, 10016, 10056, 60008, 60013, 60014, 70169, 70202, 70500]),
     (Fate::Unlisted, &[-1, 1, 10001, 70100, 70350, 99999, i64::MAX]),
 ];

@@ -5,11 +5,13 @@
 //! | what does each code mean? | `codes` |
 //! | what does any other answer mean, or none? | `answers` |
 //! | what do endless answers cost? | `floods` |
+//! | does a pause that the vendor asks for hold? | `pauses` |
 //! | how much of the vendor's text is shown? | `text` |
 
 mod answers;
 mod codes;
 mod floods;
+mod pauses;
 mod text;
 
 use crate::world::World;

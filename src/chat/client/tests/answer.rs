@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::*;
+use crate::chat::Class;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_connection_that_ends_or_breaks_leaves_the_outcome_open() {
@@ -33,7 +34,17 @@ async fn a_connection_that_ends_or_breaks_leaves_the_outcome_open() {
 async fn any_status_but_200_is_reported_as_such() {
     for status in [201, 204, 404, 429, 500, 502] {
         let answer = clear_against(move |mut stream| respond(&mut stream, &format!("{status} X"), OK)).await;
-        assert_eq!(answer, Answer::HttpStatus(status));
+        assert_eq!(answer, Answer::HttpStatus { status, retry_after: None });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn only_a_429_and_a_503_ask_for_a_pause() {
+    for (status, pause) in [(429, Some(30)), (503, Some(30)), (500, None), (301, None)] {
+        let head = format!("{status} X\r\nRetry-After: 30");
+        let answer = clear_against(move |mut stream| respond(&mut stream, &head, OK)).await;
+        let retry_after = pause.map(Duration::from_secs);
+        assert_eq!(answer, Answer::HttpStatus { status, retry_after });
     }
 }
 
@@ -50,6 +61,47 @@ async fn a_body_that_is_not_the_documented_one_is_unreadable() {
     let cut = b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{\"ErrorCode\":0}";
     let answer = clear_against(move |mut stream| stream.get_mut().write_all(cut).unwrap()).await;
     assert_eq!(answer, Answer::Unreadable(InvalidReply::Truncated));
+}
+
+/// What HTTP lets a gateway do to an answer without changing what it says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_answer_that_a_gateway_has_passed_on_in_another_form_is_read() {
+    let length = OK.len();
+    let (first, rest) = OK.split_at(7);
+    let chunked = format!(
+        "Transfer-Encoding: chunked\r\n\r\n7;name=value\r\n{first}\r\n{:x}\r\n{rest}\r\n0\r\nX-Sum: 1\r\n\r\n",
+        rest.len()
+    );
+    for response in [
+        format!("HTTP/1.1 200 OK\r\n{chunked}"),
+        format!(
+            "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{OK}"
+        ),
+        format!("HTTP/1.1 203 Non-Authoritative Information\r\nContent-Length: {length}\r\n\r\n{OK}"),
+        format!(
+            "HTTP/1.1 200\r\ncontent-length:{length}\r\nContent-Encoding: identity\r\nContent-Type: text/plain\r\n\r\n{OK}"
+        ),
+        format!("HTTP/1.0 200 OK\r\nVia: 1.0 gateway\r\n\r\n{OK}"),
+    ] {
+        let sent = response.clone();
+        let answer = clear_against(move |mut stream| {
+            stream.get_mut().write_all(sent.as_bytes()).unwrap();
+        })
+        .await;
+        assert!(
+            matches!(&answer, Answer::Reply(reply) if reply.class() == Class::Success),
+            "{response}: {answer:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_is_compressed_all_the_same_is_named() {
+    for encoding in ["gzip", "GZIP", "br", "identity, deflate", "x-unknown"] {
+        let head = format!("200 OK\r\nContent-Encoding: {encoding}");
+        let answer = clear_against(move |mut stream| respond(&mut stream, &head, OK)).await;
+        assert_eq!(answer, Answer::Unreadable(InvalidReply::Compressed), "{encoding}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -146,4 +198,14 @@ async fn the_vendors_text_is_cleaned_of_the_signature() {
         assert_eq!((reply.error_code, reply.error_info.as_str()), (70003, ""));
         assert_eq!(reply.request_id.as_deref(), Some(""));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_vendors_id_of_a_call_is_kept_and_stays_short() {
+    let body = format!(r#"{{"ErrorCode":0,"RequestId":"a\u200b-1{}"}}"#, "z".repeat(200));
+    let Answer::Reply(reply) = clear_against(move |mut stream| respond(&mut stream, "200 OK", &body)).await
+    else {
+        panic!("no reply")
+    };
+    assert_eq!(reply.request_id, Some(format!("a-1{}", "z".repeat(125))));
 }

@@ -36,10 +36,11 @@ async fn the_request_is_exactly_what_the_vendor_documents() {
     assert!(random.parse::<u32>().is_ok(), "{random}");
     assert_eq!(received.body, r#"{"GroupId":"@TGS#aC5SZEAEF"}"#);
     let names: Vec<&str> = received.headers.keys().map(String::as_str).collect();
-    assert_eq!(names, ["accept", "content-length", "content-type", "host", "user-agent"]);
+    assert_eq!(names, ["accept", "accept-encoding", "content-length", "content-type", "host", "user-agent"]);
     assert_eq!(received.headers["content-type"], "application/json");
     assert_eq!(received.headers["host"], endpoint.authority());
     assert_eq!(received.headers["user-agent"], "groupattr-operator/test");
+    assert_eq!(received.headers["accept-encoding"], "identity");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -130,7 +131,7 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
     for status in ["301 Moved", "307 Temporary Redirect", "308 Permanent Redirect"] {
         let head = format!("{status}\r\nLocation: http://127.0.0.1:{port}/elsewhere");
         let answer = clear_against(move |mut stream| respond(&mut stream, &head, "")).await;
-        assert_eq!(answer, Answer::HttpStatus(status[..3].parse().unwrap()));
+        assert_eq!(answer, Answer::HttpStatus { status: status[..3].parse().unwrap(), retry_after: None });
     }
     assert!(no_connection_arrives(&target));
 }

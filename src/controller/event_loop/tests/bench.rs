@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::chat::{ChatClient, KeyFormat, Settings};
+use crate::api::GroupId;
+use crate::chat::{ChatClient, Command, KeyFormat, Settings};
 use crate::controller::any_chat_app::AnyChatApp;
 use crate::controller::app_entry::AppRules;
 use crate::controller::clock::Clock;
@@ -17,7 +18,7 @@ use crate::controller::context::Context;
 use crate::controller::event_loop::Controller;
 use crate::controller::reset_cache::Freshness;
 use crate::controller::secret_reads::SecretReads;
-use crate::controller::task_result::TaskResult;
+use crate::controller::task_result::{CallEnded, PermitUse, TaskResult};
 use crate::controller::unrecorded::Unrecorded;
 use crate::controller::watches::WatchEvent;
 use crate::k8s::event_writer::EventWriter;
@@ -27,6 +28,7 @@ use crate::k8s::status_writer::StatusWriter;
 use crate::limits::mono::Mono;
 use crate::observability::health_server::Health;
 use crate::observability::metrics::Metrics;
+use crate::protocol::classify::CallResult;
 
 /// Some moment that lies in the past.
 pub(super) const NOW: &str = "2026-11-01T10:00:00Z";
@@ -125,6 +127,20 @@ impl Bench {
     pub(super) fn take(&mut self, result: TaskResult) {
         self.controller.on_task_result(result);
         self.turn();
+    }
+
+    /// A clear of another group by the only app ended just now.
+    pub(super) fn answered(&mut self, result: CallResult) {
+        let config = self.controller.apps.values().next().and_then(|app| app.config.clone().ok());
+        let now = self.now();
+        self.take(TaskResult::CallEnded(CallEnded {
+            app: config.expect("an app that can be used"),
+            started: now,
+            command: Command::Clear,
+            group: GroupId::parse("@TGS#other").expect("a group"),
+            permit: PermitUse::Used { sent: now, over: now },
+            result: Some(result),
+        }));
     }
 
     /// Timers that are due, and accounts that are dirty.

@@ -253,7 +253,11 @@ fn the_vendors_text_about_a_cluster_app_is_not_kept_whatever_became_of_the_call(
             reset.spec.app_ref.kind = kind;
             let pending = attempt(1, at(10));
             reset.status = Some(intent(&reset, pending.clone(), at(10)));
-            let call_result = CallResult { error_info: "canary".to_owned(), ..result(delivery) };
+            let call_result = CallResult {
+                error_info: "canary".to_owned(),
+                vendor_request_id: Some("canary".to_owned()),
+                ..result(delivery)
+            };
             let write_context = WriteContext { now: at(11), jitter: 0.0, throttle: Duration::from_secs(1) };
             let next = after_attempt(&reset, &pending, &call_result, write_context);
             let text = serde_json::to_string(&next).unwrap();
@@ -272,8 +276,11 @@ fn the_vendors_text_about_a_cluster_app_is_not_kept_whatever_became_of_the_call(
 #[test]
 fn a_text_about_a_cluster_app_that_an_older_version_stored_goes_with_the_next_write() {
     let mut reset = reset(spec());
-    let call_result =
-        CallResult { error_info: "canary".to_owned(), ..result(Delivery::Sent(Class::GroupNotFound)) };
+    let call_result = CallResult {
+        error_info: "canary".to_owned(),
+        vendor_request_id: Some("canary".to_owned()),
+        ..result(Delivery::Sent(Class::GroupNotFound))
+    };
     let pending = attempt(1, at(10));
     let write_context = WriteContext { now: at(11), jitter: 0.0, throttle: Duration::ZERO };
     reset.status = Some(after_attempt(&reset, &pending, &call_result, write_context));

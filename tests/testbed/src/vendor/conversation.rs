@@ -75,6 +75,8 @@ async fn answer(stream: &mut impl Wire, number: u64, request: &Request, shared: 
     pause(way_in).await;
     let arrived = Instant::now();
     let (sequence, misbehaviour) = shared.enter(number, request, arrived);
+    let is_told = request.header("accept-encoding") == Some("identity");
+    let misbehaviour = misbehaviour.filter(|fault| !(is_told && *fault == Misbehaviour::CompressUnlessTold));
 
     if let Some(Misbehaviour::DelayBefore(delay)) = misbehaviour {
         sleep(delay).await;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     answer::{EmptyShape, fields, status},
-    http::response,
+    http::{chunked, response},
     journal::Answer,
     rooms::Reply,
     script::Misbehaviour,
@@ -63,6 +63,7 @@ pub(super) fn delivery(
             json_answer(&status(action, "scripted", code))
         }
         Some(Misbehaviour::Status(code) | Misbehaviour::StatusAfterExecuting(code)) => gateway(code, ""),
+        Some(Misbehaviour::RetryAfter(code, value)) => gateway(code, &format!("Retry-After: {value}\r\n")),
         Some(Misbehaviour::Redirect(url)) => gateway(302, &format!("Location: {url}\r\n")),
         Some(Misbehaviour::Hang { .. }) => Delivery::Hang,
         Some(Misbehaviour::Reset { .. }) => Delivery::Reset,
@@ -83,6 +84,14 @@ pub(super) fn delivery(
         Some(Misbehaviour::SlowBytes) => {
             let body = text(&right());
             Delivery::Slowly { response: response(200, JSON, "", body.len() as u64, body.as_bytes()) }
+        }
+        Some(Misbehaviour::Compress | Misbehaviour::CompressUnlessTold) => {
+            let body = gzip(text(&right()).as_bytes());
+            whole(JSON, "Content-Encoding: gzip\r\n", &body, Answer::Fault("Compress"))
+        }
+        Some(Misbehaviour::PassedOn) => {
+            let fields = right();
+            Delivery::Whole { response: chunked(203, &text(&fields)), answer: code_of(&fields) }
         }
         Some(Misbehaviour::GzipBomb) => {
             whole(JSON, "Content-Encoding: gzip\r\n", gzip_bomb(), Answer::Fault("GzipBomb"))
@@ -140,9 +149,11 @@ fn without(mut fields: Map<String, Value>, name: &str) -> Map<String, Value> {
 /// 1 MiB of zeros, compressed once and repeated 1024 times: gzip allows several consecutive members.
 fn gzip_bomb() -> &'static [u8] {
     static BOMB: OnceLock<Vec<u8>> = OnceLock::new();
-    BOMB.get_or_init(|| {
-        let mut packer = GzEncoder::new(Vec::new(), Compression::best());
-        packer.write_all(&vec![0; 1024 * 1024]).expect("writing to memory");
-        packer.finish().expect("writing to memory").repeat(1024)
-    })
+    BOMB.get_or_init(|| gzip(&vec![0; 1024 * 1024]).repeat(1024))
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::best());
+    packer.write_all(bytes).expect("writing to memory");
+    packer.finish().expect("writing to memory")
 }

@@ -110,6 +110,16 @@ pub(super) fn response(status: u16, content_type: &str, extra: &str, declared: u
     [head.as_bytes(), body].concat()
 }
 
+/// A JSON response in two chunks.
+pub(super) fn chunked(status: u16, body: &str) -> Vec<u8> {
+    let (first, rest) = body.split_at(body.len() / 2);
+    let head = format!(
+        "HTTP/1.1 {status} Passed On\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
+    let chunk = |part: &str| format!("{:x}\r\n{part}\r\n", part.len());
+    [head, chunk(first), chunk(rest), chunk("")].concat().into_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

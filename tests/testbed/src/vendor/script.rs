@@ -89,6 +89,8 @@ pub enum Misbehaviour {
     WrongBody(String),
     /// A gateway answers with this HTTP status; nothing is executed.
     Status(u16),
+    /// A gateway answers with this HTTP status and this `Retry-After`; nothing is executed.
+    RetryAfter(u16, String),
     /// Executes, but a gateway answers with this HTTP status.
     StatusAfterExecuting(u16),
     /// A gateway's HTML page with status 200; nothing is executed.
@@ -101,6 +103,12 @@ pub enum Misbehaviour {
     Redirect(String),
     /// Executes; a gzip-encoded answer that decompresses to 1 GiB.
     GzipBomb,
+    /// Executes; a gateway compresses the correct answer with gzip, unless told not to.
+    CompressUnlessTold,
+    /// Executes; a gateway compresses the correct answer with gzip, whatever it is told.
+    Compress,
+    /// Executes; the correct answer as a gateway passes it on: status 203, in chunks.
+    PassedOn,
     /// Executes; the correct answer with content type `text/html`.
     WrongContentType,
     /// Executes; `ErrorCode` is a string.
@@ -121,9 +129,12 @@ impl Misbehaviour {
     pub fn executes(&self) -> bool {
         match self {
             Self::Hang { execute } | Self::Reset { execute } => *execute,
-            Self::Code(_) | Self::Status(_) | Self::Html | Self::Redirect(_) | Self::FailWithCodeZero => {
-                false
-            }
+            Self::Code(_)
+            | Self::Status(_)
+            | Self::RetryAfter(..)
+            | Self::Html
+            | Self::Redirect(_)
+            | Self::FailWithCodeZero => false,
             Self::CodeAfterExecuting(_)
             | Self::DelayBefore(_)
             | Self::DelayAfter(_)
@@ -133,6 +144,9 @@ impl Misbehaviour {
             | Self::HugeBody(_)
             | Self::SlowBytes
             | Self::GzipBomb
+            | Self::CompressUnlessTold
+            | Self::Compress
+            | Self::PassedOn
             | Self::WrongContentType
             | Self::CodeAsString
             | Self::MissingActionStatus
