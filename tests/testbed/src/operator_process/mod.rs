@@ -154,6 +154,15 @@ impl OperatorProcess {
         Ok(self.get("/metrics").await?.1)
     }
 
+    /// The same as OpenMetrics.
+    ///
+    /// # Errors
+    /// When it does not answer within 5 seconds.
+    pub async fn open_metrics(&self) -> Result<String> {
+        let asked = self.http.get(format!("http://{}/metrics", self.address()));
+        Ok(asked.header("accept", "application/openmetrics-text").send().await?.text().await?)
+    }
+
     /// The sum of all series of one metric that carry at least these labels; `None` when there is none, or no answer.
     /// Counters are found with and without their suffix `_total`.
     pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
