@@ -201,8 +201,13 @@ impl Process {
             results: reports,
         });
         let mut watch_tasks = JoinSet::new();
-        let sources =
-            watches::start(&ctx.client, &settings.watch_namespaces, &mut watch_tasks, &events, &ctx.metrics);
+        let sources = watches::start(
+            &clients.watches,
+            &settings.watch_namespaces,
+            &mut watch_tasks,
+            &events,
+            &ctx.metrics,
+        );
         drop(events);
         let rules = AppRules {
             own_namespace: settings.namespace,

@@ -10,17 +10,23 @@ use kube::{
 
 use crate::text::one_line;
 
-/// Longer than a watch can be without data (watches end after 200 s), so only a dead connection reaches it. Single
-/// calls have shorter timeouts of their own, where they are made.
-const READ_TIMEOUT: Duration = Duration::from_secs(295);
+/// The API server is asked to end each watch after this many seconds, so that none is without data for longer. Only
+/// that shows through every load balancer and proxy whether a watch is alive: they answer keepalives themselves.
+pub(crate) const WATCH_SECONDS: u32 = 40;
+/// Longer than a watch can be without data, so only a dead connection reaches it. With the time that a new connection
+/// takes, a watch that died silently is back within a minute. Single calls have shorter timeouts of their own, where
+/// they are made.
+const READ_TIMEOUT: Duration = Duration::from_secs(48);
 /// Shorter than any single call's timeout, so that a call has time to try a second address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Two clients that share no connections.
+/// Clients that share no connections.
 #[derive(Clone)]
 pub(crate) struct Clients {
-    /// For everything but the lease.
+    /// For everything else.
     pub main: Client,
+    /// For watches only, so that one whose connection died is not resumed on an idle connection that died with it.
+    pub watches: Client,
     /// For the lease only, so that its renewals never queue behind other calls.
     pub lease: Client,
 }
@@ -56,7 +62,8 @@ pub(crate) async fn connect() -> Result<Clients, ConnectError> {
     let client = |config: Config| {
         Client::try_from(config).map_err(|error| ConnectError::Kubeconfig(describe_error(&error)))
     };
-    Ok(Clients { main: client(config.clone())?, lease: client(config)? })
+    let (main, watches) = (client(config.clone())?, client(config.clone())?);
+    Ok(Clients { main, watches, lease: client(config)? })
 }
 
 async fn configured() -> Result<Config, ConnectError> {

@@ -1,12 +1,13 @@
 //! B2: the watch does not show what happened: history is gone (410), streams are cut, or silently dead.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use testbed::proxy::{Boundary, Fault, Position};
 use testbed::runs;
 
+use crate::cluster_apps::platform::operator_of_all_namespaces;
 use crate::faults::{AFTER_FAULTS, ALONE, RESETS};
-use crate::world::{KEY, Leg, SOON, World, chat_app, numbered};
+use crate::world::{APP_ID, KEY, Leg, OwnPlane, SOON, World, chat_app, numbered};
 
 const COUNT: usize = 5;
 
@@ -90,20 +91,49 @@ async fn lost(loss: Loss) {
     world.finish().await;
 }
 
+/// Of each kind, also of the kinds that show nothing for hours: the stop switch of an app is one of them.
 #[tokio::test]
 async fn a_watch_that_died_silently_is_replaced_within_its_time() {
     runs("B2-silent", 1)
         .one_by_one(|_| async {
-            let world = World::breakable().await;
+            let plane = OwnPlane::new().await;
+            let world = World::breakable_on(*plane).await;
             let resets = numbered("silent", COUNT);
             world.rooms(&resets);
-            let _operator = world.operator(&ALONE).await;
+            world.room("@TGS#let-in");
+            let _operator = operator_of_all_namespaces(&world).await;
             world.app("").await;
             world.app_is("Verified").await;
-            // The open stream stays open, and never shows anything again, not even its end.
-            world.way(Leg::Api).bury_watches(RESETS);
+            let shared = async |name: &str, label: &str| {
+                let labels = format!("selector: {{ matchLabels: {{ {label}: live }} }}");
+                let door = format!("  allowedNamespaces: {{ from: Selector, {labels} }}");
+                let app = chat_app(name, APP_ID, &world.chat_url(), &door);
+                world.apply(&app.replace("kind: ChatApp", "kind: ClusterChatApp")).await;
+            };
+            shared("labelled", "chat").await;
+            world.until_reason("clusterchatapp", "labelled", "Ready", "Verified").await;
+            world.reset("let-in", "@TGS#let-in", "  appRef: { kind: ClusterChatApp, name: labelled }").await;
+            world.reset_is("let-in", "AppNotAllowed").await;
+            world.vendor.account(7, KEY, &["administrator"]);
+            world.apply(&chat_app("stopped", 7, &world.chat_url(), "")).await;
+            world.until_reason("chatapp", "stopped", "Ready", "Verified").await;
+
+            // The open streams stay open, and never show anything again, not even their end.
+            for kind in [RESETS, "chatapps", "clusterchatapps", "namespaces"] {
+                world.way(Leg::Api).bury_watches(kind);
+            }
+            let buried = Instant::now();
             world.many_resets(resets.clone()).await;
-            world.until_cleared(COUNT, Duration::from_secs(330)).await;
+            world.patch("chatapp", "stopped", r#"{"suspend":true}"#).await;
+            shared("unseen", "never").await;
+            let label = ["label", "namespace", &world.namespace, "chat=live"];
+            let labelled = world.plane.kubectl(&label).await.unwrap();
+            assert!(labelled.ok, "{}", labelled.stderr);
+            world.until_reason("chatapp", "stopped", "Ready", "Suspended").await;
+            world.until_reason("clusterchatapp", "unseen", "Ready", "Verified").await;
+            world.until_cleared(COUNT + 1, SOON).await;
+            let took = buried.elapsed();
+            assert!(took < Duration::from_mins(1), "it took {took:?}");
             for (_, group) in &resets {
                 assert_eq!(world.calls(group), 1, "{group}");
             }
