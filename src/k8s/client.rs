@@ -8,6 +8,7 @@ use kube::{
     config::{KubeConfigOptions, KubeconfigError},
 };
 
+use super::clock_skew::{ClockSkew, measuring_client};
 use crate::text::one_line;
 
 /// The API server is asked to end each watch after this many seconds, so that none is without data for longer. Only
@@ -29,6 +30,8 @@ pub(crate) struct Clients {
     pub watches: Client,
     /// For the lease only, so that its renewals never queue behind other calls.
     pub lease: Client,
+    /// What their answers say about our clock.
+    pub clock_skew: ClockSkew,
 }
 
 /// Why there is no client, in one line that says what to do.
@@ -59,11 +62,13 @@ pub enum ConnectError {
 /// [`ConnectError`] if no configuration was found or it is unusable. No call is made to the API server here.
 pub(crate) async fn connect() -> Result<Clients, ConnectError> {
     let config = tuned(configured().await?);
+    let clock_skew = ClockSkew::default();
     let client = |config: Config| {
-        Client::try_from(config).map_err(|error| ConnectError::Kubeconfig(describe_error(&error)))
+        measuring_client(config, &clock_skew)
+            .map_err(|error| ConnectError::Kubeconfig(describe_error(&error)))
     };
-    let (main, watches) = (client(config.clone())?, client(config.clone())?);
-    Ok(Clients { main, watches, lease: client(config)? })
+    let (main, watches, lease) = (client(config.clone())?, client(config.clone())?, client(config)?);
+    Ok(Clients { main, watches, lease, clock_skew })
 }
 
 async fn configured() -> Result<Config, ConnectError> {

@@ -74,7 +74,8 @@ fn text_of(open_metrics: &str) -> String {
                 "unknown" => ("", "untyped"),
                 _ => ("", kind),
             };
-            text.push_str(&format!("# HELP {name}{suffix} {help}\n# TYPE {name}{suffix} {kind}\n"));
+            let name = format!("{name}{suffix}");
+            text.extend(["# HELP ", &name, " ", help, "\n# TYPE ", &name, " ", kind, "\n"]);
         } else if !line.starts_with('#') {
             text.push_str(line);
             text.push('\n');

@@ -44,8 +44,8 @@ async fn at_rest_finished_resets_cost_no_request_but_the_lease() {
         .into_iter()
         .filter(|event| event.resource != "leases")
         .partition(|event| event.verb == "watch" && event.stage == "ResponseStarted");
-    let rounds = 1 + begun.elapsed().as_secs() as usize / 40;
-    assert!(watches.len() <= 2 * rounds, "{} watches were opened", watches.len());
+    let rounds = 1 + begun.elapsed().as_secs() / 40;
+    assert!(watches.len() as u64 <= 2 * rounds, "{} watches were opened", watches.len());
     let others: Vec<String> =
         others.iter().map(|event| format!("{} {} {}", event.verb, event.resource, event.name)).collect();
     assert_eq!(others, [] as [String; 0], "{RESETS} resets are finished");
