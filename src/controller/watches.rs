@@ -16,6 +16,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::any_chat_app::AnyChatApp;
 use super::reset_cache::Freshness;
@@ -123,6 +124,9 @@ const LIST_PAGE_SIZE: u32 = 50;
 /// Lists in flight at once. There is one list per kind, or two per namespace.
 const MAX_CONCURRENT_LISTS: usize = 4;
 
+/// Every fresh installation sees a CRD whose storage has not started. After this long it is a fault.
+const STORAGE_STARTS_WITHIN: Duration = Duration::from_secs(30);
+
 fn config() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_SECONDS).page_size(LIST_PAGE_SIZE)
 }
@@ -219,6 +223,7 @@ async fn forward<K>(
     pin_mut!(stream);
     let mut listed = HashSet::new();
     let mut list_permit = None;
+    let watching_since = Instant::now();
     while let Some(next) = stream.next().await {
         let event = match next {
             Ok(watcher::Event::Init) => {
@@ -245,6 +250,12 @@ async fn forward<K>(
                     name: object.name_any(),
                 },
             ),
+            Err(error) if is_initializing(&error) && watching_since.elapsed() < STORAGE_STARTS_WITHIN => {
+                list_permit = None;
+                let Source { kind, namespace } = &source;
+                tracing::debug!(kind, namespace, "the API server is not ready to serve this new kind yet");
+                continue;
+            }
             Err(error) => {
                 list_permit = None;
                 let Source { kind, namespace } = &source;
@@ -262,6 +273,17 @@ async fn forward<K>(
             return;
         }
     }
+}
+
+/// Whether the API server has known the kind for a moment only: it answers 429 until its storage has started. If the
+/// storage cannot start, the message goes on with the cause.
+fn is_initializing(error: &watcher::Error) -> bool {
+    let (watcher::Error::InitialListFailed(kube::Error::Api(status))
+    | watcher::Error::WatchStartFailed(kube::Error::Api(status))) = error
+    else {
+        return false;
+    };
+    status.code == 429 && status.message.ends_with("storage is (re)initializing")
 }
 
 /// Describes a watch error. The API server's message names a missing RBAC permission.
