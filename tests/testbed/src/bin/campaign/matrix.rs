@@ -53,7 +53,7 @@ pub(crate) const MATRIX: &[Row] = &[
         (50, 10),
     ),
     row(
-        ["B2-silent", "a watch that is half-open"],
+        ["B2-silent", "half-open watches of all kinds: what they did not show is found within a minute"],
         "faults::missed::a_watch_that_died_silently_is_replaced_within_its_time",
         (5, 1),
     ),
