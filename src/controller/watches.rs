@@ -5,12 +5,10 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::ExponentialBuilder;
 use futures::{Stream, StreamExt as _, pin_mut};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::WatchStreamExt as _;
-use kube::runtime::utils::{Backoff, ResetTimerBackoff};
 use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -131,19 +129,6 @@ fn config() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_SECONDS).page_size(LIST_PAGE_SIZE)
 }
 
-/// As kube's default, which forgets failures only after two minutes: behind a load balancer that drops idle connections,
-/// each watch would wait longer than the one before. Such a death is noticed after more than 45 s; between two refusals
-/// pass 40 s at most, jitter included.
-fn backoff() -> impl Backoff {
-    let growing = ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(800))
-        .with_max_delay(Duration::from_secs(20))
-        .with_factor(2.0)
-        .with_jitter()
-        .without_max_times();
-    ResetTimerBackoff::new(watcher::ExponentialBackoff::from(growing), Duration::from_secs(45))
-}
-
 fn reset(object: GroupAttributeReset, freshness: Freshness) -> WatchEvent {
     WatchEvent::Reset(Box::new(object), freshness)
 }
@@ -219,7 +204,7 @@ async fn forward<K>(
 {
     let WatchContext { events, metrics, lists } = context;
     metrics.watching(source.kind);
-    let stream = stream.backoff(backoff());
+    let stream = stream.default_backoff();
     pin_mut!(stream);
     let mut listed = HashSet::new();
     let mut list_permit = None;

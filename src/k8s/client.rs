@@ -11,12 +11,12 @@ use kube::{
 use super::clock_skew::{ClockSkew, measuring_client};
 use crate::text::one_line;
 
-/// The API server is asked to end each watch after this many seconds, so that none is without data for longer. Only
-/// that shows through every load balancer and proxy whether a watch is alive: they answer keepalives themselves.
+/// The API server is asked to end each watch after this many seconds, and kube gives one up that has not ended five
+/// seconds later. Only that shows through every load balancer and proxy whether a watch is alive: they answer
+/// keepalives themselves. With the time that a new connection takes, a watch that died silently is back within a minute.
 pub(crate) const WATCH_SECONDS: u32 = 40;
-/// Longer than a watch can be without data, so only a dead connection reaches it. With the time that a new connection
-/// takes, a watch that died silently is back within a minute. Single calls have shorter timeouts of their own, where
-/// they are made.
+/// Longer than a watch can be without data, so only a dead connection reaches it. Single calls have shorter timeouts of
+/// their own, where they are made.
 const READ_TIMEOUT: Duration = Duration::from_secs(48);
 /// Shorter than any single call's timeout, so that a call has time to try a second address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
