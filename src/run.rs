@@ -20,6 +20,7 @@ use crate::controller::secret_reads::SecretReads;
 use crate::controller::unrecorded::Unrecorded;
 use crate::controller::watches;
 use crate::k8s::client::{Clients, ConnectError, connect};
+use crate::k8s::clock_skew;
 use crate::k8s::discovery::{RequiredKind, wait_for_kinds};
 use crate::k8s::event_writer::EventWriter;
 use crate::k8s::lease::{HeldLease, Leadership, acquire};
@@ -85,6 +86,7 @@ pub async fn run(settings: Run, shutdown: CancellationToken) -> Result<Exit, Sta
     let _close = closing.clone().drop_guard();
     let pages = Pages::new(Arc::clone(&health), Arc::new(registry));
     tokio::spawn(health_server::serve(listener, pages, Limits::default(), metrics.clone(), closing));
+    tokio::spawn(clock_skew::report(clients.clock_skew.clone(), metrics.clone()));
     let process =
         Process { clients, chat, metrics, health, clock: Clock::start(), identity: identity(), settings };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), holder = process.identity, "starting");
@@ -196,13 +198,19 @@ impl Process {
             secret_reads: SecretReads::default(),
             unrecorded: Unrecorded::default(),
             clock,
+            clock_skew: clients.clock_skew,
             identity,
             stop: stop.clone(),
             results: reports,
         });
         let mut watch_tasks = JoinSet::new();
-        let sources =
-            watches::start(&ctx.client, &settings.watch_namespaces, &mut watch_tasks, &events, &ctx.metrics);
+        let sources = watches::start(
+            &clients.watches,
+            &settings.watch_namespaces,
+            &mut watch_tasks,
+            &events,
+            &ctx.metrics,
+        );
         drop(events);
         let rules = AppRules {
             own_namespace: settings.namespace,

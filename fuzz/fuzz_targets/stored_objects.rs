@@ -18,7 +18,7 @@ use groupattr::protocol::event_policy::event_for;
 use groupattr::protocol::outcome::{WriteContext, after_attempt, after_read_back, intent};
 use groupattr::protocol::plan::{AppState, AppView, LocalState, Step, plan};
 use groupattr::protocol::status::current;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use libfuzzer_sys::fuzz_target;
 
 const SIG: &str =
@@ -81,6 +81,7 @@ impl Run<'_> {
             read_back_at: Some(now.mono),
             hold_until: (die & 128 != 0).then_some(now.mono),
             eligible_since: Some(now.mono - Duration::from_secs(11)),
+            clock_ahead: SignedDuration::from_hours(i64::from(die & 32 != 0)),
         };
         let plan = plan(&self.reset, &app, &local, now);
         if let Some(explanation) = plan.explain {

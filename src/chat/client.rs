@@ -13,6 +13,7 @@
 
 mod network_error;
 mod retry_after;
+mod trust;
 
 use std::time::{Duration, SystemTime};
 
@@ -64,6 +65,19 @@ pub enum ClientError {
         "no CA certificates were found on this system: install them (package ca-certificates) or point SSL_CERT_FILE at a PEM file"
     )]
     NoCertificates,
+    /// There are none where the environment says.
+    #[error(
+        "no CA certificates were found: {variable} names {path}, which {cause}; correct it, or unset it to use those of \
+         the system"
+    )]
+    NamedCertificates {
+        /// `SSL_CERT_FILE` or `SSL_CERT_DIR`.
+        variable: &'static str,
+        /// Its value, one line.
+        path: String,
+        /// What is wrong with it.
+        cause: String,
+    },
     /// Anything else, as described by the HTTP client.
     #[error("the HTTPS client could not be set up: {0}")]
     Setup(String),
@@ -117,7 +131,7 @@ impl ChatClient {
     ///
     /// # Errors
     ///
-    /// [`ClientError::NoCertificates`] without CA certificates, [`ClientError::Setup`] for anything else, such as an
+    /// [`ClientError::NoCertificates`] or [`ClientError::NamedCertificates`] without CA certificates, [`ClientError::Setup`] for anything else, such as an
     /// invalid user agent.
     pub fn new(settings: &Settings) -> Result<Self, ClientError> {
         let builder = Client::builder()

@@ -14,6 +14,7 @@ use super::task_result::TaskResult;
 use super::unrecorded::Unrecorded;
 use crate::api::{GroupAttributeReset, ResetStatus};
 use crate::chat::{ChatClient, UserSig};
+use crate::k8s::clock_skew::ClockSkew;
 use crate::k8s::event_writer::{EventWriter, NewEvent};
 use crate::k8s::lease::Leadership;
 use crate::k8s::secrets::CredentialsError;
@@ -41,6 +42,8 @@ pub(crate) struct Context {
     pub unrecorded: Unrecorded,
     /// The clock of this process.
     pub clock: Clock,
+    /// How far that clock is ahead of the API server's.
+    pub clock_skew: ClockSkew,
     /// Pod name and a random part: the `holder` in the attempts of this process.
     pub identity: String,
     /// Cancelled when nothing new may start.

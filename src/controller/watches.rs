@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt as _, pin_mut};
 use k8s_openapi::api::core::v1::Namespace;
@@ -13,11 +14,12 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::any_chat_app::AnyChatApp;
 use super::reset_cache::Freshness;
 use crate::api::{ChatApp, ClusterChatApp, GroupAttributeReset};
-use crate::k8s::client::describe_error;
+use crate::k8s::client::{WATCH_SECONDS, describe_error};
 use crate::observability::metrics::Metrics;
 use crate::protocol::deadlines::prune_metadata;
 use crate::text::one_line;
@@ -120,9 +122,11 @@ const LIST_PAGE_SIZE: u32 = 50;
 /// Lists in flight at once. There is one list per kind, or two per namespace.
 const MAX_CONCURRENT_LISTS: usize = 4;
 
-/// Watches can die silently behind load balancers, so the server is asked to end each one after 200 s.
+/// Every fresh installation sees a CRD whose storage has not started. After this long it is a fault.
+const STORAGE_STARTS_WITHIN: Duration = Duration::from_secs(30);
+
 fn config() -> watcher::Config {
-    watcher::Config::default().timeout(200).page_size(LIST_PAGE_SIZE)
+    watcher::Config::default().timeout(WATCH_SECONDS).page_size(LIST_PAGE_SIZE)
 }
 
 fn reset(object: GroupAttributeReset, freshness: Freshness) -> WatchEvent {
@@ -204,6 +208,7 @@ async fn forward<K>(
     pin_mut!(stream);
     let mut listed = HashSet::new();
     let mut list_permit = None;
+    let watching_since = Instant::now();
     while let Some(next) = stream.next().await {
         let event = match next {
             Ok(watcher::Event::Init) => {
@@ -230,6 +235,12 @@ async fn forward<K>(
                     name: object.name_any(),
                 },
             ),
+            Err(error) if is_initializing(&error) && watching_since.elapsed() < STORAGE_STARTS_WITHIN => {
+                list_permit = None;
+                let Source { kind, namespace } = &source;
+                tracing::debug!(kind, namespace, "the API server is not ready to serve this new kind yet");
+                continue;
+            }
             Err(error) => {
                 list_permit = None;
                 let Source { kind, namespace } = &source;
@@ -247,6 +258,17 @@ async fn forward<K>(
             return;
         }
     }
+}
+
+/// Whether the API server has known the kind for a moment only: it answers 429 until its storage has started. If the
+/// storage cannot start, the message goes on with the cause.
+fn is_initializing(error: &watcher::Error) -> bool {
+    let (watcher::Error::InitialListFailed(kube::Error::Api(status))
+    | watcher::Error::WatchStartFailed(kube::Error::Api(status))) = error
+    else {
+        return false;
+    };
+    status.code == 429 && status.message.ends_with("storage is (re)initializing")
 }
 
 /// Describes a watch error. The API server's message names a missing RBAC permission.

@@ -8,21 +8,30 @@ use kube::{
     config::{KubeConfigOptions, KubeconfigError},
 };
 
+use super::clock_skew::{ClockSkew, measuring_client};
 use crate::text::one_line;
 
-/// Longer than a watch can be without data (watches end after 200 s), so only a dead connection reaches it. Single
-/// calls have shorter timeouts of their own, where they are made.
-const READ_TIMEOUT: Duration = Duration::from_secs(295);
+/// The API server is asked to end each watch after this many seconds, and kube gives one up that has not ended five
+/// seconds later. Only that shows through every load balancer and proxy whether a watch is alive: they answer
+/// keepalives themselves. With the time that a new connection takes, a watch that died silently is back within a minute.
+pub(crate) const WATCH_SECONDS: u32 = 40;
+/// Longer than a watch can be without data, so only a dead connection reaches it. Single calls have shorter timeouts of
+/// their own, where they are made.
+const READ_TIMEOUT: Duration = Duration::from_secs(48);
 /// Shorter than any single call's timeout, so that a call has time to try a second address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Two clients that share no connections.
+/// Clients that share no connections.
 #[derive(Clone)]
 pub(crate) struct Clients {
-    /// For everything but the lease.
+    /// For everything else.
     pub main: Client,
+    /// For watches only, so that one whose connection died is not resumed on an idle connection that died with it.
+    pub watches: Client,
     /// For the lease only, so that its renewals never queue behind other calls.
     pub lease: Client,
+    /// What their answers say about our clock.
+    pub clock_skew: ClockSkew,
 }
 
 /// Why there is no client, in one line that says what to do.
@@ -53,10 +62,13 @@ pub enum ConnectError {
 /// [`ConnectError`] if no configuration was found or it is unusable. No call is made to the API server here.
 pub(crate) async fn connect() -> Result<Clients, ConnectError> {
     let config = tuned(configured().await?);
+    let clock_skew = ClockSkew::default();
     let client = |config: Config| {
-        Client::try_from(config).map_err(|error| ConnectError::Kubeconfig(describe_error(&error)))
+        measuring_client(config, &clock_skew)
+            .map_err(|error| ConnectError::Kubeconfig(describe_error(&error)))
     };
-    Ok(Clients { main: client(config.clone())?, lease: client(config)? })
+    let (main, watches, lease) = (client(config.clone())?, client(config.clone())?, client(config)?);
+    Ok(Clients { main, watches, lease, clock_skew })
 }
 
 async fn configured() -> Result<Config, ConnectError> {

@@ -3,6 +3,7 @@
 //! | question | file |
 //! |---|---|
 //! | how is the API server reached, and how are its errors worded? | [`client`] |
+//! | is our clock that of the API server? | [`clock_skew`] |
 //! | are the CRDs installed? | [`discovery`] |
 //! | which RBAC permissions does the operator use, and does it have them? | [`access_review`] |
 //! | which process is the leader? | [`lease`] |
@@ -13,6 +14,7 @@
 
 pub(crate) mod access_review;
 pub(crate) mod client;
+pub(crate) mod clock_skew;
 pub(crate) mod discovery;
 pub(crate) mod event_writer;
 pub(crate) mod lease;

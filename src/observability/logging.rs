@@ -1,5 +1,7 @@
 //! Logging to standard error. Only the operator's own log lines are written, not those of libraries.
 
+mod severity;
+
 use std::{env, io::IsTerminal, panic};
 
 use tracing::{Level, Metadata, Subscriber, subscriber::SetGlobalDefaultError};
@@ -11,6 +13,7 @@ use tracing_subscriber::{
     registry,
 };
 
+use self::severity::WithSeverity;
 use crate::text::one_line;
 
 /// Format of the log lines.
@@ -45,7 +48,10 @@ where
 {
     let lines = match format {
         Format::Text => fmt::layer().with_writer(writer).with_ansi(colours).boxed(),
-        Format::Json => fmt::layer().json().flatten_event(true).with_writer(writer).boxed(),
+        Format::Json => {
+            let lines = WithSeverity(fmt::format().json().flatten_event(true));
+            fmt::layer().json().event_format(lines).with_writer(writer).boxed()
+        }
     };
     registry().with(EnvFilter::new(filter)).with(FilterFn::new(may_log)).with(lines)
 }
@@ -166,6 +172,29 @@ mod tests {
         assert!(!text.contains("our-trace") && text.contains("our-info"), "{text}");
         assert!(text.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{text}");
         assert_eq!(logged(Format::Json, "off", log_from_all_crates), "");
+    }
+
+    #[test]
+    fn each_line_of_json_has_its_severity_beside_its_level() {
+        let text = logged(Format::Json, "trace", || {
+            tracing::error!(code = 7, "\"quoted\"");
+            tracing::warn!("");
+            tracing::info!("x");
+            tracing::debug!("x");
+            tracing::trace!("x");
+        });
+        let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let lines: Vec<_> = lines.collect();
+        let named = lines.iter().map(|line| [&line["level"], &line["severity"]].map(|v| v.as_str().unwrap()));
+        let expected = [
+            ["ERROR", "ERROR"],
+            ["WARN", "WARNING"],
+            ["INFO", "INFO"],
+            ["DEBUG", "DEBUG"],
+            ["TRACE", "DEBUG"],
+        ];
+        assert_eq!(named.collect::<Vec<_>>(), expected);
+        assert_eq!((&lines[0]["code"], &lines[0]["message"]), (&7.into(), &"\"quoted\"".into()));
     }
 
     #[test]

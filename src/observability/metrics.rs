@@ -6,6 +6,7 @@ mod series;
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, gauge::Gauge, histogram::Histogram, info::Info},
@@ -77,6 +78,7 @@ pub struct Metrics {
     secret_reads: Gauge,
     app_writes_waiting: Gauge,
     apps_sharing_series: Gauge,
+    clock_skew: FloatGauge,
 }
 
 impl Metrics {
@@ -141,6 +143,7 @@ impl Metrics {
             secret_reads: add(r, "secret_reads", "Reads of Secrets in flight"),
             app_writes_waiting: add(r, "app_writes_waiting", "Apps whose status is waiting to be written"),
             apps_sharing_series: add(r, "apps_sharing_series", "Apps that have no series of their own"),
+            clock_skew: add(r, "clock_skew_seconds", "How far the clock is ahead of the API server's"),
         };
         r.register("build", "The running program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         (metrics, registry)
@@ -264,6 +267,11 @@ impl Metrics {
     /// Sets the number of apps that share their series with others.
     pub fn apps_sharing_series(&self, apps: usize) {
         set(&self.apps_sharing_series, apps);
+    }
+
+    /// Sets how far the clock of this process is ahead of the API server's.
+    pub fn clock_skew(&self, ahead: SignedDuration) {
+        self.clock_skew.set(ahead.as_secs_f64());
     }
 
     /// Counts a dropped event.

@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use kube::api::ObjectMeta;
 
+use super::Now;
 use super::status::current;
 use crate::api::{ConditionStatus, GroupAttributeReset, GroupId, ResetStatus};
+
+/// How long after its creation a reset is not ended by a wrong clock.
+const FIRST_MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
 /// The time limits of a reset.
 pub struct Deadlines {
@@ -28,6 +32,19 @@ pub fn deadlines(reset: &GroupAttributeReset, status: &ResetStatus) -> Result<De
     let deadline = status.start_time.and_then(|start| start.checked_add(length).ok());
     let ends = deadline.into_iter().chain(not_after).min();
     Ok(Deadlines { not_after, ends })
+}
+
+/// Whether the time of a reset that `ends` by now is over by our clock alone: nobody has looked at it yet, and it is in its
+/// first minute by the clock of the API server, which wrote when it was created. Ours is `ahead` of that.
+pub(crate) fn ends_by_our_clock_alone(
+    status: &ResetStatus,
+    ends: Timestamp,
+    ahead: SignedDuration,
+    now: Now,
+) -> bool {
+    let theirs = now.wall.saturating_sub(ahead).unwrap_or(now.wall);
+    let is_new = |start: Timestamp| theirs.duration_since(start) < FIRST_MINUTE;
+    !status.is_written() && ends > theirs && status.start_time.is_some_and(is_new)
 }
 
 fn not_after(reset: &GroupAttributeReset) -> Result<Option<Timestamp>, String> {

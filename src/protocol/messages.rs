@@ -1,10 +1,13 @@
 //! Texts of status messages and events: the cause and the remedy, in one or two plain sentences.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::classify::CallResult;
 use crate::api::{AppKind, AppReason, AppRef, Reason};
 use crate::chat::codes::lookup;
+
+/// Clocks that differ by less are as right as a cluster needs.
+const NOTABLE_SKEW: SignedDuration = SignedDuration::from_secs(5);
 
 /// A vendor code with its explanation and remedy: "code 10010: The group does not exist. Check the id."
 #[must_use]
@@ -125,6 +128,24 @@ pub fn expired(not_after: Timestamp) -> String {
     format!(
         "notAfter ({not_after}) has passed, so nothing is sent. Set a later notAfter and a new requestID to try again."
     )
+}
+
+/// Names a clock that is more than five seconds `ahead` of the API server's, or behind it.
+#[must_use]
+pub fn clock_skew(ahead: SignedDuration) -> Option<String> {
+    let seconds = ahead.abs().as_secs();
+    let side = if ahead.is_negative() { "behind" } else { "ahead of" };
+    (ahead.abs() > NOTABLE_SKEW)
+        .then(|| format!("The operator's clock is {seconds} s {side} the API server's."))
+}
+
+/// The text about a moment, and what is wrong with the clock that it was judged by.
+#[must_use]
+pub fn with_clock_skew(text: String, ahead: SignedDuration) -> String {
+    match clock_skew(ahead) {
+        Some(skew) => format!("{text} {skew}"),
+        None => text,
+    }
 }
 
 /// Restores the end of a request that somebody else erased from the status or changed.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::deadlines::{Deadlines, deadlines, expires_at, gitops_owner};
+use super::deadlines::{Deadlines, deadlines, ends_by_our_clock_alone, expires_at, gitops_owner};
 use super::recovery::recover_pending;
 use super::status::{
     SUSPENDED, current, for_generation, is_other_request, message, other_request, set_reason,
@@ -78,7 +78,8 @@ fn unfinished(
         Err(why) => return end(status, generation, Reason::InvalidRequest, &messages::capital(&why), now),
     };
     if let Some(last) = deadlines.not_after.filter(|last| *last <= now.wall) {
-        return end(status, generation, Reason::Expired, &messages::expired(last), now);
+        let text = messages::with_clock_skew(messages::expired(last), local.clock_ahead);
+        return end(status, generation, Reason::Expired, &text, now);
     }
     // 2. Suspending stops the clock of the deadline; resuming restarts it.
     if reset.spec.suspend {
@@ -96,8 +97,17 @@ fn unfinished(
         return store(status);
     }
     // 3. The deadline.
-    if deadlines.ends.is_some_and(|end| end <= now.wall) {
+    if let Some(last) = deadlines.ends.filter(|last| *last <= now.wall) {
+        if ends_by_our_clock_alone(&status, last, local.clock_ahead, now) {
+            status.start_time = Some(now.second());
+            let text =
+                "activeDeadlineSeconds counts from the moment when the operator saw this reset.".to_owned();
+            let text = messages::with_clock_skew(text, local.clock_ahead);
+            set_reason(&mut status, generation, Reason::Pending, &text, now);
+            return store(status);
+        }
         let text = messages::deadline_exceeded(reset.spec.active_deadline_seconds, message(&status));
+        let text = messages::with_clock_skew(text, local.clock_ahead);
         return end(status, generation, Reason::DeadlineExceeded, &text, now);
     }
     // 4. The app: wait until it works, then until the backoff is over, then send.

@@ -1,5 +1,7 @@
 //! What a plan is made of: what a reset sees of its app, what this process remembers of the reset, and the next step.
 
+use jiff::SignedDuration;
+
 use super::status::for_generation;
 use crate::api::{AppReason, PendingAttempt, ResetStatus};
 use crate::chat::AccountId;
@@ -31,7 +33,7 @@ pub enum AppState {
     Working,
 }
 
-/// What this process remembers of a reset.
+/// What this process knows beside the reset and its app.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalState {
     /// When the group of the pending attempt may be read back.
@@ -40,6 +42,8 @@ pub struct LocalState {
     pub hold_until: Option<Mono>,
     /// Since when only rate limits have delayed it.
     pub eligible_since: Option<Mono>,
+    /// How far the wall clock is ahead of the API server's, at least; negative if it is behind.
+    pub clock_ahead: SignedDuration,
 }
 
 /// The next step.

@@ -1,9 +1,11 @@
 //! Classifies network errors without printing the HTTP client's own texts, because its errors carry the signed URL.
 
+use std::env;
 use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::iter::successors;
 
+use super::trust::no_certificates;
 use super::{Answer, ClientError};
 
 /// What went wrong on the network.
@@ -59,7 +61,8 @@ pub(super) fn answer(error: &reqwest::Error) -> Answer {
 pub(super) fn setup(error: &reqwest::Error) -> ClientError {
     let texts: Vec<String> = chain(error).skip(1).map(ToString::to_string).collect();
     if texts.iter().any(|text| text.contains("No CA certificates")) {
-        ClientError::NoCertificates
+        let named = |variable| env::var_os(variable).filter(|value| !value.is_empty());
+        no_certificates(named("SSL_CERT_FILE").as_deref(), named("SSL_CERT_DIR").as_deref())
     } else {
         ClientError::Setup(texts.join(": "))
     }

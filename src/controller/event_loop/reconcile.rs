@@ -49,7 +49,9 @@ impl Controller {
 
     pub(super) fn plan(&mut self, uid: &str, now: Now) -> Option<Plan> {
         let active = self.resets.active(uid)?;
-        let (object, local) = (Arc::clone(&active.object), active.local.clone());
+        let object = Arc::clone(&active.object);
+        let mut local = active.local.clone();
+        local.clock_ahead = self.ctx.clock_skew.ahead();
         Some(plan(&object, &self.app_view(&object), &local, now))
     }
 

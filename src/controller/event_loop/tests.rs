@@ -41,6 +41,33 @@ async fn an_end_whose_write_was_not_answered_is_announced_once_the_watch_shows_i
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_new_reset_whose_deadline_is_over_by_a_wrong_clock_alone_gets_its_time() {
+    let mut bench = Bench::listed();
+    bench.clock_is_ahead(jiff::SignedDuration::from_hours(1));
+    bench.event(WatchEvent::App(app("ChatApp", &json!({}))));
+    let created = jiff::Timestamp::now() - Duration::from_secs(3602);
+    let mut object = reset("room", 1, &json!({"activeDeadlineSeconds": 600}));
+    object["metadata"]["creationTimestamp"] = created.to_string().into();
+    bench.shows(&object, Freshness::MaybeStale);
+    let put = bench.next_at("/groupattributeresets/room/").await;
+    assert_eq!(put.body["status"]["conditions"][0]["reason"], "Pending", "{}", put.body);
+    object["metadata"]["resourceVersion"] = "2".into();
+    object["status"] = put.body["status"].clone();
+    put.answer(200, &object);
+    bench.result().await;
+    bench.shows(&object, Freshness::MaybeStale);
+    // Its attempt begins: the account's key is asked for.
+    bench.pass(SECOND * 2).await;
+    bench.next_at("/secrets/chat").await;
+
+    let mut older = reset("older", 3, &json!({"activeDeadlineSeconds": 600}));
+    older["metadata"]["creationTimestamp"] = (created - Duration::from_secs(60)).to_string().into();
+    bench.shows(&older, Freshness::MaybeStale);
+    let put = bench.next_at("/groupattributeresets/older/").await;
+    assert_eq!(put.body["status"]["conditions"][0]["reason"], "DeadlineExceeded", "{}", put.body);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_end_that_a_read_shows_after_its_answer_was_lost_is_announced() {
     let mut bench = Bench::listed();
     let sending = json!({"observedGeneration": 1, "startTime": NOW, "pendingAttempt": {"id": "a", "number": 1,

@@ -63,3 +63,32 @@ async fn a_list_tells_the_truth_and_a_stream_only_news() {
     }
     assert!(matches!(seen[..], [Freshness::Consistent, Freshness::MaybeStale]), "{}", seen.len());
 }
+
+/// Of a reset's watch whose list is answered like this, after each other; how many of them count as errors.
+async fn counted(answers: &[(u16, &str, u64)]) -> f64 {
+    let (events, _received) = mpsc::channel(8);
+    let (metrics, registry) = Metrics::new();
+    let context = WatchContext { metrics, ..context(events) };
+    let answers: Vec<_> =
+        answers.iter().map(|(code, message, after)| (*code, (*message).to_owned(), *after)).collect();
+    let stream = futures::stream::iter(answers).then(|(code, message, after)| async move {
+        tokio::time::sleep(Duration::from_secs(after)).await;
+        let status = kube::core::Status { code, message, ..kube::core::Status::default() };
+        Err(watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status))))
+    });
+    let source = Source { kind: RESET, namespace: String::new() };
+    forward(stream, source, reset, context).await;
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).expect("text");
+    let line = text.lines().find(|line| line.starts_with("groupattr_watch_errors_total")).expect("a counter");
+    line.rsplit(' ').next().and_then(|count| count.parse().ok()).expect("a number")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_is_seconds_old_is_waited_for_quietly() {
+    let young = "storage is (re)initializing";
+    assert_eq!(counted(&[(429, young, 0), (429, young, 1), (429, young, 1)]).await, 0.0);
+    assert_eq!(counted(&[(429, young, 0), (429, young, 30)]).await, 1.0, "it should have started");
+    assert_eq!(counted(&[(429, "storage is (re)initializing: etcd is down", 0)]).await, 1.0);
+    assert_eq!(counted(&[(429, "too many requests", 0), (403, young, 0)]).await, 2.0);
+}

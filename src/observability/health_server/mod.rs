@@ -3,10 +3,12 @@
 //! | question | file |
 //! |---|---|
 //! | what do the pages contain? | `pages` |
+//! | which format do the metrics have? | `exposition` |
 //! | which connections are open, and which one is closed when there are too many? | `connections` |
 //! | which phase is a connection in, and when does it time out? | `progress` |
 
 mod connections;
+mod exposition;
 mod pages;
 mod progress;
 #[cfg(test)]

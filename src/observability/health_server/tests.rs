@@ -20,6 +20,9 @@ async fn the_three_pages_are_served_until_shutdown() {
     served.health.ready();
     assert!(served.get("/readyz").await.starts_with("HTTP/1.1 200"));
     let answer = served.get("/metrics").await;
+    assert!(answer.contains("text/plain; version=0.0.4") && !answer.contains("# EOF"), "{answer}");
+    let ask = b"GET /metrics HTTP/1.1\r\nhost: x\r\naccept: application/openmetrics-text\r\nconnection: close\r\n\r\n";
+    let answer = rest_of(&mut served.sent(ask).await).await;
     assert!(answer.contains("application/openmetrics-text; version=1.0.0") && answer.ends_with("# EOF\n"));
 
     // Shutdown also works with a connection open.
@@ -164,7 +167,7 @@ async fn who_is_being_answered_goes_last() {
     served.is_open(2).await;
     assert!(served.get("/livez").await.starts_with("HTTP/1.1 200"));
     assert!(is_closed(&mut half).await);
-    let answer = answer_of(&mut reading, "# EOF\n").await;
+    let answer = answer_of(&mut reading, "\ngroupattr_text_total 0\n").await;
     assert!(answer.len() > LARGE);
 
     // Unless a response is being sent on every connection.

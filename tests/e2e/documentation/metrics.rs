@@ -37,11 +37,17 @@ async fn the_metrics_table_matches_a_running_operator() {
     let wanted = documented();
     assert!(wanted.len() > 15, "{wanted:?}");
     until_ok(DEADLINE, "the documented metrics and no others", || async {
-        let shown = shown(&operator.metrics().await.unwrap_or_default());
-        let names: BTreeSet<String> = shown.keys().chain(wanted.keys()).cloned().collect();
-        let differ = |name: &String| shown.get(name) != wanted.get(name);
-        let differing: Vec<String> = names.into_iter().filter(differ).collect();
-        if differing.is_empty() { Ok(()) } else { Err((differing, shown)) }
+        let text = operator.metrics().await.unwrap_or_default();
+        let open_metrics = operator.open_metrics().await.unwrap_or_default();
+        for shown in [shown(&text), shown(&open_metrics)] {
+            let names: BTreeSet<String> = shown.keys().chain(wanted.keys()).cloned().collect();
+            let differ = |name: &String| shown.get(name) != wanted.get(name);
+            let differing: Vec<String> = names.into_iter().filter(differ).collect();
+            if !differing.is_empty() {
+                return Err((differing, shown));
+            }
+        }
+        Ok(())
     })
     .await;
 }
@@ -59,17 +65,21 @@ fn documented() -> Table {
     metrics.map(entry).collect()
 }
 
-fn shown(text: &str) -> Table {
+/// Of a page in either format. OpenMetrics names a family without the suffix of its series, and knows information.
+fn shown(page: &str) -> Table {
+    let is_open_metrics = page.ends_with("# EOF\n");
     let mut table = Table::new();
-    for line in text.lines() {
+    for line in page.lines() {
         let Some(rest) = line.strip_prefix("# TYPE ") else { continue };
-        let (name, kind) = rest.split_once(' ').unwrap();
-        let suffix = match kind {
-            "counter" => "_total",
-            "info" => "_info",
-            _ => "",
+        let (family, kind) = rest.split_once(' ').unwrap();
+        let (suffix, kind) = match kind {
+            "counter" if is_open_metrics => ("_total", kind),
+            "info" if is_open_metrics => ("_info", "gauge"),
+            _ => ("", kind),
         };
-        table.insert(format!("{name}{suffix}"), (kind.to_owned(), labels(text, name)));
+        let name = format!("{family}{suffix}");
+        let labels = labels(page, &name);
+        table.insert(name, (kind.to_owned(), labels));
     }
     table
 }
@@ -78,7 +88,7 @@ fn labels(text: &str, name: &str) -> BTreeSet<String> {
     let of = |line: &str| {
         let (series, rest) = line.split_once('{')?;
         let ending = series.strip_prefix(name)?;
-        if !["", "_total", "_info", "_bucket", "_count", "_sum"].contains(&ending) {
+        if !["", "_bucket", "_count", "_sum"].contains(&ending) {
             return None;
         }
         let names = rest.rsplit_once('}')?.0.split("\",").filter_map(|pair| pair.split_once('='));

@@ -1,12 +1,13 @@
 //! B2: the watch misses events: its history is gone (410), or its stream is cut or half-open.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use testbed::proxy::{Boundary, Fault, Position};
 use testbed::runs;
 
+use crate::cluster_apps::platform::operator_of_all_namespaces;
 use crate::faults::{AFTER_FAULTS, NO_ELECTION, RESETS};
-use crate::world::{DEADLINE, KEY, Leg, World, chat_app, numbered};
+use crate::world::{APP_ID, DEADLINE, KEY, Leg, OwnPlane, World, chat_app, numbered};
 
 const COUNT: usize = 5;
 
@@ -92,20 +93,49 @@ async fn recovers_from(loss: Loss) {
     world.finish().await;
 }
 
+/// Of each kind, also of the kinds that show nothing for hours: the stop switch of an app is one of them.
 #[tokio::test]
 async fn a_half_open_watch_is_replaced_in_time() {
     runs("B2-silent", 1)
         .one_by_one(|_| async {
-            let world = World::breakable().await;
+            let plane = OwnPlane::new().await;
+            let world = World::breakable_on(*plane).await;
             let resets = numbered("silent", COUNT);
             world.rooms(&resets);
-            let _operator = world.operator(&NO_ELECTION).await;
+            world.room("@TGS#let-in");
+            let _operator = operator_of_all_namespaces(&world).await;
             world.app("").await;
             world.app_is("Verified").await;
-            // The stream stays open and never delivers anything again, not even its end.
-            world.proxy(Leg::Api).freeze_watches(RESETS);
+            let shared = async |name: &str, label: &str| {
+                let labels = format!("selector: {{ matchLabels: {{ {label}: live }} }}");
+                let admitted = format!("  allowedNamespaces: {{ from: Selector, {labels} }}");
+                let app = chat_app(name, APP_ID, &world.chat_url(), &admitted);
+                world.apply(&app.replace("kind: ChatApp", "kind: ClusterChatApp")).await;
+            };
+            shared("labelled", "chat").await;
+            world.until_reason("clusterchatapp", "labelled", "Ready", "Verified").await;
+            world.reset("let-in", "@TGS#let-in", "  appRef: { kind: ClusterChatApp, name: labelled }").await;
+            world.reset_is("let-in", "AppNotAllowed").await;
+            world.vendor.account(7, KEY, &["administrator"]);
+            world.apply(&chat_app("stopped", 7, &world.chat_url(), "")).await;
+            world.until_reason("chatapp", "stopped", "Ready", "Verified").await;
+
+            // The streams stay open and never deliver anything again, not even their end.
+            for kind in [RESETS, "chatapps", "clusterchatapps", "namespaces"] {
+                world.proxy(Leg::Api).freeze_watches(kind);
+            }
+            let frozen = Instant::now();
             world.many_resets(resets.clone()).await;
-            world.until_cleared(COUNT, Duration::from_secs(330)).await;
+            world.patch("chatapp", "stopped", r#"{"suspend":true}"#).await;
+            shared("unseen", "never").await;
+            let label = ["label", "namespace", &world.namespace, "chat=live"];
+            let labelled = world.plane.kubectl(&label).await.unwrap();
+            assert!(labelled.ok, "{}", labelled.stderr);
+            world.until_reason("chatapp", "stopped", "Ready", "Suspended").await;
+            world.until_reason("clusterchatapp", "unseen", "Ready", "Verified").await;
+            world.until_cleared(COUNT + 1, DEADLINE).await;
+            let took = frozen.elapsed();
+            assert!(took < Duration::from_mins(1), "it took {took:?}");
             for (_, group) in &resets {
                 assert_eq!(world.calls(group), 1, "{group}");
             }

@@ -47,21 +47,19 @@ const RESETS: &[(&str, &str, &[&str])] = &[
 /// The same for each reason of an app's `Ready`. kstatus never reports an app as failed: it can recover by
 /// itself.
 const APPS: &[(&str, &str, &[&str])] = &[
-    ("InProgress", "Progressing", &["Pending"]),
+    ("InProgress", "Progressing", &["Pending", "SecretNotFound", "SecretKeyMissing", "Unreachable"]),
     ("InProgress", "Suspended", &["Suspended"]),
     ("Current", "Healthy", &["Verified"]),
     (
         "InProgress",
         "Degraded",
         &[
-            "SecretNotFound",
-            "SecretKeyMissing",
+            "SecretKeyInvalid",
             "CredentialsRejected",
             "AccountUnavailable",
             "WrongRegion",
             "EndpointRejected",
             "EndpointNotAllowed",
-            "Unreachable",
         ],
     ),
 ];
@@ -190,6 +188,7 @@ async fn kstatus_and_argo_cd_agree_with_the_documented_states_of_an_app() {
     let world = World::new().await;
     world.secret("chat", KEY).await;
     world.secret("wrong", &KEY.replace("c0ffee", "facade")).await;
+    world.secret("pasted", "not a key").await;
     world.apply("{ apiVersion: v1, kind: Secret, metadata: { name: empty } }").await;
     let url = world.vendor.url();
     let mut apps = vec![
@@ -200,6 +199,11 @@ async fn kstatus_and_argo_cd_agree_with_the_documented_states_of_an_app() {
             "SecretNotFound",
         ),
         ("no-key", chat_app("no-key", 3, &url, "").replace("name: chat", "name: empty"), "SecretKeyMissing"),
+        (
+            "no-hex",
+            chat_app("no-hex", 10, &url, "").replace("name: chat", "name: pasted"),
+            "SecretKeyInvalid",
+        ),
         ("wrong", chat_app("wrong", 4, &url, "").replace("name: chat", "name: wrong"), "CredentialsRejected"),
         ("unpaid", chat_app("unpaid", 5, &url, ""), "AccountUnavailable"),
         ("elsewhere", chat_app("elsewhere", 6, &url, ""), "WrongRegion"),

@@ -1,6 +1,7 @@
 //! An idle operator sends no requests, and forgets what nobody needs any more.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::json;
 use testbed::control_plane::AuditEvent;
@@ -26,6 +27,7 @@ async fn idle_finished_resets_cost_no_request_but_lease_renewals() {
     operator.wait_for_log("the initial lists are complete", DEADLINE).await;
     world.plane.audit_marker().await.unwrap();
     let known = requests(&world).len();
+    let begun = Instant::now();
     let after = || async {
         world.plane.audit_marker().await.unwrap();
         requests(&world).split_off(known)
@@ -36,13 +38,14 @@ async fn idle_finished_resets_cost_no_request_but_lease_renewals() {
         if renewals >= 4 { Ok(()) } else { Err(renewals) }
     })
     .await;
-    // A watch opened just before the marker may appear after it in the audit log; it stays open for minutes.
+    // A watch opened just before the marker may appear after it in the audit log. Each is reopened every 40 s.
     let (watches, others): (Vec<_>, Vec<_>) = after()
         .await
         .into_iter()
         .filter(|event| event.resource != "leases")
         .partition(|event| event.verb == "watch" && event.stage == "ResponseStarted");
-    assert!(watches.len() <= 2, "{} watches were opened", watches.len());
+    let rounds = 1 + begun.elapsed().as_secs() / 40;
+    assert!(watches.len() as u64 <= 2 * rounds, "{} watches were opened", watches.len());
     let others: Vec<String> =
         others.iter().map(|event| format!("{} {} {}", event.verb, event.resource, event.name)).collect();
     assert_eq!(others, [] as [String; 0], "finished resets must cost no requests");

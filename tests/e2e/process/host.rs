@@ -49,6 +49,6 @@ async fn without_ca_certificates_it_exits_with_one_line_that_says_what_to_instal
         "no CA certificates",
         &output,
         1,
-        &["no CA certificates", "ca-certificates", "SSL_CERT_FILE"],
+        &["no CA certificates", "SSL_CERT_FILE", "/nonexistent/ca.pem", "No such file or directory"],
     );
 }

@@ -33,8 +33,10 @@ async fn the_log_has_one_json_line_per_attempt_and_per_finished_reset() {
     }
     let log = log_of(&operator);
     for line in &log {
-        let complete =
-            line["timestamp"].is_string() && line["level"].is_string() && line["message"].is_string();
+        let complete = line["timestamp"].is_string()
+            && line["level"].is_string()
+            && line["severity"].is_string()
+            && line["message"].is_string();
         assert!(complete, "{line}");
     }
     let lines = |message: &str, reset: &str| -> Vec<&Value> {

@@ -141,8 +141,7 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
 #[ignore = "needs an environment without CA certificates"]
 fn without_certificates() {
     let error = ChatClient::new(&Settings { user_agent: "test".to_owned() }).unwrap_err();
-    assert_eq!(error, ClientError::NoCertificates);
-    assert!(error.to_string().contains("SSL_CERT_FILE"));
+    assert!(error.to_string().contains("SSL_CERT_FILE names /nonexistent/ca.pem, which cannot be read"));
 }
 
 #[test]

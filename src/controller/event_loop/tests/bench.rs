@@ -21,8 +21,9 @@ use crate::controller::secret_reads::SecretReads;
 use crate::controller::task_result::{CallEnded, PermitUse, TaskResult};
 use crate::controller::unrecorded::Unrecorded;
 use crate::controller::watches::WatchEvent;
+use crate::k8s::clock_skew::ClockSkew;
 use crate::k8s::event_writer::EventWriter;
-use crate::k8s::fake_api::FakeApi;
+use crate::k8s::fake_api::{Call, FakeApi};
 use crate::k8s::lease::Leadership;
 use crate::k8s::status_writer::StatusWriter;
 use crate::limits::mono::Mono;
@@ -76,6 +77,7 @@ fn context(client: Client, results: mpsc::UnboundedSender<TaskResult>, metrics: 
         secret_reads: SecretReads::default(),
         unrecorded: Unrecorded::default(),
         clock: Clock::start(),
+        clock_skew: ClockSkew::default(),
         identity: "me".to_owned(),
         stop: CancellationToken::new(),
         results,
@@ -101,6 +103,21 @@ impl Bench {
 
     pub(super) fn identity(&self) -> String {
         self.controller.ctx.identity.clone()
+    }
+
+    /// The next request with this in its path; those before it get no answer.
+    pub(super) async fn next_at(&mut self, path: &str) -> Call {
+        loop {
+            let call = self.api.next().await;
+            if call.path.contains(path) {
+                return call;
+            }
+        }
+    }
+
+    /// Answers of the API server have shown that the clock is wrong.
+    pub(super) fn clock_is_ahead(&self, by: jiff::SignedDuration) {
+        self.controller.ctx.clock_skew.set(by);
     }
 
     pub(super) fn now(&self) -> Mono {

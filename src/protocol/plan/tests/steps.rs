@@ -1,5 +1,7 @@
 //! The step for each state of a reset and of its app.
 
+use jiff::SignedDuration;
+
 use super::*;
 use crate::api::{AppKind, AppReason};
 use crate::chat::{AccountFailure, Class, NetworkError};
@@ -70,6 +72,44 @@ fn of_not_after_and_the_deadline_the_earlier_one_ends_it() {
     }
     assert_eq!(recorded(step(&by_deadline, &works(), at(5))).reason(), Reason::DeadlineExceeded);
     assert_eq!(recorded(step(&by_moment, &works(), at(5))).reason(), Reason::Expired);
+}
+
+/// The reset is created at 0 by the API server's clock, and ours is an hour ahead of it.
+#[test]
+fn a_clock_that_is_ahead_does_not_end_a_reset_in_its_first_minute() {
+    let hour = SignedDuration::from_hours(1);
+    let seen = |length: i64, ahead: SignedDuration, now: u64| {
+        let local = LocalState { clock_ahead: ahead, ..LocalState::default() };
+        let object = reset(ResetSpec { active_deadline_seconds: length, ..spec() });
+        (plan(&object, &works(), &local, at(now)).step, object)
+    };
+    let (first, mut object) = seen(600, hour, 3602);
+    let status = recorded(first);
+    assert_eq!((status.reason(), status.start_time), (Reason::Pending, Some(at(3602).wall)));
+    assert!(message(&status).contains("3600 s ahead"), "{}", message(&status));
+    object.status = Some(status);
+    assert_eq!(step(&object, &works(), at(4201)), Step::Send, "its deadline runs by our clock now");
+    assert_eq!(recorded(step(&object, &works(), at(4202))).reason(), Reason::DeadlineExceeded);
+
+    for (length, ahead, now, why) in [
+        (600, SignedDuration::ZERO, 3602, "our clock is right"),
+        (600, hour, 3660, "a minute old"),
+        (30, hour, 3635, "over by either clock"),
+        (600, -hour, 3602, "two hours old"),
+    ] {
+        let status = recorded(seen(length, ahead, now).0);
+        assert_eq!(status.reason(), Reason::DeadlineExceeded, "{why}");
+        assert_eq!(message(&status).contains("clock"), !ahead.is_zero(), "{}", message(&status));
+    }
+}
+
+#[test]
+fn a_moment_that_is_over_by_a_wrong_clock_is_over_and_the_message_names_the_clock() {
+    let object = reset(ResetSpec { not_after: Some("1970-01-01T00:30:00Z".to_owned()), ..spec() });
+    let local = LocalState { clock_ahead: SignedDuration::from_hours(1), ..LocalState::default() };
+    let end = recorded(plan(&object, &works(), &local, at(3602)).step);
+    assert_eq!(end.reason(), Reason::Expired);
+    assert!(message(&end).contains("3600 s ahead of the API server's"), "{}", message(&end));
 }
 
 /// The object once its first intent is stored.

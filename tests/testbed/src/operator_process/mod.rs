@@ -155,6 +155,15 @@ impl OperatorProcess {
         Ok(self.get("/metrics").await?.1)
     }
 
+    /// The same as OpenMetrics.
+    ///
+    /// # Errors
+    /// When it does not answer within 5 seconds.
+    pub async fn open_metrics(&self) -> Result<String> {
+        let asked = self.http.get(format!("http://{}/metrics", self.address()));
+        Ok(asked.header("accept", "application/openmetrics-text").send().await?.text().await?)
+    }
+
     /// The sum of all series of a metric with at least these labels; `None` if there is none, or no response.
     /// Counters are found with and without the suffix `_total`.
     pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {

@@ -53,7 +53,7 @@ pub(crate) const MATRIX: &[Row] = &[
         (50, 10),
     ),
     row(
-        ["B2-silent", "a watch that is half-open"],
+        ["B2-silent", "half-open watches of all kinds: what they did not show is found within a minute"],
         "faults::missed_events::a_half_open_watch_is_replaced_in_time",
         (5, 1),
     ),
