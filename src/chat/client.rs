@@ -11,6 +11,7 @@
 //! which a byte may have been written is never returned: it ends as [`Answer::NoAnswer`]. reqwest's own retries are
 //! disabled.
 
+mod certificate;
 mod network_error;
 mod retry_after;
 mod trust;
@@ -21,6 +22,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url};
 
+pub use self::certificate::InvalidCertificate;
 pub use self::network_error::NetworkError;
 use self::retry_after::retry_after;
 use super::clean::{MAX_REQUEST_ID_BYTES, MAX_TEXT_BYTES, clean_text};

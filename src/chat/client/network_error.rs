@@ -5,6 +5,7 @@ use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::iter::successors;
 
+use super::certificate::{InvalidCertificate, invalid_certificate};
 use super::trust::no_certificates;
 use super::{Answer, ClientError};
 
@@ -17,11 +18,12 @@ pub enum NetworkError {
     /// Nothing listens on the port, or a firewall rejects the connection.
     #[error("the connection was refused")]
     Refused,
-    /// The certificate is for another host or is not trusted, or the host does not speak TLS.
-    #[error(
-        "no TLS connection could be established: the certificate is not trusted or the host does not speak TLS"
-    )]
+    /// The handshake failed, but not over the certificate: the host does not speak TLS, or no version of it that is safe.
+    #[error("no TLS connection could be established: the host does not speak TLS 1.2 or newer")]
     Tls,
+    /// The host's certificate was rejected.
+    #[error("no TLS connection could be established: {0}")]
+    Certificate(InvalidCertificate),
     /// The connection was not established in time.
     #[error("no connection could be established in time")]
     ConnectTimeout,
@@ -77,6 +79,8 @@ fn while_connecting(error: &reqwest::Error) -> NetworkError {
         NetworkError::Refused
     } else if chain(error).any(|cause| cause.to_string().starts_with("tcp ")) {
         NetworkError::Connect
+    } else if let Some(cause) = chain(error).find_map(|cause| invalid_certificate(cause.downcast_ref()?)) {
+        NetworkError::Certificate(cause)
     } else if has_kind(
         error,
         // rustls reports a rejected handshake as invalid data; the other kinds mean that the peer closed the

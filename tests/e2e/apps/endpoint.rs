@@ -67,10 +67,14 @@ async fn tls_requires_a_trusted_certificate_for_the_right_host() {
         world.reset(name, "@TGS#a", &format!("  appRef: {{ name: {name} }}")).await;
     }
     world.reset_is("trusted", "Cleared").await;
-    for (name, vendor) in [("unknown", &unknown), ("misnamed", &misnamed)] {
+    for (name, vendor, cause) in
+        [("unknown", &unknown, "issuer"), ("misnamed", &misnamed, "for another name")]
+    {
         let app = app_has(&world, name, "Unreachable").await;
         let message = message_of(&app, "Ready");
-        assert!(message.contains("TLS") && message.contains("certificate"), "{name}: {message}");
+        for text in ["TLS", "certificate", cause] {
+            assert!(message.contains(text), "{name}: {message}");
+        }
         reset_says(&world, name, "AppNotReady", "Unreachable").await;
         assert!(vendor.connections() > 0 && vendor.journal().is_empty(), "{name} must not receive a request");
     }
