@@ -9,7 +9,7 @@ use clap::{
 };
 
 use crate::{
-    chat::{AllowedEndpoint, KeyFormat},
+    chat::{AllowedEndpoint, HttpsProxy, InvalidProxy, KeyFormat},
     k8s::{access_review::Secrets, lease::LeaseTiming},
     observability::logging::{self, Format},
 };
@@ -84,6 +84,11 @@ pub struct Run {
     /// for loopback hosts only.
     #[arg(long = "allow-endpoint", value_name = "HOST[:PORT]", value_delimiter = ',', value_parser = endpoint)]
     pub allow_endpoints: Vec<AllowedEndpoint>,
+
+    /// HTTP proxy for the calls to the vendor, by CONNECT; http://HOST:PORT. A user and a password belong into the
+    /// variable. HTTPS_PROXY has no say in these calls, only in those to the API server, as with kubectl.
+    #[arg(long, value_name = "URL", value_parser = proxy)]
+    pub https_proxy: Option<HttpsProxy>,
 
     /// Which Secret entries are accepted as an account's key: 64 hexadecimal digits, as the chat console shows
     /// them, or any text without white space. Calls are signed with it, and the signature goes to the ChatApp's host.
@@ -265,6 +270,15 @@ fn interpret(
         Err(error) => return Err(usage_error(&error, ToOwned::to_owned)),
     };
     let Some((subcommand, given)) = matches.subcommand() else { return Ok(Command::Crd) };
+    let shows_password = given.value_source("https_proxy") == Some(ValueSource::CommandLine)
+        && given.get_one::<HttpsProxy>("https_proxy").is_some_and(HttpsProxy::has_credentials);
+    if shows_password {
+        return Err(UsageError(format!(
+            "--https-proxy must not have a user or a password, since everybody on the machine can read a command line: \
+             put the whole URL into {}",
+            variable_of("https-proxy")
+        )));
+    }
     let mut added = Vec::new();
     let arguments = grammar.find_subcommand(subcommand).into_iter().flat_map(clap::Command::get_arguments);
     for (arg, long) in arguments.filter_map(|arg| Some((arg, arg.get_long()?))) {
@@ -337,7 +351,12 @@ fn usage_error(error: &clap::Error, blame: impl Fn(&str) -> String) -> UsageErro
                 .map(ToString::to_string)
                 .or_else(|| Some(format!("use one of {}", context(ContextKind::ValidValue).filter(|v| !v.is_empty())?)))
                 .unwrap_or_else(|| "a value is required".to_owned());
-            format!("{}: invalid value {value:?}: {}", blame(argument), remedy.replace('\n', " "))
+            let remedy = remedy.replace('\n', " ");
+            if argument == "--https-proxy" && !value.is_empty() {
+                // The value may contain a password.
+                return UsageError(format!("{}: {remedy}", blame(argument)));
+            }
+            format!("{}: invalid value {value:?}: {remedy}", blame(argument))
         }
         _ => error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
     })
@@ -391,6 +410,10 @@ fn endpoint(text: &str) -> Result<AllowedEndpoint, String> {
         return Err("name a host, or omit the flag to allow none".to_owned());
     }
     text.trim().parse::<AllowedEndpoint>().map_err(|error| error.to_string())
+}
+
+fn proxy(text: &str) -> Result<HttpsProxy, InvalidProxy> {
+    text.parse()
 }
 
 fn secret(text: &str) -> Result<String, String> {

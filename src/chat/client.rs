@@ -17,11 +17,12 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, Proxy, Response, StatusCode, Url};
 
 pub use self::fault::NetworkError;
 use super::clean::{MAX_TEXT_BYTES, clean_text};
 use super::endpoint::Endpoint;
+use super::proxy::HttpsProxy;
 use super::usersig::UserSig;
 use super::wire::{self, Command, InvalidReply, Reply};
 use crate::api::GroupId;
@@ -52,6 +53,8 @@ const TRANSMIT_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Settings {
     /// The `User-Agent` header, for example `groupattr-operator/0.1.0`.
     pub user_agent: String,
+    /// The proxy for calls over https. A test endpoint, `http://` on a loopback host, is always called directly.
+    pub https_proxy: Option<HttpsProxy>,
 }
 
 /// Why the client could not be built.
@@ -71,6 +74,7 @@ pub enum ClientError {
 #[derive(Debug, Clone)]
 pub struct ChatClient {
     http: Client,
+    has_proxy: bool,
 }
 
 /// One call.
@@ -119,7 +123,8 @@ impl ChatClient {
             .http1_only()
             .http1_max_headers(64)
             .tls_version_min(reqwest::tls::Version::TLS_1_2)
-            // A redirect target, a Referer header and a proxy would each disclose the signature.
+            // A redirect target, a Referer header and a proxy that the environment names would each disclose the
+            // signature.
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .no_proxy()
@@ -134,8 +139,13 @@ impl ChatClient {
             .tcp_nodelay(true);
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
         let builder = builder.tcp_user_timeout(TRANSMIT_TIMEOUT);
+        let builder = match &settings.https_proxy {
+            // For https only, which a proxy carries by CONNECT: it sees the host, and no byte of the call.
+            Some(proxy) => builder.proxy(Proxy::https(proxy.expose()).map_err(|error| fault::setup(&error))?),
+            None => builder,
+        };
         match builder.build() {
-            Ok(http) => Ok(Self { http }),
+            Ok(http) => Ok(Self { http, has_proxy: settings.https_proxy.is_some() }),
             Err(error) => Err(fault::setup(&error)),
         }
     }
@@ -148,6 +158,26 @@ impl ChatClient {
     /// Reads the group's attributes (`get_group_attr`); the reply says how many there are.
     pub async fn read(&self, call: Call<'_>) -> Answer {
         self.call(Command::Read, call).await
+    }
+
+    /// Connects to an endpoint and gets any answer from it, by a request that carries nothing: for `check`.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError`] says what is in the way.
+    pub async fn reach(&self, endpoint: &Endpoint, timeout: Duration) -> Result<(), NetworkError> {
+        match tokio::time::timeout(timeout, self.http.head(endpoint.to_string()).send()).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => match fault::answer(&error, self.uses_proxy(endpoint)) {
+                Answer::NotSent(fault) | Answer::NoAnswer(fault) => Err(fault),
+                _ => Ok(()),
+            },
+            Err(_) => Err(NetworkError::Timeout),
+        }
+    }
+
+    fn uses_proxy(&self, endpoint: &Endpoint) -> bool {
+        self.has_proxy && endpoint.is_https()
     }
 
     async fn call(&self, command: Command, call: Call<'_>) -> Answer {
@@ -170,7 +200,7 @@ impl ChatClient {
                 Err(unreadable) => Answer::Unreadable(unreadable),
             },
             Ok(response) => Answer::HttpStatus(response.status().as_u16()),
-            Err(error) => fault::answer(&error),
+            Err(error) => fault::answer(&error, self.uses_proxy(call.endpoint)),
         }
     }
 }

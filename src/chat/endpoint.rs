@@ -97,6 +97,12 @@ impl Endpoint {
         format!("{}:{}", self.host, self.port)
     }
 
+    /// Whether calls to it use TLS. Only a test endpoint on a loopback host may do without.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.scheme == Scheme::Https
+    }
+
     /// Lower-case DNS name, IPv4 address, or IPv6 address in brackets.
     #[must_use]
     pub fn host(&self) -> &str {
