@@ -9,9 +9,10 @@ use clap::{
 };
 
 use crate::{
-    chat::{AllowedEndpoint, HttpsProxy, InvalidProxy, KeyFormat},
+    chat::{AllowedEndpoint, KeyFormat},
     k8s::{access_review::Secrets, lease::LeaseTiming},
     observability::logging::{self, Format},
+    proxy::{InvalidProxy, ProxyUrl},
 };
 
 /// The file in which Kubernetes gives a pod its own namespace.
@@ -88,7 +89,7 @@ pub struct Run {
     /// HTTP proxy for the calls to the vendor, by CONNECT; http://HOST:PORT. A user and a password belong into the
     /// variable. HTTPS_PROXY has no say in these calls, only in those to the API server, as with kubectl.
     #[arg(long, value_name = "URL", value_parser = proxy)]
-    pub https_proxy: Option<HttpsProxy>,
+    pub https_proxy: Option<ProxyUrl>,
 
     /// Which Secret entries are accepted as an account's key: 64 hexadecimal digits, as the chat console shows
     /// them, or any text without white space. Calls are signed with it, and the signature goes to the ChatApp's host.
@@ -270,9 +271,8 @@ fn interpret(
         Err(error) => return Err(usage_error(&error, ToOwned::to_owned)),
     };
     let Some((subcommand, given)) = matches.subcommand() else { return Ok(Command::Crd) };
-    let shows_password = given.value_source("https_proxy") == Some(ValueSource::CommandLine)
-        && given.get_one::<HttpsProxy>("https_proxy").is_some_and(HttpsProxy::has_credentials);
-    if shows_password {
+    let given_proxy = given.try_get_one::<ProxyUrl>("https_proxy").ok().flatten();
+    if given_proxy.is_some_and(ProxyUrl::has_credentials) {
         return Err(UsageError(format!(
             "--https-proxy must not have a user or a password, since everybody on the machine can read a command line: \
              put the whole URL into {}",
@@ -412,7 +412,7 @@ fn endpoint(text: &str) -> Result<AllowedEndpoint, String> {
     text.trim().parse::<AllowedEndpoint>().map_err(|error| error.to_string())
 }
 
-fn proxy(text: &str) -> Result<HttpsProxy, InvalidProxy> {
+fn proxy(text: &str) -> Result<ProxyUrl, InvalidProxy> {
     text.parse()
 }
 

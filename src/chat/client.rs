@@ -13,7 +13,7 @@
 
 mod fault;
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
@@ -22,10 +22,10 @@ use reqwest::{Client, Proxy, Response, StatusCode, Url};
 pub use self::fault::NetworkError;
 use super::clean::{MAX_TEXT_BYTES, clean_text};
 use super::endpoint::Endpoint;
-use super::proxy::HttpsProxy;
 use super::usersig::UserSig;
 use super::wire::{self, Command, InvalidReply, Reply};
 use crate::api::GroupId;
+use crate::proxy::ProxyUrl;
 
 /// The longest response body that is read, in bytes. The longest documented answer, a read of a full group, is below
 /// 20,000.
@@ -54,7 +54,7 @@ pub struct Settings {
     /// The `User-Agent` header, for example `groupattr-operator/0.1.0`.
     pub user_agent: String,
     /// The proxy for calls over https. A test endpoint, `http://` on a loopback host, is always called directly.
-    pub https_proxy: Option<HttpsProxy>,
+    pub https_proxy: Option<ProxyUrl>,
 }
 
 /// Why the client could not be built.
@@ -71,10 +71,16 @@ pub enum ClientError {
 }
 
 /// The vendor's client. One per process; clones share the connection pool.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ChatClient {
     http: Client,
     has_proxy: bool,
+}
+
+impl fmt::Debug for ChatClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChatClient").field("has_proxy", &self.has_proxy).finish_non_exhaustive()
+    }
 }
 
 /// One call.

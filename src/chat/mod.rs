@@ -10,7 +10,6 @@
 //! | what an error code means and what to do about it | [`codes`] |
 //! | what is sent and how an answer is parsed | [`wire`] |
 //! | which of the vendor's text may be shown | [`clean`] |
-//! | the proxy that calls may go through | [`proxy`] |
 //! | the network: one call, one answer | [`client`] |
 //!
 //! Everything but [`client`] is pure: no I/O, no clock. No type here prints a key, a signature or a signed
@@ -25,7 +24,6 @@ pub mod clean;
 pub mod client;
 pub mod codes;
 pub mod endpoint;
-pub mod proxy;
 pub mod region;
 pub mod secret_key;
 pub mod usersig;
@@ -36,7 +34,6 @@ pub use clean::{MAX_TEXT_BYTES, clean_text};
 pub use client::{Answer, Call, ChatClient, ClientError, NetworkError, Settings};
 pub use codes::{AccountFailure, Class, Code};
 pub use endpoint::{AllowedEndpoint, Endpoint, InvalidEndpoint};
-pub use proxy::{HttpsProxy, InvalidProxy};
 pub use secret_key::{InvalidKey, KeyFormat, SecretKey};
 pub use usersig::UserSig;
 pub use wire::{Command, InvalidReply, Reply};

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::text::{files, root};
 
 /// As `src/lib.rs` lists them.
-const LAYERS: [&str; 12] = [
+const LAYERS: [&str; 13] = [
     "text",
+    "proxy",
     "api",
     "chat",
     "limits",

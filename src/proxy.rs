@@ -1,14 +1,17 @@
-//! The proxy that calls to the vendor go through, if `--https-proxy` names one.
+//! The URL of a proxy: that of `--https-proxy`, or the one that kubeconfig or environment name for the API server.
 
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 /// The URL of an HTTP proxy, perhaps with a user and a password. It prints as `scheme://host:port`, without them.
 #[derive(Clone)]
-pub struct HttpsProxy {
+pub struct ProxyUrl {
     url: SecretString,
     shown: String,
     has_credentials: bool,
@@ -37,7 +40,7 @@ pub enum InvalidProxy {
     Path,
 }
 
-impl HttpsProxy {
+impl ProxyUrl {
     /// Whether the URL has a user or a password.
     #[must_use]
     pub fn has_credentials(&self) -> bool {
@@ -45,12 +48,21 @@ impl HttpsProxy {
     }
 
     /// The whole URL, with user and password: for the HTTP client only.
-    pub(super) fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         self.url.expose_secret()
+    }
+
+    /// The value of the header `Proxy-Authorization`, if the URL has a user or a password.
+    pub(crate) fn basic_auth(&self) -> Option<SecretString> {
+        let url = Url::parse(self.expose()).ok().filter(|_| self.has_credentials)?;
+        let mut pair: Vec<u8> = percent_decode_str(url.username()).collect();
+        pair.push(b':');
+        pair.extend(percent_decode_str(url.password().unwrap_or_default()));
+        Some(SecretString::from(format!("Basic {}", STANDARD.encode(pair))))
     }
 }
 
-impl FromStr for HttpsProxy {
+impl FromStr for ProxyUrl {
     type Err = InvalidProxy;
 
     fn from_str(text: &str) -> Result<Self, InvalidProxy> {
@@ -85,15 +97,15 @@ impl FromStr for HttpsProxy {
     }
 }
 
-impl fmt::Display for HttpsProxy {
+impl fmt::Display for ProxyUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
     }
 }
 
-impl fmt::Debug for HttpsProxy {
+impl fmt::Debug for ProxyUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HttpsProxy({})", self.shown)
+        write!(f, "ProxyUrl({})", self.shown)
     }
 }
 
@@ -113,7 +125,7 @@ mod tests {
             ("http://ann@proxy:3128", "http://proxy:3128", true),
             ("http://:pass@proxy:3128", "http://proxy:3128", true),
         ] {
-            let proxy: HttpsProxy = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+            let proxy: ProxyUrl = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(
                 (proxy.to_string().as_str(), proxy.has_credentials()),
                 (shown, has_credentials),
@@ -122,6 +134,18 @@ mod tests {
             let debug = format!("{proxy:?} {proxy:#?}");
             assert!(!debug.contains("ann") && !debug.contains("ss@"), "{debug}");
         }
+    }
+
+    #[test]
+    fn user_and_password_are_decoded_for_the_header() {
+        let header = |url: &str| {
+            let proxy: ProxyUrl = url.parse().unwrap();
+            proxy.basic_auth().map(|header| header.expose_secret().to_owned())
+        };
+        assert_eq!(header("http://proxy:3128"), None);
+        let expected = format!("Basic {}", STANDARD.encode("ann:p@ss:word"));
+        assert_eq!(header("http://ann:p%40ss%3Aword@proxy:3128"), Some(expected));
+        assert_eq!(header("http://ann@proxy"), Some(format!("Basic {}", STANDARD.encode("ann:"))));
     }
 
     #[test]
@@ -147,7 +171,7 @@ mod tests {
             ("http://proxy:3128?s3cret", InvalidProxy::Path),
             ("http://proxy:3128/#s3cret", InvalidProxy::Path),
         ] {
-            let error = text.parse::<HttpsProxy>().expect_err(text);
+            let error = text.parse::<ProxyUrl>().expect_err(text);
             assert_eq!(error, expected, "{text}");
             assert!(!error.to_string().contains("s3"), "{error}");
         }
