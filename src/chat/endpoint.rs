@@ -129,6 +129,12 @@ impl fmt::Display for Endpoint {
 }
 
 impl AllowedEndpoint {
+    /// The endpoint itself, over https unless the flag says otherwise.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        Endpoint { scheme: self.scheme.unwrap_or(Scheme::Https), host: self.host.clone(), port: self.port }
+    }
+
     /// Whether `endpoint` may be called. The scheme must match only if the flag names one.
     #[must_use]
     pub fn admits(&self, endpoint: &Endpoint) -> bool {

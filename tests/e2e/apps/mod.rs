@@ -8,6 +8,7 @@
 //! | does the stop switch stop it? | `suspend` |
 //! | what comes before the first call? | `proof` |
 //! | what does a call look like, and what does it cost? | `wire` |
+//! | what if the way to the vendor is a proxy? | `proxied` |
 //! | when does the circuit open, and who is asked meanwhile? | `circuit` |
 //! | what is worth an event? | `events` |
 
@@ -17,6 +18,7 @@ mod circuit;
 mod endpoint;
 mod events;
 mod proof;
+mod proxied;
 mod refusals;
 mod secrets;
 mod suspend;

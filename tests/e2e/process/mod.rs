@@ -9,6 +9,7 @@
 //! | what stands in its log? | `log` |
 //! | what if the cluster is not as it should be? | `cluster` |
 //! | what does it ask of its machine? | `host` |
+//! | through which proxy does it reach the API server, and what does a check say of proxies? | `proxies` |
 
 #![allow(clippy::cast_precision_loss, clippy::float_cmp)] // The numbers here are whole and small.
 
@@ -17,6 +18,7 @@ mod command_line;
 mod host;
 mod log;
 mod pages;
+mod proxies;
 mod strangers;
 
 use std::process::Stdio;

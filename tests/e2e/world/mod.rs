@@ -52,6 +52,8 @@ pub(crate) use self::ways::Leg;
 
 /// The account's key in every test, and a canary: it must never show up anywhere.
 pub(crate) const KEY: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
+/// What a forward proxy asks for, and another canary.
+pub(crate) const PROXY_PASSWORD: &str = "canary_in_the_way*0123456789";
 /// The account in every test.
 pub(crate) const APP_ID: u64 = 1_400_000_000;
 /// The group that is read to see whether an account works; it does not exist.

@@ -9,6 +9,7 @@
 //! | What did the vendor receive, and how do I make it misbehave? | [`vendor`] |
 //! | How do I run Helm, both of them? | [`helm`] |
 //! | How do I break the way to either, at exactly this moment? | [`proxy`] |
+//! | How do I put a forward proxy between the operator and the world? | [`forward_proxy`] |
 //! | How often does this test run, and how do I repeat a run? | [`runs`](mod@runs) |
 //! | Which versions of an object were there, as somebody else sees it? | [`sightings`] |
 //! | What would Helm and Flux think of this object? | [`kstatus`] |
@@ -22,6 +23,7 @@
 pub mod certificates;
 mod children;
 pub mod control_plane;
+pub mod forward_proxy;
 pub mod gitops;
 pub mod helm;
 pub mod kstatus;
@@ -37,6 +39,7 @@ pub mod until;
 pub mod vendor;
 
 pub use control_plane::{ControlPlane, Options};
+pub use forward_proxy::ForwardProxy;
 pub use gitops::GitOps;
 pub use helm::Helm;
 pub use operator_process::{Launch, OperatorProcess, metric_in};
