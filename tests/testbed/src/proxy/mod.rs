@@ -38,6 +38,7 @@ use hyper::body::Bytes;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio_rustls::TlsConnector;
 
 pub use rustix::process::Signal;
 
