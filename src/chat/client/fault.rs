@@ -27,7 +27,9 @@ pub enum NetworkError {
     #[error("no connection could be established")]
     Connect,
     /// No connection to the proxy, or no TLS with it.
-    #[error("the proxy of --https-proxy cannot be reached")]
+    #[error(
+        "the proxy of --https-proxy cannot be reached: check its URL, DNS, and network policies for its port"
+    )]
     ProxyUnreachable,
     /// The proxy answered CONNECT with 407.
     #[error(
@@ -67,6 +69,28 @@ pub enum NetworkError {
 }
 
 impl NetworkError {
+    /// Whether the proxy of `--https-proxy` is in the way, and not the host.
+    #[must_use]
+    pub fn is_of_proxy(self) -> bool {
+        match self {
+            Self::ProxyUnreachable
+            | Self::ProxyCredentials
+            | Self::ProxyRefused
+            | Self::ProxyTimeout
+            | Self::ProxyTls => true,
+            Self::Dns
+            | Self::Refused
+            | Self::Tls
+            | Self::ConnectTimeout
+            | Self::Connect
+            | Self::BadAddress
+            | Self::Timeout
+            | Self::Reset
+            | Self::Closed
+            | Self::Garbled => false,
+        }
+    }
+
     /// The label value for metrics.
     #[must_use]
     pub fn label(self) -> &'static str {

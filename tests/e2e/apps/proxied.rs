@@ -120,7 +120,7 @@ async fn an_app_says_that_the_proxy_refuses_and_recovers() {
     let _operator = world.start(launch_through(&world, &proxy.url(), vendors_ca(&world)));
     world.app("").await;
     let app = app_has(&world, "default", "Unreachable").await;
-    assert_says(&app, &["the proxy of --https-proxy refused", "CONNECT"]);
+    assert_says(&app, &["proxy of --https-proxy refused", "CONNECT"]);
     assert_eq!(world.vendor.connections(), 0);
     proxy.refuse(None);
     world.app_is("Verified").await;

@@ -19,7 +19,8 @@ async fn the_url_is_a_flag_and_the_secret_a_variable_of_all_pods() {
         assert!(!none.contains("https-proxy") && !none.contains("HTTPS_PROXY"), "{helm:?}");
 
         let open = objects(helm, &["--set", URL]).await;
-        let closed = objects(helm, &["--set", URL, "--set=proxy.existingSecret=proxy,extraEnv[0].name=TZ"]).await;
+        let closed =
+            objects(helm, &["--set", URL, "--set=proxy.existingSecret=proxy,extraEnv[0].name=TZ"]).await;
         for which in ["operator", "check", "drain"] {
             let of = |objects: &[Value]| match which {
                 "operator" => container(&the("Deployment", objects)).clone(),
@@ -65,7 +66,8 @@ async fn what_is_no_proxy_and_a_password_among_the_values_are_refused() {
         ("proxy.password=s3cret", "/proxy"),
     ] {
         for helm in Helm::BOTH {
-            let said = helm.offline(&["template", "x", CHART, NAMED, "--set", values]).await.unwrap().unwrap_err();
+            let said =
+                helm.offline(&["template", "x", CHART, NAMED, "--set", values]).await.unwrap().unwrap_err();
             assert!(said.contains(text), "{helm:?} {values}: {said}");
         }
     }

@@ -42,6 +42,7 @@ async fn a_proxy_that_refuses_to_connect_is_named_and_nothing_was_sent() {
         let (ended, asked) = connect_answered(answer).await;
         assert_eq!(ended, Answer::NotSent(expected), "{answer}");
         assert!(expected.to_string().contains("--https-proxy") && expected.label().starts_with("proxy_"));
+        assert!(expected.is_of_proxy());
         assert_eq!(asked[0], "CONNECT chat.example.com:443 HTTP/1.1", "{asked:?}");
         assert!(
             asked.iter().any(|line| line.to_lowercase().starts_with("proxy-authorization: basic ")),
