@@ -59,5 +59,11 @@ fn http_error(error: impl Into<http::Error>) -> kube::Error {
 
 fn cause(error: &(dyn Error + 'static)) -> String {
     let last = successors(Some(error), |&error| error.source()).last();
-    one_line(&last.map(ToString::to_string).unwrap_or_default(), 200)
+    match last.map(ToString::to_string).unwrap_or_default().as_str() {
+        "tunnel error: proxy authorization required" => {
+            "the user and password are not accepted (407)".to_owned()
+        }
+        "tunnel error: unsuccessful" => "CONNECT was refused".to_owned(),
+        other => one_line(other, 200),
+    }
 }

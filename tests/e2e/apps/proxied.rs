@@ -1,5 +1,6 @@
 //! The way to the vendor through the proxy of `--https-proxy`.
 
+use std::fs;
 use std::path::Path;
 
 use testbed::forward_proxy::Asked;
@@ -34,7 +35,7 @@ fn vendors_ca(world: &World) -> &Path {
 /// The URL with this user and password, percent-encoded.
 fn with_user(proxy: &ForwardProxy, password: &str) -> String {
     let password = password.replace('_', "%5F").replace('*', "%2A");
-    format!("http://ann:{password}@{}", proxy.address())
+    proxy.url().replace("://", &format!("://ann:{password}@"))
 }
 
 fn assert_only_connects(proxy: &ForwardProxy, world: &World, credentials: Option<&str>) {
@@ -79,6 +80,23 @@ async fn a_proxy_gets_its_password_and_nobody_else_does() {
     assert_only_connects(&proxy, &world, Some(&format!("ann:{PROXY_PASSWORD}")));
     // That the password is nowhere to be found, the world checks; where the log names the proxy, it could be.
     operator.wait_for_log(&proxy.url(), SOON).await;
+}
+
+#[tokio::test]
+async fn the_way_to_the_proxy_can_be_tls_too() {
+    let world = tls_world().await;
+    let proxy = ForwardProxy::start_tls_for("ann", PROXY_PASSWORD).unwrap();
+    let both =
+        [vendors_ca(&world), proxy.ca_pem().unwrap()].map(|ca| fs::read_to_string(ca).unwrap()).concat();
+    let bundle = vendors_ca(&world).with_file_name("both.pem");
+    fs::write(&bundle, both).unwrap();
+    let url = with_user(&proxy, PROXY_PASSWORD);
+    assert!(url.starts_with("https://"));
+    let _operator = world.start(launch_through(&world, &url, &bundle));
+    world.app("").await;
+    world.reset("a", "@TGS#a", "").await;
+    world.reset_is("a", "Cleared").await;
+    assert_only_connects(&proxy, &world, Some(&format!("ann:{PROXY_PASSWORD}")));
 }
 
 #[tokio::test]

@@ -23,8 +23,8 @@ async fn the_url_is_a_flag_and_the_secret_a_variable_of_all_pods() {
             objects(helm, &["--set", URL, "--set=proxy.existingSecret=proxy,extraEnv[0].name=TZ"]).await;
         for which in ["operator", "check", "drain"] {
             let of = |objects: &[Value]| match which {
-                "operator" => container(&the("Deployment", objects)).clone(),
-                job_name => container(&job(job_name, objects)).clone(),
+                "operator" => container(the("Deployment", objects)).clone(),
+                job_name => container(job(job_name, objects)).clone(),
             };
             let args = |container: &Value| container["args"].to_string();
             assert!(args(&of(&open)).contains(flag) && of(&open)["env"].is_null(), "{helm:?} {which}");

@@ -92,9 +92,7 @@ async fn a_proxy_that_cannot_be_used_or_refuses_is_named_with_what_to_do() {
     let wrong = with_proxy_url(&kubeconfig, &with_user(&proxy, "wrong"));
     let checked = check(&world, &[], &[("KUBECONFIG", &wrong)]).await;
     assert_eq!(checked.code, Some(1));
-    for text in
-        ["authorization required", &proxy.url(), "proxy-url in the kubeconfig", "correct or remove it"]
-    {
+    for text in ["not accepted (407)", &proxy.url(), "proxy-url in the kubeconfig", "correct or remove it"] {
         assert!(checked.stdout.contains(text), "{text:?} is missing in {}", checked.stdout);
     }
     assert!(!checked.stdout.contains("wrong@"), "{}", checked.stdout);

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional},
     net::TcpStream,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, rustls::pki_types::ServerName};
@@ -39,12 +39,33 @@ pub struct Asked {
 pub struct ForwardProxy {
     shared: Arc<Shared>,
     server: Server,
-    ca: Option<(PathBuf, TempDir)>,
+    own: Option<OwnAuthority>,
 }
 
+/// An authority of its own, and its certificate for `127.0.0.1`.
+struct OwnAuthority {
+    acceptor: TlsAcceptor,
+    ca: PathBuf,
+    _folder: TempDir,
+}
+
+impl OwnAuthority {
+    fn new() -> Result<Self> {
+        let authority = Authority::new("testbed forward proxy")?;
+        let folder = scratch::folder("forward-proxy-")?;
+        let ca = folder.path().join("ca.pem");
+        fs::write(&ca, authority.pem())?;
+        Ok(Self { acceptor: acceptor(&authority.server(&["127.0.0.1"])?)?, ca, _folder: folder })
+    }
+}
+
+#[derive(Default)]
 struct Shared {
     /// `user:password`
     admits: Option<String>,
+    /// On the way from the client to the proxy.
+    speaks_tls: Option<TlsAcceptor>,
+    /// On the way from the client to the target.
     opens_tls: Option<(TlsAcceptor, TlsConnector)>,
     state: Mutex<State>,
 }
@@ -62,7 +83,7 @@ impl ForwardProxy {
     /// # Errors
     /// When no port can be opened.
     pub fn start() -> Result<Self> {
-        Self::listening(None, None, None)
+        Self::listening(Shared::default(), None)
     }
 
     /// For this user only; others get 407.
@@ -70,7 +91,20 @@ impl ForwardProxy {
     /// # Errors
     /// When no port can be opened.
     pub fn start_for(user: &str, password: &str) -> Result<Self> {
-        Self::listening(Some(format!("{user}:{password}")), None, None)
+        Self::listening(Shared { admits: Some(format!("{user}:{password}")), ..Shared::default() }, None)
+    }
+
+    /// For this user only, and spoken to by TLS: its URL begins with `https://`.
+    ///
+    /// # Errors
+    /// When no port can be opened.
+    pub fn start_tls_for(user: &str, password: &str) -> Result<Self> {
+        let own = OwnAuthority::new()?;
+        let tls = Some(own.acceptor.clone());
+        Self::listening(
+            Shared { admits: Some(format!("{user}:{password}")), speaks_tls: tls, ..Shared::default() },
+            Some(own),
+        )
     }
 
     /// Opens TLS: it answers as `127.0.0.1` by a certificate of its own authority, and trusts the authority of the target.
@@ -78,30 +112,28 @@ impl ForwardProxy {
     /// # Errors
     /// When no port can be opened or an authority cannot be read.
     pub fn start_opening_tls(ca_of_target: &Path) -> Result<Self> {
-        let authority = Authority::new("testbed forward proxy")?;
-        let folder = scratch::folder("forward-proxy-")?;
-        let ca = folder.path().join("ca.pem");
-        fs::write(&ca, authority.pem())?;
-        let both =
-            (acceptor(&authority.server(&["127.0.0.1"])?)?, connector(&fs::read_to_string(ca_of_target)?)?);
-        Self::listening(None, Some(both), Some((ca, folder)))
+        let own = OwnAuthority::new()?;
+        let both = (own.acceptor.clone(), connector(&fs::read_to_string(ca_of_target)?)?);
+        Self::listening(Shared { opens_tls: Some(both), ..Shared::default() }, Some(own))
     }
 
-    fn listening(
-        admits: Option<String>,
-        opens_tls: Option<(TlsAcceptor, TlsConnector)>,
-        ca: Option<(PathBuf, TempDir)>,
-    ) -> Result<Self> {
-        let shared = Arc::new(Shared { admits, opens_tls, state: Mutex::default() });
+    fn listening(shared: Shared, own: Option<OwnAuthority>) -> Result<Self> {
+        let shared = Arc::new(shared);
         let seen = Arc::clone(&shared);
         let server = Server::start("forward proxy", move |stream, _| {
             let shared = Arc::clone(&seen);
             async move {
                 // Whatever ends it is the test's doing, or the client's.
-                let _ = shared.converse(stream).await;
+                let _ = match &shared.speaks_tls {
+                    None => shared.converse(stream).await,
+                    Some(tls) => match tls.accept(stream).await {
+                        Ok(stream) => shared.converse(stream).await,
+                        Err(error) => Err(error.into()),
+                    },
+                };
             }
         })?;
-        Ok(Self { shared, server, ca })
+        Ok(Self { shared, server, own })
     }
 
     /// `127.0.0.1:…`
@@ -113,13 +145,14 @@ impl ForwardProxy {
     /// Its URL without credentials.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.server.address)
+        let scheme = if self.shared.speaks_tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.server.address)
     }
 
-    /// The authority to trust if it opens TLS, for `SSL_CERT_FILE`.
+    /// The authority to trust if it speaks or opens TLS, for `SSL_CERT_FILE`.
     #[must_use]
     pub fn ca_pem(&self) -> Option<&Path> {
-        self.ca.as_ref().map(|(ca, _)| ca.as_path())
+        self.own.as_ref().map(|own| own.ca.as_path())
     }
 
     /// From now on it answers this status to everybody; `None`: it works again.
@@ -145,7 +178,7 @@ impl Shared {
         self.state.lock().expect("no panic while holding this lock")
     }
 
-    async fn converse(&self, mut stream: TcpStream) -> Result<()> {
+    async fn converse(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<()> {
         // The client sends nothing more before it has an answer.
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
