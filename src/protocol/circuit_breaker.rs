@@ -257,8 +257,13 @@ impl CircuitBreaker {
     }
 
     fn mark_unreachable(&mut self, result: &CallResult, now: Mono) -> CircuitChange {
+        let remedy = match result.delivery {
+            // Its own text says what to do.
+            Delivery::NotSent(NotSentCause::Network(fault)) if fault.is_of_proxy() => "",
+            _ => " Check the region or endpoint, DNS, and network policies for port 443.",
+        };
         let message = format!(
-            "No usable answer from the vendor. {} Check the region or endpoint, DNS, and network policies for port 443.",
+            "No usable answer from the vendor. {}{remedy}",
             messages::capital(&messages::result(result))
         );
         let failure = AppFailure { reason: AppReason::Unreachable, code: result.code, message };

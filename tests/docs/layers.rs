@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::text::{files, root};
 
 /// In the order of the table in `src/lib.rs`.
-const LAYERS: [&str; 12] = [
+const LAYERS: [&str; 13] = [
     "text",
+    "proxy",
     "api",
     "chat",
     "limits",
