@@ -11,10 +11,11 @@ use crate::{
     chat::{AllowedEndpoint, KeyFormat},
     k8s::{access_review::Secrets, lease::LeaseTiming},
     observability::logging::{self, Format},
+    proxy::ProxyUrl,
 };
 
 pub use self::parse::parse;
-use self::values::{address, endpoint, namespace, object_name, seconds, secret, watched_namespace};
+use self::values::{address, endpoint, namespace, object_name, proxy, seconds, secret, watched_namespace};
 
 /// A parsed command line.
 #[derive(Debug)]
@@ -83,6 +84,11 @@ pub struct Run {
     /// for loopback hosts only.
     #[arg(long = "allow-endpoint", value_name = "HOST[:PORT]", value_delimiter = ',', value_parser = endpoint)]
     pub allow_endpoints: Vec<AllowedEndpoint>,
+
+    /// HTTP proxy for the calls to the vendor, by CONNECT; http://HOST:PORT. A user and a password belong into the
+    /// variable. HTTPS_PROXY has no say in these calls, only in those to the API server, as with kubectl.
+    #[arg(long, value_name = "URL", value_parser = proxy)]
+    pub https_proxy: Option<ProxyUrl>,
 
     /// Which Secret entries are accepted as an account's key: 64 hexadecimal digits, as the chat console shows
     /// them, or any text without white space. Calls are signed with it, and the signature goes to the ChatApp's host.

@@ -10,6 +10,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`text`] | makes untrusted text safe to show: one line, bounded length |
+//! | [`proxy`] | the URL of a proxy; prints without its password |
 //! | [`api`] | the custom resources, their conditions and reasons, and the CRD schemas |
 //! | [`chat`] | the vendor: wire format, `UserSig`, error codes, HTTP client |
 //! | [`limits`] | pure: permits, rate limits, in-flight window, fair queues, watch lag |
@@ -60,5 +61,6 @@ mod k8s;
 pub mod limits;
 pub mod observability;
 pub mod protocol;
+pub mod proxy;
 pub mod run;
 pub mod text;

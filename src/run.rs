@@ -28,6 +28,8 @@ use crate::k8s::status_writer::StatusWriter;
 use crate::observability::health_server::{self, BindError, Health, Limits, Pages};
 use crate::observability::metrics::Metrics;
 
+/// How the operator names itself to the vendor.
+pub(crate) const USER_AGENT: &str = concat!("groupattr-operator/", env!("CARGO_PKG_VERSION"));
 /// Watch events buffered for the event loop; when the buffer is full, the watches wait.
 const WATCH_EVENT_BUFFER: usize = 1024;
 /// When nothing is waiting for the process to exit, for example after it lost its lease: how long, in addition to the
@@ -77,8 +79,12 @@ pub enum Exit {
 pub async fn run(settings: Run, shutdown: CancellationToken) -> Result<Exit, StartError> {
     let clients = connect().await?;
     let chat = ChatClient::new(&Settings {
-        user_agent: concat!("groupattr-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
+        user_agent: USER_AGENT.to_owned(),
+        https_proxy: settings.https_proxy.clone(),
     })?;
+    if let Some(proxy) = &settings.https_proxy {
+        tracing::info!(%proxy, "calls to the vendor go through a proxy");
+    }
     let (metrics, registry) = Metrics::new();
     let health = Arc::new(Health::new());
     let listener = health_server::bind(settings.listen)?;

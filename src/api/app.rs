@@ -145,6 +145,20 @@ pub enum Region {
     Mumbai,
 }
 
+impl Region {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::China,
+        Self::Singapore,
+        Self::Seoul,
+        Self::Tokyo,
+        Self::Frankfurt,
+        Self::SiliconValley,
+        Self::Jakarta,
+        Self::Mumbai,
+    ];
+}
+
 /// Where the account's key is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

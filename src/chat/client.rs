@@ -16,11 +16,12 @@ mod network_error;
 mod retry_after;
 mod trust;
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, Proxy, Response, StatusCode, Url};
 
 pub use self::certificate::InvalidCertificate;
 pub use self::network_error::NetworkError;
@@ -30,6 +31,7 @@ use super::endpoint::Endpoint;
 use super::usersig::UserSig;
 use super::wire::{self, Command, InvalidReply, Reply};
 use crate::api::GroupId;
+use crate::proxy::ProxyUrl;
 
 /// The longest response body that is read, in bytes. The longest documented answer, a read of a full group, is below
 /// 20,000.
@@ -57,6 +59,8 @@ const TRANSMIT_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Settings {
     /// The `User-Agent` header, for example `groupattr-operator/0.1.0`.
     pub user_agent: String,
+    /// The proxy for calls over https. A test endpoint, `http://` on a loopback host, is always called directly.
+    pub https_proxy: Option<ProxyUrl>,
 }
 
 /// Why the client could not be built.
@@ -86,9 +90,16 @@ pub enum ClientError {
 }
 
 /// The vendor's client. One per process; clones share the connection pool.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ChatClient {
     http: Client,
+    has_proxy: bool,
+}
+
+impl fmt::Debug for ChatClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChatClient").field("has_proxy", &self.has_proxy).finish_non_exhaustive()
+    }
 }
 
 /// One call.
@@ -142,7 +153,8 @@ impl ChatClient {
             .http1_only()
             .http1_max_headers(64)
             .tls_version_min(reqwest::tls::Version::TLS_1_2)
-            // A redirect target, a Referer header and a proxy would each disclose the signature.
+            // A redirect target, a Referer header and a proxy that the environment names would each disclose the
+            // signature.
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .no_proxy()
@@ -157,8 +169,15 @@ impl ChatClient {
             .tcp_nodelay(true);
         #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
         let builder = builder.tcp_user_timeout(TRANSMIT_TIMEOUT);
+        let builder = match &settings.https_proxy {
+            // For https only, which a proxy carries by CONNECT: it sees the host, and no byte of the call.
+            Some(proxy) => {
+                builder.proxy(Proxy::https(proxy.expose()).map_err(|error| network_error::setup(&error))?)
+            }
+            None => builder,
+        };
         match builder.build() {
-            Ok(http) => Ok(Self { http }),
+            Ok(http) => Ok(Self { http, has_proxy: settings.https_proxy.is_some() }),
             Err(error) => Err(network_error::setup(&error)),
         }
     }
@@ -171,6 +190,26 @@ impl ChatClient {
     /// Reads the group's attributes (`get_group_attr`); the reply says how many there are.
     pub async fn read(&self, call: Call<'_>) -> Answer {
         self.call(Command::Read, call).await
+    }
+
+    /// Connects to an endpoint and gets any answer from it, by a request that carries nothing: for `check`.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError`] says what is in the way.
+    pub async fn reach(&self, endpoint: &Endpoint, timeout: Duration) -> Result<(), NetworkError> {
+        match tokio::time::timeout(timeout, self.http.head(endpoint.to_string()).send()).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => match network_error::answer(&error, self.uses_proxy(endpoint)) {
+                Answer::NotSent(fault) | Answer::NoAnswer(fault) => Err(fault),
+                _ => Ok(()),
+            },
+            Err(_) => Err(NetworkError::Timeout),
+        }
+    }
+
+    fn uses_proxy(&self, endpoint: &Endpoint) -> bool {
+        self.has_proxy && endpoint.is_https()
     }
 
     async fn call(&self, command: Command, call: Call<'_>) -> Answer {
@@ -209,7 +248,7 @@ impl ChatClient {
                 let retry_after = retry_after(response.headers(), SystemTime::now()).filter(|_| names_pause);
                 Answer::HttpStatus { status: status.as_u16(), retry_after }
             }
-            Err(error) => network_error::answer(&error),
+            Err(error) => network_error::answer(&error, self.uses_proxy(call.endpoint)),
         }
     }
 }

@@ -107,6 +107,12 @@ impl Endpoint {
         format!("{}:{}", self.host, self.port)
     }
 
+    /// Whether calls to it use TLS. Only a test endpoint on a loopback host may do without.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.scheme == Scheme::Https
+    }
+
     /// Lower-case DNS name, IPv4 address, or IPv6 address in brackets.
     #[must_use]
     pub fn host(&self) -> &str {
@@ -133,6 +139,12 @@ impl fmt::Display for Endpoint {
 }
 
 impl AllowedEndpoint {
+    /// The endpoint itself, over https unless the flag says otherwise.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint {
+        Endpoint { scheme: self.scheme.unwrap_or(Scheme::Https), host: self.host.clone(), port: self.port }
+    }
+
     /// Whether `endpoint` may be called. The scheme must match only if the flag names one.
     #[must_use]
     pub fn admits(&self, endpoint: &Endpoint) -> bool {

@@ -11,6 +11,7 @@ use clap::{
 };
 
 use super::{Cli, CliCommand, Command, UsageError};
+use crate::proxy::ProxyUrl;
 
 /// The file in which Kubernetes gives a pod its own namespace.
 const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -41,6 +42,14 @@ pub(super) fn interpret(
         Err(error) => return Err(usage_error(&error, ToOwned::to_owned)),
     };
     let Some((subcommand, given)) = matches.subcommand() else { return Ok(Command::Crd) };
+    let given_proxy = given.try_get_one::<ProxyUrl>("https_proxy").ok().flatten();
+    if given_proxy.is_some_and(ProxyUrl::has_credentials) {
+        return Err(UsageError(format!(
+            "--https-proxy must not have a user or a password, since everybody on the machine can read a command line: \
+             put the whole URL into {}",
+            variable_of("https-proxy")
+        )));
+    }
     let mut added = Vec::new();
     let arguments = grammar.find_subcommand(subcommand).into_iter().flat_map(clap::Command::get_arguments);
     for (arg, long) in arguments.filter_map(|arg| Some((arg, arg.get_long()?))) {
@@ -113,7 +122,12 @@ fn usage_error(error: &clap::Error, blame: impl Fn(&str) -> String) -> UsageErro
                 .map(ToString::to_string)
                 .or_else(|| Some(format!("use one of {}", context(ContextKind::ValidValue).filter(|v| !v.is_empty())?)))
                 .unwrap_or_else(|| "a value is required".to_owned());
-            format!("{}: invalid value {value:?}: {}", blame(argument), remedy.replace('\n', " "))
+            let remedy = remedy.replace('\n', " ");
+            if argument == "--https-proxy" && !value.is_empty() {
+                // The value may contain a password.
+                return UsageError(format!("{}: {remedy}", blame(argument)));
+            }
+            format!("{}: invalid value {value:?}: {remedy}", blame(argument))
         }
         _ => error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
     })

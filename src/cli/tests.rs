@@ -4,10 +4,11 @@ use super::parse::{interpret, variable_of};
 use super::*;
 
 /// The flags of `run`.
-const FLAGS: [&str; 12] = [
+const FLAGS: [&str; 13] = [
     "watch-namespace",
     "namespace",
     "allow-endpoint",
+    "https-proxy",
     "key-format",
     "leader-elect",
     "lease-duration-seconds",
@@ -212,4 +213,43 @@ fn a_key_has_the_consoles_form_unless_somebody_says_otherwise() {
         run("run --key-format=hex64", &[("GROUPATTR_KEY_FORMAT", "any")]).key_format,
         KeyFormat::Hex64
     );
+}
+
+#[test]
+fn a_proxys_password_comes_by_the_variable_and_is_never_printed() {
+    const NAME: &str = "GROUPATTR_HTTPS_PROXY";
+    assert!(run("run", &[]).https_proxy.is_none() && run("run", &[(NAME, "")]).https_proxy.is_none());
+    let by_variable = run("run", &[(NAME, "http://ann:s3cret@proxy:3128\n")]);
+    let proxy = by_variable.https_proxy.as_ref().unwrap();
+    assert!(proxy.has_credentials());
+    assert_eq!(proxy.to_string(), "http://proxy:3128");
+    assert!(!format!("{by_variable:?}").contains("s3cret"), "{by_variable:?}");
+    let by_flag = run("run --https-proxy http://other:8080", &[(NAME, "http://ann:s3cret@proxy:3128")]);
+    assert_eq!(by_flag.https_proxy.unwrap().to_string(), "http://other:8080");
+
+    for (line, variables, expected) in [
+        (
+            "run --https-proxy http://ann:s3cret@proxy:3128",
+            &[][..],
+            "put the whole URL into GROUPATTR_HTTPS_PROXY",
+        ),
+        (
+            "check --https-proxy=http://ann:s3cret@proxy:3128",
+            &[],
+            "put the whole URL into GROUPATTR_HTTPS_PROXY",
+        ),
+        ("run --https-proxy=ann:s3cret@proxy:3128", &[], "--https-proxy: the URL must start with http://"),
+        ("run --https-proxy=http://ann:s3/cret@proxy", &[], "--https-proxy: this is not the URL of a host"),
+        (
+            "run",
+            &[(NAME, "socks5://ann:s3cret@proxy:1080")],
+            "GROUPATTR_HTTPS_PROXY: the URL must start with",
+        ),
+        ("drain", &[(NAME, "http://ann:s3cret@proxy/x")], "GROUPATTR_HTTPS_PROXY: a proxy has no path"),
+    ] {
+        let message = read(line, variables).expect_err(line).to_string();
+        assert!(message.contains(expected) && !message.contains("s3"), "{line:?} gave {message:?}");
+    }
+    let set = [(NAME, "http://ann:s3cret@proxy:3128")];
+    assert!(matches!(read("run --help", &set), Ok(Command::Print(help)) if !help.contains("s3cret")));
 }

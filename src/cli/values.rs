@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use crate::chat::AllowedEndpoint;
+use crate::proxy::{InvalidProxy, ProxyUrl};
 
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     match text.trim().parse() {
@@ -52,6 +53,10 @@ pub(super) fn endpoint(text: &str) -> Result<AllowedEndpoint, String> {
         return Err("name a host, or omit the flag to allow none".to_owned());
     }
     text.trim().parse::<AllowedEndpoint>().map_err(|error| error.to_string())
+}
+
+pub(super) fn proxy(text: &str) -> Result<ProxyUrl, InvalidProxy> {
+    text.parse()
 }
 
 pub(super) fn secret(text: &str) -> Result<String, String> {

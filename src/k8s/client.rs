@@ -5,10 +5,14 @@ use std::{env, error::Error as _, io, time::Duration};
 use kube::{
     Client, Config,
     client::AuthError,
-    config::{KubeConfigOptions, KubeconfigError},
+    config::{KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 
-use super::clock_skew::{ClockSkew, measuring_client};
+use super::{
+    clock_skew::{ClockSkew, measuring_client},
+    proxied::client_through,
+    proxy_choice::{UnusableProxy, choose},
+};
 use crate::text::one_line;
 
 /// The API server is asked to end each watch after this many seconds, and kube gives one up that has not ended five
@@ -50,9 +54,14 @@ pub enum ConnectError {
         "this pod has no usable service account: {0}; mount its token (automountServiceAccountToken or projected)"
     )]
     ServiceAccount(String),
+    /// The kubeconfig or the environment names a proxy that is unusable.
+    #[error(transparent)]
+    Proxy(#[from] UnusableProxy),
 }
 
 /// Connects as kubectl does: `KUBECONFIG`, else `~/.kube/config`, else the pod's service account.
+///
+/// The way goes through the proxy that the kubeconfig or the environment names, see [`super::proxy_choice`].
 ///
 /// Unlike [`Config::infer`], it does not fall back to the pod's service account if a kubeconfig exists but is broken,
 /// and it takes no debugging overrides from the environment.
@@ -61,23 +70,34 @@ pub enum ConnectError {
 ///
 /// [`ConnectError`] if no configuration was found or it is unusable. No call is made to the API server here.
 pub(crate) async fn connect() -> Result<Clients, ConnectError> {
-    let config = tuned(configured().await?);
+    let (config, proxy_url) = configured().await?;
+    let config = tuned(config);
+    let variable = |name: &str| env::var(name).ok();
+    let proxy = choose(&config.cluster_url, proxy_url.as_deref(), variable)?;
+    if let Some(proxy) = &proxy {
+        tracing::info!("the API server is reached through the proxy {proxy}");
+    }
     let clock_skew = ClockSkew::default();
     let client = |config: Config| {
-        measuring_client(config, &clock_skew)
-            .map_err(|error| ConnectError::Kubeconfig(describe_error(&error)))
+        let client = match &proxy {
+            Some(proxy) => client_through(proxy, config, &clock_skew),
+            None => measuring_client(config, &clock_skew),
+        };
+        client.map_err(|error| ConnectError::Kubeconfig(describe_error(&error)))
     };
     let (main, watches, lease) = (client(config.clone())?, client(config.clone())?, client(config)?);
     Ok(Clients { main, watches, lease, clock_skew })
 }
 
-async fn configured() -> Result<Config, ConnectError> {
+/// The configuration without a proxy, and the `proxy-url` of the kubeconfig.
+async fn configured() -> Result<(Config, Option<String>), ConnectError> {
     let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
     let (named, in_pod) = (is_set("KUBECONFIG"), is_set("KUBERNETES_SERVICE_HOST"));
-    match Config::from_kubeconfig(&KubeConfigOptions::default()).await {
-        Ok(config) => Ok(config),
+    match from_kubeconfig().await {
+        Ok(found) => Ok(found),
         Err(KubeconfigError::FindPath | KubeconfigError::ReadConfig(..)) if !named && in_pod => {
             Config::incluster()
+                .map(|config| (config, None))
                 .map_err(|error| ConnectError::ServiceAccount(one_line(&error.to_string(), 300)))
         }
         Err(KubeconfigError::FindPath) => Err(ConnectError::NoCluster),
@@ -86,6 +106,26 @@ async fn configured() -> Result<Config, ConnectError> {
         }
         Err(error) => Err(ConnectError::Kubeconfig(describe_kubeconfig_error(&error))),
     }
+}
+
+/// As [`Config::from_kubeconfig`], but for the proxy: kube would take the one of the environment by rules of its own.
+async fn from_kubeconfig() -> Result<(Config, Option<String>), KubeconfigError> {
+    let mut kubeconfig = Kubeconfig::read()?;
+    let context = kubeconfig.current_context.clone().unwrap_or_default();
+    let context = kubeconfig.contexts.iter().find(|one| one.name == context);
+    let name =
+        context.and_then(|one| one.context.as_ref()).map(|one| one.cluster.clone()).unwrap_or_default();
+    let cluster = kubeconfig.clusters.iter_mut().find(|one| one.name == name);
+    let proxy_url = cluster.and_then(|one| one.cluster.as_mut()).and_then(|cluster| {
+        // As long as the kubeconfig names a proxy, kube does not look at the environment.
+        cluster.proxy_url.replace("http://chosen-later.invalid".to_owned())
+    });
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    config.proxy_url = None;
+    if let Some(cluster) = config.auth_info.exec.as_mut().and_then(|plugin| plugin.cluster.as_mut()) {
+        cluster.proxy_url.clone_from(&proxy_url);
+    }
+    Ok((config, proxy_url))
 }
 
 fn tuned(mut config: Config) -> Config {
@@ -135,9 +175,6 @@ pub(crate) fn describe_error(error: &kube::Error) -> String {
         kube::Error::Auth(error) => credentials(error),
         kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => {
             "the API server's answer cannot be decoded".to_owned()
-        }
-        kube::Error::ProxyProtocolDisabled { .. } | kube::Error::ProxyProtocolUnsupported { .. } => {
-            "proxy-url is not supported".to_owned()
         }
         kube::Error::HyperError(_) | kube::Error::Service(_) => {
             let mut cause: &(dyn std::error::Error + 'static) = error;

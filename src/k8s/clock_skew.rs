@@ -11,10 +11,9 @@ use hyper::Response;
 use hyper::header::{DATE, HeaderMap};
 use jiff::fmt::rfc2822::DateTimeParser;
 use jiff::{SignedDuration, Timestamp};
-use kube::client::{ClientBuilder, DynBody};
+use kube::client::ClientBuilder;
 use kube::{Client, Config};
 use tokio::time::{Instant, sleep};
-use tower::BoxError;
 use tower::util::MapFutureLayer;
 
 use crate::observability::log_throttle::LogThrottle;
@@ -65,25 +64,31 @@ fn ahead_of(date: Timestamp, sent: Timestamp, received: Timestamp) -> Option<Sig
     Some(SignedDuration::ZERO.clamp(least, most))
 }
 
-/// A call of kube's own client.
-type Call = BoxFuture<'static, Result<Response<Box<DynBody>>, BoxError>>;
-
 /// A client whose answers all say what time it is.
 ///
 /// # Errors
 ///
 /// What is wrong with the configuration.
 pub(super) fn measuring_client(config: Config, skew: &ClockSkew) -> kube::Result<Client> {
+    Ok(ClientBuilder::try_from(config)?.with_layer(&measuring_layer(skew)).build())
+}
+
+/// Reads the time in the answers of a client.
+pub(super) fn measuring_layer<C, B, E>(
+    skew: &ClockSkew,
+) -> MapFutureLayer<impl Fn(C) -> BoxFuture<'static, Result<Response<B>, E>> + Clone + use<C, B, E>>
+where
+    C: Future<Output = Result<Response<B>, E>> + Send + 'static,
+{
     let skew = skew.clone();
-    let layer = MapFutureLayer::new(move |call: Call| {
+    MapFutureLayer::new(move |call: C| -> BoxFuture<'static, Result<Response<B>, E>> {
         let (skew, sent) = (skew.clone(), Timestamp::now());
-        async move {
+        Box::pin(async move {
             let response = call.await?;
             skew.observe(sent, Timestamp::now(), response.headers());
-            Ok::<_, BoxError>(response)
-        }
-    });
-    Ok(ClientBuilder::try_from(config)?.with_layer(&layer).build())
+            Ok(response)
+        })
+    })
 }
 
 /// Shows the skew as a metric, and warns of it once a minute.

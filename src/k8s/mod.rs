@@ -4,6 +4,7 @@
 //! |---|---|
 //! | how is the API server reached, and how are its errors worded? | [`client`] |
 //! | is our clock that of the API server? | [`clock_skew`] |
+//! | through which proxy is it reached? | [`proxy_choice`], [`proxied`] |
 //! | are the CRDs installed? | [`discovery`] |
 //! | which RBAC permissions does the operator use, and does it have them? | [`access_review`] |
 //! | which process is the leader? | [`lease`] |
@@ -19,6 +20,8 @@ pub(crate) mod discovery;
 pub(crate) mod event_writer;
 pub(crate) mod lease;
 pub(crate) mod pods;
+mod proxied;
+pub(crate) mod proxy_choice;
 pub(crate) mod secrets;
 pub(crate) mod status_writer;
 

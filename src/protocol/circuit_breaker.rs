@@ -277,11 +277,12 @@ impl CircuitBreaker {
     }
 
     fn mark_unreachable(&mut self, result: &CallResult, now: Mono) -> CircuitChange {
-        // Whoever answers with a code was reached.
-        let remedy = if result.code.is_some() {
-            ""
-        } else {
-            " Check the region or endpoint, DNS, and network policies for port 443."
+        let remedy = match result.delivery {
+            // Its own text says what to do.
+            Delivery::NotSent(NotSentCause::Network(fault)) if fault.is_of_proxy() => "",
+            // Whoever answers with a code was reached.
+            _ if result.code.is_some() => "",
+            _ => " Check the region or endpoint, DNS, and network policies for port 443.",
         };
         let message = format!(
             "No usable answer from the vendor. {}{remedy}",

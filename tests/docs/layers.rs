@@ -7,8 +7,9 @@ use std::path::Path;
 use crate::text::{files, root};
 
 /// In the order of the table in `src/lib.rs`.
-const LAYERS: [&str; 12] = [
+const LAYERS: [&str; 13] = [
     "text",
+    "proxy",
     "api",
     "chat",
     "limits",

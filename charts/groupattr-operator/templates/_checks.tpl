@@ -26,6 +26,9 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- if and $v.proxy.existingSecret (not $v.proxy.url) -}}
+{{- fail "proxy.existingSecret is set and proxy.url is not: set proxy.url to the same URL without user and password; the network policy opens its port" -}}
+{{- end -}}
 {{- $secrets := include "groupattr-operator.secrets" . -}}
 {{- if and (eq $secrets "Named") (empty $v.rbac.secretNames) -}}
 {{- fail "rbac.secrets is Named and rbac.secretNames is empty: list the Secrets that apps name, or set rbac.secrets to All or None" -}}
@@ -90,6 +93,13 @@
 {{- $sum = add $sum (mul (regexFind "^[0-9]+" . | int64) (get $units (regexFind "[a-z]+$" .))) -}}
 {{- end -}}
 {{- $sum -}}
+{{- end -}}
+
+{{- /* The port of the proxy; nothing without one. */ -}}
+{{- define "groupattr-operator.proxyPort" -}}
+{{- with .Values.proxy.url -}}
+{{- regexFind ":[0-9]+/?$" . | trimPrefix ":" | trimSuffix "/" | default (ternary 443 80 (hasPrefix "https://" .)) -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "groupattr-operator.terminationGrace" -}}

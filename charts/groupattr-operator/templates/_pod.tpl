@@ -20,6 +20,9 @@
 {{- range .Values.allowEndpoints }}
 - {{ printf "--allow-endpoint=%s" . | quote }}
 {{- end }}
+{{- if and .Values.proxy.url (not .Values.proxy.existingSecret) }}
+- {{ printf "--https-proxy=%s" .Values.proxy.url | quote }}
+{{- end }}
 {{- if eq "any" .Values.keyFormat }}
 - --key-format=any
 {{- end }}
@@ -48,6 +51,7 @@
 watch-namespace: watchNamespaces
 namespace: namespaceOverride
 allow-endpoint: allowEndpoints
+https-proxy: proxy.url or proxy.existingSecret
 leader-elect: leaderElection.enabled
 lease-duration-seconds: leaderElection.leaseDurationSeconds
 lease-renew-deadline-seconds: leaderElection.renewDeadlineSeconds
@@ -75,9 +79,15 @@ args:
   {{- range .more }}
   - {{ . | quote }}
   {{- end }}
-{{- with $v.extraEnv }}
+{{- if or $v.proxy.existingSecret $v.extraEnv }}
 env:
+  {{- with $v.proxy.existingSecret }}
+  - name: GROUPATTR_HTTPS_PROXY
+    valueFrom: { secretKeyRef: { name: {{ . | quote }}, key: url } }
+  {{- end }}
+  {{- with $v.extraEnv }}
   {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end }}
 {{- with $v.extraEnvFrom }}
 envFrom:

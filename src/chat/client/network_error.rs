@@ -30,6 +30,31 @@ pub enum NetworkError {
     /// Anything else before the connection was established.
     #[error("no connection could be established")]
     Connect,
+    /// No connection to the proxy, or no TLS with it.
+    #[error(
+        "the proxy of --https-proxy cannot be reached: check its URL, DNS, and network policies for its port"
+    )]
+    ProxyUnreachable,
+    /// The proxy answered CONNECT with 407.
+    #[error(
+        "the proxy of --https-proxy does not accept the user and password (407): correct those in \
+         GROUPATTR_HTTPS_PROXY"
+    )]
+    ProxyCredentials,
+    /// The proxy answered CONNECT with anything else but 200, or not at all.
+    #[error(
+        "the proxy of --https-proxy refused to connect to the host: it must allow CONNECT to this host and port"
+    )]
+    ProxyRefused,
+    /// The proxy was reached, or not, and there was no TLS with the host in time.
+    #[error("the proxy of --https-proxy established no connection to the host in time")]
+    ProxyTimeout,
+    /// Through the proxy, the certificate is for another host or is not trusted, or the host does not speak TLS.
+    #[error(
+        "no TLS connection could be established through the proxy of --https-proxy: the certificate is not trusted, as \
+         if the proxy opened TLS itself, or the host does not speak TLS"
+    )]
+    ProxyTls,
     /// The endpoint does not make a valid request.
     #[error("the endpoint address is invalid")]
     BadAddress,
@@ -47,13 +72,39 @@ pub enum NetworkError {
     Garbled,
 }
 
+impl NetworkError {
+    /// Whether the proxy of `--https-proxy` is in the way, and not the host.
+    #[must_use]
+    pub fn is_of_proxy(self) -> bool {
+        match self {
+            Self::ProxyUnreachable
+            | Self::ProxyCredentials
+            | Self::ProxyRefused
+            | Self::ProxyTimeout
+            | Self::ProxyTls => true,
+            Self::Dns
+            | Self::Refused
+            | Self::Tls
+            | Self::ConnectTimeout
+            | Self::Connect
+            | Self::BadAddress
+            | Self::Timeout
+            | Self::Reset
+            | Self::Closed
+            | Self::Garbled => false,
+        }
+    }
+}
+
 /// Whether the request was sent, and what happened. Only two kinds of error prove that it was not: an error in building
-/// the request, and one of the connector, which runs before a request is passed to any connection.
-pub(super) fn answer(error: &reqwest::Error) -> Answer {
+/// the request, and one of the connector, which runs before a request is passed to any connection. CONNECT and its answer
+/// belong to the connector, and so does TLS with the host behind the proxy.
+pub(super) fn answer(error: &reqwest::Error, uses_proxy: bool) -> Answer {
     if error.is_builder() {
         Answer::NotSent(NetworkError::BadAddress)
     } else if error.is_connect() {
-        Answer::NotSent(while_connecting(error))
+        let fault = while_connecting(error);
+        Answer::NotSent(if uses_proxy { through_proxy(error, fault) } else { fault })
     } else {
         Answer::NoAnswer(while_waiting(error))
     }
@@ -95,6 +146,18 @@ fn while_connecting(error: &reqwest::Error) -> NetworkError {
         NetworkError::Tls
     } else {
         NetworkError::Connect
+    }
+}
+
+/// What `fault` means if a proxy is on the way. The tunnel's error has no type that could be asked, only its text.
+fn through_proxy(error: &reqwest::Error, fault: NetworkError) -> NetworkError {
+    let tunnel = chain(error).map(ToString::to_string).find(|text| text.starts_with("tunnel error: "));
+    match (tunnel.as_deref(), fault) {
+        (Some("tunnel error: proxy authorization required"), _) => NetworkError::ProxyCredentials,
+        (Some("tunnel error: failed to create underlying connection"), _) => NetworkError::ProxyUnreachable,
+        (Some(_), _) => NetworkError::ProxyRefused,
+        (None, NetworkError::ConnectTimeout) => NetworkError::ProxyTimeout,
+        (None, _) => NetworkError::ProxyTls,
     }
 }
 

@@ -1,4 +1,5 @@
 mod answer;
+mod proxied;
 mod request;
 
 use std::collections::BTreeMap;
@@ -73,7 +74,11 @@ fn respond(stream: &mut BufReader<TcpStream>, head: &str, body: &str) {
 }
 
 fn client() -> ChatClient {
-    ChatClient::new(&Settings { user_agent: "groupattr-operator/test".to_owned() }).unwrap()
+    ChatClient::new(&settings("groupattr-operator/test")).unwrap()
+}
+
+fn settings(user_agent: &str) -> Settings {
+    Settings { user_agent: user_agent.to_owned(), https_proxy: None }
 }
 
 fn usersig() -> UserSig {

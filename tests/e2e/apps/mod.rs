@@ -8,6 +8,7 @@
 //! | does `suspend` stop all calls? | `suspend` |
 //! | what happens before the first clear? | `verification` |
 //! | what does a call look like, and what does it cost? | `wire` |
+//! | what if the vendor is behind a proxy? | `proxied` |
 //! | when does the circuit open, and who is probed meanwhile? | `circuit` |
 //! | what is worth an event? | `events` |
 
@@ -16,6 +17,7 @@
 mod circuit;
 mod endpoint;
 mod events;
+mod proxied;
 mod refusals;
 mod secrets;
 mod suspend;

@@ -5,6 +5,7 @@
 //! | is everything documented, checked by the schema, and the same wherever it is written twice? | `files` |
 //! | what is rendered, and what is refused? | `render`, `names`, `pods` |
 //! | does a null mean the default, wherever it stands? | `nulls` |
+//! | the proxy to the vendor | `proxy` |
 //! | do the API servers of 1.33 to 1.37 take it, and Pod Security *restricted*? | `valid` |
 //! | install, upgrade, roll back, uninstall, take over, umbrella, archive | `releases` |
 //! | does uninstalling lose anything, or leave anything behind? | `uninstall` |
@@ -26,6 +27,7 @@ mod nulls;
 mod overlays;
 mod people;
 mod pods;
+mod proxy;
 mod releases;
 mod render;
 mod schemas;

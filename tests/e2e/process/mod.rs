@@ -9,6 +9,7 @@
 //! | what does it log? | `log` |
 //! | what if CRDs are missing, objects malformed, or the API server restarts? | `cluster` |
 //! | what does it need from the host or image? | `host` |
+//! | which proxy does it use for the API server, and what does `check` say of proxies? | `proxies` |
 
 #![allow(clippy::cast_precision_loss, clippy::float_cmp)] // The numbers here are whole and small.
 
@@ -18,6 +19,7 @@ mod host;
 mod hostile_clients;
 mod http;
 mod log;
+mod proxies;
 
 use std::process::Stdio;
 

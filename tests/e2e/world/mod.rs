@@ -52,6 +52,8 @@ pub(crate) use self::proxies::Leg;
 
 /// The account's key in every test. It must never show up anywhere.
 pub(crate) const KEY: &str = "c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00c0ffee00";
+/// What a forward proxy asks for. Like the key, it must never show up anywhere.
+pub(crate) const PROXY_PASSWORD: &str = "canary_in_the_way*0123456789";
 /// The account of most tests.
 pub(crate) const APP_ID: u64 = 1_400_000_000;
 /// The group that a probe reads; it does not exist.

@@ -11,13 +11,13 @@ use kube::Api;
 use kube::api::ListParams;
 
 use super::evidence::Evidence;
-use super::{KEY, World};
+use super::{KEY, PROXY_PASSWORD, World};
 
 impl World {
     pub(super) async fn check_secrets(&self, evidence: &Evidence) {
         let mut secrets: BTreeSet<&str> =
             evidence.calls.iter().filter_map(|call| call.parameter("usersig")).collect();
-        secrets.insert(KEY);
+        secrets.extend([KEY, PROXY_PASSWORD]);
         let forms: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
         for (place, text) in self.places(evidence).await {
             let hit = forms.iter().find(|form| text.contains(form.as_str()));

@@ -9,6 +9,7 @@
 //! | What did the vendor receive, and how do I make it misbehave? | [`vendor`] |
 //! | How do I run Helm 3 and Helm 4? | [`helm`] |
 //! | How do I inject a fault into a connection at an exact moment? | [`proxy`] |
+//! | How do I put a forward proxy between the operator and the vendor or API server? | [`forward_proxy`] |
 //! | How often does this test run, and how do I repeat a run? | [`runs`](mod@runs) |
 //! | Which versions of an object did an independent watch see? | [`sightings`] |
 //! | Which status do Helm and Flux compute for this object? | [`kstatus`] |
@@ -22,6 +23,7 @@
 pub mod certificates;
 mod children;
 pub mod control_plane;
+pub mod forward_proxy;
 pub mod gitops;
 pub mod helm;
 pub mod kstatus;
@@ -37,6 +39,7 @@ pub mod until;
 pub mod vendor;
 
 pub use control_plane::{ControlPlane, Options};
+pub use forward_proxy::ForwardProxy;
 pub use gitops::GitOps;
 pub use helm::Helm;
 pub use operator_process::{Launch, OperatorProcess, metric_in};

@@ -140,7 +140,7 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
 #[test]
 #[ignore = "needs an environment without CA certificates"]
 fn without_certificates() {
-    let error = ChatClient::new(&Settings { user_agent: "test".to_owned() }).unwrap_err();
+    let error = ChatClient::new(&settings("test")).unwrap_err();
     assert!(error.to_string().contains("SSL_CERT_FILE names /nonexistent/ca.pem, which cannot be read"));
 }
 
@@ -159,7 +159,7 @@ fn a_system_without_ca_certificates_is_an_error_that_says_so() {
 
 #[test]
 fn a_user_agent_that_is_no_header_is_an_error() {
-    let error = ChatClient::new(&Settings { user_agent: "a\nb".to_owned() }).unwrap_err();
+    let error = ChatClient::new(&settings("a\nb")).unwrap_err();
     assert!(matches!(error, ClientError::Setup(_)), "{error}");
 }
 

@@ -66,7 +66,8 @@ pub(super) fn app(kind: &str, spec: &Value) -> AnyChatApp {
 }
 
 fn context(client: Client, results: mpsc::UnboundedSender<TaskResult>, metrics: Metrics) -> Context {
-    let chat = ChatClient::new(&Settings { user_agent: "test".to_owned() }).expect("a client");
+    let chat =
+        ChatClient::new(&Settings { user_agent: "test".to_owned(), https_proxy: None }).expect("a client");
     Context {
         statuses: StatusWriter::new(client.clone()),
         chat,

@@ -38,14 +38,7 @@ use hyper::body::Bytes;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::watch;
-use tokio_rustls::{
-    TlsConnector,
-    rustls::{
-        ClientConfig, RootCertStore,
-        crypto::aws_lc_rs,
-        pki_types::{CertificateDer, pem::PemObject as _},
-    },
-};
+use tokio_rustls::TlsConnector;
 
 pub use rustix::process::Signal;
 
@@ -63,7 +56,7 @@ use crate::{
     certificates::Authority,
     control_plane::kubeconfig_text,
     scratch,
-    server::{Server, acceptor},
+    server::{Server, acceptor, connector},
 };
 
 /// The state of the whole connection.
@@ -102,17 +95,8 @@ impl FaultProxy {
         let ca = folder.path().join("ca.crt");
         fs::write(&ca, authority.pem())?;
         let certificate = acceptor(&authority.server(&["127.0.0.1"])?)?;
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(plane.ca().as_bytes()) {
-            roots.add(certificate?)?;
-        }
-        let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let target = plane.url().trim_start_matches("https://").to_owned();
-        let link = Arc::new(Link::new(target, Some(TlsConnector::from(Arc::new(config)))));
+        let link = Arc::new(Link::new(target, Some(connector(plane.ca())?)));
         let shared = Arc::clone(&link);
         let server = Server::start("proxy", move |stream, _| {
             carry(stream, Arc::clone(&shared), Some(certificate.clone()))
