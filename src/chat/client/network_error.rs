@@ -85,6 +85,7 @@ impl NetworkError {
             Self::Dns
             | Self::Refused
             | Self::Tls
+            | Self::Certificate(_)
             | Self::ConnectTimeout
             | Self::Connect
             | Self::BadAddress

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use testbed::until;
 use testbed::vendor::{Command, Misbehaviour, When};
 
-use super::{FIRST, verified};
+use super::{FIRST_ACCOUNT, until_verified};
 use crate::world::replicas::NO_ELECTION;
 use crate::world::{DEADLINE, KEY, World};
 
@@ -16,11 +16,11 @@ async fn an_account_is_left_alone_for_as_long_as_an_answer_asks() {
     let operator = world.operator(&NO_ELECTION).await;
     world.secret("chat", KEY).await;
     let cases = [("seconds", 429, true), ("date", 429, false), ("unavailable", 503, true)];
-    for (account, (name, ..)) in (FIRST..).zip(cases) {
+    for (account, (name, ..)) in (FIRST_ACCOUNT..).zip(cases) {
         world.app_with_room(name, account, "").await;
     }
-    verified(&world, cases.iter().map(|(name, ..)| (*name).to_owned())).await;
-    for (account, (_, status, in_seconds)) in (FIRST..).zip(cases) {
+    until_verified(&world, cases.iter().map(|(name, ..)| (*name).to_owned())).await;
+    for (account, (_, status, in_seconds)) in (FIRST_ACCOUNT..).zip(cases) {
         // A date has whole seconds only, so it may be up to a second earlier.
         let value = if in_seconds {
             PAUSE.as_secs().to_string()
@@ -37,7 +37,7 @@ async fn an_account_is_left_alone_for_as_long_as_an_answer_asks() {
         let first = calls.iter().position(|call| call.command == Command::Clear);
         calls.split_off(first.unwrap_or(calls.len()))
     };
-    for (account, (name, ..)) in (FIRST..).zip(cases) {
+    for (account, (name, ..)) in (FIRST_ACCOUNT..).zip(cases) {
         let refused =
             until(DEADLINE, "the first call", || async { account_calls(account).into_iter().next() });
         let refused = refused.await;
