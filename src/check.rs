@@ -113,7 +113,8 @@ pub async fn check(settings: &Check) -> Result<Findings, ConnectError> {
     Ok(Findings { text, is_complete: good })
 }
 
-/// Which hosts answer through the proxy: those of `--allow-endpoint`, else those of all regions. They are sent nothing.
+/// Which hosts answer through the proxy: those of `--allow-endpoint`, else those of all regions. They get a
+/// HEAD request that carries nothing.
 async fn through_proxy(settings: &Run, proxy: &ProxyUrl) -> Vec<(String, Result<(), String>)> {
     let client =
         ChatClient::new(&Settings { user_agent: USER_AGENT.to_owned(), https_proxy: Some(proxy.clone()) });

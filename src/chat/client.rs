@@ -50,7 +50,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Without it, a request that a broken network path swallowed is still delivered when the path recovers, long after its
 /// call timed out and the group was read back. With it, a call is sent by second 6 of its attempt, connected within
 /// 3 s, delivered within 2 s and executed within the vendor's own 3 s. That is before second 15, the earliest at which
-/// the group may be read back.
+/// the group may be read back. Through a proxy it covers the way to the proxy only.
 #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
 const TRANSMIT_TIMEOUT: Duration = Duration::from_secs(2);
 

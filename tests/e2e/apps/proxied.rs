@@ -79,7 +79,7 @@ async fn a_proxy_gets_its_password_and_nobody_else_does() {
     world.reset_is("a", "Cleared").await;
     assert_only_connects(&proxy, &world, Some(&format!("ann:{PROXY_PASSWORD}")));
     // That the password is nowhere to be found, the world checks; where the log names the proxy, it could be.
-    operator.wait_for_log(&proxy.url(), DEADLINE).await;
+    operator.wait_for_log(&proxy.address(), DEADLINE).await;
 }
 
 #[tokio::test]
