@@ -51,7 +51,8 @@ pub(super) fn invalid_certificate(error: &Error) -> Option<InvalidCertificate> {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             InvalidCertificate::WrongName
         }
-        CertificateError::UnknownIssuer => InvalidCertificate::UnknownIssuer,
+        // A wrong signature: an authority of the same name is trusted, with another key.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => InvalidCertificate::UnknownIssuer,
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             InvalidCertificate::WrongPurpose
         }
@@ -91,7 +92,8 @@ mod tests {
             (called(&[]), InvalidCertificate::NoName),
             (CertificateError::UnknownIssuer, InvalidCertificate::UnknownIssuer),
             (CertificateError::InvalidPurpose, InvalidCertificate::WrongPurpose),
-            (CertificateError::BadSignature, InvalidCertificate::Other),
+            (CertificateError::BadSignature, InvalidCertificate::UnknownIssuer),
+            (CertificateError::BadEncoding, InvalidCertificate::Other),
             (
                 CertificateError::Other(OtherError(Arc::new(CaUsedAsEndEntity))),
                 InvalidCertificate::CaAsServer,

@@ -43,14 +43,22 @@ async fn tls_requires_a_trusted_certificate_for_the_right_host() {
     let trusted = Vendor::start_tls().unwrap();
     let unknown = Vendor::start_tls().unwrap();
     let misnamed = Vendor::start_tls_as(&["chat.example.com"]).unwrap();
-    let vendors = [("trusted", &trusted), ("unknown", &unknown), ("misnamed", &misnamed)];
+    let nameless = Vendor::start_tls_as(&[]).unwrap();
+    let authority = Vendor::start_tls_as_authority().unwrap();
+    let vendors = [
+        ("trusted", &trusted),
+        ("unknown", &unknown),
+        ("misnamed", &misnamed),
+        ("nameless", &nameless),
+        ("authority", &authority),
+    ];
     for (_, vendor) in vendors {
         vendor.account(APP_ID, KEY, &["administrator"]);
         vendor.room(APP_ID, "@TGS#a", &[("seat1", "ann")]);
     }
-    // The CA of `misnamed` is trusted: only its host name is wrong.
-    let trust =
-        [&trusted, &misnamed].map(|vendor| std::fs::read_to_string(vendor.ca_pem().unwrap()).unwrap());
+    // Except for `unknown` the CAs are trusted: something else is wrong with each certificate.
+    let trust = [&trusted, &misnamed, &nameless, &authority]
+        .map(|vendor| std::fs::read_to_string(vendor.ca_pem().unwrap()).unwrap());
     let folder =
         std::env::temp_dir().join(format!("groupattr-trust-{}-{}", std::process::id(), world.namespace));
     std::fs::write(&folder, trust.concat()).unwrap();
@@ -67,9 +75,12 @@ async fn tls_requires_a_trusted_certificate_for_the_right_host() {
         world.reset(name, "@TGS#a", &format!("  appRef: {{ name: {name} }}")).await;
     }
     world.reset_is("trusted", "Cleared").await;
-    for (name, vendor, cause) in
-        [("unknown", &unknown, "issuer"), ("misnamed", &misnamed, "for another name")]
-    {
+    for (name, vendor, cause) in [
+        ("unknown", &unknown, "issuer"),
+        ("misnamed", &misnamed, "for another name"),
+        ("nameless", &nameless, "SAN"),
+        ("authority", &authority, "CA certificate"),
+    ] {
         let app = app_has(&world, name, "Unreachable").await;
         let message = message_of(&app, "Ready");
         for text in ["TLS", "certificate", cause] {

@@ -46,6 +46,12 @@ impl Authority {
         self.issuer.pem()
     }
 
+    /// The authority's own certificate, as a server would present it by mistake.
+    #[must_use]
+    pub fn as_server(&self) -> ServerCertificate {
+        ServerCertificate { certificate: self.pem(), key: self.issuer.key().serialize_pem() }
+    }
+
     /// Issues a server certificate for these DNS names and IP addresses.
     ///
     /// # Errors

@@ -51,7 +51,7 @@ use self::{
     script::Scripts,
 };
 use crate::{
-    certificates::Authority,
+    certificates::{Authority, ServerCertificate},
     scratch,
     server::{Server, acceptor},
 };
@@ -138,11 +138,24 @@ impl Vendor {
     /// If no port can be opened.
     pub fn start_tls_as(names: &[&str]) -> Result<Self> {
         let authority = Authority::new("testbed vendor")?;
+        let certificate = authority.server(names)?;
+        Self::over_tls(&authority, &certificate)
+    }
+
+    /// Starts with TLS and a self-signed certificate that is a CA's.
+    ///
+    /// # Errors
+    /// If no port can be opened.
+    pub fn start_tls_as_authority() -> Result<Self> {
+        let authority = Authority::new("testbed vendor")?;
+        Self::over_tls(&authority, &authority.as_server())
+    }
+
+    fn over_tls(authority: &Authority, certificate: &ServerCertificate) -> Result<Self> {
         let folder = scratch::folder("vendor-")?;
         let ca = folder.path().join("ca.pem");
         fs::write(&ca, authority.pem())?;
-        let certificate = acceptor(&authority.server(names)?)?;
-        Self::listening(Some(certificate), Some(Tls { ca, _folder: folder }))
+        Self::listening(Some(acceptor(certificate)?), Some(Tls { ca, _folder: folder }))
     }
 
     fn listening(certificate: Option<TlsAcceptor>, tls: Option<Tls>) -> Result<Self> {
