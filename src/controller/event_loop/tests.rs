@@ -61,7 +61,7 @@ async fn a_new_reset_whose_deadline_is_over_by_a_wrong_clock_alone_gets_its_time
     bench.next_at("/secrets/chat").await;
 
     let mut older = reset("older", 3, &json!({"activeDeadlineSeconds": 600}));
-    older["metadata"]["creationTimestamp"] = (created - Duration::from_secs(60)).to_string().into();
+    older["metadata"]["creationTimestamp"] = (created - Duration::from_mins(1)).to_string().into();
     bench.shows(&older, Freshness::MaybeStale);
     let put = bench.next_at("/groupattributeresets/older/").await;
     assert_eq!(put.body["status"]["conditions"][0]["reason"], "DeadlineExceeded", "{}", put.body);

@@ -65,7 +65,7 @@ async fn a_list_tells_the_truth_and_a_stream_only_news() {
 }
 
 /// Of a reset's watch whose list is answered like this, after each other; how many of them count as errors.
-async fn counted(answers: &[(u16, &str, u64)]) -> f64 {
+async fn counted(answers: &[(u16, &str, u64)]) -> u64 {
     let (events, _received) = mpsc::channel(8);
     let (metrics, registry) = Metrics::new();
     let context = WatchContext { metrics, ..context(events) };
@@ -87,8 +87,8 @@ async fn counted(answers: &[(u16, &str, u64)]) -> f64 {
 #[tokio::test(start_paused = true)]
 async fn a_kind_that_is_seconds_old_is_waited_for_quietly() {
     let young = "storage is (re)initializing";
-    assert_eq!(counted(&[(429, young, 0), (429, young, 1), (429, young, 1)]).await, 0.0);
-    assert_eq!(counted(&[(429, young, 0), (429, young, 30)]).await, 1.0, "it should have started");
-    assert_eq!(counted(&[(429, "storage is (re)initializing: etcd is down", 0)]).await, 1.0);
-    assert_eq!(counted(&[(429, "too many requests", 0), (403, young, 0)]).await, 2.0);
+    assert_eq!(counted(&[(429, young, 0), (429, young, 1), (429, young, 1)]).await, 0);
+    assert_eq!(counted(&[(429, young, 0), (429, young, 30)]).await, 1, "it should have started");
+    assert_eq!(counted(&[(429, "storage is (re)initializing: etcd is down", 0)]).await, 1);
+    assert_eq!(counted(&[(429, "too many requests", 0), (403, young, 0)]).await, 2);
 }

@@ -53,6 +53,22 @@ fn assert_only_connects(proxy: &ForwardProxy, world: &World, credentials: Option
 }
 
 #[tokio::test]
+async fn https_proxy_of_the_environment_is_ignored_for_the_vendor() {
+    let world = tls_world().await;
+    let proxy = ForwardProxy::start().unwrap();
+    let mut launch = world.launch(&[]);
+    launch.env.push(("SSL_CERT_FILE".to_owned(), vendors_ca(&world).display().to_string()));
+    for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"] {
+        launch.env.push((name.to_owned(), proxy.url()));
+    }
+    let _operator = world.start(launch);
+    world.app("").await;
+    world.reset("a", "@TGS#a", "").await;
+    world.reset_is("a", "Cleared").await;
+    assert!(proxy.asked().is_empty(), "{:?}", proxy.asked());
+}
+
+#[tokio::test]
 async fn the_vendor_is_called_through_the_proxy_and_only_by_connect() {
     let world = tls_world().await;
     let proxy = ForwardProxy::start().unwrap();
