@@ -67,9 +67,8 @@ fn leaks(clean: &str, secrets: &[&str]) -> bool {
     true
 }
 
-/// The forms in which a secret may appear in a text, in lower case: plain, and in base64. There, its offset in the
-/// encoded text gives three alignments, and the letters at either end are left out because they depend on the text
-/// around it.
+/// The forms in which a secret may appear in a text, in lower case: plain, and in base64. Base64 has three alignments,
+/// depending on the secret's offset; the letters at either end are left out because they depend on the text around it.
 fn forms(secret: &str) -> Vec<Vec<u8>> {
     let mut forms = vec![secret.as_bytes().to_vec()];
     for shift in 0..3 {

@@ -111,8 +111,8 @@ impl AppEntry {
             config,
             account,
             circuit,
-            // The verification of an older spec may be of another account: `inherit` knows, after a restart nothing
-            // does.
+            // The verification of an older spec may be of another account: `inherit` can tell; after a
+            // restart there is no way to.
             verified: status.last_verified_time.filter(|_| is_current),
             accepted: false,
             confirm_at: None,
@@ -205,7 +205,7 @@ impl AppEntry {
     }
 
     /// Whether its limits count for its account. They count only after this process has seen the vendor accept its
-    /// key, or any tenant could slow down another tenant's account by naming it, if need be with a forged status.
+    /// key; otherwise any tenant could slow down another tenant's account by naming it, with a forged status if need be.
     /// From then on they count until the vendor rejects the key, whatever else happens: the other apps must not go
     /// faster while this one is edited or suspended, or while its circuit breaker is open.
     #[must_use]

@@ -1,4 +1,5 @@
-//! One attempt: signature, intent, permit, final check, call, outcome. The order is the protocol.
+//! One attempt: signature, intent, permit, final check, call, outcome. The order of these steps
+//! is what makes an attempt safe.
 
 mod commit;
 

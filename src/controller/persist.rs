@@ -1,4 +1,4 @@
-//! Status writes: one try for a step that can be planned again, as many as it takes for the outcome of an attempt.
+//! Status writes: a planned step is tried once; the outcome of an attempt is retried until it is stored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -137,7 +137,7 @@ async fn store_until_settled(
                 sleep(backoff.next_wait()).await;
             }
         }
-        // Also after a plain refusal: the object may be gone, or not decode any more, and then nothing is left to try.
+        // Read it after a rejection as well: if the object is gone or no longer decodes, retrying is pointless.
         let now = loop {
             match get(ctx, &reset).await {
                 LastSeen::Read(now) => break now,

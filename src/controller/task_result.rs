@@ -40,7 +40,7 @@ pub(crate) enum TaskResult {
     AppDone(AppKey, Result<AnyChatApp, WriteError>),
     /// The write of the conditions of a malformed reset has ended, successfully or not.
     MalformedWritten,
-    /// The outcome of a call is unknown. To store that has low priority: the attempt waits for its turn.
+    /// The outcome of a call is unknown. Storing it has low priority, so the attempt waits for its turn.
     OutcomeUnknown {
         /// Namespace of its reset.
         namespace: String,

@@ -27,7 +27,7 @@ pub(crate) struct Permission {
     pub namespace: String,
     /// Object name; empty for all objects.
     pub name: String,
-    /// What does not work without it. Empty if the operator as a whole does not.
+    /// What stops working without it; empty if nothing works without it.
     pub consequence: &'static str,
 }
 

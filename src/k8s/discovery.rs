@@ -16,7 +16,7 @@ const GROUP_VERSION: &str = "groupattr.dev/v1alpha1";
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Wait before the first retry.
 const MIN_RETRY: Duration = Duration::from_secs(1);
-/// Longest wait between two looks.
+/// Longest wait between two checks.
 const MAX_RETRY: Duration = Duration::from_secs(10);
 
 /// A kind that must be served together with its status subresource, named by its plural.

@@ -15,7 +15,8 @@ use super::client::{Obstacle, describe_error};
 /// How many of the remaining pods a message names.
 const MAX_NAMED_PODS: usize = 3;
 
-/// The part of a Deployment's spec that is decoded. Decoding full pod templates would add much code to the program.
+/// The part of a Deployment's spec that is decoded. Decoding full pod templates would noticeably increase the size of
+/// the program.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Selects {
     selector: LabelSelector,

@@ -37,7 +37,7 @@ pub(crate) enum WriteError {
     /// It is unknown whether the write was stored.
     #[error("{0}")]
     Unknown(String),
-    /// The object was read and does not decode; trying again changes nothing until somebody fixes it.
+    /// The object was read and does not decode; retrying is pointless until it is corrected.
     #[error("the stored object cannot be read")]
     Undecodable,
 }

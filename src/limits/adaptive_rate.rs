@@ -1,10 +1,10 @@
 //! Adapts the rate to what the vendor accepts. "Too many requests" halves the rate at once; then it grows by 5 % per
 //! second.
 //!
-//! If the vendor throttles again at about the same rate, there is a ceiling, because another client uses the rest of
-//! the account's limit. From then on the rate stays slightly below that ceiling and tries to exceed it only after a
-//! pause, which doubles each time the rate hits the ceiling again. The result is a steady share instead of a sawtooth
-//! of throttled calls.
+//! If the vendor throttles again at about the same rate, that rate is treated as a ceiling: another client is
+//! presumably using the rest of the account's limit. From then on the rate stays slightly below that ceiling and tries
+//! to exceed it only after a pause, which doubles each time the rate hits the ceiling again. The result is a steady
+//! share instead of a sawtooth of throttled calls.
 
 use std::time::Duration;
 

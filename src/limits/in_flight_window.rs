@@ -7,8 +7,8 @@ use std::time::Duration;
 /// How many requests of an account may be unanswered: clears before the vendor's first answer, and intents at the API
 /// server. That is enough for 200 per second if each is answered within [`INTENT_LEAD`].
 pub(crate) const MAX_UNANSWERED: usize = 16;
-/// How long before its permit an attempt starts, so that its intent is stored by then: a permit that waits is lost. An
-/// intent that waits becomes an unknown outcome if the process crashes, so the lead is no longer than that.
+/// How long before its permit an attempt starts, so that its intent is stored by then: an idle permit is lost capacity.
+/// A longer lead would only widen the window in which a crash leaves an unknown outcome.
 pub(crate) const INTENT_LEAD: Duration = Duration::from_millis(80);
 
 /// The clears of one account in flight, and how many more may start before the next answer: as many as are in flight.

@@ -17,7 +17,7 @@ const STALLED_AFTER: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(crate) struct WatchLag {
     expected: Option<ExpectedWrite>,
-    /// Watches that did not deliver the last expected write. None is expected of them until they deliver an event.
+    /// Watches that did not deliver the last expected write. Nothing is expected from them until they deliver an event.
     stalled: HashSet<String>,
 }
 

@@ -137,7 +137,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// The key of a working app could not be read from Kubernetes: the app is verified again as earliest as it can.
+    /// The key of a working app could not be read from Kubernetes: the app is verified again as soon as possible.
     pub fn on_key_unavailable(&mut self, now: Mono) {
         if self.is_closed() {
             *self = Self::unverified(None, now);

@@ -1,5 +1,5 @@
-//! What an answer means, or a missing one. "Not executed" is a closed list: the vendor reported it, or it is certain
-//! that nothing was sent. Everything else is an unknown outcome.
+//! Classifies the vendor's answer, or its absence. "Not executed" is a closed list: the vendor reported it, or it is
+//! certain that nothing was sent. Everything else is an unknown outcome.
 
 use std::time::Duration;
 

@@ -86,7 +86,7 @@ fn apply_result(next: &mut ResetStatus, reset: &GroupAttributeReset, result: &Ca
             "The vendor rejected the signature as expired. The call will be retried at once with a new signature."
                 .to_owned(),
         ),
-        // The same message as the open circuit breaker writes, so that no further write follows.
+        // Identical to the message written while the circuit is open, to avoid a second write.
         Delivery::Sent(Class::Account(failure)) => {
             let text = messages::app_not_ready(&reset.spec.app_ref, app_reason(failure), result.code);
             (Reason::AppNotReady, text)
@@ -134,7 +134,7 @@ fn group_missing(reset: &GroupAttributeReset, result: &CallResult) -> (Reason, S
 }
 
 fn recorded(reset: &GroupAttributeReset, pending: &PendingAttempt, result: &CallResult, now: Now) -> Attempt {
-    // What the vendor says about the platform's account is not for tenants.
+    // What the vendor says about the platform's account must not be shown to tenants.
     let hide_text = reset.spec.app_ref.kind == AppKind::ClusterChatApp;
     Attempt {
         id: pending.id.clone(),
@@ -231,7 +231,7 @@ pub fn after_read_back(
             let (reason, message) = group_missing(reset, read);
             end(&mut next, reason, &message);
         }
-        // Nothing is there that a clear could have changed, and nothing that another one could.
+        // Such a group has no attributes, so neither this clear nor a retry can have an effect.
         Delivery::Sent(Class::NotSupported) => {
             end(&mut next, Reason::GroupTypeNotSupported, &messages::rejected(read));
         }

@@ -1,6 +1,6 @@
 //! Which stored status is trusted. Only the leader writes statuses. A status that it did not write comes from somebody
 //! who must not write it, or from a backup of the cluster. In that case the leader relies on its own record, so that
-//! nobody can make it forget an end or an attempt and send again.
+//! no client can make it lose an end or an attempt and send the call again.
 //!
 //! A process that has just taken over also trusts what its predecessor may still be writing.
 

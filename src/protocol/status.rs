@@ -27,8 +27,8 @@ pub fn current(reset: &GroupAttributeReset) -> ResetStatus {
     }
 }
 
-/// The vendor's text about a `ClusterChatApp` is not for tenants. If an older version stored it, the next write removes
-/// it.
+/// The vendor's text about a `ClusterChatApp` must not be shown to tenants. If an older version stored it, the next
+/// write removes it.
 fn without_foreign_text(reset: &GroupAttributeReset, mut status: ResetStatus) -> ResetStatus {
     if let Some(last) =
         status.last_attempt.as_mut().filter(|_| reset.spec.app_ref.kind == AppKind::ClusterChatApp)
@@ -131,7 +131,7 @@ pub fn other_request(reset: &GroupAttributeReset, old: &ResetStatus, now: Now) -
             );
         }
         Some(PastRequest { request_id, reason, error_code, attempts, completion_time }) => {
-            // One of a later version: it has ended, and nothing more is known of it here.
+            // A reason from a later version: the request has ended, but this version cannot interpret it.
             let known = Reason::parse(&reason).filter(|reason| reason.is_final());
             next.attempts = attempts;
             next.completion_time = Some(completion_time);

@@ -1,4 +1,4 @@
-//! What a plan is made of: what a reset sees of its app, what this process remembers of the reset, and the next step.
+//! Inputs and outputs of planning: the app as a reset sees it, this process's local state, and the next step.
 
 use jiff::SignedDuration;
 

@@ -55,7 +55,7 @@ pub enum NetworkError {
          if the proxy opened TLS itself, or the host does not speak TLS"
     )]
     ProxyTls,
-    /// The endpoint does not make a valid request.
+    /// No valid URL can be built from the endpoint.
     #[error("the endpoint address is invalid")]
     BadAddress,
     /// No complete answer in time.

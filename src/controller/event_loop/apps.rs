@@ -22,7 +22,7 @@ use crate::protocol::messages;
 const MAX_CONCURRENT_APP_WRITES: usize = 16;
 /// Wait after a write that the API server rejected or did not answer.
 const WRITE_RETRY: Duration = Duration::from_secs(2);
-/// The same status was written this often in a row: someone else keeps changing it.
+/// Consecutive writes of the same status after which a warning is logged: another client keeps changing it.
 const WARN_AFTER_REWRITES: u32 = 3;
 
 impl Controller {

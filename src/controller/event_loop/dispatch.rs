@@ -89,8 +89,8 @@ impl Controller {
         }
         loop {
             let account = self.account(name);
-            // A slow API server becomes the bottleneck: resets wait here, in the fair queue, and not there, where the
-            // last to come is the last to be served.
+            // If a slow API server becomes the bottleneck, resets wait here, in the fair queue, rather than there, in
+            // the order of arrival.
             let may_start = account.intents_in_flight() < MAX_UNANSWERED && account.in_flight.has_room();
             if account.clear_queue.is_empty() || !may_start {
                 return;

@@ -57,7 +57,7 @@ impl Controller {
             waiting.iter().filter(|(key, _)| !self.apps.contains_key(key)).map(|(_, numbers)| numbers);
         let (count, oldest) =
             without_app.fold((0, Duration::ZERO), |all, one| (all.0 + one.0, all.1.max(one.1)));
-        // The series must exist before the first increment, or an alert on its increase would miss that one.
+        // The series must exist before the first increment; otherwise an alert on its increase would miss that one.
         metrics.app(&AppLabel::unknown());
         metrics.waiting(&AppLabel::unknown(), count, oldest);
         let mut apps = Vec::with_capacity(self.apps.len());

@@ -29,7 +29,7 @@ const OUTCOME_SPACING: Duration = Duration::from_millis(20);
 const MIN_RESTORE_SPACING: Duration = Duration::from_secs(1);
 /// Longest time between two restorations of one reset's status.
 const MAX_RESTORE_SPACING: Duration = Duration::from_secs(30);
-/// After this long without one, the next restorations of a reset follow quickly again.
+/// After this long without a restoration, the backoff of a reset starts over.
 const RESTORES_FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
 
 /// Resets that wait for a low-priority write.

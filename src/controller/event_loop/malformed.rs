@@ -1,5 +1,5 @@
 //! Stored objects that cannot be decoded. They must not block the others: each one is logged once per generation and
-//! counted, a reset also gets a condition, and then it is left alone.
+//! counted; a reset also gets a condition. It is then ignored until it changes.
 
 use std::sync::Arc;
 

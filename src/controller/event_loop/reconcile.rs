@@ -172,8 +172,8 @@ impl Controller {
     }
 
     /// The group may be written to again, or soon: reconciles the reset that has waited longest for it and, if that
-    /// one is not queued any more, the next one. It does not reconcile all of them, or many resets of one group would
-    /// delay all other resets.
+    /// one is not queued any more, the next one. It does not reconcile all of them; otherwise many resets of one group
+    /// would delay all other resets.
     pub(super) fn next_for_group(&mut self, name: &AccountId, group: &GroupId) {
         let now = self.now().mono;
         loop {

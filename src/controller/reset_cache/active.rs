@@ -39,7 +39,7 @@ pub struct ActiveReset {
     pub attempted_status: Option<Box<ResetStatus>>,
     /// The status stored by another client, while it is not trusted.
     overwritten: Option<Box<ResetStatus>>,
-    /// The end to restore, of which this process has kept only what matters: the trusted status does not say all of it.
+    /// The end to restore after compaction. The status in `object` holds only part of the original.
     pub(super) compacted_end: Option<Box<KnownEnd>>,
     /// This process has written its status at least once.
     has_written: bool,
