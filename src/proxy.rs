@@ -9,6 +9,9 @@ use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
+/// How hyper-util words a 407 to CONNECT. Its error has no type that could be asked, only this text.
+pub(crate) const TUNNEL_UNAUTHORIZED: &str = "tunnel error: proxy authorization required";
+
 /// The URL of an HTTP proxy, perhaps with a user and a password. It prints as `scheme://host:port`, without them.
 #[derive(Clone)]
 pub struct ProxyUrl {

@@ -144,8 +144,8 @@ impl ChatClient {
     ///
     /// # Errors
     ///
-    /// [`ClientError::NoCertificates`] or [`ClientError::NamedCertificates`] without CA certificates, [`ClientError::Setup`] for anything else, such as an
-    /// invalid user agent.
+    /// [`ClientError::NoCertificates`] or [`ClientError::NamedCertificates`] without CA certificates,
+    /// [`ClientError::Setup`] for anything else, such as an invalid user agent.
     pub fn new(settings: &Settings) -> Result<Self, ClientError> {
         let builder = Client::builder()
             .user_agent(settings.user_agent.as_str())
@@ -245,7 +245,8 @@ impl ChatClient {
                 let status = response.status();
                 let names_pause =
                     matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-                let retry_after = retry_after(response.headers(), SystemTime::now()).filter(|_| names_pause);
+                let retry_after =
+                    names_pause.then(|| retry_after(response.headers(), SystemTime::now())).flatten();
                 Answer::HttpStatus { status: status.as_u16(), retry_after }
             }
             Err(error) => network_error::answer(&error, self.uses_proxy(call.endpoint)),

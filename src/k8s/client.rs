@@ -9,6 +9,7 @@ use kube::{
 };
 
 use super::{
+    causes,
     clock_skew::{ClockSkew, measuring_client},
     proxied::client_through,
     proxy_choice::{UnusableProxy, choose},
@@ -177,15 +178,11 @@ pub(crate) fn describe_error(error: &kube::Error) -> String {
             "the API server's answer cannot be decoded".to_owned()
         }
         kube::Error::HyperError(_) | kube::Error::Service(_) => {
-            let mut cause: &(dyn std::error::Error + 'static) = error;
-            loop {
-                if let Some(error) = cause.downcast_ref::<AuthError>() {
-                    return credentials(error);
-                }
-                let Some(next) = cause.source() else { break };
-                cause = next;
+            if let Some(error) = causes(error).find_map(|cause| cause.downcast_ref::<AuthError>()) {
+                return credentials(error);
             }
-            format!("the API server cannot be reached: {}", one_line(&cause.to_string(), 300))
+            let cause = causes(error).last().map(ToString::to_string).unwrap_or_default();
+            format!("the API server cannot be reached: {}", one_line(&cause, 300))
         }
         other => one_line(&other.source().map_or_else(|| other.to_string(), ToString::to_string), 300),
     }

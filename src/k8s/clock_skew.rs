@@ -9,7 +9,6 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use hyper::Response;
 use hyper::header::{DATE, HeaderMap};
-use jiff::fmt::rfc2822::DateTimeParser;
 use jiff::{SignedDuration, Timestamp};
 use kube::client::ClientBuilder;
 use kube::{Client, Config};
@@ -47,7 +46,7 @@ impl ClockSkew {
 
     fn observe(&self, sent: Timestamp, received: Timestamp, headers: &HeaderMap) {
         let date = headers.get(DATE).and_then(|date| date.to_str().ok());
-        let date = date.and_then(|date| DateTimeParser::new().parse_timestamp(date).ok());
+        let date = date.and_then(|date| Timestamp::try_from(httpdate::parse_http_date(date).ok()?).ok());
         if let Some(ahead) = date.and_then(|date| ahead_of(date, sent, received)) {
             self.set(ahead);
         }

@@ -27,3 +27,11 @@ pub(crate) mod status_writer;
 
 #[cfg(test)]
 pub(crate) mod fake_api;
+
+use std::error::Error;
+use std::iter::successors;
+
+/// An error and its causes; the last one is the root.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(Some(error), |&error| error.source())
+}

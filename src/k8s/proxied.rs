@@ -1,7 +1,6 @@
 //! A client whose calls to the API server go through a proxy, by CONNECT.
 
 use std::error::Error;
-use std::iter::successors;
 
 use http::{HeaderValue, Uri};
 use hyper_timeout::TimeoutConnector;
@@ -13,8 +12,10 @@ use kube::{Client, Config};
 use secrecy::ExposeSecret as _;
 use tower::{BoxError, ServiceBuilder};
 
+use super::causes;
 use super::clock_skew::{ClockSkew, measuring_layer};
 use super::proxy_choice::ApiProxy;
+use crate::proxy::TUNNEL_UNAUTHORIZED;
 use crate::text::one_line;
 
 /// Why a call did not get through a proxy. Has no source, so that this is what is reported.
@@ -64,11 +65,9 @@ fn http_error(error: impl Into<http::Error>) -> kube::Error {
 }
 
 fn cause(error: &(dyn Error + 'static)) -> String {
-    let last = successors(Some(error), |&error| error.source()).last();
-    match last.map(ToString::to_string).unwrap_or_default().as_str() {
-        "tunnel error: proxy authorization required" => {
-            "the user and password are not accepted (407)".to_owned()
-        }
+    let root = causes(error).last();
+    match root.map(ToString::to_string).unwrap_or_default().as_str() {
+        TUNNEL_UNAUTHORIZED => "the user and password are not accepted (407)".to_owned(),
         "tunnel error: unsuccessful" => "CONNECT was refused".to_owned(),
         other => one_line(other, 200),
     }

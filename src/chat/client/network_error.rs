@@ -8,6 +8,7 @@ use std::iter::successors;
 use super::certificate::{InvalidCertificate, invalid_certificate};
 use super::trust::no_certificates;
 use super::{Answer, ClientError};
+use crate::proxy::TUNNEL_UNAUTHORIZED;
 
 /// What went wrong on the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
@@ -154,7 +155,7 @@ fn while_connecting(error: &reqwest::Error) -> NetworkError {
 fn through_proxy(error: &reqwest::Error, fault: NetworkError) -> NetworkError {
     let tunnel = chain(error).map(ToString::to_string).find(|text| text.starts_with("tunnel error: "));
     match (tunnel.as_deref(), fault) {
-        (Some("tunnel error: proxy authorization required"), _) => NetworkError::ProxyCredentials,
+        (Some(TUNNEL_UNAUTHORIZED), _) => NetworkError::ProxyCredentials,
         (Some("tunnel error: failed to create underlying connection"), _) => NetworkError::ProxyUnreachable,
         (Some(_), _) => NetworkError::ProxyRefused,
         (None, NetworkError::ConnectTimeout) => NetworkError::ProxyTimeout,
